@@ -1,0 +1,89 @@
+# Everything runs in .venv, which each target makes if need be. Paths here are relative: the checkout's may hold spaces.
+DATA = embedded
+ROOT =
+PROFILE = full
+ARGS =
+
+BIN = .venv/bin
+STAMP = .venv/.installed
+TARGET = $(firstword $(MAKECMDGOALS))
+
+# The first Python within pyproject's bound that can make an environment; 3.11 is the tested one.
+PYTHON = $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	"$$python" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 \
+	&& { command -v "$$python"; break; }; done)
+NO_PYTHON = no usable Python: install 3.11, 3.12 or 3.13 with its venv module (Debian, Ubuntu: python3-venv), \
+	or say make $(TARGET) PYTHON=/path/to/python3.11
+
+SUFFIX = $(if $(filter smoke,$(PROFILE)),_smoke)
+# By the environment, and in Hydra's quotes: a path may hold spaces and signs.
+export ROOT
+SET = data=$(DATA) $(if $(ROOT),"data.root='$$ROOT'")
+# A list (seed=0,1) is the sweep's alone: prepare and report run once. In brackets it is one value.
+COMMA = ,
+ONCE = $(SET) $(foreach arg,$(ARGS),$(if $(findstring $(COMMA),$(arg)),$(if $(findstring [,$(arg)),$(arg)),$(arg)))
+
+.DEFAULT_GOAL = help
+.PHONY: help setup test test-all lint format bench lock clean reproduce-table options FORCE
+
+help: ## this list
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+	@echo '  variables of reproduce-table: DATA=embedded|flic ROOT=/path/to/the/set PROFILE=full|smoke'
+	@echo '  ARGS="..." hands more to the program, e.g. make test ARGS="-k windows"'
+
+setup: $(STAMP) ## install the pinned packages into .venv, once
+
+# The stamp is written last and holds the checkout's path. Without it, or with another path in it (a moved checkout),
+# or with the interpreter gone, .venv starts anew; when only the pins changed, pip mends what is there.
+ifneq ($(wildcard $(BIN)/python)|$(shell cat $(STAMP) 2>/dev/null),$(BIN)/python|$(CURDIR))
+FRESH = --clear
+$(STAMP): FORCE
+endif
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(if $(FRESH),$(if $(PYTHON),,$(error $(NO_PYTHON))))
+	@echo 'installing the pinned packages into .venv: about 3 minutes, more on a slow line'
+	@rm -f $(STAMP)
+	@$(if $(FRESH),"$(PYTHON)" -m venv --clear .venv)
+	@$(BIN)/python -m pip install --disable-pip-version-check $(if $(FRESH),,--quiet) -c constraints.txt -e '.[dev]'
+	@pwd -P > $(STAMP)
+
+test: $(STAMP) ## the test suite, without the slow ones
+	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+test-all: $(STAMP) ## the whole test suite
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## ruff, the format, and mypy's strict types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(STAMP) ## mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMP) ## training speed: the bare loop, the framework, their ratio
+	$(BIN)/hmlpe-bench $(ARGS)
+
+# A failed row keeps no report away, but the exit status is the sweep's.
+reproduce-table: options $(STAMP) ## the weight-ablation table; a second call does only what is missing
+	$(BIN)/hmlpe-prepare $(ONCE)
+	status=0; $(BIN)/hmlpe-train -m experiment=weight_ablation$(SUFFIX) $(SET) $(ARGS) || status=$$?; \
+	$(BIN)/hmlpe-report study=weight_ablation$(SUFFIX) $(ONCE) && exit $$status
+
+options:
+	@$(if $(filter full smoke,$(PROFILE)),,$(error PROFILE=$(PROFILE): it is full or smoke))
+	@$(if $(filter embedded,$(DATA))$(ROOT),,$(error DATA=$(DATA) needs ROOT=/path/to/the/set, e.g. ROOT=/datasets/FLIC))
+
+# To move the pins: change .venv (pip install -U ...), make test-all, make lock. Local tags (+cpu) go, so that every
+# index serves the versions; setuptools stays, torch needs it.
+lock: $(STAMP) ## write constraints.txt from what .venv holds
+	@{ echo '# The tested set: make lock'; \
+	$(BIN)/python -m pip freeze --all --exclude pip --exclude hmlpe | sed 's/+[^+]*$$//'; } > constraints.tmp
+	@mv constraints.tmp constraints.txt
+	@touch $(STAMP)
+
+clean: ## remove caches and builds; .venv, data and outputs stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,25 @@
+"""Memory that stays with the process: glibc otherwise returns the activations' pages at every training step."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+# malloc.h
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+
+
+def keep_pages() -> bool:
+    """Tell glibc to keep freed memory. Called by the console scripts before torch loads.
+
+    A third of a CPU training step was page faults without it. Returns False where there is no glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False
+    settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 256 * 2**20))
+    applied = [mallopt(option, value) == 1 for option, value in settings]
+    return all(applied)

@@ -1,0 +1,55 @@
+"""What the console scripts share: configurations found from anywhere, and one clear line for bad input."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+import hmlpe
+from hmlpe.errors import UserError
+
+BAD_INPUT = (UserError, HydraException, OmegaConfBaseException)
+PACKAGE = Path(hmlpe.__file__).parent
+CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"  # wheel, or checkout
+
+
+def run_app(config_name: str, task: Callable[[DictConfig], None]) -> None:
+    """Run `task` as a Hydra app over the packaged configurations.
+
+    Bad input ends the process with exit code 2 and one line on stderr; a bug keeps its traceback. Ctrl-C exits
+    with 130.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole; we make the line
+    job = partial(_job, task)
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
+    except BAD_INPUT as error:
+        _stop(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _job(task: Callable[[DictConfig], None], config: DictConfig) -> None:
+    try:
+        task(config)
+    except BAD_INPUT as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:  # this job fails, the others go on
+            raise
+        _stop(error)  # before Hydra adds lines of its own
+
+
+def _stop(error: Exception) -> NoReturn:
+    cause = error.__cause__ if isinstance(error.__cause__, UserError) else error
+    print("error:", "; ".join(part.strip() for part in str(cause).splitlines() if part.strip()), file=sys.stderr)
+    sys.exit(2)

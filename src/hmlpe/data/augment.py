@@ -1,0 +1,52 @@
+"""Random crops and mirroring: pure functions of a crop, its joints and a random generator that is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import albumentations as A
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from hmlpe.skeleton import Skeleton
+
+Crop = UInt8[np.ndarray, "height width 3"]
+Joints = Float[np.ndarray, "joint 2"]
+
+
+class Augmentation:
+    """Albumentations transforms for the image and the joints alike, then a mirror that swaps left and right.
+
+    Albumentations keeps random state of its own, which repeats in every worker: it is reseeded for each sample from
+    the generator handed in.
+
+    Args:
+        transforms: albumentations transforms, drawn anew for each sample; the last must leave the network's input size.
+        mirror: probability of the mirror.
+        skeleton: whose mirror pairs change places.
+    """
+
+    def __init__(self, transforms: Sequence[A.BasicTransform], mirror: float, skeleton: Skeleton) -> None:
+        points = A.KeypointParams(format="xy", remove_invisible=False)  # joints outside the crop keep their place
+        self.transform = A.Compose(list(transforms), keypoint_params=points)
+        self.flip = A.Compose([A.HorizontalFlip(p=1)])
+        self.mirror = mirror
+        self.mirror_order = skeleton.mirror_order
+
+    def __call__(self, crop: Crop, joints_px: Joints, rng: np.random.Generator) -> tuple[Crop, Joints]:
+        """Another view of the crop. Joints are in crop pixels, NaN where unknown, before and after."""
+        self.transform.set_random_seed(int(rng.integers(2**31)))
+        known = np.isfinite(joints_px).all(axis=1)
+        view = self.transform(image=crop, keypoints=np.where(known[:, None], joints_px, 0.0))
+        image, joints = view["image"], np.asarray(view["keypoints"], dtype=np.float64).reshape(-1, 2)
+        joints = np.where(known[:, None], joints, np.nan)
+        if rng.random() < self.mirror:
+            image, joints = self.flip(image=image)["image"], mirrored(joints, image.shape[1], self.mirror_order)
+        return image, joints
+
+
+def mirrored(joints_px: Joints, width_px: int, mirror_order: Sequence[int]) -> Joints:
+    """Joints of the mirrored crop: x becomes width - 1 - x, and left and right change places."""
+    flipped = joints_px[list(mirror_order)].copy()
+    flipped[:, 0] = width_px - 1 - flipped[:, 0]
+    return flipped

@@ -1,0 +1,48 @@
+"""The box around a person that the network sees (paper section 4; FACTS 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from hmlpe.data.record import Person
+from hmlpe.errors import UserError
+from hmlpe.geometry import bounding_box, scale_box
+
+
+@dataclass(frozen=True)
+class BoxRule:
+    """Where the box comes from, for each split.
+
+    Attributes:
+        train: "detection" scales the detector's box, "truth" holds all known joints.
+        test: the same choice for test people; "truth" is an oracle there, and its numbers say so.
+        factors: (across, up, down) of `geometry.scale_box` for "detection".
+        margin: of `geometry.bounding_box` for "truth".
+    """
+
+    train: Literal["detection", "truth"]
+    test: Literal["detection", "truth"]
+    factors: tuple[float, float, float]
+    margin: float
+
+    def __post_init__(self) -> None:
+        for split, rule in (("train", self.train), ("test", self.test)):
+            if rule not in ("detection", "truth"):
+                raise UserError(f"data.boxes.{split}: must be detection or truth, got {rule!r}")
+
+    def box_px(self, person: Person) -> Float[np.ndarray, " 4"]:
+        """The person's box in image pixels. Raises UserError, naming the record, if it has no area."""
+        rule = self.train if person.split == "train" else self.test
+        across, up, down = self.factors
+        box = (
+            scale_box(person.detection_px, (across, up, down))
+            if rule == "detection"
+            else bounding_box(person.joints_px, self.margin)
+        )
+        if not (np.isfinite(box).all() and (box[2:] - box[:2] >= 1).all()):
+            raise UserError(f"{person.where}: the person's box ({rule}) has no area: {box.round(1).tolist()}")
+        return box

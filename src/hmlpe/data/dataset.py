@@ -1,0 +1,105 @@
+"""Samples of a pack: an augmented view for training, the plain test crop for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from hmlpe.data.augment import Augmentation
+from hmlpe.data.labels import Labels
+from hmlpe.geometry import crop_to_crop, image_to_crop
+
+Sample = dict[str, Tensor]
+"""image (3, size, size) uint8; joints_px (joint, 2) in the view's pixels, NaN where unknown; and, in image pixels,
+truth_px (joint, 2), box_px (4,) and torso_px ()."""
+
+
+class PeopleDataset(Dataset[Sample]):
+    """People of one split.
+
+    Args:
+        crops: (person, size, size, 3) of the whole pack, as it lies on disk.
+        labels: of the whole pack.
+        rows: the people of this split.
+        size_px: side of the network's input.
+        augmentation: None cuts by the test-crop rule: the box resized straight to the input (FACTS 4).
+        seed: of the augmentation; a sample is a function of (seed, epoch, row) and of nothing else.
+    """
+
+    def __init__(
+        self,
+        crops: UInt8[np.ndarray, "person size size 3"],
+        labels: Labels,
+        rows: Int[np.ndarray, " row"],
+        size_px: int,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.crops, self.labels, self.rows = crops, labels, rows
+        self.size_px, self.augmentation, self.seed = size_px, augmentation, seed
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Sample:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        row = int(self.rows[index])
+        crop, box = np.asarray(self.crops[row]), self.labels.box_px[row]
+        joints = image_to_crop(self.labels.joints_px[row], box, len(crop))
+        if self.augmentation is None:
+            image, joints = resized(crop, self.size_px), crop_to_crop(joints, len(crop), self.size_px)
+        else:
+            image, joints = self.augmentation(crop, joints, np.random.default_rng([self.seed, epoch, row]))
+        return {
+            "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+            "joints_px": torch.from_numpy(joints.astype(np.float32)),
+            "truth_px": torch.from_numpy(self.labels.joints_px[row].astype(np.float32)),
+            "box_px": torch.from_numpy(box.astype(np.float32)),
+            "torso_px": torch.tensor(self.labels.torso_px[row], dtype=torch.float32),
+        }
+
+    def mean_image(self) -> Float[Tensor, "3 size size"]:
+        """Per-pixel mean of the test crops of these people, 0-255 (FACTS 3)."""
+        total = np.zeros((self.size_px, self.size_px, 3))
+        for row in self.rows:
+            total += resized(np.asarray(self.crops[row]), self.size_px)
+        return torch.from_numpy((total / len(self.rows)).transpose(2, 0, 1).astype(np.float32))
+
+    def mean_pose_px(self) -> Float[Tensor, "joint 2"]:
+        """Mean of the known joints in pixels of the test crop; the crop's centre for a joint that is never known."""
+        joints = image_to_crop(self.labels.joints_px[self.rows], self.labels.box_px[self.rows, None], self.size_px)
+        known = np.isfinite(joints).all(axis=-1)
+        mean = np.where(known[..., None], joints, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)[:, None]
+        mean[~known.any(axis=0)] = (self.size_px - 1) / 2
+        return torch.from_numpy(mean.astype(np.float32))
+
+
+def resized(crop: UInt8[np.ndarray, "size size 3"], size_px: int) -> UInt8[np.ndarray, "new new 3"]:
+    """The crop resized to the network's input, by area, so that shrinking does not alias."""
+    if len(crop) == size_px:
+        return crop
+    return np.asarray(cv2.resize(crop, (size_px, size_px), interpolation=cv2.INTER_AREA))
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """A shuffle that is a function of (seed, epoch); yields (epoch, index): a sample knows its epoch in any worker."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        self.length, self.seed, self.epoch = length, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
+        return iter((self.epoch, int(index)) for index in order)

@@ -1,0 +1,101 @@
+"""A pack on disk: crops of all people, their labels, and a manifest with hashes and counts.
+
+<pack>/crops.npy      (person, size, size, 3) uint8, opened memory-mapped and read-only
+<pack>/people.npz     one array per column of `Columns`
+<pack>/manifest.json  settings, counts, hashes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from hmlpe.errors import UserError
+from hmlpe.files import read_json
+from hmlpe.skeleton import Skeleton
+
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What a pack keeps of its people; one row a person, coordinates in image pixels (see `record.Person`)."""
+
+    image: np.ndarray
+    where: np.ndarray
+    split: np.ndarray
+    joints_px: Float[np.ndarray, "person joint 2"]
+    occluded: Bool[np.ndarray, "person joint"]
+    box_px: Float[np.ndarray, "person 4"]
+    detection_px: Float[np.ndarray, "person 4"]
+    torso_px: Float[np.ndarray, " person"]
+    torso_swapped_px: Float[np.ndarray, " person"]
+    sticks_px: Float[np.ndarray, "person stick 4"]
+    faces_backwards: Bool[np.ndarray, " person"]
+
+    def rows(self, keep: np.ndarray) -> Columns:
+        """The chosen people."""
+        return Columns(**{field.name: getattr(self, field.name)[keep] for field in fields(self)})
+
+
+@dataclass(frozen=True, eq=False)
+class Pack:
+    """An opened pack.
+
+    Attributes:
+        crops: (person, size, size, 3) RGB.
+        people: the columns, in the same order.
+        manifest: as on disk; `digest` identifies the data, `skeleton` the joints.
+    """
+
+    crops: UInt8[np.ndarray, "person size size 3"]
+    people: Columns
+    manifest: dict[str, Any]
+
+    @property
+    def size_px(self) -> int:
+        """Side of the crops."""
+        return int(self.crops.shape[1])
+
+    def indices(self, split: str) -> np.ndarray:
+        """Row numbers of one split."""
+        return np.flatnonzero(self.people.split == split)
+
+
+def open_pack(folder: Path, skeleton: Skeleton) -> Pack:
+    """Open a pack; the crops stay on disk until they are read.
+
+    Raises:
+        UserError: it is missing, half-written, of another version, or of another skeleton.
+    """
+    if not (folder / "manifest.json").is_file():
+        raise UserError(f"{folder}: no pack here; make it with: hmlpe-prepare data={folder.name} (and data.root=...)")
+    manifest = read_json(folder / "manifest.json")
+    if manifest.get("version") != VERSION:
+        raise UserError(
+            f"{folder}: pack of version {manifest.get('version')}, this is {VERSION}; delete it, prepare again"
+        )
+    if manifest["skeleton"] != skeleton.as_dict():
+        raise UserError(
+            f"{folder}: pack of another skeleton (joints {manifest['skeleton']['joints']}); prepare it again"
+        )
+    try:
+        crops = np.load(folder / "crops.npy", mmap_mode="r")
+        with np.load(folder / "people.npz") as stored:
+            people = Columns(**{name: stored[name] for name in _names(stored.files)})
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{folder}: pack is damaged ({error}); delete the folder and prepare it again") from error
+    if len(crops) != len(people.image) or len(crops) != manifest["counts"]["people"]:
+        raise UserError(
+            f"{folder}: pack is damaged (its files disagree in length); delete the folder, prepare it again"
+        )
+    return Pack(crops, people, manifest)
+
+
+def _names(stored: Iterable[str]) -> list[str]:
+    return [name for name in stored if name in {field.name for field in fields(Columns)}]

@@ -1,0 +1,63 @@
+"""The neutral record: one annotated person in one image, whatever set it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person. Coordinates are image pixels (x, y), pixel centres at integers, NaN where unknown.
+
+    Attributes:
+        image: name of the image, relative to the set's image folder; people of one image share it.
+        where: the record in its annotation file, for messages ("examples.mat, record 17").
+        split: the set's own split.
+        joints_px: (joint, 2) in the skeleton's order, left = the person's left.
+        occluded: (joint,) marked occluded by the set; such joints may have coordinates.
+        detection_px: (4,) x0 y0 x1 y1 of a person detector's box, NaN where the set has none.
+        torso_px: |left shoulder - right hip|, which torso-normalised protocols divide by, NaN where unknown.
+        sticks_px: (stick, 4) x1 y1 x2 y2, the set's own sticks where it has them, else (0, 4).
+        faces_backwards: the person's left side appears on the image's left.
+        torso_swapped_px: |right shoulder - left hip|: torso_px after left and right have changed places.
+    """
+
+    image: str
+    where: str
+    split: Split
+    joints_px: Float[np.ndarray, "joint 2"]
+    occluded: Bool[np.ndarray, " joint"]
+    detection_px: Float[np.ndarray, " 4"]
+    torso_px: float
+    sticks_px: Float[np.ndarray, "stick 4"]
+    faces_backwards: bool
+    torso_swapped_px: float = float("nan")
+
+
+class Source(Protocol):
+    """A data set in the form it is distributed in."""
+
+    name: str
+
+    def people(self) -> Sequence[Person]:
+        """Every annotated person, in the set's order. Raises UserError naming file and record."""
+        ...
+
+    def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
+        """The RGB image of that name. Raises UserError if it is missing or broken."""
+        ...
+
+    def missing_images(self) -> Sequence[str]:
+        """Names of the annotated images that are not there."""
+        ...
+
+    def fingerprint(self) -> str:
+        """A digest of what the people are made of (annotation file or generator settings)."""
+        ...

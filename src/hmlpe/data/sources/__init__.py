@@ -1,0 +1,1 @@
+"""One reader per data set, each in the form it is distributed in."""

@@ -1,0 +1,137 @@
+"""Around the person: background, stray limbs, occluders; and over all of it light and sensor."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from hmlpe.data.sources.embedded.figure import figure
+from hmlpe.data.sources.embedded.pose import ARMS, Body, heading, sample_body
+from hmlpe.data.sources.embedded.shapes import Layer, Material, hull, limb
+from hmlpe.data.sources.embedded.style import Style
+from hmlpe.data.sources.embedded.wardrobe import Wardrobe, any_cloth, any_colour, any_skin, dress
+
+
+def background(
+    rng: np.random.Generator, style: Style, image_px: int, wardrobe: Wardrobe
+) -> Float[np.ndarray, "3 image_px image_px"]:
+    """(3, image_px, image_px) float32: a gradient, rectangles, ellipses and lines, and noise at three scales."""
+    corners = np.array([any_colour(rng) for _ in range(4)], np.float32).reshape(2, 2, 3)
+    corners = 0.5 * corners + 0.5 * corners.mean((0, 1))
+    picture = cv2.resize(corners, (image_px, image_px), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    mimic = rng.random() < style.camouflage_p
+    for number in range(int(rng.poisson(style.shapes_n))):
+        colour = wardrobe.cloth.base if mimic and number % 3 == 0 else any_colour(rng)
+        x, y = rng.integers(-20, image_px + 20, 2).tolist()
+        wide, high = (image_px * rng.uniform(0.03, 0.4, 2)).astype(int).tolist()
+        kind = rng.integers(4)
+        if kind == 0:
+            cv2.rectangle(picture, (x, y), (x + wide, y + high), colour, -1)
+        elif kind == 1:
+            cv2.ellipse(picture, (x, y), (wide // 2, high // 2), rng.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
+        elif kind == 2:
+            end = (x + int(rng.integers(-99, 100)), y + int(rng.integers(-99, 100)))
+            cv2.line(picture, (x, y), end, colour, int(rng.integers(1, 12)), cv2.LINE_AA)
+        else:
+            for step in range(int(rng.integers(3, 8))):  # shelves, blinds, bricks
+                at = y + step * max(high // 4, 4)
+                cv2.rectangle(picture, (x, at), (x + wide, at + max(high // 10, 1)), colour, -1)
+    rough = np.zeros((1, 1), np.float32)
+    for cells in (5, 17, 53):  # each scale adds to the coarser ones before
+        rough = np.asarray(cv2.resize(rough, (cells, cells), interpolation=cv2.INTER_LINEAR))
+        rough += np.float32(style.texture_noise * rng.random()) * rng.standard_normal((cells, cells), dtype=np.float32)
+    result = np.array(cv2.split(picture), np.float32)
+    result += cv2.resize(rough, (image_px, image_px), interpolation=cv2.INTER_LINEAR)
+    return result
+
+
+def behind(rng: np.random.Generator, style: Style, image_px: int, wardrobe: Wardrobe) -> list[Layer]:
+    """Stray arm-like limbs and sometimes another person, both behind the annotated one."""
+    layers: list[Layer] = []
+    if rng.random() < style.bystander_p:
+        side = (1 if rng.random() < 0.5 else -1) * rng.uniform(0.35, 0.6) * image_px
+        layers += figure(sample_body(rng, style, image_px, side), dress(rng, style), rng, style)
+    for _ in range(int(rng.poisson(style.stray_limbs_n))):
+        cloth = wardrobe.cloth if rng.random() < 0.5 else any_cloth(rng, style)
+        start, angle = rng.uniform(0, image_px, 2), rng.uniform(0, 2 * np.pi)
+        layers += _stray(rng, style, image_px, start, angle, any_skin(rng) if rng.random() < 0.25 else cloth)
+    return layers
+
+
+def before(rng: np.random.Generator, style: Style, image_px: int, wardrobe: Wardrobe, body: Body) -> list[Layer]:
+    """What hides parts of the person: another's arm that reaches in, a table, a pole, a thing held or in the way."""
+    layers: list[Layer] = []
+    unit = body.unit_px
+    if rng.random() < style.reaching_arm_p:
+        right = bool(rng.random() < 0.5)
+        start = np.array([image_px + 2.0 if right else -3.0, rng.uniform(0.3, 0.9) * image_px])
+        cloth = wardrobe.cloth if rng.random() < 0.3 else any_cloth(rng, style)
+        layers += _stray(rng, style, image_px, start, (np.pi if right else 0) + rng.normal(0, 0.5), cloth)
+    if rng.random() < style.occluder_p:
+        kind, material = rng.integers(4), any_cloth(rng, style)
+        if kind == 0:  # a table in front of the hips
+            top, slope = body.hips_px[0, 1] - unit * rng.uniform(-0.1, 0.3), rng.normal(0, 0.04)
+            left, right_end = np.array([-40.0, top]), np.array([image_px + 40.0, top + slope * image_px])
+            deep = np.array([0.0, image_px])
+            outline = np.stack([left, right_end, right_end + deep, left + deep]).astype(np.float32)
+            layers.append(Layer(outline, material, angle=slope, half_px=3.0 * image_px, edge=style.outline))
+        elif kind == 1:  # a pole
+            foot = np.array([rng.uniform(0, image_px), image_px + 9.0])
+            top_end = foot + np.array([rng.normal(0, 15), -image_px - 20.0])
+            layers.append(limb(foot, top_end, (unit * 0.05, unit * 0.05), material, edge=style.outline))
+        else:  # a book, bag or screen, at a hand or somewhere on the body
+            at = body.joints_px[ARMS[int(rng.integers(2))][2]] if kind == 2 else body.joints_px.mean(0)
+            centre = at + rng.normal(0, 0.15 if kind == 2 else 0.4, 2) * unit
+            turn, half = rng.normal(0, 0.4), unit * rng.uniform(0.06, 0.22, 2)
+            a, b = heading(turn) * half[0], heading(turn + np.pi / 2) * half[1]
+            outline = hull([centre + a + b, centre + a - b, centre - a + b, centre - a - b], [unit * 0.015] * 4)
+            layers.append(Layer(outline, material, (), centre, turn, float(2 * max(half)), edge=style.outline))
+    return layers
+
+
+def _stray(
+    rng: np.random.Generator, style: Style, image_px: int, start: Float[np.ndarray, " 2"], angle: float, cloth: Material
+) -> list[Layer]:
+    """A bent arm that belongs to nobody annotated, mostly with a hand."""
+    size = image_px * style.unit * rng.uniform(0.75, 1.25)
+    elbow = start + heading(angle) * 0.58 * size
+    bent = angle + rng.normal(0, 0.9)
+    wrist = elbow + heading(bent) * 0.49 * size
+    edge = style.outline
+    layers = [limb(start, elbow, (0.115 * size, 0.095 * size), cloth, edge=edge)]
+    if rng.random() < 0.7:
+        layers.append(limb(wrist, wrist + heading(bent) * 0.12 * size, (0.055 * size, 0.05 * size), any_skin(rng)))
+    return [*layers, limb(elbow, wrist, (0.092 * size, 0.065 * size), cloth, edge=edge)]
+
+
+def develop(
+    picture: Float[np.ndarray, "3 height width"], rng: np.random.Generator, style: Style
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The photograph of a scene: uneven light, a shadow, blur, gain, colour cast and noise."""
+    height, width = picture.shape[1:]
+    ramp = 1 + rng.uniform(-1, 1, (2, 2)).astype(np.float32) * np.float32(style.gradient)
+    light = np.asarray(cv2.resize(ramp, (width, height), interpolation=cv2.INTER_LINEAR))
+    if rng.random() < style.shadow_p:
+        shade = np.zeros((height, width), np.uint8)
+        points = (rng.uniform(-0.3, 1.3, (4, 2)) * [width, height]).astype(np.float32)
+        cv2.fillConvexPoly(shade, cv2.convexHull(points).astype(np.int32), 255)
+        size = int(rng.integers(1, 12)) * 2 + 1
+        light = light * (
+            1 - np.float32(rng.uniform(0.15, 0.5) / 255) * cv2.blur(shade, (size, size)).astype(np.float32)
+        )
+    cast = np.exp(rng.normal(0, style.gain_spread)) * (1 + rng.normal(0, 0.06, 3))
+    result = np.asarray(
+        cv2.merge([plane * light * np.float32(factor) for plane, factor in zip(picture, cast, strict=True)])
+    )
+    sigma = float(rng.uniform(0, style.blur_px))
+    if sigma > 0.2:
+        result = np.asarray(cv2.GaussianBlur(result, (5, 5), sigma))
+    # The sum of two random bytes is near enough to a normal number and several times faster to draw.
+    dice = np.frombuffer(rng.bytes(2 * result.size), np.uint8).reshape(2, *result.shape)
+    grain = np.add(dice[0], dice[1], dtype=np.uint16).astype(np.float32)
+    grain -= 255
+    grain *= np.float32(style.noise * rng.uniform(0.2, 1.6) / 104.5)
+    result += grain
+    np.maximum(np.rint(result, out=result), 0, out=result)
+    return np.asarray(np.minimum(result, 255, out=result), np.uint8)

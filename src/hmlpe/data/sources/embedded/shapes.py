@@ -1,0 +1,84 @@
+"""Layers: convex outlines and the materials that fill them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+
+from hmlpe.data.sources.embedded.pose import frame, heading
+
+Colour = tuple[float, float, float]
+_CIRCLE: Final = np.stack([heading(angle) for angle in np.linspace(0, 2 * np.pi, 20, endpoint=False)])
+
+
+@dataclass(frozen=True)
+class Material:
+    """A surface: base colour, and a second one in a pattern with a period, turned by an angle (radians)."""
+
+    base: Colour
+    second: Colour = (0.0, 0.0, 0.0)
+    kind: Literal["flat", "plain", "stripes", "checks", "noise"] = "flat"
+    contrast: float = 0.0
+    period: float = 8.0
+    angle: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One outline to paint.
+
+    Attributes:
+        outline_px: (point, 2) float32 image pixels, pixel centres at integers; convex.
+        material: what fills it; "flat" is neither textured nor shaded.
+        own: joints that belong to it: they are seen once it is painted, all others under it are hidden.
+        origin_px: (2,) start of its axis, where its texture begins.
+        angle: of its axis, in radians.
+        half_px: its half width, for the shading.
+        tint: brightness relative to the material.
+        shadow: strength of the shadow that it casts on what lies under it.
+        edge: darkness of its outline.
+    """
+
+    outline_px: Float[np.ndarray, "point 2"]
+    material: Material
+    own: tuple[int, ...] = ()
+    origin_px: Float[np.ndarray, " 2"] | None = None
+    angle: float = 0.0
+    half_px: float = 1.0
+    tint: float = 1.0
+    shadow: float = 0.0
+    edge: float = 0.0
+
+    def covers(self, points_px: Float[np.ndarray, "point_under 2"]) -> Bool[np.ndarray, " point_under"]:
+        """(point_under,) whether each of these points, (point_under, 2), lies inside the outline."""
+        inside = [cv2.pointPolygonTest(self.outline_px, (x, y), False) >= 0 for x, y in points_px.tolist()]
+        return np.array(inside, dtype=bool)
+
+
+def hull(centres_px: Sequence[Float[np.ndarray, " 2"]], radii_px: Sequence[float]) -> Float[np.ndarray, "point 2"]:
+    """(point, 2) float32 outline of the convex hull of circles: two of them make a tapered limb with round caps."""
+    circles = np.array(centres_px)[:, None] + np.array(radii_px)[:, None, None] * _CIRCLE
+    return np.ascontiguousarray(cv2.convexHull(circles.reshape(-1, 2).astype(np.float32))[:, 0])
+
+
+def ellipse(
+    centre_px: Float[np.ndarray, " 2"], half_px: Float[np.ndarray, " 2"], angle: float = 0.0
+) -> Float[np.ndarray, "20 2"]:
+    """(20, 2) outline of an ellipse with half axes half_px, turned by angle (radians)."""
+    return np.asarray(centre_px + (_CIRCLE * half_px) @ frame(angle), np.float32)
+
+
+def limb(
+    start_px: Float[np.ndarray, " 2"], end_px: Float[np.ndarray, " 2"], radii_px: tuple[float, float],
+    material: Material, own: tuple[int, ...] = (), tint: float = 1.0, shadow: float = 0.0, edge: float = 0.0,
+) -> Layer:  # fmt: skip
+    """A tapered limb from start to end."""
+    dx, dy = end_px - start_px
+    outline = hull([start_px, end_px], radii_px)
+    return Layer(outline, material, own, start_px, math.atan2(dy, dx), max(radii_px), tint, shadow, edge)

@@ -1,0 +1,163 @@
+"""The generated set as a source of records and images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from hmlpe.data.record import Person, Split
+from hmlpe.data.sources.embedded.figure import figure
+from hmlpe.data.sources.embedded.paint import Painter
+from hmlpe.data.sources.embedded.pose import JOINTS, NECK, Body, heading, sample_body
+from hmlpe.data.sources.embedded.scene import background, before, behind, develop
+from hmlpe.data.sources.embedded.shapes import Layer
+from hmlpe.data.sources.embedded.style import Style
+from hmlpe.data.sources.embedded.wardrobe import Wardrobe, dress
+from hmlpe.errors import UserError
+
+VERSION: Final = 1  # raise it with every change that alters a pixel or a label, so that caches notice
+_SPLITS: Final[tuple[Split, Split]] = ("train", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The annotated person and what is before it, without pixels.
+
+    Attributes:
+        body: joints and proportions.
+        wardrobe: the person's materials.
+        layers: the person and everything before it, back to front.
+        detection_px: (4,) x0 y0 x1 y1.
+    """
+
+    body: Body
+    wardrobe: Wardrobe
+    layers: list[Layer]
+    detection_px: Float[np.ndarray, " 4"]
+
+    @property
+    def occluded(self) -> Bool[np.ndarray, " 8"]:
+        """(8,) joints that end up under a layer that they do not belong to."""
+        hidden = np.zeros(len(JOINTS), dtype=bool)
+        for layer in self.layers:
+            hidden |= layer.covers(self.body.joints_px)
+            hidden[list(layer.own)] = False
+        return hidden
+
+
+class EmbeddedSource:
+    """Generated upper bodies, one person an image; the same settings give the same pixels and joints, in any order.
+
+    An image depends on the seed, its own name, image_px and style alone: more images leave the others as they are.
+
+    Args:
+        train: number of training images.
+        test: number of test images.
+        seed: of everything that is drawn.
+        image_px: side of the square images.
+        style: difficulty; the default is the one that results are reported on.
+
+    Raises:
+        UserError: a setting is of no use.
+    """
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        train: object = 2000,  # object: a configuration can hold anything, and what is no whole number is refused
+        test: object = 500,
+        seed: object = 0,
+        image_px: object = 160,
+        style: Style | None = None,
+    ) -> None:
+        self.counts = {"train": _whole("train", train, 0, 10**7), "test": _whole("test", test, 0, 10**7)}
+        if not any(self.counts.values()):
+            raise UserError("embedded data: train and test are both 0, there is nothing to draw")
+        self.seed, self.image_px = _whole("seed", seed, 0, 2**32 - 1), _whole("image_px", image_px, 64, 4096)
+        self.style = style or Style()
+
+    def people(self) -> Sequence[Person]:
+        """The training people, then the test people, one per image."""
+        return self._people
+
+    def image(self, name: str) -> UInt8[np.ndarray, "image_px image_px 3"]:
+        """(image_px, image_px, 3) RGB, rendered on every call. Raises UserError if there is no such image."""
+        split, index = self._parse(name)
+        rng = self._rng(split, index)
+        plan = self._plan(rng)
+        around = behind(rng, self.style, self.image_px, plan.wardrobe)
+        picture = background(rng, self.style, self.image_px, plan.wardrobe)
+        painter = Painter(picture, rng, rng.uniform(0, 2 * np.pi), self.style.shading, self.image_px / 160)
+        for layer in (*around, *plan.layers):
+            painter.paint(layer)
+        return develop(picture, rng, self.style)
+
+    def missing_images(self) -> Sequence[str]:
+        """None: every image can be rendered."""
+        return []
+
+    def fingerprint(self) -> str:
+        """Digest of the settings and of the generator's version."""
+        settings = {"version": VERSION, "counts": self.counts, "seed": self.seed, "image_px": self.image_px}
+        text = json.dumps({**settings, "style": asdict(self.style)}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def plan(self, name: str) -> Plan:
+        """The person in the image of that name, without pixels."""
+        return self._plan(self._rng(*self._parse(name)))
+
+    @cached_property
+    def _people(self) -> tuple[Person, ...]:
+        names = [(split, f"{split}/{index:06d}") for split in _SPLITS for index in range(self.counts[split])]
+        return tuple(self._person(split, name) for split, name in names)
+
+    def _person(self, split: Split, name: str) -> Person:
+        plan = self.plan(name)
+        return Person(
+            image=name, where=f"embedded data, {name}", split=split, joints_px=plan.body.joints_px,
+            occluded=plan.occluded, detection_px=plan.detection_px, torso_px=plan.body.torso_px,
+            sticks_px=np.zeros((0, 4)), faces_backwards=False,
+        )  # fmt: skip
+
+    def _rng(self, split: Split, index: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([self.seed, _SPLITS.index(split), index]))
+
+    def _parse(self, name: str) -> tuple[Split, int]:
+        for split in _SPLITS:
+            digits = name.removeprefix(f"{split}/")
+            if digits.isdecimal() and name == f"{split}/{int(digits):06d}" and int(digits) < self.counts[split]:
+                return split, int(digits)
+        raise UserError(f"embedded data: there is no image {name!r}; it has {self.counts}, named like 'train/000017'")
+
+    def _plan(self, rng: np.random.Generator) -> Plan:
+        """Draws everything that labels depend on first; the pixels take the generator on from there."""
+        style, size = self.style, self.image_px
+        body, wardrobe = sample_body(rng, style, size), dress(rng, style)
+        box = self._detection(rng, body)
+        layers = [*figure(body, wardrobe, rng, style), *before(rng, style, size, wardrobe, body)]
+        return Plan(body, wardrobe, layers, box)
+
+    def _detection(self, rng: np.random.Generator, body: Body) -> Float[np.ndarray, " 4"]:
+        """(4,) a person box as a detector gives it: of about the right size and place, blind to where the arms are."""
+        style, unit = self.style, body.unit_px
+        centre = (
+            body.joints_px[NECK]
+            + heading(body.lean + np.pi / 2) * 0.2 * unit
+            + rng.normal(0, style.box_shift, 2) * unit
+        )
+        half = 0.5 * style.box * unit * np.exp(np.clip(rng.normal(0, style.box_spread, 2), -0.2, 0.2))
+        return np.concatenate([centre - half, centre + half])
+
+
+def _whole(label: str, value: object, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise UserError(f"embedded data: {label} must be a whole number from {least} to {most}, got {value!r}")
+    return value

@@ -1,0 +1,110 @@
+"""FLIC, Frames Labeled In Cinema (Sapp & Taskar, MODEC, CVPR 2013; published at bensapp.github.io/flic-dataset.html).
+
+Research use; cite the paper. Distributed as `examples.mat` (struct array `examples`, 5003 people) beside `images/`.
+Labels are person-centric. Coordinates are MATLAB's, 1-based (FACTS 5, grade I), and become 0-based here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from hmlpe.data.record import Person, Split
+from hmlpe.data.sources.images import read_image
+from hmlpe.data.sources.matlab import array, field, read_struct_array
+from hmlpe.errors import UserError
+from hmlpe.files import digest_of_file
+from hmlpe.skeleton import Skeleton
+
+SLOTS = {  # 1-based columns of `coords`
+    "left_shoulder": 1,
+    "left_elbow": 2,
+    "left_wrist": 3,
+    "right_shoulder": 4,
+    "right_elbow": 5,
+    "right_wrist": 6,
+    "left_hip": 7,
+    "right_hip": 10,
+    "head": 17,  # the nose stands for the head (FACTS 5)
+}
+
+
+class FlicSource:
+    """Reader of FLIC.
+
+    Args:
+        root: folder that holds examples.mat and images/.
+        skeleton: the joints to fill; a joint that FLIC does not have stays NaN, but at least one must be known.
+    """
+
+    name = "flic"
+
+    def __init__(self, root: str, skeleton: Skeleton) -> None:
+        self.root = Path(root).expanduser()
+        self.skeleton = skeleton
+        if not self.root.is_dir():
+            raise UserError(f"{self.root}: no such folder; data.root must name the folder that holds examples.mat")
+        if not {*SLOTS, "neck"} & set(skeleton.joints):
+            raise UserError(f"FLIC has none of the skeleton's joints {list(skeleton.joints)}; choose another skeleton")
+
+    @property
+    def annotations(self) -> Path:
+        """The annotation file."""
+        return self.root / "examples.mat"
+
+    def people(self) -> Sequence[Person]:
+        """All people, in the file's order. Raises UserError naming file, record and field."""
+        records = read_struct_array(self.annotations, "examples")
+        return [self._person(record, f"{self.annotations}, record {i}") for i, record in enumerate(records, start=1)]
+
+    def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
+        """The image of that name. Raises UserError if it is missing or broken."""
+        return read_image(self.root / "images", name)
+
+    def missing_images(self) -> Sequence[str]:
+        """Names of annotated images that are not in images/."""
+        there = {path.name for path in (self.root / "images").glob("*")}
+        return sorted({person.image for person in self.people()} - there)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the annotation file."""
+        return digest_of_file(self.annotations)
+
+    def _person(self, record: Any, where: str) -> Person:
+        coords = array(record, "coords", (2, 29), where)
+        points = {name: coords[:, slot - 1] - 1 for name, slot in SLOTS.items()}
+        left, right = points["left_shoulder"], points["right_shoulder"]
+        points["neck"] = (left + right) / 2
+        unknown = np.full(2, np.nan)
+        joints = np.stack([points.get(joint, unknown) for joint in self.skeleton.joints])
+        if np.isinf(coords).any() or not np.isfinite(joints).any():
+            raise UserError(
+                f"{where}: field 'coords' must hold finite joints, or NaN for an unknown one; all are unknown"
+            )
+        return Person(
+            image=str(field(record, "filepath", where)),
+            where=where,
+            split=_split(record, where),
+            joints_px=joints,
+            occluded=np.zeros(len(joints), dtype=bool),  # FLIC does not mark occlusion
+            detection_px=array(record, "torsobox", (4,), where) - 1,
+            torso_px=_distance(left, points["right_hip"]),
+            torso_swapped_px=_distance(right, points["left_hip"]),
+            sticks_px=np.zeros((0, 4)),
+            faces_backwards=bool(left[0] < right[0]),
+        )
+
+
+def _split(record: Any, where: str) -> Split:
+    train, test = (bool(array(record, name, (), where)) for name in ("istrain", "istest"))
+    if train == test:
+        raise UserError(f"{where}: exactly one of 'istrain' and 'istest' must be 1")
+    return "train" if train else "test"
+
+
+def _distance(a: Float[np.ndarray, " 2"], b: Float[np.ndarray, " 2"]) -> float:
+    return float(np.linalg.norm(a - b))

@@ -1,0 +1,62 @@
+"""Files that are whole or absent: written to a temporary name, then renamed. Digests of files and values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hmlpe.errors import UserError
+
+
+def write_bytes_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, which holds the old or the new content at any moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 to `path`, atomically."""
+    write_bytes_atomic(path, text.encode())
+
+
+def write_json_atomic(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON; NaN and infinity are refused (ValueError), as JSON has neither."""
+    write_text_atomic(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file. Raises UserError naming the file if it is missing or broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error})") from error
+
+
+def digest_of(value: Any) -> str:
+    """Hex digest (16 digits) of a JSON-like value; equal values have equal digests whatever their key order."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def digest_of_file(path: Path) -> str:
+    """Hex SHA-256 (64 digits) of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_files(paths: Iterable[Path], root: Path) -> str:
+    """Hex digest (16 digits) over the names, relative to `root`, and the contents of several files."""
+    return digest_of({str(path.relative_to(root)): digest_of_file(path) for path in paths})

@@ -1,0 +1,83 @@
+"""Boxes, crops and their exact inverses.
+
+Image coordinates are continuous (x, y) with pixel centres at integers: pixel i covers [i - 0.5, i + 0.5].
+A box is x0 y0 x1 y1, its edges in the same coordinates. A crop of a box has pixel centres at integers too,
+so the box's left edge lies at -0.5 in the crop and its right edge at size - 0.5.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+Points = Float[np.ndarray, "*batch 2"]
+Box = Float[np.ndarray, " 4"]
+
+
+def image_to_crop(points_px: Points, box_px: Float[np.ndarray, "*#batch 4"], size: int) -> Points:
+    """Image pixels -> pixels of a crop of `size` x `size` that shows the box; NaN stays NaN."""
+    origin, extent = box_px[..., :2], box_px[..., 2:] - box_px[..., :2]
+    return np.asarray((points_px - origin) / extent * size - 0.5)
+
+
+def crop_to_image(points_px: Points, box_px: Float[np.ndarray, "*#batch 4"], size: int) -> Points:
+    """The exact inverse of `image_to_crop`."""
+    origin, extent = box_px[..., :2], box_px[..., 2:] - box_px[..., :2]
+    return np.asarray((points_px + 0.5) / size * extent + origin)
+
+
+def crop_to_crop(points_px: Points, size: int, new_size: int) -> Points:
+    """Pixels of a crop of `size` -> pixels of the same crop resized to `new_size`."""
+    return (points_px + 0.5) * (new_size / size) - 0.5
+
+
+def scale_box(box_px: Box, factors: tuple[float, float, float]) -> Box:
+    """A detection's box -> the person's box, by fixed factors found on a training set (paper section 4; FACTS 5).
+
+    Args:
+        box_px: the detection, x0 y0 x1 y1.
+        factors: (across, up, down): the new half width in half widths of the detection, and how far the box is
+            extended beyond the detection's upper and lower edge in half heights of it.
+    """
+    across, up, down = factors
+    centre_x = (box_px[0] + box_px[2]) / 2
+    half_width, half_height = (box_px[2:] - box_px[:2]) / 2
+    return np.array(
+        [
+            centre_x - across * half_width,
+            box_px[1] - up * half_height,
+            centre_x + across * half_width,
+            box_px[3] + down * half_height,
+        ]
+    )
+
+
+def bounding_box(points_px: Float[np.ndarray, "point 2"], margin: float) -> Box:
+    """The box around all known points, each side pushed out by `margin` of the longer side. NaN if none is known."""
+    known = points_px[np.isfinite(points_px).all(axis=1)]
+    if not len(known):
+        return np.full(4, np.nan)
+    low, high = known.min(axis=0), known.max(axis=0)
+    pad = margin * float((high - low).max())
+    return np.concatenate([low - pad, high + pad])
+
+
+def crop_resized(
+    image: UInt8[np.ndarray, "height width 3"], box_px: Box, size: int
+) -> UInt8[np.ndarray, "size size 3"]:
+    """The box resized to `size` x `size` (aspect not kept), antialiased; beyond the image its border is repeated.
+
+    Raises:
+        ValueError: the box has no area, or is not finite.
+    """
+    if not (np.isfinite(box_px).all() and (box_px[2:] > box_px[:2]).all()):
+        raise ValueError(f"box without area: {box_px.tolist()}")
+    height, width = image.shape[:2]
+    left, top, right, bottom = box_px + 0.5  # Pillow puts pixel EDGES at integers
+    x0, y0, x1, y1 = int(np.floor(left)), int(np.floor(top)), int(np.ceil(right)), int(np.ceil(bottom))
+    rows = np.clip(np.arange(y0, y1), 0, height - 1)
+    columns = np.clip(np.arange(x0, x1), 0, width - 1)
+    region = Image.fromarray(image[rows[:, None], columns[None, :]])
+    window = (left - x0, top - y0, right - x0, bottom - y0)
+    return np.asarray(region.resize((size, size), Image.Resampling.BILINEAR, box=window))

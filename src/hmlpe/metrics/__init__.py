@@ -1,0 +1,14 @@
+"""Torchmetrics classes; a metric's name states its protocol, normaliser and threshold.
+
+`update` of each takes, by name, some of: predicted_px and truth_px (batch, joint, 2) in image pixels, torso_px
+(batch,), predicted_crop_px and truth_crop_px (batch, joint, 2) in pixels of the crop, part_maps and part_truth
+(batch, part, window). Unknown truth is NaN. `compute` gives a dict of named floats; NaN where there was nothing to
+measure.
+"""
+
+from hmlpe.metrics.pcp import StrictPCP
+from hmlpe.metrics.pdj import ModecPDJ
+from hmlpe.metrics.pose import PixelError, Spread
+from hmlpe.metrics.windows import WindowAP
+
+__all__ = ["ModecPDJ", "PixelError", "Spread", "StrictPCP", "WindowAP"]

@@ -1,0 +1,103 @@
+"""Trunk, head and the original's dropout: plain modules that know no training framework."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from hmlpe.errors import UserError
+
+
+class Dropout(nn.Module):
+    """Dropout that keeps a unit with probability `keep`, scaled as the original or as torch does (FACTS 3).
+
+    Args:
+        keep: probability of keeping, in (0, 1].
+        scaling: "original" scales by 1 in training and by `keep` in evaluation; "inverted" is torch's: by 1 / `keep`
+            in training and by 1 in evaluation. Each has the same expectation in its two modes.
+    """
+
+    def __init__(self, keep: float, scaling: str) -> None:
+        super().__init__()
+        if not 0 < keep <= 1 or scaling not in ("original", "inverted"):
+            raise UserError(f"dropout: keep must be in (0, 1], scaling original or inverted, got {keep}, {scaling!r}")
+        self.keep, self.scaling = keep, scaling
+
+    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Drop units in training mode, scale as said above."""
+        if self.training:
+            x = nn.functional.dropout(x, 1 - self.keep, training=True)
+        return x * self.keep if self.scaling == "original" else x
+
+
+class Trunk(nn.Sequential):
+    """Stages of convolution, pooling, normalisation, activation; no padding, pooling rounds up (FACTS 3).
+
+    Args:
+        stages: per stage: maps, kernel, relu.
+        pool: kernel and stride of every max pooling. Pooling before ReLU gives the same values as after it, for less.
+        norm: "none", "batch" (after each pooling) or "lrn" (across maps, with the companion's constants).
+    """
+
+    def __init__(self, stages: Sequence[Mapping[str, Any]], pool: Sequence[int], norm: str = "none") -> None:
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        maps = 3
+        for i, stage in enumerate(stages, start=1):
+            layers[f"conv{i}"] = nn.Conv2d(maps, stage["maps"], stage["kernel"])
+            layers[f"pool{i}"] = nn.MaxPool2d(pool[0], pool[1], ceil_mode=True)
+            maps = stage["maps"]
+            if norm == "batch":
+                layers[f"norm{i}"] = nn.BatchNorm2d(maps)
+            elif norm == "lrn":
+                layers[f"norm{i}"] = nn.LocalResponseNorm(5, alpha=0.0025, beta=0.75)
+            elif norm != "none":
+                raise UserError(f"network.trunk.norm: must be none, batch or lrn, got {norm!r}")
+            if stage["relu"]:
+                layers[f"relu{i}"] = nn.ReLU()
+        super().__init__(layers)
+
+    def shapes(self, size_px: int) -> list[tuple[int, int, int]]:
+        """(maps, height, width) after the input, each convolution and each pooling, for a square input."""
+        device = next(self.parameters()).device
+        x, found = torch.zeros(1, 3, size_px, size_px, device=device), [(3, size_px, size_px)]
+        with torch.no_grad():
+            for layer in self:
+                if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
+                    x = layer(x)
+                    found.append((int(x.shape[1]), int(x.shape[2]), int(x.shape[3])))
+        return found
+
+
+class Head(nn.Sequential):
+    """Three fully connected layers, dropout after the first (FACTS 3).
+
+    Args:
+        inputs: features of the trunk.
+        outputs: of the task.
+        hidden: widths of the first two layers.
+        keep, scaling: of `Dropout`.
+    """
+
+    def __init__(self, inputs: int, outputs: int, hidden: Sequence[int], keep: float, scaling: str) -> None:
+        super().__init__(
+            OrderedDict(
+                fc1=nn.Linear(inputs, hidden[0]),
+                relu1=nn.ReLU(),
+                dropout=Dropout(keep, scaling),
+                fc2=nn.Linear(hidden[0], hidden[1]),
+                relu2=nn.ReLU(),
+                fc3=nn.Linear(hidden[1], outputs),
+            )
+        )
+
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that makes the task's outputs."""
+        layer = self.fc3
+        assert isinstance(layer, nn.Linear)
+        return layer

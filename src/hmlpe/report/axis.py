@@ -1,0 +1,59 @@
+"""The figure's x axis: log10 of the relative detection weight, with 0 and "detection only" set apart at its ends."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from hmlpe.report.columns import BASE_TASK, SWEPT_TASK
+from hmlpe.report.result import Run
+
+
+def ratio(run: Run) -> float:
+    """The weight of the swept task relative to that of the base task; infinite without the latter."""
+    base, swept = run.weights.get(BASE_TASK, 0.0), run.weights.get(SWEPT_TASK, 0.0)
+    return swept / base if base else math.inf
+
+
+class WeightAxis:
+    """Places the rows of `runs`, the same in every panel. Coordinates are decades."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        ratios = {ratio(run) for run in runs}
+        self.inner = sorted(math.log10(found) for found in ratios if 0 < found < math.inf)
+        self.low, self.high = (self.inner[0], self.inner[-1]) if self.inner else (0.0, 0.0)
+        gap = max(0.5, 0.16 * (self.high - self.low))
+        self.ends = {0.0: self.low - gap, math.inf: self.high + gap}
+        present = {found: end for found, end in self.ends.items() if found in ratios}
+        self.breaks = [end + (-gap / 2 if found else gap / 2) for found, end in present.items()]
+        self.labels = [(end, "only" if found else "0") for found, end in present.items()]
+        # An end that no row stands on keeps a margin, but not its place.
+        self.limits = tuple(
+            end + (0.4 if found in ratios else -0.6) * (gap if found else -gap) for found, end in self.ends.items()
+        )
+        self.width = self.limits[1] - self.limits[0]
+        self.unit = all(run.weights.get(BASE_TASK, 0) in (0, 1) for run in runs)
+
+    def place(self, run: Run) -> float:
+        """The x coordinate of a run's row."""
+        found = ratio(run)
+        return self.ends[found] if found in self.ends else math.log10(found)
+
+    def dress(self, ax: Axes) -> None:
+        """Draw ticks, label and the breaks before the ends."""
+        decades = range(math.ceil(self.low - 0.01), math.floor(self.high + 0.01) + 1)
+        ticks = [(float(power), f"$10^{{{power}}}$") for power in decades]
+        if len(ticks) < 2:  # too narrow for powers of ten: the weights themselves
+            ticks = [(x, f"{10**x:g}") for x in self.inner]
+        powers = range(math.floor(self.low), math.ceil(self.high))
+        minor = [power + math.log10(digit) for power in powers for digit in range(2, 10)]
+        ax.set_xticks(*zip(*ticks, *self.labels, strict=True))
+        ax.set_xticks([x for x in minor if self.low <= x <= self.high], minor=True)
+        ax.set_xlim(*self.limits)
+        below: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False, "ls": ""}
+        for x in self.breaks:
+            ax.plot([x], [0], marker="s", color="white", ms=7, zorder=5, **below)
+            strokes = [x - 0.009 * self.width, x + 0.009 * self.width]
+            ax.plot(strokes, [0, 0], marker=[(-0.4, -1.0), (0.4, 1.0)], color="black", ms=10, zorder=6, **below)
+        ax.set_xlabel("detection weight $\\lambda_d$" + (" ($\\lambda_r = 1$)" if self.unit else " / $\\lambda_r$"))

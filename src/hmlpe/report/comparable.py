@@ -1,0 +1,85 @@
+"""Whether runs may stand in one table: the same data, code, protocol and budget, and one configuration a row."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from hmlpe.errors import UserError
+from hmlpe.report.result import Run
+from hmlpe.report.runs import by_row, in_order
+
+# What must be the same for all finished runs of a study.
+_EVERYWHERE: dict[str, Callable[[Run], object]] = {
+    "data digest": lambda run: run.provenance["data"],
+    "code digest": lambda run: run.provenance["code"],
+    "protocol": lambda run: run.facts["protocol"],
+    "checkpoint rule": lambda run: run.facts["checkpoint_rule"],
+    "people counts": lambda run: tuple(sorted(run.people.items())),
+    "recipe": lambda run: run.facts["recipe"],
+    "network": lambda run: run.facts["network"],
+    "epochs": lambda run: run.facts["epochs"],
+}
+# What must be the same for the seeds of one row; the config's digest is taken without the seed.
+_WITHIN_A_ROW: dict[str, Callable[[Run], object]] = {
+    "weights": lambda run: tuple(sorted(run.weights.items())),
+    "config digest": lambda run: run.provenance["config"],
+}
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """Raise UserError unless the finished runs may be compared, naming two of them and what differs; or if none is."""
+    groups = [(row, [run for run in group if run.finished]) for row, group in by_row(runs)]
+    finished = [run for _, group in groups for run in group]
+    if not finished:
+        states = ", ".join(f"{run.name} ({describe_unfinished(run)})" for run in in_order(runs))
+        raise UserError(f"{len(runs)} runs, none finished: {states}; rerun the sweep")
+    for field, value in _EVERYWHERE.items():
+        _check_same(finished, field, value)
+    _check_mean_pose(finished)
+    for row, group in groups:
+        for field, value in _WITHIN_A_ROW.items():
+            _check_same(group, f"{field} of row {row}", value)
+
+
+def describe_unfinished(run: Run) -> str:
+    """The state of a run that does not count: `running`, or `failed: <its error>`."""
+    return f"{run.status}: {run.facts['error']}" if run.facts.get("error") else run.status
+
+
+def _check_same(runs: Sequence[Run], field: str, value: Callable[[Run], object]) -> None:
+    counts = Counter(value(run) for run in runs)
+    if len(counts) > 1:
+        # The majority is taken for right, so that the run to mend is the one named last.
+        usual = next(run for run in runs if counts[value(run)] == max(counts.values()))
+        _refuse(usual, next(run for run in runs if value(run) != value(usual)), field, value)
+
+
+def _check_mean_pose(runs: Sequence[Run]) -> None:
+    for key in sorted({key for run in runs for key in run.mean_pose}):
+        having = [run for run in runs if run.mean_pose.get(key) is not None]
+        value = partial(_mean_pose_value, key)
+        for run in having[1:]:
+            # The mean pose is scored by each run anew: another machine may round its last digit differently.
+            if not math.isclose(value(run), value(having[0]), rel_tol=1e-6, abs_tol=1e-9):
+                _refuse(having[0], run, f"mean pose's {key}", value)
+
+
+def _mean_pose_value(key: str, run: Run) -> float:
+    return run.mean_pose[key] or 0.0
+
+
+def _refuse(usual: Run, other: Run, field: str, value: Callable[[Run], object]) -> None:
+    one, two = (_short(value(run)) for run in (usual, other))
+    folder = other.file.parent
+    raise UserError(
+        f"runs {usual.name} and {other.name} cannot be compared: {field} differs ({one} and {two}); "
+        f"rerun {other.name} or move its folder {folder} out of the study"
+    )
+
+
+def _short(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(f"{name}={number:g}" if number is not None else f"{name}=–" for name, number in value)
+    text = str(value)
+    return text if len(text) <= 60 else text[:60] + "…"

@@ -1,0 +1,110 @@
+"""The figure: train and test error of both tasks, and the test score, over the detection weight."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+
+from hmlpe.files import write_bytes_atomic
+from hmlpe.report.axis import WeightAxis
+from hmlpe.report.columns import MEAN_POSE, PANELS, Panel
+from hmlpe.report.result import Run
+from hmlpe.report.runs import by_row, in_order
+from hmlpe.report.summary import collapsed, mean_pose_stat, stat, summarise
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart, each with a marker of its own.
+_STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#A3478B", "D"))
+_STYLE = dict(zip(dict.fromkeys(label for panel in PANELS for _, label in panel.lines), _STYLES, strict=True))
+_GREY = "#555555"
+_DASHED = (0, (5, 3))
+
+
+def draw_figure(runs: Sequence[Run], path: Path) -> None:
+    """Draw `runs` to the PNG `path`, the same bytes for the same runs. Raises UserError if they cannot be compared."""
+    table = summarise(runs)
+    finished = [run for run in in_order(runs) if run.finished]
+    panels = [panel for panel in PANELS if any(_values(finished, panel, key) for key, _ in panel.lines)]
+    counts = sorted({line.n for line in table.lines if line.row != MEAN_POSE and line.n})
+    seeds = "–".join(str(n) for n in sorted({counts[0], counts[-1]}))
+    about = f"{table.about} Errors per sample, unweighted. Mean ± std over seeds, n\u00a0=\u00a0{seeds}."
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # the user's own style must not change the bytes
+        matplotlib.rcParams.update({"font.size": 10.5, "axes.spines.top": False, "axes.spines.right": False})
+        width = 4.5 * max(len(panels), 2)
+        figure = Figure(figsize=(width, 5.0), dpi=140, layout=ConstrainedLayoutEngine(w_pad=0.12))
+        FigureCanvasAgg(figure)
+        figure.suptitle(table.title, fontsize=13, fontweight="bold", parse_math=False)
+        axis = WeightAxis(finished)
+        for index, panel in enumerate(panels):
+            _draw_panel(figure.add_subplot(1, len(panels), index + 1), panel, finished, axis)
+        # The description is a legend's title: the layout then keeps room for it.
+        marks = _meanings(finished)
+        legend = figure.legend(handles=marks, loc="outside lower center", ncols=4, frameon=False, fontsize=9.5)
+        legend.set_title(textwrap.fill(about, int(width * 12.5)), prop=FontProperties(size=9.5))
+        legend.get_title().set(parse_math=False, multialignment="center")
+        image = io.BytesIO()
+        figure.savefig(image, format="png", metadata={"Software": None})
+    write_bytes_atomic(path, image.getvalue())
+
+
+def _draw_panel(ax: Axes, panel: Panel, runs: Sequence[Run], axis: WeightAxis) -> None:
+    series: list[Line2D] = []
+    poses: list[Line2D] = []
+    shown: list[float] = []
+    for (key, label), side in zip(panel.lines, (-1, 1), strict=True):
+        colour, marker = _STYLE[label]
+        trend: list[tuple[float, float]] = []
+        for _, group in by_row(runs):
+            seeds = _values(group, panel, key)
+            found = stat([value for _, value in seeds])
+            if found is None:
+                continue
+            place = axis.place(group[0])
+            x = place + side * 0.005 * axis.width  # a little apart, so that the two bars do not hide each other
+            fill = "white" if any(collapsed(run) for run, _ in seeds) else colour
+            ax.errorbar(x, found.mean, found.std, fmt=marker, color=colour, ms=6, mfc=fill, capsize=3, zorder=4)
+            for run, value in seeds if len(seeds) > 1 else []:
+                beside = x + side * 0.013 * axis.width  # next to the mean's bar, where it can be seen
+                mark = "x" if collapsed(run) else "."
+                ax.plot(beside, value, mark, color=colour, ms=6, mew=1.2, alpha=0.75, zorder=2)
+            shown += [value for _, value in seeds]
+            if place not in axis.ends.values():
+                trend.append((x, found.mean))
+        ax.plot([x for x, _ in trend], [mean for _, mean in trend], color=colour, lw=1.5, zorder=3)
+        series.append(Line2D([], [], color=colour, marker=marker, label=label))
+        pose = mean_pose_stat(runs, key)
+        if pose is not None:
+            shown.append(panel.scale * pose.mean)
+            ax.axhline(panel.scale * pose.mean, color=colour, ls=_DASHED, lw=1.2, zorder=1)
+            poses.append(Line2D([], [], color=colour, ls=_DASHED, lw=1.2, label=f"mean pose, {label}"))
+    if min(shown) > 0 and max(shown) > 15 * min(shown):
+        ax.set_yscale("log")
+    ax.set_ylabel(panel.ylabel)
+    ax.grid(axis="y", color="#dddddd", lw=0.6)
+    axis.dress(ax)
+    for _, group in by_row(runs):
+        x = axis.place(group[0])
+        if x in axis.ends.values() and not any(_values(group, panel, key) for key, _ in panel.lines):
+            text = ax.text(x, 0.06, "not trained", transform=ax.get_xaxis_transform(), rotation=90, fontsize=9)
+            text.set(color=_GREY, backgroundcolor="white", ha="center", va="bottom")
+    ax.legend(handles=series + poses, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, fontsize=9.5)
+
+
+def _meanings(runs: Sequence[Run]) -> list[Line2D]:
+    """What the marks mean in every panel, in grey."""
+    marks = [("o", _GREY, "mean ± std"), (".", _GREY, "one seed")]
+    if any(collapsed(run) for run in runs):
+        marks += [("o", "white", "mean with collapsed seeds"), ("x", _GREY, "a seed collapsed to the mean pose")]
+    return [Line2D([], [], color=_GREY, ls="", marker=mark, mfc=fill, ms=6, label=label) for mark, fill, label in marks]
+
+
+def _values(runs: Sequence[Run], panel: Panel, key: str) -> list[tuple[Run, float]]:
+    return [(run, panel.scale * value) for run in runs if (value := run.metrics.get(key)) is not None]

@@ -1,0 +1,118 @@
+"""Runs → one line a configuration: mean, sample standard deviation and n. Pure data, no formatting."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hmlpe.report.columns import COLLAPSED_BELOW, COLUMNS, MEAN_POSE, SPREAD_KEY, Column
+from hmlpe.report.comparable import check_comparable, describe_unfinished
+from hmlpe.report.result import Run
+from hmlpe.report.runs import by_row, in_order, row_weights
+
+
+@dataclass(frozen=True)
+class Stat:
+    """Mean and sample standard deviation (ddof = 1; None for n = 1) over `n` seeds, in the metric's own unit."""
+
+    mean: float
+    std: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One configuration. `collapsed` of its `n` finished seeds predict about one pose for every image."""
+
+    row: str
+    weights: Mapping[str, float]
+    n: int
+    collapsed: int
+    stats: Mapping[str, Stat | None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """All that the tables show. Of the runs that do not count, `unfinished` holds (name, status, status and error)."""
+
+    title: str
+    about: str
+    tasks: tuple[str, ...]
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    unfinished: tuple[tuple[str, str, str], ...]
+    absent: tuple[str, ...]  # runs that no result speaks of, although other rows have their seed
+
+
+def summarise(runs: Sequence[Run]) -> Table:
+    """The table of these runs, whatever their order. Raises UserError if they cannot be compared or none finished."""
+    check_comparable(runs)
+    groups = by_row(runs)
+    ordered = in_order(runs)
+    finished = [run for run in ordered if run.finished]
+    lines = [_line(row, group) for row, group in groups]
+    mean_pose = {column.key: mean_pose_stat(finished, column.key) for column in COLUMNS}
+    if any(mean_pose.values()):
+        lines.insert(0, Line(MEAN_POSE, {}, 1, 0, mean_pose))
+    seeds = sorted({run.seed for run in ordered})
+    names = {run.name for run in ordered}
+    return Table(
+        title=", ".join(sorted({run.facts["experiment"] for run in finished})),
+        about=describe(finished),
+        tasks=tuple(sorted({task for run in ordered for task in run.weights}, reverse=True)),
+        columns=tuple(column for column in COLUMNS if any(line.stats[column.key] for line in lines)),
+        lines=tuple(lines),
+        unfinished=tuple((run.name, run.status, describe_unfinished(run)) for run in ordered if not run.finished),
+        absent=tuple(f"{row}_s{seed}" for row, _ in groups for seed in seeds if f"{row}_s{seed}" not in names),
+    )
+
+
+def stat(values: Sequence[float | None]) -> Stat | None:
+    """Mean and std of the values that are there, or None. Exactly rounded, so that their order does not matter."""
+    known = [float(value) for value in values if value is not None]
+    if not known:
+        return None
+    return Stat(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, len(known))
+
+
+def mean_pose_stat(finished: Sequence[Run], key: str) -> Stat | None:
+    """The mean pose's value: every comparable run scored the same pose, so n = 1, whatever the number of runs."""
+    return stat([value for run in finished if (value := run.mean_pose.get(key)) is not None][:1])
+
+
+def collapsed(run: Run) -> bool:
+    """Whether the run predicts about the same pose for every image."""
+    spread = run.metrics.get(SPREAD_KEY)
+    return spread is not None and spread < COLLAPSED_BELOW
+
+
+def describe(finished: Sequence[Run]) -> str:
+    """Protocol, data, people and budget of comparable runs in a few sentences, without dates, paths or hosts."""
+    run = finished[0]
+    facts, people = run.facts, run.people
+    annotated, missing = people.get("test_annotated"), people.get("test_missing_images")
+    tested = f"{people['test']}{f' of {annotated}' if annotated not in (None, people['test']) else ''} test people"
+    if missing:
+        tested += f" ({missing} people's images are missing)"
+    splits = {"train": "training", "val": "validation"}
+    trained = [f"{people[key]} {word} people" for key, word in splits.items() if people.get(key) is not None]
+    return (
+        f"Protocol: {facts['protocol']}. Data {short_digest(run.provenance['data'])}: "
+        f"{', '.join([*trained, tested])}. Checkpoint: {facts['checkpoint_rule']}. "
+        f"Recipe {facts['recipe']}, network {facts['network']}, {facts['epochs']} epochs."
+    )
+
+
+def short_digest(digest: str) -> str:
+    """The first twelve characters of a digest, without the name of its algorithm."""
+    return digest.rpartition(":")[2][:12]
+
+
+def _line(row: str, group: Sequence[Run]) -> Line:
+    finished = [run for run in group if run.finished]
+    return Line(
+        row=row,
+        weights=row_weights(group),
+        n=len(finished),
+        collapsed=sum(collapsed(run) for run in finished),
+        stats={column.key: stat([run.metrics.get(column.key) for run in finished]) for column in COLUMNS},
+    )

@@ -1,0 +1,7 @@
+"""The tasks that one network learns at once; each owns its target, its loss and how its output is read."""
+
+from hmlpe.tasks.detection import PartDetection
+from hmlpe.tasks.regression import JointRegression
+from hmlpe.tasks.task import Target, Task
+
+__all__ = ["JointRegression", "PartDetection", "Target", "Task"]

@@ -1,0 +1,48 @@
+"""What a task is. A new one is a subclass in a file of its own, and a config that names it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+class Target(NamedTuple):
+    """What a head should give: `values` (batch, output), and which of them are `known` and count in the loss."""
+
+    values: Float[Tensor, "batch output"]
+    known: Bool[Tensor, "batch output"]
+
+
+class Task(ABC):
+    """One task of the heterogeneous network."""
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Number of outputs of the task's head."""
+
+    @abstractmethod
+    def target(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
+        """The target from joints in crop pixels, NaN where unknown."""
+
+    @abstractmethod
+    def element_loss(
+        self, output: Float[Tensor, "batch output"], values: Float[Tensor, "batch output"]
+    ) -> Float[Tensor, "batch output"]:
+        """The loss of each output by itself."""
+
+    @abstractmethod
+    def decode(self, output: Float[Tensor, "batch output"]) -> dict[str, Tensor]:
+        """What the output means, under the names that this task's metrics ask for."""
+
+    def constant_output(self, mean_pose_px: Float[Tensor, "joint 2"]) -> Float[Tensor, " output"] | None:
+        """Bias of the last layer with which the net starts at the training set's mean answer; None if there is none."""
+        return None
+
+    def loss(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, ""]:
+        """Sum over the known outputs, mean over the samples (FACTS 4, grade C)."""
+        element = self.element_loss(output.float(), target.values)
+        return element.where(target.known, 0.0).sum() / len(output)

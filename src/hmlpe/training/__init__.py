@@ -1,0 +1,1 @@
+"""The LightningModule, the optimiser's groups, and one whole run."""

@@ -1,0 +1,103 @@
+"""Training speed as a ratio: Lightning with loading and logging, against the bare forward, backward and step."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger
+from omegaconf import DictConfig
+
+from hmlpe.data.dataset import Sample
+from hmlpe.training.build import build_data, build_model, build_tasks
+from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.precision import resolve_precision
+
+WARM_UP = 2
+
+
+class Clock(Callback):
+    """Notes when each step of a fit ends."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any) -> None:
+        """Note it."""
+        self.ends.append(time.perf_counter())
+
+
+def bench(config: DictConfig) -> dict[str, float]:
+    """Images per second of both, and the ratio; medians over rounds that take turns, so that drift cancels.
+
+    Raises:
+        UserError: there is no prepared pack.
+    """
+    if config.trainer.threads:
+        torch.set_num_threads(config.trainer.threads)
+    data = build_data(config)
+    precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
+    model = build_model(config, build_tasks(config))
+    batch = next(iter(data.train_dataloader()))
+    size, steps = len(batch["image"]), int(config.bench.steps)
+    rates: dict[str, list[float]] = {"bare": [], "framework": []}
+    for _ in range(config.bench.rounds):
+        rates["bare"].append(size * steps / bare(model, batch, steps, precision))
+        rates["framework"].append(size * steps / framework(config, model, data, steps, precision))
+    ratios = [whole / alone for whole, alone in zip(rates["framework"], rates["bare"], strict=True)]
+    return {**{name: statistics.median(found) for name, found in rates.items()}, "ratio": statistics.median(ratios)}
+
+
+def bare(model: MultiTaskPose, batch: Sample, steps: int, precision: str) -> float:
+    """Seconds of forward, backward and step on one batch that lies ready."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device).train()
+    batch = {key: value.to(device) for key, value in batch.items()}
+    optimizer = model.make_optimizer(model.network)
+    started = 0.0
+    for step in range(steps + WARM_UP):
+        if step == WARM_UP:
+            _wait(device)
+            started = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
+            losses, _, _ = model.losses(batch)
+            total = torch.stack(list(model.balance.weighted(losses).values())).sum()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    _wait(device)
+    return time.perf_counter() - started
+
+
+def framework(
+    config: DictConfig, model: MultiTaskPose, data: L.LightningDataModule, steps: int, precision: str
+) -> float:
+    """Seconds of as many steps of the trainer, with loading, augmentation and the CSV log."""
+    clock = Clock()
+    with TemporaryDirectory() as folder:
+        trainer = L.Trainer(
+            max_steps=steps + WARM_UP,
+            limit_val_batches=0,
+            precision=precision,  # type: ignore[arg-type]  # checked by Lightning
+            devices=1,
+            callbacks=[clock],
+            logger=CSVLogger(Path(folder)),
+            log_every_n_steps=config.trainer.log_every_n_steps,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+        trainer.fit(model, data)
+    return clock.ends[-1] - clock.ends[WARM_UP - 1]
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,53 @@
+"""What a checkpoint says of itself: the configuration it was trained with, in plain containers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+from hmlpe.errors import UserError
+from hmlpe.skeleton import Skeleton
+
+KEY = "hmlpe"
+
+
+class ResumeCheckpoint(ModelCheckpoint):
+    """The last epoch's whole state, to go on from. A class of its own, as Lightning tells callbacks apart by class."""
+
+
+class DescribeCheckpoint(Callback):
+    """Writes the configuration into every checkpoint; it loads under `weights_only`."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the description."""
+        checkpoint[KEY] = {"version": 1, "config": self.config}
+
+    def epoch_of(self, path: Path) -> int:
+        """The epoch after which a checkpoint was written."""
+        return int(torch.load(path, weights_only=True, map_location="cpu")["epoch"]) + 1
+
+
+def read_checkpoint(path: Path, skeleton: Skeleton) -> dict[str, Any]:
+    """A checkpoint's content: `state_dict`, and `hmlpe` with the configuration.
+
+    Raises:
+        UserError: it is missing, no checkpoint of this program, or of another skeleton.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        config = content[KEY]["config"]
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such checkpoint") from error
+    except Exception as error:  # torch raises whatever the broken bytes lead to
+        raise UserError(f"{path}: not a checkpoint of hmlpe-train ({type(error).__name__})") from error
+    built = {key: config["skeleton"][key] for key in ("joints", "parts", "mirror")}
+    if Skeleton(**built) != skeleton:
+        raise UserError(f"{path}: checkpoint of another skeleton (joints {', '.join(built['joints'])})")
+    return content

@@ -1,0 +1,80 @@
+"""How long a sweep will take, said before it starts."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import joblib
+import torch
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from hmlpe.data.pack import open_pack
+from hmlpe.training.build import build_model, build_tasks
+
+log = logging.getLogger(__name__)
+
+STEPS = 4
+
+
+class SweepEstimate(Callback):
+    """Hydra callback: counts a sweep's runs, times a few steps of the first one, and says how long all will take."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Say it. Finished runs are counted as work too, until their folders say otherwise."""
+        pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
+        runs = len(jobs(config))
+        people = round(len(pack.indices("train")) * (1 - config.data.validation.fraction))
+        samples = min(people, config.data.subset or people) * config.epochs
+        side_by_side = min(runs, beside(config))
+        seconds = samples / config.optim.batch_size * seconds_per_step(config) * runs / side_by_side
+        finished = len(list(Path(config.hydra.sweep.dir).glob("*_s*/checkpoints/model.ckpt")))
+        log.info(
+            "%s: %d runs of %d epochs, %d side by side: about %.0f minutes of training on this machine%s",
+            config.study,
+            runs,
+            config.epochs,
+            side_by_side,
+            max(1, seconds / 60),
+            f", less what the {finished} runs that are there have done" if finished else "",
+        )
+
+
+def jobs(config: DictConfig) -> list[list[str]]:
+    """The overrides of every run of the sweep: the sweeper's own parameters, then the command line's."""
+    given = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    overrides = OverridesParser.create().parse_overrides([*given, *config.hydra.overrides.task])
+    return BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
+
+
+def beside(config: DictConfig) -> int:
+    """How many runs the launcher has in work at once."""
+    wanted = int(config.hydra.launcher.get("n_jobs", 1))
+    return int(joblib.cpu_count()) if wanted == -1 else wanted
+
+
+def seconds_per_step(config: DictConfig) -> float:
+    """Time of a training step of the configured net, from a few steps on noise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(config.trainer.threads or before)
+    model = build_model(config, build_tasks(config))
+    optimizer = model.make_optimizer(model.network)
+    size, joints = int(config.size_px), len(config.skeleton.joints)
+    image = torch.randint(256, (config.optim.batch_size, 3, size, size), dtype=torch.uint8)
+    batch = {"image": image, "joints_px": torch.rand(len(image), joints, 2) * size}
+    started = time.monotonic()
+    for step in range(STEPS + 1):
+        if step == 1:  # the first one sets up
+            started = time.monotonic()
+        losses, _, _ = model.losses(batch)
+        optimizer.zero_grad()
+        torch.stack(list(model.balance.weighted(losses).values())).sum().backward()
+        optimizer.step()
+    torch.set_num_threads(before)
+    return (time.monotonic() - started) / STEPS

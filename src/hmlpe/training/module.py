@@ -1,0 +1,130 @@
+"""The LightningModule around the heterogeneous network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning as L
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric, MetricCollection
+
+from hmlpe.balance import FixedWeights
+from hmlpe.data.dataset import Sample
+from hmlpe.network import HeterogeneousNet
+from hmlpe.tasks import Target, Task
+
+OptimizerFactory = Callable[[nn.Module], torch.optim.Optimizer]
+SchedulerFactory = Callable[[torch.optim.Optimizer, int], LRScheduler]
+
+
+class MultiTaskPose(L.LightningModule):
+    """One step minimises phi, the balance of the active tasks' losses; evaluation logs unweighted errors and metrics.
+
+    Args:
+        network: with a head for each task.
+        tasks: by name.
+        balance: the weights.
+        metrics: by name of the task whose output they read.
+        optimizer: makes the optimiser for the network.
+        scheduler: makes the schedule, given the optimiser and the number of steps; None keeps the rate constant.
+        seed: dropout draws from (seed, step), so that a resumed run goes on as if it had not stopped.
+    """
+
+    def __init__(
+        self,
+        network: HeterogeneousNet,
+        tasks: Mapping[str, Task],
+        balance: FixedWeights,
+        metrics: Mapping[str, list[Metric]],
+        optimizer: OptimizerFactory,
+        scheduler: SchedulerFactory | None,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.network, self.tasks, self.balance = network, dict(tasks), balance
+        self.make_optimizer, self.make_scheduler, self.seed = optimizer, scheduler, seed
+        self.metrics = MetricCollection(
+            [m for name in balance.active for m in metrics.get(name, [])], compute_groups=False
+        )
+        self.split = "val"
+        for name, head in network.heads.items():
+            head.requires_grad_(name in balance.active)  # the head of a task without weight stays untouched
+
+    def losses(self, batch: Sample) -> tuple[dict[str, Float[Tensor, ""]], dict[str, Tensor], dict[str, Target]]:
+        """Unweighted loss, output and target of each active task."""
+        targets = {name: self.tasks[name].target(batch["joints_px"]) for name in self.balance.active}
+        outputs = self.network(batch["image"], self.balance.active)
+        return {name: self.tasks[name].loss(outputs[name], targets[name]) for name in targets}, outputs, targets
+
+    def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
+        """Dropout of this step."""
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+
+    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
+        """phi of the batch."""
+        losses, _, _ = self.losses(batch)
+        terms = self.balance.weighted(losses)
+        total = torch.stack(list(terms.values())).sum()
+        size = len(batch["image"])
+        self.log("train/total", total, batch_size=size, prog_bar=True, on_step=True, on_epoch=False)
+        for name in losses:
+            self.log(f"train/{name}", losses[name], batch_size=size, on_step=True, on_epoch=False)
+            self.log(f"train/{name}_weighted", terms[name], batch_size=size, on_step=True, on_epoch=False)
+        return total
+
+    def validation_step(self, batch: Sample, batch_idx: int) -> None:
+        """Errors and metrics of an evaluation batch, under the name of the split that is being read."""
+        losses, outputs, targets = self.losses(batch)
+        for name, loss in losses.items():
+            self.log(f"{self.split}/{name}_error", loss, batch_size=len(batch["image"]), prog_bar=True)
+        self.metrics.update(**self.view(batch, outputs, targets))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the split."""
+        found = self.metrics.compute()
+        self.log_dict({f"{self.split}/{name}": value for name, value in found.items()})
+        self.metrics.reset()
+
+    def test_step(self, batch: Sample, batch_idx: int) -> None:
+        """As validation."""
+        self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """As validation."""
+        self.on_validation_epoch_end()
+
+    def view(self, batch: Sample, outputs: Mapping[str, Tensor], targets: Mapping[str, Target]) -> dict[str, Tensor]:
+        """What metrics may ask for: the decoded outputs of the active tasks, and the truth."""
+        found = {
+            "truth_crop_px": batch["joints_px"],
+            "truth_px": batch["truth_px"],
+            "torso_px": batch["torso_px"],
+            "box_px": batch["box_px"],
+        }
+        for name, output in outputs.items():
+            decoded = self.tasks[name].decode(output)
+            found |= decoded
+            if "predicted_crop_px" in decoded:
+                found["predicted_px"] = to_image_px(decoded["predicted_crop_px"], batch)
+            if "part_maps" in decoded:
+                truth = targets[name].values.where(targets[name].known, torch.nan)
+                found["part_truth"] = truth.reshape(decoded["part_maps"].shape)
+        return found
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser, and its schedule stepped after each batch."""
+        optimizer = self.make_optimizer(self.network)
+        if self.make_scheduler is None:
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        return [optimizer], [{"scheduler": self.make_scheduler(optimizer, steps), "interval": "step"}]
+
+
+def to_image_px(crop_px: Float[Tensor, "batch joint 2"], batch: Sample) -> Float[Tensor, "batch joint 2"]:
+    """Joints in pixels of the test crop -> image pixels (`geometry.crop_to_image` for a batch on any device)."""
+    box, size = batch["box_px"][:, None], batch["image"].shape[-1]
+    return (crop_px + 0.5) / size * (box[..., 2:] - box[..., :2]) + box[..., :2]

@@ -1,0 +1,72 @@
+"""The grid of local windows and the indicator "does window l contain part p?" (paper section 3; FACTS 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from hmlpe.errors import UserError
+
+
+@dataclass(frozen=True)
+class WindowGrid:
+    """A grid of count x count square windows over the crop; window (x, y) has index count * y + x.
+
+    Window (x, y) is the closed rectangle [stride x, stride x + extent] x [stride y, stride y + extent] in crop pixels,
+    pixel centres at integers. The last row and column may reach beyond the crop: kept as they are.
+
+    Attributes:
+        count: windows along each side.
+        stride_px: distance between windows.
+        extent_px: last minus first coordinate: 29 for a window of 30 pixels counted by their centres.
+        beta: the share of a stick that must lie inside, strictly exceeded.
+    """
+
+    count: int = 8
+    stride_px: float = 12.0
+    extent_px: float = 29.0
+    beta: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.stride_px <= 0 or self.extent_px <= 0 or not 0 <= self.beta < 1:
+            raise UserError(f"windows: need count >= 1, stride > 0, extent > 0 and 0 <= beta < 1, got {self}")
+
+    def __len__(self) -> int:
+        return self.count**2
+
+    def corners(self, device: torch.device | None = None) -> Float[Tensor, "windows 2"]:
+        """Upper left corner (x, y) of every window, in crop pixels."""
+        steps = torch.arange(self.count, device=device, dtype=torch.float32) * self.stride_px
+        y, x = torch.meshgrid(steps, steps, indexing="ij")
+        return torch.stack([x, y], dim=-1).reshape(-1, 2)
+
+    def share_inside(self, sticks_px: Float[Tensor, "*batch 2 2"]) -> Float[Tensor, "*batch windows"]:
+        """The share of each stick's length inside each window, by clipping the segment (Liang-Barsky).
+
+        Args:
+            sticks_px: the two end points (x, y) of every stick in crop pixels; they may lie outside the crop.
+
+        Returns:
+            In [0, 1]; 0 for a stick of zero length; NaN where an end point is NaN.
+        """
+        corners = self.corners(sticks_px.device).to(sticks_px.dtype)
+        start = sticks_px[..., None, 0, :]
+        step = sticks_px[..., None, 1, :] - start  # the stick is start + t * step, t in [0, 1]
+        along = step == 0  # parallel to a pair of edges: inside for all t or for none
+        safe = torch.where(along, torch.ones_like(step), step)
+        first, last = (corners - start) / safe, (corners + self.extent_px - start) / safe
+        enter, leave = torch.minimum(first, last), torch.maximum(first, last)
+        within = (start >= corners) & (start <= corners + self.extent_px)
+        enter = torch.where(along, torch.where(within, 0.0, torch.inf), enter)
+        leave = torch.where(along, torch.where(within, 1.0, -torch.inf), leave)
+        share = (leave.amin(-1).clamp(max=1) - enter.amax(-1).clamp(min=0)).clamp(min=0)
+        share = torch.where(along.all(-1), torch.zeros_like(share), share)
+        unknown = sticks_px.isnan().flatten(-2).any(-1, keepdim=True)
+        return torch.where(unknown, torch.nan, share)
+
+    def contains(self, sticks_px: Float[Tensor, "*batch 2 2"]) -> Bool[Tensor, "*batch windows"]:
+        """The indicator: length(stick inside the window) > beta * length(stick). False where a stick is unknown."""
+        return self.share_inside(sticks_px) > self.beta

@@ -1,0 +1,37 @@
+"""What holds for the whole run: shapes checked, no network, real data only where it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+# Before anything that reads them is imported; subprocesses inherit them.
+os.environ.update(
+    WANDB_MODE="offline",
+    WANDB_SILENT="true",
+    WANDB_ERROR_REPORTING="false",
+    NO_ALBUMENTATIONS_UPDATE="1",  # it asks for newer versions when imported
+    MPLBACKEND="Agg",
+)
+
+# Every annotation of hmlpe is checked at every call; a module imported earlier would go unchecked.
+assert "hmlpe" not in sys.modules, "hmlpe was imported before the type-checking hook"
+install_import_hook("hmlpe", "beartype.beartype")
+
+settings.register_profile("hmlpe", deadline=None, max_examples=50, derandomize="CI" in os.environ)
+settings.load_profile("hmlpe")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the real sets (flic/ and others): HMLPE_REAL_DATA, or shared/data beside the checkout."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("HMLPE_REAL_DATA") or beside).expanduser()
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is not a folder; set HMLPE_REAL_DATA to the one that holds flic/")
+    return folder

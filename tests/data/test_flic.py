@@ -1,0 +1,212 @@
+"""FLIC's reader: what each field becomes, and that a damaged file is refused in one line."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from hmlpe.data.record import Person
+from hmlpe.data.sources.flic import FlicSource
+from hmlpe.data.sources.images import read_image
+from hmlpe.errors import UserError
+from hmlpe.skeleton import Skeleton
+
+from .conftest import CROWD, backwards, coords, person, picture, write_flic, write_mat
+
+Flic = Callable[..., FlicSource]
+NAN = float("nan")
+
+
+def one_line(error: UserError) -> str:
+    text = str(error)
+    assert text.strip() and "\n" not in text and "\r" not in text
+    return text
+
+
+def test_slots_become_joints_counted_from_zero(flic: Flic) -> None:
+    slots = np.stack([10.0 * np.arange(1, 30) + 1, 1000.0 - np.arange(1, 30)])  # slot s: x = 10 s + 1, y = 1000 - s
+    (only,) = flic([person(coords=slots)]).people()
+    expected = {
+        "head": (170, 982), "left_shoulder": (10, 998), "neck": (25, 996.5), "right_shoulder": (40, 995),
+        "left_elbow": (20, 997), "right_elbow": (50, 994), "left_wrist": (30, 996), "right_wrist": (60, 993),
+    }  # fmt: skip
+    np.testing.assert_array_equal(only.joints_px, list(expected.values()))  # the order of FACTS 2
+    assert only.torso_px == pytest.approx(np.hypot(100 - 10, 989 - 998))  # left shoulder 1, right hip 10
+    assert only.torso_swapped_px == pytest.approx(np.hypot(70 - 40, 992 - 995))  # right shoulder 4, left hip 7
+    assert only.sticks_px.shape == (0, 4)
+    assert only.occluded.shape == (8,) and not only.occluded.any()
+
+
+def test_records_keep_order_split_image_and_place(flic: Flic) -> None:
+    people = flic().people()
+    assert [p.image for p in people] == [record["filepath"] for record in CROWD]
+    assert [p.split for p in people] == ["train", "train", "test", "test", "train", "train", "train", "train", "test"]
+    assert [p.faces_backwards for p in people] == [record["filepath"] == "e.png" for record in CROWD]
+    assert people[2].where.endswith("examples.mat, record 3")
+    np.testing.assert_allclose(people[4].detection_px, [32, 15, 39, 40])
+
+
+def test_no_joint_is_made_up(flic: Flic) -> None:
+    unknown = (NAN, NAN)
+    (only,) = flic([person(coords=coords(nose=unknown, rsho=unknown, lwri=unknown))]).people()
+    known = np.isfinite(only.joints_px).all(axis=1)
+    assert known.tolist() == [False, True, False, False, True, True, False, True]  # the neck needs both shoulders
+    assert np.isnan(only.joints_px[~known]).all()
+    assert np.isfinite(only.torso_px) and np.isnan(only.torso_swapped_px)
+    assert not only.faces_backwards
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "back"), [(44, 28, False), (28, 44, True), (30, 30, False), (30, 30.5, True)]
+)
+def test_backwards_is_left_shoulder_left_of_right(flic: Flic, left: float, right: float, back: bool) -> None:
+    (only,) = flic([person(coords=coords(lsho=(left, 18), rsho=(right, 19)))]).people()
+    assert only.faces_backwards is back
+
+
+def test_joints_outside_the_image_are_kept(flic: Flic) -> None:
+    (only,) = flic([person(coords=coords(lwri=(900, -30)))]).people()
+    assert only.joints_px[6].tolist() == [899, -31]
+
+
+def test_another_skeleton_takes_what_it_knows(tmp_path: Path) -> None:
+    root = str(write_flic(tmp_path / "flic", [person()]))
+    (only,) = FlicSource(root, Skeleton(["right_hip", "left_knee", "left_wrist"], {})).people()
+    np.testing.assert_array_equal(only.joints_px, [[30, 40], [NAN, NAN], [45, 37]])
+    with pytest.raises(UserError, match="beak"):
+        FlicSource(root, Skeleton(["beak"], {}))
+
+
+def test_missing_images_are_named_once_and_in_order(flic: Flic) -> None:
+    assert flic().missing_images() == []
+    assert flic(absent=["f.jpg", "b.png"]).missing_images() == ["b.png", "f.jpg"]
+
+
+def test_an_image_is_rgb_whatever_its_file_is(tmp_path: Path) -> None:
+    Image.fromarray(picture("x")).save(tmp_path / "rgb.png")
+    Image.fromarray(picture("x")).convert("L").save(tmp_path / "grey.png")
+    Image.fromarray(picture("x")).convert("P").save(tmp_path / "palette.png")
+    np.testing.assert_array_equal(read_image(tmp_path, "rgb.png"), picture("x"))
+    for name in ("grey.png", "palette.png"):
+        image = read_image(tmp_path, name)
+        assert image.shape == (48, 72, 3) and image.dtype == np.uint8
+
+
+def test_fingerprint_is_of_the_annotations(flic: Flic) -> None:
+    one, same, other = flic([person()]), flic([person()]), flic([person(coords=backwards())])
+    whole = one.annotations.read_bytes()
+    same.annotations.write_bytes(whole)  # savemat writes the time into the header
+    assert one.fingerprint() == same.fingerprint() != other.fingerprint()
+    same.annotations.write_bytes(whole[:-1])
+    assert one.fingerprint() != same.fingerprint()
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "compressed"])
+def cuttable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    path = tmp_path_factory.mktemp("cut") / "examples.mat"
+    write_mat(path, CROWD[:3], compressed=request.param)
+    return path, path.read_bytes()
+
+
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_a_cut_file_is_refused_wherever_it_is_cut(
+    cuttable: tuple[Path, bytes], skeleton: Skeleton, share: float
+) -> None:
+    path, whole = cuttable
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(UserError) as raised:
+        FlicSource(str(path.parent), skeleton).people()
+    assert str(path) in one_line(raised.value)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 4, 116, 127, 128, 129, 132, 136, 144, 200, -129, -9, -8, -7, -1])
+def test_a_cut_file_is_refused_at_its_seams(cuttable: tuple[Path, bytes], skeleton: Skeleton, kept: int) -> None:
+    path, whole = cuttable
+    path.write_bytes(whole[:kept])
+    with pytest.raises(UserError) as raised:
+        FlicSource(str(path.parent), skeleton).people()
+    assert str(path) in one_line(raised.value)
+
+
+@pytest.fixture(scope="module", params=["jpeg", "png"])
+def cut_image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    stream = io.BytesIO()
+    Image.fromarray(picture("cut")).save(stream, request.param)
+    return tmp_path_factory.mktemp("cut") / f"x.{request.param}", stream.getvalue()
+
+
+@given(share=st.floats(0, 0.97))
+def test_a_cut_image_is_refused_wherever_it_is_cut(cut_image: tuple[Path, bytes], share: float) -> None:
+    path, whole = cut_image
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(UserError) as raised:
+        read_image(path.parent, path.name)
+    assert str(path) in one_line(raised.value)
+
+
+@pytest.mark.parametrize("name", ["../x.png", "deep/../../x.png", "{absolute}"])
+def test_a_name_cannot_climb_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "images" / "deep").mkdir(parents=True)
+    Image.fromarray(picture("x")).save(tmp_path / "x.png")
+    with pytest.raises(UserError, match="x.png") as raised:
+        read_image(tmp_path / "images", name.format(absolute=tmp_path / "x.png"))
+    one_line(raised.value)
+
+
+@pytest.mark.parametrize("limit", [1000, 3000])  # of 3456 pixels: beyond twice the limit Pillow itself refuses
+def test_an_image_too_large_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    Image.fromarray(picture("x")).save(tmp_path / "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(UserError, match="x.png") as raised:
+        read_image(tmp_path, "x.png")
+    one_line(raised.value)
+
+
+@pytest.fixture(scope="module")
+def real_flic(real_data: Path, skeleton: Skeleton) -> FlicSource:
+    return FlicSource(str(real_data / "flic"), skeleton)
+
+
+@pytest.fixture(scope="module")
+def real_people(real_flic: FlicSource) -> Sequence[Person]:
+    return real_flic.people()
+
+
+@pytest.mark.real
+def test_real_counts(real_flic: FlicSource, real_people: Sequence[Person]) -> None:
+    assert len(real_people) == 5003 and len({p.image for p in real_people}) == 4552
+    assert Counter(p.split for p in real_people) == {"train": 3987, "test": 1016}
+    assert Counter(p.split for p in real_people if p.faces_backwards) == {"train": 199, "test": 48}
+    missing = real_flic.missing_images()
+    assert len(missing) == 231
+    assert Counter(p.split for p in real_people if p.image in set(missing)) == {"test": 250}
+
+
+@pytest.mark.real
+def test_real_sides(real_people: Sequence[Person], skeleton: Skeleton) -> None:
+    """Person-centric labels: the left wrist of who faces the camera is on the image's right."""
+    for joint in ("elbow", "wrist"):
+        left, right = skeleton.indices([f"left_{joint}", f"right_{joint}"])
+        front = np.stack([p.joints_px for p in real_people if not p.faces_backwards])
+        back = np.stack([p.joints_px for p in real_people if p.faces_backwards])
+        assert (front[:, left, 0] > front[:, right, 0]).mean() > 0.9
+        assert (back[:, left, 0] < back[:, right, 0]).mean() > 0.9
+
+
+@pytest.mark.real
+def test_real_points_lie_where_they_should(real_people: Sequence[Person]) -> None:
+    joints = np.stack([p.joints_px for p in real_people])
+    boxes = np.stack([p.detection_px for p in real_people])
+    assert np.isfinite(joints).all() and np.isfinite([p.torso_px for p in real_people]).all()
+    head, neck = joints[:, 0], joints[:, 2]
+    assert (head[:, 1] < neck[:, 1]).mean() > 0.99  # y points down
+    inside = (neck > boxes[:, :2] - 30) & (neck < boxes[:, 2:] + 30)
+    assert inside.all(axis=1).mean() > 0.95

@@ -1,0 +1,505 @@
+"""Preparing a pack: true to the images, the same every time, whole or not there; bad input refused in one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from hmlpe.data.boxes import BoxRule
+from hmlpe.data.pack import open_pack
+from hmlpe.data.prepare import prepare
+from hmlpe.data.sources.flic import FlicSource
+from hmlpe.errors import UserError
+from hmlpe.files import digest_of_file
+from hmlpe.geometry import scale_box
+from hmlpe.skeleton import Skeleton
+
+from .conftest import CROWD, Record, Watched, coords, person, picture, write_flic, write_mat
+
+Flic = Callable[..., FlicSource]
+PACK = {"crops.npy", "people.npz", "manifest.json"}
+NAN, INF = float("nan"), float("inf")
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Bytes and time of every file."""
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("crops.npy", "people.npz")}
+
+
+@pytest.fixture
+def make(skeleton: Skeleton, boxes: BoxRule) -> Callable[..., tuple[dict[str, Any], bool]]:
+    """`prepare` with small crops; settings can be changed."""
+
+    def call(source: Any, folder: Path, **settings: Any) -> tuple[dict[str, Any], bool]:
+        return prepare(**{
+            "source": source, "folder": folder, "skeleton": skeleton, "boxes": boxes, "crop_px": 16, "workers": 1,
+            **settings,
+        })  # fmt: skip
+
+    return call
+
+
+Make = Callable[..., tuple[dict[str, Any], bool]]
+
+
+def test_the_same_bytes_whatever_the_folder_and_the_workers(flic: Flic, make: Make, tmp_path: Path) -> None:
+    source = flic()
+    first, _ = make(source, tmp_path / "one" / "flic")
+    for name, workers in (("two", 1), ("three", 2), ("four", 7)):
+        again, was_there = make(source, tmp_path / name / "flic", workers=workers)
+        assert not was_there and again == first
+        assert bytes_of(tmp_path / name / "flic") == bytes_of(tmp_path / "one" / "flic")
+
+
+def test_a_moved_data_set_makes_the_same_pack(flic: Flic, make: Make, tmp_path: Path, skeleton: Skeleton) -> None:
+    source = flic()
+    shutil.copytree(source.root, tmp_path / "elsewhere" / "FLIC")
+    first, _ = make(source, tmp_path / "one")
+    again, _ = make(FlicSource(str(tmp_path / "elsewhere" / "FLIC"), skeleton), tmp_path / "two")
+    assert again["digest"] == first["digest"] and bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
+    assert make(FlicSource(str(tmp_path / "elsewhere" / "FLIC"), skeleton), tmp_path / "one")[1]
+
+
+def test_other_images_make_another_digest(flic: Flic, make: Make, tmp_path: Path) -> None:
+    source = flic()
+    first, _ = make(source, tmp_path / "one")
+    Image.fromarray(picture("another")).save(source.root / "images" / "a.png")
+    assert make(source, tmp_path / "two")[0]["digest"] != first["digest"]
+
+
+def test_a_second_call_does_nothing(flic: Flic, make: Make, tmp_path: Path) -> None:
+    source = Watched(flic())
+    first, was_there = make(source, tmp_path / "pack")
+    assert not was_there
+    before, read = contents(tmp_path / "pack"), len(source.read)
+    again, was_there = make(source, tmp_path / "pack", workers=2)
+    assert was_there and again == first
+    assert contents(tmp_path / "pack") == before and len(source.read) == read
+    assert set(before) == PACK and sorted(p.name for p in tmp_path.iterdir() if "flic" not in p.name) == ["pack"]
+
+
+def test_columns_are_the_kept_records(flic: Flic, make: Make, tmp_path: Path, skeleton: Skeleton) -> None:
+    source = flic()
+    make(source, tmp_path / "pack")
+    people, pack = source.people(), open_pack(tmp_path / "pack", skeleton)
+    kept = [people[i] for i in (0, 1, 2, 3, 4, 6, 7, 8)]  # record 6 is a train person in a test image
+    columns = pack.people
+    assert columns.image.tolist() == [p.image for p in kept]
+    assert columns.where.tolist() == [f"examples.mat, record {i}" for i in (1, 2, 3, 4, 5, 7, 8, 9)]
+    assert columns.split.tolist() == [p.split for p in kept]
+    assert columns.faces_backwards.tolist() == [p.faces_backwards for p in kept]
+    for name in ("joints_px", "occluded", "detection_px", "torso_px", "torso_swapped_px", "sticks_px"):
+        np.testing.assert_array_equal(getattr(columns, name), [getattr(p, name) for p in kept], err_msg=name)
+    expected = [scale_box(p.detection_px, (3.5, 1.75, 1.75)) for p in kept]
+    np.testing.assert_array_equal(columns.box_px, expected)
+    np.testing.assert_allclose(columns.box_px[0], [35 - 3.5 * 6, 15 - 1.75 * 12, 35 + 3.5 * 6, 39 + 1.75 * 12])
+    assert pack.indices("test").tolist() == [2, 3, 7] and pack.indices("train").tolist() == [0, 1, 4, 5, 6]
+
+
+def test_a_crop_of_the_boxs_own_size_is_the_image_itself(
+    flic: Flic, make: Make, tmp_path: Path, skeleton: Skeleton
+) -> None:
+    """A box of 16 x 16 pixels in crops of 16: no resampling, so any shift shows; beyond the border it is repeated."""
+    inside = np.array([[20.5, 10.5, 36.5, 26.5]])  # 1-based edges, between pixels
+    across = np.array([[-3.5, 10.5, 12.5, 26.5]])
+    source = flic([person("a.png", torsobox=inside), person("c.png", torsobox=across), person("b.png", "test")])
+    make(source, tmp_path / "pack", boxes=BoxRule("detection", "detection", (1.0, 0.0, 0.0), 0.1))
+    crops = open_pack(tmp_path / "pack", skeleton).crops
+    np.testing.assert_array_equal(crops[0], picture("a.png")[10:26, 20:36])
+    np.testing.assert_array_equal(crops[1][:, 4:], picture("c.png")[10:26, :12])
+    np.testing.assert_array_equal(crops[1][:, :4], np.repeat(picture("c.png")[10:26, :1], 4, axis=1))
+
+
+def test_true_boxes_hold_all_joints_and_no_detection(
+    flic: Flic, make: Make, tmp_path: Path, skeleton: Skeleton
+) -> None:
+    source = flic([person(torsobox=np.full((1, 4), NAN)), person("b.png", "test")])
+    make(source, tmp_path / "pack", boxes=BoxRule("truth", "detection", (3.5, 1.75, 1.75), 0.25))
+    # x from the right elbow to the left one, y from the nose to the left wrist; a quarter of the longer side around
+    box = open_pack(tmp_path / "pack", skeleton).people.box_px[0]
+    np.testing.assert_allclose(box, [23 - 7, 9 - 7, 47 + 7, 37 + 7])
+
+
+def test_counts_and_hashes_of_the_manifest_are_true(flic: Flic, make: Make, tmp_path: Path) -> None:
+    returned, _ = make(flic(absent=["c.jpg", "b.png"]), tmp_path / "pack", allow_missing=True)
+    manifest = json.loads((tmp_path / "pack" / "manifest.json").read_text())
+    assert manifest == returned
+    assert manifest["counts"] == {
+        "people": 5, "train": 3, "test": 2, "annotated_train": 6, "annotated_test": 3,
+        "missing_images": 2, "people_without_image": 3, "train_people_in_test_images": 1,
+    }  # fmt: skip
+    for name in ("crops.npy", "people.npz"):
+        assert manifest["files"][name] == digest_of_file(tmp_path / "pack" / name)
+    assert np.load(tmp_path / "pack" / "crops.npy").shape == (5, 16, 16, 3)
+
+
+def test_train_people_in_test_images_are_left_out(flic: Flic, make: Make, tmp_path: Path, skeleton: Skeleton) -> None:
+    manifest, _ = make(flic(), tmp_path / "pack")
+    people = open_pack(tmp_path / "pack", skeleton).people
+    assert manifest["counts"]["train_people_in_test_images"] == 1
+    assert not set(people.image[people.split == "train"]) & set(people.image[people.split == "test"])
+    assert people.image.tolist().count("d.png") == 1
+
+
+def test_images_that_come_later_make_another_pack(flic: Flic, make: Make, tmp_path: Path) -> None:
+    source = flic(absent=["f.jpg"])
+    assert make(source, tmp_path / "pack", allow_missing=True)[0]["counts"]["people"] == 7
+    Image.fromarray(picture("f.jpg")).save(source.root / "images" / "f.jpg")
+    manifest, was_there = make(source, tmp_path / "pack", allow_missing=True)
+    assert not was_there and manifest["counts"]["people"] == 8
+
+
+def test_an_image_is_decoded_once_for_all_its_people(flic: Flic, make: Make, tmp_path: Path) -> None:
+    source = Watched(flic())
+    make(source, tmp_path / "pack", workers=3)
+    assert Counter(source.read) == dict.fromkeys(["a.png", "b.png", "c.jpg", "d.png", "e.png", "f.jpg", "g.png"], 1)
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "factors": {"boxes": BoxRule("detection", "detection", (3.0, 1.75, 1.75), 0.1)},
+    "train boxes": {"boxes": BoxRule("truth", "detection", (3.5, 1.75, 1.75), 0.1)},
+    "test boxes": {"boxes": BoxRule("detection", "truth", (3.5, 1.75, 1.75), 0.1)},
+    "crop_px": {"crop_px": 17},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_changed_settings_prepare_again(flic: Flic, make: Make, tmp_path: Path, change: dict[str, Any]) -> None:
+    source = flic()
+    old, _ = make(source, tmp_path / "pack")
+    new, was_there = make(source, tmp_path / "pack", **change)
+    assert not was_there and new["fingerprint"] != old["fingerprint"] and new["digest"] != old["digest"]
+    assert set(contents(tmp_path / "pack")) == PACK
+    assert make(source, tmp_path / "pack", **change) == (new, True)
+    assert make(source, tmp_path / "pack") == (old, False)  # and back
+
+
+def test_another_skeleton_prepares_again(flic: Flic, make: Make, tmp_path: Path, skeleton: Skeleton) -> None:
+    source = flic()
+    make(source, tmp_path / "pack")
+    two = Skeleton(["left_wrist", "right_wrist"], {})
+    paired = Skeleton(["left_wrist", "right_wrist"], {}, [["left_wrist", "right_wrist"]])
+    for other in (two, paired, skeleton):
+        manifest, was_there = make(FlicSource(str(source.root), other), tmp_path / "pack", skeleton=other)
+        assert not was_there and manifest["skeleton"] == other.as_dict()
+        people = open_pack(tmp_path / "pack", other).people
+        assert people.joints_px.shape == (8, len(other.joints), 2)
+        (wrist,) = other.indices(["left_wrist"])
+        np.testing.assert_array_equal(people.joints_px[0, wrist], [45, 37])
+
+
+def test_joints_of_another_skeleton_are_refused(flic: Flic, make: Make, tmp_path: Path) -> None:
+    """Else the pack's skeleton names joints that its numbers are not."""
+    with pytest.raises(UserError, match="skeleton"):
+        make(flic(), tmp_path / "pack", skeleton=Skeleton(["left_wrist", "head"], {}))
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("error", [RuntimeError("plug"), KeyboardInterrupt(), UserError("broken")], ids=repr)
+@pytest.mark.parametrize("reads", range(7))
+def test_goes_on_where_it_stopped(
+    flic: Flic, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    reads: int, error: BaseException, workers: int,
+) -> None:  # fmt: skip
+    """Chunks of two kept people: a b | c d | b e | f g. Image b is in two of them."""
+    monkeypatch.setattr("hmlpe.data.crops.CHUNK", 2)
+    flic_source = flic()
+    make(flic_source, tmp_path / "undisturbed")
+    interrupted = Watched(flic_source, fails_at=reads, error=error)
+    with pytest.raises(type(error)):
+        make(interrupted, tmp_path / "pack", workers=workers)
+    assert not (tmp_path / "pack").exists() and not list(tmp_path.rglob("pack*/manifest.json"))
+    second = Watched(flic_source)
+    manifest, was_there = make(second, tmp_path / "pack", workers=workers)
+    finished = interrupted.read[: reads - reads % 2] if workers == 1 else []
+    rest = ["a.png", "b.png", "c.jpg", "d.png", "b.png", "e.png", "f.jpg", "g.png"][len(finished) :]
+    assert not was_there and (Counter(second.read) == Counter(rest) or workers > 1)
+    assert len(second.read) <= 8 - reads + reads % 2 + (workers - 1)
+    assert bytes_of(tmp_path / "pack") == bytes_of(tmp_path / "undisturbed")
+    assert set(contents(tmp_path / "pack")) == PACK
+    assert not list(tmp_path.glob(".pack*"))
+
+
+def test_what_a_killed_call_left_half_written_is_not_used(
+    flic: Flic, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hmlpe.data.crops.CHUNK", 2)
+    source = flic()
+    make(source, tmp_path / "undisturbed")
+    with pytest.raises(RuntimeError):
+        make(Watched(source, fails_at=3), tmp_path / "pack")
+    (partial,) = tmp_path.glob(".pack*")
+    for name in ("chunk_000002.tmp", "crops.npy", "people.npz", "manifest.json"):
+        (partial / name).write_bytes(b"half")
+    make(source, tmp_path / "pack")
+    assert bytes_of(tmp_path / "pack") == bytes_of(tmp_path / "undisturbed")
+    assert set(contents(tmp_path / "pack")) == PACK
+
+
+def test_an_interrupted_change_keeps_the_old_pack(flic: Flic, make: Make, tmp_path: Path) -> None:
+    source = flic()
+    make(source, tmp_path / "pack")
+    before = contents(tmp_path / "pack")
+    with pytest.raises(RuntimeError, match="plug"):
+        make(Watched(source, fails_at=2), tmp_path / "pack", crop_px=20)
+    assert contents(tmp_path / "pack") == before
+    assert make(source, tmp_path / "pack")[1]
+
+
+def test_a_folder_that_is_no_pack_is_not_erased(flic: Flic, make: Make, tmp_path: Path) -> None:
+    """data.pack=/datasets/FLIC, said by mistake for data.root, must not cost the data set."""
+    source = flic()
+    with pytest.raises(UserError, match=source.root.name):
+        make(source, source.root)
+    assert (source.root / "examples.mat").is_file() and len(list((source.root / "images").iterdir())) == 7
+
+
+# ---- bad input ----
+
+Spoil = Callable[[Path], None]
+
+
+def records(*changed: Record) -> Spoil:
+    """examples.mat with a good record, the changed one, a good one."""
+    return lambda root: write_mat(root / "examples.mat", [person("a.png"), *changed, person("c.png", "test")])
+
+
+def without(name: str) -> Spoil:
+    """No record has the field."""
+    return lambda root: write_mat(root / "examples.mat", [person("a.png", **{name: ...})] * 2)
+
+
+def image(name: str, spoil: Callable[[Path], Any]) -> Spoil:
+    return lambda root: spoil(root / "images" / name)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def as_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def box(*edges: float) -> Record:
+    return person("b.png", torsobox=np.array([edges]))
+
+
+NO_RECORD = np.empty((1, 0), dtype=[("coords", object), ("filepath", object)])
+BAD: dict[str, tuple[Spoil, list[str]]] = {
+    "no folder": (shutil.rmtree, ["flic"]),
+    "no annotations": (lambda root: (root / "examples.mat").unlink(), ["examples.mat"]),
+    "annotations are text": (lambda root: (root / "examples.mat").write_text("x" * 999), ["examples.mat"]),
+    "annotations are empty": (lambda root: (root / "examples.mat").write_bytes(b""), ["examples.mat"]),
+    "another variable": (lambda root: write_mat(root / "examples.mat", CROWD, "people"), ["examples.mat", "examples"]),
+    "examples are numbers": (lambda root: savemat(root / "examples.mat", {"examples": [1, 2]}), ["record 1", "coords"]),
+    "no records": (lambda root: savemat(root / "examples.mat", {"examples": NO_RECORD}), ["flic", "0 annotated"]),
+    **{f"no {name}": (without(name), ["examples.mat, record 1", name])
+       for name in ("coords", "filepath", "torsobox", "istrain", "istest")},
+    "28 slots": (records(person("b.png", coords=coords()[:, :28])), ["record 2", "coords"]),
+    "coords turned": (records(person("b.png", coords=coords().T)), ["record 2", "coords"]),
+    "coords empty": (records(person("b.png", coords=np.zeros((0, 0)))), ["record 2", "coords"]),
+    "coords are words": (records(person("b.png", coords="none")), ["record 2", "coords"]),
+    "all joints unknown": (records(person("b.png", coords=np.full((2, 29), NAN))), ["record 2", "coords"]),
+    "infinite joint": (records(person("b.png", coords=coords(lwri=(INF, 3)))), ["record 2", "coords"]),
+    "minus infinite joint": (records(person("b.png", coords=coords(lwri=(3, -INF)))), ["record 2", "coords"]),
+    "filepath is a number": (records(person("b.png", filepath=17.0)), ["record 2", "filepath"]),
+    "filepath is empty": (records(person("b.png", filepath="")), ["record 2", "filepath"]),
+    "box of three": (records(person("b.png", torsobox=np.array([[1.0, 2, 3]]))), ["record 2", "torsobox"]),
+    "box is a word": (records(person("b.png", torsobox="box")), ["record 2", "torsobox"]),
+    "box of no width": (records(box(30, 16, 30, 40)), ["examples.mat, record 2", "box"]),
+    "box of no height": (records(box(30, 16, 42, 16)), ["examples.mat, record 2", "box"]),
+    "box turned over": (records(box(42, 40, 30, 16)), ["examples.mat, record 2", "box"]),
+    "NaN box": (records(box(30, NAN, 42, 40)), ["examples.mat, record 2", "box"]),
+    "infinite box": (records(box(30, 16, INF, 40)), ["examples.mat, record 2", "box"]),
+    "boundless box": (records(box(-INF, 16, INF, 40)), ["examples.mat, record 2", "box"]),
+    "box beyond memory": (records(box(-1.5e6, -1.5e6, 1.5e6, 1.5e6)), ["examples.mat, record 2", "box"]),
+    "train and test": (records(person("b.png", istest=1)), ["record 2", "istrain", "istest"]),
+    "neither train nor test": (records(person("b.png", istrain=0)), ["record 2", "istrain", "istest"]),
+    "istrain is NaN": (records(person("b.png", istrain=NAN)), ["record 2", "istrain"]),
+    "istrain is a word": (records(person("b.png", istrain="yes")), ["record 2", "istrain"]),
+    "image is cut": (image("b.png", cut), ["b.png"]),
+    "image is empty": (image("b.png", lambda path: path.write_bytes(b"")), ["b.png"]),
+    "image is text": (image("b.png", lambda path: path.write_text("<html>not found</html>")), ["b.png"]),
+    "image is a folder": (image("b.png", as_folder), ["b.png"]),
+    "image is missing": (image("b.png", Path.unlink), ["1 image", "1 train and 0 test", "b.png", "record 2"]),
+    "no images": (lambda root: shutil.rmtree(root / "images"), ["3 images", "2 train and 1 test", "a.png", "record 1"]),
+    "image outside": (records(person("../x.png")), ["../x.png", "record 2"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("old_pack", [False, True], ids=["new", "over"])
+@pytest.mark.parametrize(("spoil", "words"), BAD.values(), ids=BAD)
+def test_bad_input_is_refused_in_one_line_and_nothing_changes(
+    make: Make, tmp_path: Path, skeleton: Skeleton, capsys: pytest.CaptureFixture[str],
+    spoil: Spoil, words: Sequence[str], old_pack: bool,
+) -> None:  # fmt: skip
+    root = write_flic(tmp_path / "flic", [person("a.png"), person("b.png"), person("c.png", "test")])
+    Image.fromarray(picture("x")).save(root / "x.png")
+    pack = tmp_path / "data" / "pack"
+    if old_pack:  # of other settings, so that the call has work to do
+        make(FlicSource(str(root), skeleton), pack, crop_px=8)
+    before = contents(pack) if old_pack else {}
+    spoil(root)
+    capsys.readouterr()
+    with pytest.raises(UserError) as raised:
+        make(FlicSource(str(root), skeleton), pack)
+    message = str(raised.value)
+    assert "\n" not in message and all(word in message for word in words), message
+    if old_pack:
+        assert contents(pack) == before
+    assert [path.parent for path in (tmp_path / "data").rglob("manifest.json")] == [pack] * old_pack
+
+
+def test_allowed_missing_images_are_counted_never_read(flic: Flic, make: Make, tmp_path: Path) -> None:
+    source = Watched(flic([*CROWD, person("../x.png")], absent=["f.jpg"]))
+    (source.source.root / "images" / "f.jpg").unlink(missing_ok=True)
+    manifest, _ = make(source, tmp_path / "pack", allow_missing=True)
+    assert manifest["counts"]["missing_images"] == 2 and manifest["counts"]["people_without_image"] == 2
+    assert not {"f.jpg", "../x.png"} & set(source.read)
+
+
+def test_nobody_left(flic: Flic, make: Make, tmp_path: Path) -> None:
+    source = flic([person("a.png"), person("b.png", "test")], absent=["a.png", "b.png"])
+    with pytest.raises(UserError, match="no person"):
+        make(source, tmp_path / "pack", allow_missing=True)
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_a_mended_image_lets_it_go_on(flic: Flic, make: Make, tmp_path: Path) -> None:
+    source = flic()
+    make(source, tmp_path / "undisturbed")
+    cut(source.root / "images" / "d.png")
+    with pytest.raises(UserError, match="d.png"):
+        make(source, tmp_path / "pack")
+    Image.fromarray(picture("d.png")).save(source.root / "images" / "d.png")
+    make(source, tmp_path / "pack")
+    assert bytes_of(tmp_path / "pack") == bytes_of(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize(("train", "test"), [("torso", "detection"), ("detection", "Truth")])
+def test_an_unknown_box_rule_is_refused(train: Any, test: Any) -> None:
+    with pytest.raises(UserError, match=r"data\.boxes\.(train|test)"):
+        BoxRule(train, test, (1.0, 0.0, 0.0), 0.1)
+
+
+# ---- opening ----
+
+
+@pytest.fixture
+def pack(flic: Flic, make: Make, tmp_path: Path) -> Path:
+    make(flic(), tmp_path / "data" / "mine")
+    return tmp_path / "data" / "mine"
+
+
+def test_crops_stay_on_disk_and_cannot_be_written(pack: Path, skeleton: Skeleton) -> None:
+    opened = open_pack(pack, skeleton)
+    assert isinstance(opened.crops, np.memmap) and opened.size_px == 16
+    with pytest.raises(ValueError, match="read-only"):
+        opened.crops[0, 0, 0, 0] = 1
+
+
+def edit(path: Path, change: Callable[[Any], Any]) -> None:
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(change(manifest)))
+
+
+def shorten(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def drop_column(path: Path) -> None:
+    with np.load(path) as stored:
+        np.savez(path, **{name: stored[name] for name in stored.files if name != "torso_px"})
+
+
+def one_crop_less(path: Path) -> None:
+    np.save(path, np.load(path)[:-1])
+
+
+def one_person_less(path: Path) -> None:
+    with np.load(path) as stored:
+        np.savez(path, **{name: stored[name][:-1] for name in stored.files})
+
+
+DAMAGE: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "no manifest": ("manifest.json", Path.unlink),
+    "no crops": ("crops.npy", Path.unlink),
+    "no people": ("people.npz", Path.unlink),
+    "manifest cut": ("manifest.json", shorten),
+    "manifest empty": ("manifest.json", lambda path: path.write_bytes(b"")),
+    "manifest is a list": ("manifest.json", lambda path: edit(path, lambda manifest: [manifest])),
+    "manifest without skeleton": ("manifest.json", lambda p: edit(p, lambda m: {"version": m["version"]})),
+    "manifest without counts": (
+        "manifest.json", lambda p: edit(p, lambda m: {k: m[k] for k in m if k != "counts"}),
+    ),
+    "crops cut": ("crops.npy", shorten),
+    "crops empty": ("crops.npy", lambda path: path.write_bytes(b"")),
+    "one crop less": ("crops.npy", one_crop_less),
+    "people cut": ("people.npz", shorten),
+    "people cut by a byte": ("people.npz", lambda path: path.write_bytes(path.read_bytes()[:-1])),
+    "people empty": ("people.npz", lambda path: path.write_bytes(b"")),
+    "a byte of people changed": (
+        "people.npz", lambda path: path.write_bytes(path.read_bytes()[:300] + b"\xff" + path.read_bytes()[301:]),
+    ),
+    "one person less": ("people.npz", one_person_less),
+    "a column less": ("people.npz", drop_column),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "damage"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_pack_is_refused(pack: Path, skeleton: Skeleton, name: str, damage: Callable[[Path], None]) -> None:
+    damage(pack / name)
+    with pytest.raises(UserError) as raised:
+        open_pack(pack, skeleton)
+    assert "\n" not in str(raised.value) and str(pack) in str(raised.value)
+
+
+def test_no_pack_says_how_to_make_one(tmp_path: Path, skeleton: Skeleton) -> None:
+    with pytest.raises(UserError, match="hmlpe-prepare data=flic"):
+        open_pack(tmp_path / "flic", skeleton)
+
+
+def test_another_version_is_refused(pack: Path, skeleton: Skeleton) -> None:
+    edit(pack / "manifest.json", lambda manifest: {**manifest, "version": 0})
+    with pytest.raises(UserError, match="version 0"):
+        open_pack(pack, skeleton)
+
+
+@pytest.mark.parametrize("part", ["joints", "parts", "mirror"])
+def test_another_skeleton_is_refused(pack: Path, skeleton: Skeleton, part: str) -> None:
+    changed = skeleton.as_dict()
+    changed[part] = dict(list(changed[part].items())[1:]) if part == "parts" else changed[part][::-1]
+    with pytest.raises(UserError, match="skeleton"):
+        open_pack(pack, Skeleton(**changed))
+
+
+def test_sticks_of_different_number_are_padded_with_nan(
+    flic: Flic, make: Make, tmp_path: Path, skeleton: Skeleton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = flic()
+    people = source.people()
+    sticks = [np.full((index % 3, 4), float(index)) for index in range(len(people))]
+    changed = [replace(p, sticks_px=stick) for p, stick in zip(people, sticks, strict=True)]
+    monkeypatch.setattr(source, "people", lambda: changed)
+    make(source, tmp_path / "pack")
+    stored = open_pack(tmp_path / "pack", skeleton).people.sticks_px
+    assert stored.shape == (8, 2, 4)
+    np.testing.assert_array_equal(stored[1], [[1] * 4, [NAN] * 4])
+    np.testing.assert_array_equal(stored[4], [[4] * 4, [NAN] * 4])

@@ -1,0 +1,159 @@
+"""The project's own rules: imports run one way, modules stay small, what is shipped and promised is there."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "hmlpe"
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+PROJECT = tomllib.loads(PYPROJECT)["project"]
+SCRIPTS: dict[str, str] = PROJECT["scripts"]
+
+# A module imports from its own level and from earlier ones. One line is one level.
+LEVELS = [
+    {"allocator", "errors", "files", "skeleton", "geometry", "windows"},
+    {"data"},
+    {"network"},
+    {"tasks"},
+    {"balance"},
+    {"metrics"},
+    {"training"},
+    {"report"},
+    {"cli"},
+]
+MAX_LINES = 250
+
+
+def _modules() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def _level(unit: str) -> int:
+    """Level of a module or subpackage directly under hmlpe; the package's own __init__ comes before all."""
+    if unit == "__init__":
+        return -1
+    found = [level for level, units in enumerate(LEVELS) if unit in units]
+    assert found, f"hmlpe.{unit} has no place in LEVELS (tests/test_project.py): give it one"
+    return found[0]
+
+
+def _imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and unit of every import from hmlpe in a module, those inside functions too."""
+    package = ["hmlpe", *path.relative_to(SOURCE).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*start, *([node.module] if node.module else [])])
+            # "from hmlpe import data" names a unit, "from hmlpe import __version__" the package
+            names = [f"hmlpe.{alias.name}" for alias in node.names] if module == "hmlpe" else [module]
+        else:
+            continue
+        for name in names:
+            top, _, rest = name.partition(".")
+            unit = rest.split(".")[0]
+            if top == "hmlpe" and ((SOURCE / unit).is_dir() or (SOURCE / f"{unit}.py").is_file()) and unit:
+                yield node.lineno, unit
+
+
+def test_imports_run_one_way() -> None:
+    wrong = []
+    for path in _modules():
+        relative = path.relative_to(SOURCE)
+        own = relative.parts[0].removesuffix(".py")
+        for line, unit in _imported(path):
+            if _level(unit) > _level(own):
+                wrong.append(f"src/hmlpe/{relative}:{line} imports hmlpe.{unit}, which comes after {own}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_modules_are_small() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in _modules()}
+    long = [f"{path.relative_to(ROOT)}: {lines} lines" for path, lines in lengths.items() if lines > MAX_LINES]
+    assert not long, f"over {MAX_LINES} lines: " + ", ".join(long)
+
+
+def test_every_dependency_has_a_bound_and_a_reason() -> None:
+    for dependency in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]:
+        (rest,) = re.findall(rf'^ *"{re.escape(dependency)}",(.*)$', PYPROJECT, re.MULTILINE)
+        assert re.search("[<>=]", dependency), f"{dependency} has no bound"
+        assert re.match(r" *# \w", rest), f"{dependency} has no comment that gives its reason"
+
+
+def test_constraints_pin_every_dependency_exactly() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(re.fullmatch(r"([\w.-]+)==([\w.]+)", line).groups() for line in lines if not line.startswith("#"))
+    pinned = {re.sub(r"[-_.]+", "-", name).lower() for name in pins}
+    for dependency in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]:
+        assert re.split("[<>=]", dependency)[0] in pinned, f"{dependency} is not pinned: make lock"
+
+
+def test_shapes_are_checked_in_this_run() -> None:
+    """The hook of conftest.py is at work: a wrong shape raises, naming the function."""
+    import numpy as np
+    from jaxtyping import TypeCheckError
+
+    from hmlpe.data.record import Person
+
+    nan = float("nan")
+    with pytest.raises(TypeCheckError, match="joints_px"):
+        Person(
+            "image", "where", "train", np.zeros((8, 3)), np.zeros(8, bool), np.zeros(4), nan, np.zeros((0, 4)), False
+        )
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_console_script_helps(script: str, tmp_path: Path) -> None:
+    """Its module exists, it is installed, and --help works outside the checkout."""
+    path = SOURCE / (SCRIPTS[script].partition(":")[0].removeprefix("hmlpe.").replace(".", "/") + ".py")
+    assert path.is_file(), f"{script}: there is no {path.relative_to(ROOT)}"
+    installed = Path(sysconfig.get_path("scripts")) / script
+    done = subprocess.run([installed, "--help"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert not list(tmp_path.iterdir()), f"{script} --help leaves files"
+
+
+def test_the_wheel_is_whole(tmp_path: Path) -> None:
+    """sdist and, out of it, the wheel: every module and config is in, and the configs are found from there."""
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = tmp_path.glob("hmlpe-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "wheel")
+    expected = {f"hmlpe/{path.relative_to(SOURCE).as_posix()}" for path in _modules()}
+    expected |= {f"hmlpe/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
+    assert "hmlpe/conf/train.yaml" in expected
+    assert expected <= names, f"not in the wheel: {sorted(expected - names)}"
+
+    command = [sys.executable, "-m", "hmlpe.cli.train", "--cfg", "job"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "wheel")}  # before the editable install
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_readme_promises_what_is_there() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = "\n".join("".join(found) for found in re.findall(r"^```.*?\n(.*?)^```|`([^`\n]+)`", readme, re.M | re.S))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
+    asked = set(re.findall(r"^[ $]*make ([a-z][a-z-]*)", code, re.MULTILINE))
+    assert asked, "README.md shows no make command"
+    assert asked <= targets, f"README.md: make has no target {sorted(asked - targets)}"
+    scripts = set(re.findall(r"^[ $]*(hmlpe-[a-z-]+)", code, re.MULTILINE))
+    assert scripts <= set(SCRIPTS), f"README.md: pyproject.toml has no script {sorted(scripts - set(SCRIPTS))}"

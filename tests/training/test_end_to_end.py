@@ -1,0 +1,121 @@
+"""Whole programs, run as a user runs them: train, kill, resume, test; and a sweep of two rows."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+TINY = [
+    "network=slim",
+    "network.head.hidden=[16,16]",
+    "network.trunk.stages=[{maps: 2, kernel: 9, relu: true}, {maps: 2, kernel: 5, relu: true}]",
+    "optim.batch_size=16",
+    "trainer.threads=1",
+    "data.source.train=60",
+    "data.source.test=12",
+]
+
+
+def call(program: str, *overrides: str, folder: Path, flags: Sequence[str] = ()) -> list[str]:
+    paths = [f"paths.data={folder / 'data'}", f"paths.outputs={folder / 'outputs'}"]
+    return [sys.executable, "-m", f"hmlpe.cli.{program}", *flags, *paths, *TINY, *overrides]
+
+
+def finish(command: list[str]) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("end_to_end")
+    finish(call("prepare", folder=folder))
+    return folder
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / "model.ckpt", weights_only=True)["state_dict"]
+
+
+def test_a_killed_run_goes_on_to_the_identical_result(folder: Path) -> None:
+    options = ["logger=csv", "epochs=4", "select=last"]
+    finish(call("train", "study=whole", *options, folder=folder))
+    command = call("train", "study=killed", *options, folder=folder)
+    run = folder / "outputs" / "killed" / "det_0.1_s1"
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (run / "checkpoints" / "resume.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert json.loads((run / "result.json").read_text())["status"] == "running"
+
+    log = finish(command)
+    assert "going on from" in log.stdout + log.stderr
+    whole = folder / "outputs" / "whole" / "det_0.1_s1"
+    expected, found = weights(whole), weights(run)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    results = [json.loads((path / "result.json").read_text()) for path in (whole, run)]
+    assert results[0]["metrics"] == results[1]["metrics"]
+    assert results[0]["steps"] == results[1]["steps"] == 4 * 3
+    assert not (run / "checkpoints" / "resume.ckpt").exists()
+
+
+def test_a_sweep_of_two_rows_fails_alone_skips_and_reports(folder: Path) -> None:
+    """Row det_1 has a result of something else in its way; it fails, the other row does not."""
+    study = folder / "outputs" / "weight_ablation"
+    sweep = call(
+        "train",
+        "experiment=weight_ablation",
+        "row=regression_only,det_1",
+        "seed=0",
+        "epochs=1",
+        "hydra/launcher=basic",
+        folder=folder,
+        flags=["-m"],
+    )
+    blocked = study / "det_1_s0" / "result.json"
+    blocked.parent.mkdir(parents=True)
+    blocked.write_text(json.dumps({"schema": 1, "status": "finished", "identity": {"code": "other"}}))
+    first = subprocess.run(sweep, capture_output=True, text=True, timeout=240)
+    assert first.returncode == 2
+    assert "det_1_s0/result.json: is of another" in first.stderr
+    assert "Traceback" not in first.stderr
+    assert json.loads((study / "regression_only_s0" / "result.json").read_text())["status"] == "finished"
+    assert list((study / "regression_only_s0" / "wandb").glob("offline-run-*/*.wandb"))
+
+    blocked.unlink()
+    second = finish(sweep)
+    assert "regression_only · seed 0: finished already" in second.stdout + second.stderr
+    result = json.loads(blocked.read_text())
+    assert result["weights"] == {"regression": 1.0, "detection": 1.0}
+    assert result["people"]["test"] == 12
+    assert set(result["metrics"]) == {"train", "val", "test"}
+
+    report = finish(call("report", "study=weight_ablation", folder=folder))
+    assert "regression_only" in report.stdout
+    for name in ("runs.csv", "table.csv", "table.md", "table.tex", "figure.png"):
+        assert (study / name).stat().st_size > 0
+
+
+def test_bad_weights_are_one_line(folder: Path) -> None:
+    for row in (
+        ["row.weights.detection=-1"],
+        ["row.weights.detection=.nan"],
+        ["row.weights={regression: 0, detection: 0}"],
+    ):
+        done = subprocess.run(
+            call("train", *row, "logger=csv", folder=folder), capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 2
+        lines = done.stderr.strip().splitlines()
+        assert lines[-1].startswith("error: row.weights")
+        assert "Traceback" not in done.stderr
