@@ -18,7 +18,8 @@ NO_PYTHON = no usable Python: install 3.11, 3.12 or 3.13 with its venv module (D
 SUFFIX = $(if $(filter smoke,$(PROFILE)),_smoke)
 # By the environment, and in Hydra's quotes: a path may hold spaces and signs.
 export ROOT
-SET = data=$(DATA) $(if $(ROOT),"data.root='$$ROOT'")
+# Runs of another set than the embedded one have a folder of their own.
+SET = data=$(DATA) $(if $(ROOT),"data.root='$$ROOT'") $(if $(filter-out embedded,$(DATA)),paths.outputs=outputs/$(DATA))
 # A list (seed=0,1) is the sweep's alone: prepare and report run once. In brackets it is one value.
 COMMA = ,
 ONCE = $(SET) $(foreach arg,$(ARGS),$(if $(findstring $(COMMA),$(arg)),$(if $(findstring [,$(arg)),$(arg)),$(arg)))
@@ -64,6 +65,7 @@ format: $(STAMP) ## mend what ruff can mend
 	$(BIN)/ruff format
 
 bench: $(STAMP) ## training speed: the bare loop, the framework, their ratio
+	$(BIN)/hmlpe-prepare
 	$(BIN)/hmlpe-bench $(ARGS)
 
 # A failed row keeps no report away, but the exit status is the sweep's.

@@ -119,3 +119,25 @@ def test_bad_weights_are_one_line(folder: Path) -> None:
         lines = done.stderr.strip().splitlines()
         assert lines[-1].startswith("error: row.weights")
         assert "Traceback" not in done.stderr
+
+
+def test_a_checkpoint_is_tested_from_its_path(folder: Path) -> None:
+    """The same weights give the same test metrics; one of another network or no checkpoint at all is one line."""
+    finish(call("train", "study=first", "epochs=1", "logger=csv", folder=folder))
+    first = folder / "outputs" / "first" / "det_0.1_s1"
+    checkpoint = f"checkpoint={first / 'checkpoints' / 'model.ckpt'}"
+    finish(call("train", "study=again", "fit=false", checkpoint, "logger=csv", folder=folder))
+    again = json.loads((folder / "outputs" / "again" / "det_0.1_s1" / "result.json").read_text())
+    assert again["metrics"] == json.loads((first / "result.json").read_text())["metrics"]
+    assert again["steps"] == 0
+
+    no_checkpoint = f"checkpoint={first / 'result.json'}"
+    for bad, message in (
+        ([checkpoint, "network.head.hidden=[8,8]"], "checkpoint of another network"),
+        ([no_checkpoint], "not a checkpoint of hmlpe-train"),
+    ):
+        command = call("train", "study=bad", "fit=false", "logger=csv", "overwrite=true", *bad, folder=folder)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 2
+        assert message in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr

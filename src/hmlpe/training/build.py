@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torchmetrics import Metric, MetricCollection
 from hmlpe.balance import FixedWeights
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.errors import UserError
-from hmlpe.files import digest_of
+from hmlpe.files import digest_of, digest_of_file
 from hmlpe.tasks import Task
 from hmlpe.training.module import MultiTaskPose
 
@@ -28,6 +29,7 @@ NUMERIC = (
     "size_px",
     "epochs",
     "select",
+    "fit",
 )
 NUMERIC_DATA = ("name", "sides", "use_occluded", "validation", "subset")
 NUMERIC_TRAINER = ("accelerator", "devices", "precision", "threads")
@@ -47,9 +49,19 @@ def config_digest(config: DictConfig) -> str:
         {
             **{key: tree[key] for key in NUMERIC},
             "data": {key: tree["data"][key] for key in NUMERIC_DATA},
+            "checkpoint": digest_of_checkpoint(config.checkpoint),
             "trainer": {key: tree["trainer"][key] for key in NUMERIC_TRAINER},
         }
     )
+
+
+def digest_of_checkpoint(path: str | None) -> str | None:
+    """Digest of the checkpoint that a run starts from. Raises UserError if it is missing."""
+    if path is None:
+        return None
+    if not Path(path).is_file():
+        raise UserError(f"checkpoint: {path}: no such file")
+    return digest_of_file(Path(path))
 
 
 def build_data(config: DictConfig) -> PoseDataModule:

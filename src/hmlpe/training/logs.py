@@ -12,7 +12,11 @@ from hmlpe.errors import UserError
 
 
 def loggers(config: DictConfig, folder: Path, tree: dict[str, Any]) -> list[Logger]:
-    """CSV into `<folder>/csv/version_<n>/metrics.csv`, one a start of the run; W&B, offline unless told otherwise, into `<folder>/wandb`."""
+    """The loggers of a run.
+
+    CSV goes into `<folder>/csv/version_<n>/metrics.csv`, a file for each start of the run; W&B, offline unless told
+    otherwise, into `<folder>/wandb`.
+    """
     found: list[Logger] = [CSVLogger(folder, name="csv", flush_logs_every_n_steps=50)]
     if config.logger.name == "wandb":
         wandb = WandbLogger(

@@ -16,20 +16,20 @@ class Style:
     """
 
     # The pose: weights of the arm modes of pose.py, in its order, and how far arms and body stray.
-    modes: tuple[float, ...] = (0.28, 0.12, 0.12, 0.18, 0.12, 0.06, 0.06, 0.06)
-    same_mode_p: float = 0.4  # both arms in one mode: folded arms, both hands up
-    angle_spread: float = 1.0  # scales every spread of the arm modes
+    modes: tuple[float, ...] = (0.3, 0.14, 0.14, 0.18, 0.1, 0.06, 0.05, 0.03)
+    same_mode_p: float = 0.5  # both arms in one mode: folded arms, both hands up
+    angle_spread: float = 0.8  # scales every spread of the arm modes
     lean_deg: float = 6.0
     tilt_deg: float = 5.0  # of the shoulder line against the hips
     yaw_deg: float = 22.0
-    foreshortening: float = 0.3  # a limb loses up to this part of its length (twice that where it points at the camera)
+    foreshortening: float = 0.2  # a limb loses up to this part of its length (twice that where it points at the camera)
     under_p: float = 0.15  # an arm goes behind the torso, in the modes where arms can
 
     # Size, place and the detector's box.
     unit: float = 0.275  # torso height over image side
     unit_spread: float = 0.09  # of its logarithm
     place_spread: float = 0.03  # of the neck, over image side
-    box: float = 2.75  # box side over torso height
+    box: float = 2.4  # box side over torso height
     box_spread: float = 0.06  # of the logarithm of the box side, per axis
     box_shift: float = 0.08  # of the box centre, in torso heights
     proportion_spread: float = 0.08  # of the logarithm of lengths and widths of the body
@@ -37,27 +37,27 @@ class Style:
     # What the person looks like.
     textured_p: float = 0.7
     texture_contrast: float = 0.5
-    limb_tint: float = 0.04  # brightness of a limb against the torso: small, so that outline and shading matter
+    limb_tint: float = 0.1  # brightness of a limb against the torso: small, so that outline and shading matter
     shading: float = 0.3
-    outline: float = 0.3
+    outline: float = 0.5
     cast_shadow: float = 0.35
-    glove_p: float = 0.25  # hands of cloth or glove colour
-    camouflage_p: float = 0.25  # the background holds the cloth's colour
+    glove_p: float = 0.1  # hands of cloth or glove colour
+    camouflage_p: float = 0.1  # the background holds the cloth's colour
 
     # Around and over the person.
-    shapes_n: float = 12.0
-    texture_noise: float = 16.0  # of the background, in grey levels
-    stray_limbs_n: float = 1.5
-    bystander_p: float = 0.25
-    reaching_arm_p: float = 0.12
-    occluder_p: float = 0.25
+    shapes_n: float = 8.0
+    texture_noise: float = 10.0  # of the background, in grey levels
+    stray_limbs_n: float = 0.6
+    bystander_p: float = 0.15
+    reaching_arm_p: float = 0.08
+    occluder_p: float = 0.12
 
     # Light and sensor.
     gain_spread: float = 0.2
     gradient: float = 0.25
     shadow_p: float = 0.4
-    blur_px: float = 0.8
-    noise: float = 7.0
+    blur_px: float = 0.6
+    noise: float = 5.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

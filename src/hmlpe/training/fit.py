@@ -1,0 +1,115 @@
+"""Train, choose the checkpoint, evaluate."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, ProgressBar
+from omegaconf import DictConfig
+
+from hmlpe.data.datamodule import PoseDataModule
+from hmlpe.errors import UserError
+from hmlpe.skeleton import Skeleton
+from hmlpe.training.build import mean_pose_metrics, plain, start_from_statistics
+from hmlpe.training.callbacks import progress
+from hmlpe.training.checkpoint import DescribeCheckpoint, ResumeCheckpoint, read_checkpoint
+from hmlpe.training.logs import finish, loggers
+from hmlpe.training.module import MultiTaskPose
+
+log = logging.getLogger(__name__)
+
+
+def fit_and_evaluate(
+    config: DictConfig, folder: Path, data: PoseDataModule, model: MultiTaskPose, precision: str, name: str
+) -> dict[str, Any]:
+    """Train, choose the checkpoint, then read train, validation and (once) test people."""
+    if config.select not in ("best", "last"):
+        raise UserError(f"select: must be best or last, got {config.select!r}")
+    start_from_statistics(model, data, config.optim.start_at_mean)
+    if config.checkpoint is not None:
+        load_weights(model, Path(config.checkpoint), instantiate(config.skeleton))
+    checkpoints = folder / "checkpoints"
+    about = DescribeCheckpoint(plain(config))
+    chosen = ModelCheckpoint(
+        checkpoints,
+        "model",
+        monitor=f"val/{model.balance.active[0]}_error" if config.select == "best" else None,
+        save_weights_only=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+        auto_insert_metric_name=False,
+    )
+    resume = ResumeCheckpoint(
+        checkpoints,
+        "resume",
+        save_on_train_epoch_end=True,  # not before validation is done, so that nothing of the epoch is left to do
+        enable_version_counter=False,
+        auto_insert_metric_name=False,
+    )
+    watching = progress(name, config.trainer.progress)
+    active = loggers(config, folder, plain(config))
+    exit_code = 1
+    try:
+        trainer = L.Trainer(
+            accelerator=config.trainer.accelerator,
+            devices=config.trainer.devices,
+            precision=precision,  # type: ignore[arg-type]  # checked by Lightning
+            max_epochs=config.epochs,
+            callbacks=[about, chosen, resume, LearningRateMonitor("step"), *watching],
+            logger=active,
+            log_every_n_steps=config.trainer.log_every_n_steps,
+            gradient_clip_val=config.optim.gradient_clip,
+            num_sanity_val_steps=0,
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in watching),
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            deterministic=True,
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")  # measured: loading is hidden without
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is meant
+            warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
+            if config.fit:
+                path = checkpoints / "resume.ckpt"
+                if path.is_file():
+                    log.info("%s: going on from %s", name, path)
+                trainer.fit(model, data, ckpt_path=path if path.is_file() else None, weights_only=True)
+                load_weights(model, Path(chosen.best_model_path), instantiate(config.skeleton))
+            metrics = {split: evaluate(trainer, model, data, split) for split in ("train", "val", "test")}
+        exit_code = 0
+    finally:
+        finish(active, exit_code)
+    return {
+        "steps": trainer.global_step,
+        "best_epoch": about.epoch_of(Path(chosen.best_model_path)) if config.fit else None,
+        "metrics": metrics,
+        "mean_pose": {"test": clean(mean_pose_metrics(config, model, data))},
+    }
+
+
+def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton) -> None:
+    """Load a checkpoint's weights, mean image included. Raises UserError if it is of another skeleton or network."""
+    try:
+        model.load_state_dict(read_checkpoint(path, skeleton)["state_dict"])
+    except RuntimeError as error:
+        raise UserError(
+            f"{path}: checkpoint of another network; give the one it was trained with: network=..."
+        ) from error
+
+
+def evaluate(trainer: L.Trainer, model: MultiTaskPose, data: PoseDataModule, split: str) -> dict[str, float | None]:
+    """Errors and metrics of a split, in evaluation mode, by the test-crop rule."""
+    model.split = split
+    found = trainer.test(model, data.evaluation_loader(split), verbose=False)[0]
+    return clean({key.removeprefix(f"{split}/"): value for key, value in found.items()})
+
+
+def clean(values: Any) -> dict[str, float | None]:
+    """Plain floats; None where nothing was to be measured, as JSON has no NaN."""
+    return {key: float(value) if math.isfinite(value) else None for key, value in sorted(values.items())}

@@ -1,0 +1,165 @@
+"""hmlpe-prepare as a user meets it: what it prints, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from ..data.conftest import CROWD, write_flic
+
+# OmegaConf's DictConfig inherits from typing.MutableMapping
+pytestmark = pytest.mark.filterwarnings("ignore::beartype.roar.BeartypeDecorHintPep585DeprecationWarning")
+
+
+@dataclass
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """Hydra points the root logger to a stream that lives as long as the test."""
+    root = logging.getLogger()
+    handlers, level, disabled = root.handlers[:], root.level, logging.root.manager.disable
+    yield
+    root.handlers[:], root.level = handlers, level
+    logging.disable(disabled)
+    GlobalHydra.instance().clear()
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logging_restored: None
+) -> Call:
+    """Runs hmlpe-prepare in an empty folder."""
+    from hmlpe.cli.prepare import main  # here, where the mark's filter is on
+
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # the program sets it; this puts it back
+
+    def run(*overrides: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["hmlpe-prepare", *overrides])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        printed = capsys.readouterr()
+        return Answer(code, printed.out, printed.err)
+
+    return run
+
+
+def assert_refused(answer: Answer, *words: str) -> None:
+    lines = answer.err.splitlines()
+    assert answer.code == 2 and len(lines) == 1 and lines[0].startswith("error: "), answer
+    assert "Traceback" not in answer.out + answer.err
+    assert all(word in lines[0] for word in words), lines[0]
+    assert list(Path().iterdir()) == []  # nothing half-written
+
+
+def flic(tmp_path: Path, absent: tuple[str, ...] = ()) -> str:
+    return f"data.root={write_flic(tmp_path / 'flic', CROWD, absent)}"
+
+
+@pytest.mark.parametrize(
+    ("override", "word"), [("data.colour=red", "data.colour"), ("data=coco", "coco"), ("colour", "colour")]
+)
+def test_an_unknown_override(call: Call, override: str, word: str) -> None:
+    assert_refused(call(override), word)
+
+
+def test_no_root(call: Call) -> None:
+    assert_refused(call("data=flic"), "data.root")
+
+
+def test_a_root_that_is_not_there(call: Call, tmp_path: Path) -> None:
+    assert_refused(call("data=flic", f"data.root={tmp_path / 'nowhere'}"), "nowhere", "data.root")
+
+
+def test_missing_images(call: Call, tmp_path: Path) -> None:
+    answer = call("data=flic", flic(tmp_path, absent=("b.png", "c.jpg")))
+    assert_refused(answer, "2 images", "2 train and 1 test", "b.png", "record 2", "data.allow_missing=true")
+
+
+@pytest.mark.parametrize("override", ["data.boxes.train=torso", "data.crop_px=0", "prepare.workers=0"])
+def test_a_setting_of_no_use(call: Call, tmp_path: Path, override: str) -> None:
+    assert_refused(call("data=flic", flic(tmp_path), override), override.split("=")[0])
+
+
+def test_broken_input(call: Call, tmp_path: Path) -> None:
+    root = flic(tmp_path)
+    annotations, image = tmp_path / "flic" / "examples.mat", tmp_path / "flic" / "images" / "b.png"
+    image.write_bytes(image.read_bytes()[:200])
+    answer = call("data=flic", root)
+    errors = [line for line in answer.err.splitlines() if line.startswith("error: ")]  # besides the progress
+    assert answer.code == 2 and len(errors) == 1 and str(image) in errors[0] and "Traceback" not in answer.err
+    assert not list(tmp_path.rglob("manifest.json"))
+    shutil.rmtree("data")
+    annotations.write_bytes(annotations.read_bytes()[:5000])
+    assert_refused(call("data=flic", root), str(annotations))
+
+
+def test_success_says_what_the_pack_holds(call: Call, tmp_path: Path) -> None:
+    root = write_flic(tmp_path / "my data's FLIC", CROWD, ("f.jpg",))
+    pack = tmp_path / "out put" / "flic"
+    paths = [f'data.root="{root}"', f"paths.data='{pack.parent}'"]
+    first, second = (call("data=flic", *paths, "data.allow_missing=true", "data.crop_px=16") for _ in range(2))
+    counts = "4 train and 3 test people; left out: 1 people without their image, 1 training people in test images"
+    assert (first.code, first.out) == (0, f"{pack} prepared: {counts}\n")
+    assert (second.code, second.out, second.err) == (0, f"{pack} is prepared already: {counts}\n", "")
+    assert "Traceback" not in first.err and list(Path().iterdir()) == []
+    manifest = json.loads((pack / "manifest.json").read_text())
+    assert manifest["boxes"]["factors"] == [3.5, 1.75, 1.75] and manifest["crop_px"] == 16
+    assert np.load(pack / "crops.npy").shape == (7, 16, 16, 3)
+
+
+def test_embedded_data_need_nothing(call: Call) -> None:
+    answer = call("data.source.train=3", "data.source.test=2")
+    assert (answer.code, answer.out) == (0, "data/embedded prepared: 3 train and 2 test people\n")
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_the_whole_of_flic(real_data: Path, tmp_path: Path) -> None:
+    """As a user runs it, in a process of its own."""
+    command = [sys.executable, "-m", "hmlpe.cli.prepare", "data=flic", f"data.root={real_data / 'flic'}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *more], cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    refused = run()
+    assert refused.returncode == 2 and len(refused.stderr.splitlines()) == 1 and not list(tmp_path.iterdir())
+    for part in ("231 images", "0 train and 250 test", "record ", ".jpg", "data.allow_missing=true"):
+        assert part in refused.stderr
+    done = run("data.allow_missing=true")
+    left_out = "250 people without their image, 2 training people in test images"
+    counts = f"3985 train and 766 test people; left out: {left_out}"
+    assert (done.returncode, done.stdout) == (0, f"data/flic prepared: {counts}\n"), done.stderr
+    manifest = json.loads((tmp_path / "data" / "flic" / "manifest.json").read_text())
+    assert manifest["counts"] == {
+        "people": 4751, "train": 3985, "test": 766, "annotated_train": 3987, "annotated_test": 1016,
+        "missing_images": 231, "people_without_image": 250, "train_people_in_test_images": 2,
+    }  # fmt: skip
+    assert np.load(tmp_path / "data" / "flic" / "crops.npy", mmap_mode="r").shape == (4751, 128, 128, 3)
+    again = run("data.allow_missing=true")
+    assert (again.returncode, again.stdout) == (0, f"data/flic is prepared already: {counts}\n")

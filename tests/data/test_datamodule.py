@@ -1,0 +1,374 @@
+"""The datamodule: labels lie on the pixels they name, samples depend on (seed, epoch, person) and on nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import albumentations as A
+import cv2
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from hmlpe.data.augment import Augmentation
+from hmlpe.data.boxes import BoxRule
+from hmlpe.data.datamodule import PoseDataModule
+from hmlpe.data.dataset import EpochSampler, Sample
+from hmlpe.data.prepare import prepare
+from hmlpe.data.sources.flic import FlicSource
+from hmlpe.errors import UserError
+from hmlpe.geometry import crop_to_image
+from hmlpe.skeleton import Skeleton
+
+from .conftest import POSE, backwards, coords, person, write_flic
+
+L_ELBOW, L_WRIST, R_WRIST = 4, 6, 7
+NAN = float("nan")
+Module = Callable[..., PoseDataModule]
+
+
+def pack_of(root: Path, skeleton: Skeleton, boxes: BoxRule, crop_px: int) -> str:
+    """Prepare the FLIC folder root/flic as root/pack."""
+    source = FlicSource(str(root / "flic"), skeleton)
+    prepare(source, skeleton, boxes, root / "pack", crop_px, workers=1)
+    return str(root / "pack")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory, skeleton: Skeleton, boxes: BoxRule) -> str:
+    """20 train people in 15 images, 5 test people; no left elbow is known, nor is the left wrist of two of three."""
+    root = tmp_path_factory.mktemp("tiny")
+    people = []
+    for index in range(25):
+        split = "train" if index < 20 else "test"
+        shift = {name: (x + index % 4, y + index % 3) for name, (x, y) in POSE.items()}
+        joints = coords(**{**shift, "lelb": (NAN, NAN)})
+        if index % 3:
+            joints[:, 2] = NAN
+        box = np.array([[30 + index % 5, 16, 42 + index % 2, 40]])
+        people.append(person(f"{split}{index % 15}.png", split, coords=joints, torsobox=box))
+    write_flic(root / "flic", people)
+    return pack_of(root, skeleton, boxes, 32)
+
+
+@pytest.fixture
+def module(tiny: str, skeleton: Skeleton) -> Module:
+    """A datamodule of the tiny pack: crops of 32, views of 28; settings can be changed."""
+
+    def make(**settings: Any) -> PoseDataModule:
+        return PoseDataModule(**{
+            "pack": tiny, "skeleton": skeleton, "augmentation": Augmentation([A.RandomCrop(28, 28)], 0.5, skeleton),
+            "size_px": 28, "sides": "image", "use_occluded": True, "validation_fraction": 0.2, "split_seed": 0,
+            "subset": None, "batch_size": 4, "workers": 0, "seed": 1, **settings,
+        })  # fmt: skip
+
+    return make
+
+
+def epoch_of(loader: DataLoader[Sample], epoch: int) -> list[Sample]:
+    """The batches of one epoch, as the trainer asks for them."""
+    assert isinstance(loader.sampler, EpochSampler)
+    loader.sampler.set_epoch(epoch)
+    return list(loader)
+
+
+def assert_same(first: list[Sample], second: list[Sample]) -> None:
+    assert len(first) == len(second)
+    for a, b in zip(first, second, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            torch.testing.assert_close(a[name], b[name], rtol=0, atol=0, equal_nan=True, msg=name)
+
+
+def test_a_batch(module: Module) -> None:
+    batch = next(iter(module().train_dataloader()))
+    shapes = {name: (tuple(value.shape), value.dtype) for name, value in batch.items()}
+    assert shapes == {
+        "image": ((4, 3, 28, 28), torch.uint8), "joints_px": ((4, 8, 2), torch.float32),
+        "truth_px": ((4, 8, 2), torch.float32), "box_px": ((4, 4), torch.float32), "torso_px": ((4,), torch.float32),
+    }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one core
+@pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")  # Python 3.12 and later
+def test_batches_are_the_same_for_any_number_of_workers(module: Module) -> None:
+    loaders = [module(workers=workers).train_dataloader() for workers in (0, 1, 2)]
+    for epoch in (0, 1):
+        first, *others = [epoch_of(loader, epoch) for loader in loaders]
+        for other in others:
+            assert_same(first, other)
+
+
+def test_the_same_seed_gives_the_same_batches_another_gives_others(module: Module) -> None:
+    first, again, other = (epoch_of(module(seed=seed).train_dataloader(), 3) for seed in (1, 1, 2))
+    assert_same(first, again)
+    assert not torch.equal(first[0]["image"], other[0]["image"])
+
+
+def test_global_random_state_has_no_say(module: Module) -> None:
+    torch.manual_seed(1)
+    first = epoch_of(module().train_dataloader(), 0)
+    torch.manual_seed(2)
+    np.random.seed(2)  # noqa: NPY002 - the global state is meant
+    assert_same(first, epoch_of(module().train_dataloader(), 0))
+
+
+def test_a_sample_is_another_view_in_every_epoch(module: Module) -> None:
+    dataset = module().augmented
+    views = {dataset[epoch, 0]["image"].numpy().tobytes() for epoch in range(12)}
+    assert len(views) > 6
+    torch.testing.assert_close(dataset[5, 0]["image"], dataset[5, 0]["image"])
+    plain = module().plain["train"]
+    assert {plain[epoch, 0]["image"].numpy().tobytes() for epoch in range(3)} == {plain[0]["image"].numpy().tobytes()}
+
+
+def test_people_of_one_epoch_are_augmented_independently(module: Module) -> None:
+    """Seeds that differ by a person's number alone would shift all crops alike."""
+    dataset = module(augmentation=_Recorder()).augmented
+    for index in range(len(dataset)):
+        dataset[2, index]
+    drawn = np.array(dataset.augmentation.drawn)  # type: ignore[union-attr]
+    assert len(set(drawn)) == len(drawn) and 0.3 < drawn.mean() < 0.7
+
+
+class _Recorder(Augmentation):
+    """Cuts the corner, and notes the first number that its generator gives."""
+
+    def __init__(self) -> None:
+        self.drawn: list[float] = []
+
+    def __call__(self, crop: Any, joints_px: Any, rng: np.random.Generator) -> Any:
+        self.drawn.append(rng.random())
+        return crop[:28, :28], joints_px
+
+
+def test_the_sampler_shuffles_everyone_anew_each_epoch() -> None:
+    sampler = EpochSampler(50, seed=0)
+    orders = []
+    for epoch in (0, 1, 7):
+        sampler.set_epoch(epoch)
+        keys = list(sampler)
+        assert {key[0] for key in keys} == {epoch}
+        assert sorted(key[1] for key in keys) == list(range(50)) and keys == list(sampler)
+        orders.append([key[1] for key in keys])
+    assert len({tuple(order) for order in [*orders, range(50)]}) == 4
+    resumed = EpochSampler(50, seed=0)  # a fresh process goes on with the epoch it is told
+    resumed.set_epoch(7)
+    assert [key[1] for key in resumed] == orders[-1]
+    assert list(EpochSampler(50, seed=1)) != list(EpochSampler(50, seed=0))
+
+
+class _Listener(L.LightningModule):
+    """Learns nothing; notes what the trainer feeds it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: dict[int, list[Tensor]] = {}
+
+    def training_step(self, batch: Sample) -> Tensor:
+        self.seen.setdefault(self.current_epoch, []).append(batch["image"])
+        return self.weight * 0
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*`val_dataloader`")
+@pytest.mark.filterwarnings("ignore:.*validation_step")
+def test_the_trainer_gives_every_epoch_its_own_views(module: Module) -> None:
+    listener, data = _Listener(), module()
+    L.Trainer(max_epochs=3, accelerator="cpu", barebones=True, limit_val_batches=0).fit(listener, data)
+    loader = module().train_dataloader()
+    for epoch in range(3):
+        expected = [batch["image"] for batch in epoch_of(loader, epoch)]
+        torch.testing.assert_close(torch.cat(listener.seen[epoch]), torch.cat(expected), rtol=0, atol=0)
+    assert not torch.equal(listener.seen[0][0], listener.seen[1][0])
+
+
+def test_the_incomplete_last_batch_of_training_is_left_out(module: Module) -> None:
+    data = module(batch_size=6)
+    people = len(data.augmented)
+    assert people % 6
+    assert [len(batch["image"]) for batch in data.train_dataloader()] == [6] * (people // 6)
+    assert sum(len(batch["image"]) for batch in data.evaluation_loader("train")) == people
+
+
+def test_no_image_is_in_two_splits_and_everyone_is_in_one(module: Module) -> None:
+    data = module()
+    rows = {name: dataset.rows for name, dataset in data.plain.items()}
+    assert sorted(np.concatenate(list(rows.values()))) == list(range(25))
+    images = {name: set(data.pack.people.image[part]) for name, part in rows.items()}
+    assert not images["train"] & images["val"] and not (images["train"] | images["val"]) & images["test"]
+    assert len(images["val"]) == 3 and set(data.pack.people.split[rows["test"]]) == {"test"}
+    np.testing.assert_array_equal(data.augmented.rows, rows["train"])
+    counts = {name: len(part) for name, part in rows.items()}
+    assert data.people() == {**counts, "test_annotated": 5, "missing_images": 0}
+
+
+def test_the_split_does_not_move_with_the_runs_seed(module: Module) -> None:
+    rows = [module(seed=seed).plain["val"].rows for seed in (1, 2)]
+    np.testing.assert_array_equal(*rows)
+    assert any(set(module(split_seed=seed).plain["val"].rows) != set(rows[0]) for seed in (1, 2, 3))
+
+
+def test_a_subset_is_the_first_people_of_each_split(module: Module) -> None:
+    whole, part = module(), module(subset=4)
+    for split, dataset in part.plain.items():
+        np.testing.assert_array_equal(dataset.rows, whole.plain[split].rows[:4])
+    assert len(part.augmented) == 4 and part.people()["train"] == part.people()["test"] == 4
+    with pytest.raises(UserError, match="batch_size"):
+        module(subset=3)
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_evaluation_covers_everyone_once_in_order(module: Module, split: str) -> None:
+    data = module()
+    rows, labels = data.plain[split].rows, data.plain[split].labels
+    batches = list(data.evaluation_loader(split))
+    assert_same(batches, list(data.evaluation_loader(split)))
+    for name, column in (("truth_px", labels.joints_px), ("box_px", labels.box_px), ("torso_px", labels.torso_px)):
+        stored = torch.from_numpy(column[rows].astype(np.float32))
+        torch.testing.assert_close(torch.cat([b[name] for b in batches]), stored, rtol=0, atol=0, equal_nan=True)
+    crops = [cv2.resize(data.pack.crops[row], (28, 28), interpolation=cv2.INTER_AREA) for row in rows]
+    np.testing.assert_array_equal(torch.cat([b["image"] for b in batches]), np.stack(crops).transpose(0, 3, 1, 2))
+    if split == "val":
+        assert_same(batches, list(data.val_dataloader()))
+
+
+def test_test_crop_joints_go_back_to_the_image(module: Module) -> None:
+    for batch in module().evaluation_loader("train"):
+        back = crop_to_image(batch["joints_px"].double().numpy(), batch["box_px"].double().numpy()[:, None], 28)
+        np.testing.assert_allclose(back, batch["truth_px"], atol=1e-3)
+
+
+def test_mean_image_is_of_the_training_peoples_test_crops(module: Module) -> None:
+    data = module()
+    images = torch.cat([batch["image"] for batch in data.evaluation_loader("train")]).double()
+    mean = data.plain["train"].mean_image()
+    assert mean.shape == (3, 28, 28) and mean.dtype == torch.float32
+    torch.testing.assert_close(mean.double(), images.mean(0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(data.augmented.mean_image(), mean)
+
+
+def test_mean_pose_is_over_the_known_joints(module: Module) -> None:
+    data = module()
+    mean = data.plain["train"].mean_pose_px()
+    joints = torch.cat([batch["joints_px"] for batch in data.evaluation_loader("train")]).numpy()
+    assert np.isnan(joints[:, L_WRIST]).any() and np.isfinite(joints[:, L_WRIST]).any()
+    assert np.isnan(joints[:, L_ELBOW]).all()
+    for joint in range(8):
+        expected = [13.5, 13.5] if joint == L_ELBOW else np.nanmean(joints[:, joint], axis=0)  # 13.5: the centre
+        np.testing.assert_allclose(mean[joint], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"batch_size": 19}, "batch_size"), ({"validation_fraction": 0.0}, "validation.fraction"),
+        ({"sides": "x"}, "sides"), ({"pack": "/nowhere/flic"}, "hmlpe-prepare"),
+        ({"skeleton": Skeleton(["head"], {})}, "skeleton"),
+    ],
+)  # fmt: skip
+def test_bad_settings_are_refused(module: Module, settings: dict[str, Any], word: str) -> None:
+    with pytest.raises(UserError, match=word) as raised:
+        module(**settings)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_pack_of_one_split_is_refused(
+    tmp_path: Path, module: Module, skeleton: Skeleton, boxes: BoxRule, split: str
+) -> None:
+    write_flic(tmp_path / "flic", [person(f"{name}.png", split) for name in "abcdef"])
+    with pytest.raises(UserError, match="train and test"):
+        module(pack=pack_of(tmp_path, skeleton, boxes, 32))
+
+
+# ---- are the labels where the picture shows the joints? ----
+
+BIG = (200, 180)
+RED, GREEN = 0, 1  # the dots on the person's left and right wrist
+
+
+def dotted(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """A black image with a soft red dot at `left` and a green one at `right` (0-based), and blue that grows with x."""
+    x, y = np.meshgrid(np.arange(BIG[0]), np.arange(BIG[1]))
+    image = np.zeros((BIG[1], BIG[0], 3), np.uint8)
+    for channel, (cx, cy) in ((RED, left), (GREEN, right)):
+        image[..., channel] = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 18) * 255
+    image[..., 2] = x
+    return image
+
+
+@pytest.fixture(scope="module")
+def dots(tmp_path_factory: pytest.TempPathFactory, skeleton: Skeleton) -> str:
+    """14 people, two of three train; every fourth faces backwards; boxes wider than high."""
+    root, rng = tmp_path_factory.mktemp("dots"), np.random.default_rng(0)
+    people = []
+    for index in range(14):
+        left, right = rng.uniform([90, 70], [130, 120]), rng.uniform([70, 70], [110, 120])
+        while np.linalg.norm(left - right) < 20:
+            right = rng.uniform([70, 70], [110, 120])
+        turned = backwards() if index % 4 == 3 else coords()
+        turned[:, [2, 5]] = np.stack([left, right], axis=1)  # slots 3 and 6: the wrists
+        box = np.array([[20.0, 25, 180, 160]]) + rng.uniform(-8, 8, 4)
+        people.append(person(f"{index}.png", "test" if index % 3 == 2 else "train", coords=turned, torsobox=box))
+    write_flic(root / "flic", people)
+    for record in people:
+        left, right = record["coords"][:, 2] - 1, record["coords"][:, 5] - 1
+        Image.fromarray(dotted(left, right)).save(root / "flic" / "images" / record["filepath"])
+    return pack_of(root, skeleton, BoxRule("detection", "detection", (1.0, 0.0, 0.0), 0.1), 128)
+
+
+@pytest.fixture
+def dots_module(dots: str, skeleton: Skeleton) -> Callable[[str], PoseDataModule]:
+    augmentation = Augmentation([A.RandomCrop(112, 112)], 0.5, skeleton)
+    return lambda sides: PoseDataModule(dots, skeleton, augmentation, 112, sides, True, 0.2, 0, None, 2, 0, 1)
+
+
+def dot(image: Tensor, channel: int) -> np.ndarray:
+    """Where the dot is: the centre of its weight."""
+    weight = image[channel].double().numpy()
+    y, x = np.mgrid[:112, :112]
+    return np.array([(weight * axis).sum() / weight.sum() for axis in (x, y)])
+
+
+def is_mirrored(image: Tensor) -> bool:
+    return bool(image[2, :, 0].float().mean() > image[2, :, -1].float().mean())
+
+
+def samples(data: PoseDataModule, epochs: int) -> Iterator[tuple[Sample, bool]]:
+    """Samples, with whether the person faces backwards: of every split's test crops (epochs 0), or augmented."""
+    datasets = [data.augmented] if epochs else list(data.plain.values())
+    for dataset in datasets:
+        for index, row in enumerate(dataset.rows):
+            for epoch in range(max(epochs, 1)):
+                yield dataset[epoch, index], bool(data.pack.people.faces_backwards[row])
+
+
+@pytest.mark.parametrize("sides", ["image", "person"])
+@pytest.mark.parametrize("epochs", [0, 25], ids=["plain", "augmented"])
+def test_the_dot_is_at_its_label(dots_module: Callable[[str], PoseDataModule], sides: str, epochs: int) -> None:
+    """Red is the person's left wrist. A mirror makes it the right one; so does facing backwards, under image sides."""
+    seen = set()
+    for sample, backward in samples(dots_module(sides), epochs):
+        mirrored = is_mirrored(sample["image"])
+        swapped = mirrored != (backward and sides == "image")
+        joints = sample["joints_px"].numpy()
+        order = [R_WRIST, L_WRIST] if swapped else [L_WRIST, R_WRIST]
+        found = [dot(sample["image"], channel) for channel in (RED, GREEN)]
+        inside = [all(8 < value < 103 for value in centre) for centre in joints[order]]
+        assert any(inside)
+        for centre, joint, whole in zip(found, order, inside, strict=True):
+            if whole:  # a dot that is cut has its centre elsewhere
+                np.testing.assert_allclose(centre, joints[joint], atol=0.5)
+        seen.add((mirrored, backward))
+    assert seen == {(mirror, back) for mirror in ([False, True] if epochs else [False]) for back in (False, True)}

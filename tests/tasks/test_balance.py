@@ -1,0 +1,291 @@
+"""The balance: Φ = Σ wᵢEᵢ exactly, tasks of weight zero left untouched, and a third task in one file and one config."""
+
+from __future__ import annotations
+
+import copy
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+from hypothesis import given
+from hypothesis import strategies as st
+from jaxtyping import TypeCheckError
+from omegaconf import DictConfig
+from torch import Tensor
+
+from hmlpe.balance import FixedWeights
+from hmlpe.errors import UserError
+from hmlpe.tasks import Target, Task
+from hmlpe.training.build import build_model, build_tasks
+from hmlpe.training.module import MultiTaskPose
+
+CONFIGS = Path(__file__).parents[2] / "conf"
+SIZE = 56
+SMALL = [
+    f"size_px={SIZE}",
+    "network=slim",
+    "network.head.hidden=[8,8]",
+    "network.trunk.stages=[{maps:2,kernel:9,relu:true},{maps:2,kernel:5,relu:true},{maps:2,kernel:5,relu:true}]",
+    "optim.scheduler=null",
+]
+NAN = float("nan")
+
+
+class Extent(Task):
+    """A third task, as somebody else would add it: the height of the pose in crops, one output."""
+
+    def __init__(self, size_px: int) -> None:
+        self.size_px = size_px
+
+    @property
+    def outputs(self) -> int:
+        return 1
+
+    def target(self, joints_px: Tensor) -> Target:
+        y = joints_px[..., 1]
+        extent = (y.nan_to_num(-torch.inf).amax(1) - y.nan_to_num(torch.inf).amin(1)) / self.size_px
+        return Target(extent[:, None], extent.isfinite()[:, None])
+
+    def element_loss(self, output: Tensor, values: Tensor) -> Tensor:
+        return (output - values).abs()
+
+    def decode(self, output: Tensor) -> dict[str, Tensor]:
+        return {"extent_px": output.float()[:, 0] * self.size_px}
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose("train", [*SMALL, *overrides])
+
+
+def with_extent(folder: Path, *overrides: str) -> DictConfig:
+    """The configuration with the third task, added as a user would: one file in the group `task`."""
+    (folder / "task").mkdir()
+    content = {"_target_": f"{Extent.__module__}.Extent", "size_px": "${size_px}"}
+    (folder / "task" / "pose_extent.yaml").write_text(yaml.safe_dump(content))
+    return composed(f"hydra.searchpath=[file://{folder}]", "+task@tasks.extent=pose_extent", *overrides)
+
+
+def model_of(config: DictConfig) -> MultiTaskPose:
+    model = build_model(config, build_tasks(config))
+    model.log = lambda *_args, **_kwargs: None  # there is no trainer
+    return model
+
+
+def weights(**values: float) -> str:
+    return "++row.weights={" + ",".join(f"{name}:{value}" for name, value in values.items()) + "}"
+
+
+def batch_of(size: int = 4, seed: int = 0) -> dict[str, Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    joints = torch.rand(size, 8, 2, generator=rng) * SIZE
+    joints[0, 6] = NAN
+    return {
+        "image": torch.randint(0, 256, (size, 3, SIZE, SIZE), generator=rng, dtype=torch.uint8),
+        "joints_px": joints,
+        "truth_px": joints * 2,
+        "box_px": torch.tensor([-0.5, -0.5, 2 * SIZE - 0.5, 2 * SIZE - 0.5]).repeat(size, 1),
+        "torso_px": torch.full((size,), 40.0),
+    }
+
+
+def train(model: MultiTaskPose, steps: int = 3) -> None:
+    optimizer = model.configure_optimizers()
+    model.train()
+    for step in range(steps):
+        optimizer.zero_grad()
+        model.training_step(batch_of(seed=step), step).backward()
+        optimizer.step()
+
+
+EIGHTHS = st.integers(0, 8000).map(lambda n: n / 8)
+WEIGHTS = st.dictionaries(st.sampled_from("abcdef"), EIGHTHS, min_size=1).filter(lambda w: any(w.values()))
+
+
+@given(w=WEIGHTS, data=st.data())
+def test_phi_is_the_weighted_sum_exactly(w: dict[str, float], data: st.DataObject) -> None:
+    """In numbers that single precision holds exactly, so that nothing may be lost."""
+    losses = {name: data.draw(st.integers(0, 15)) / 4 for name in w}
+    balance = FixedWeights(w)
+    terms = balance.weighted({name: torch.tensor(loss) for name, loss in losses.items()})
+    assert set(terms) == set(balance.active) == {name for name in w if w[name] > 0}
+    phi = sum(Fraction(term.item()) for term in terms.values())
+    assert phi == sum(Fraction(w[name]) * Fraction(losses[name]) for name in w)
+    assert all(Fraction(terms[name].item()) == Fraction(w[name]) * Fraction(losses[name]) for name in terms)
+
+
+@given(
+    w=st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=5), e=st.lists(st.floats(0, 1e6), min_size=5, max_size=5)
+)
+def test_phi_in_double_precision(w: list[float], e: list[float]) -> None:
+    balance = FixedWeights({str(i): weight for i, weight in enumerate(w)})
+    terms = balance.weighted({str(i): torch.tensor(loss, dtype=torch.float64) for i, loss in enumerate(e)})
+    assert [term.item() for term in terms.values()] == [a * b for a, b in zip(w, e, strict=False)]
+
+
+def test_gradient_of_phi_is_the_weighted_sum() -> None:
+    losses = {"a": torch.tensor(3.0, requires_grad=True), "b": torch.tensor(5.0, requires_grad=True)}
+    sum(FixedWeights({"a": 0.25, "b": 4.0}).weighted(losses).values()).backward()
+    assert (losses["a"].grad, losses["b"].grad) == (0.25, 4.0)
+
+
+@pytest.mark.parametrize("loss", [NAN, float("inf"), 7.0])
+def test_weight_zero_skips_the_term(loss: float) -> None:
+    balance = FixedWeights({"regression": 1.0, "detection": 0.0})
+    assert balance.active == ["regression"]
+    terms = balance.weighted({"regression": torch.tensor(2.0), "detection": torch.tensor(loss)})
+    assert terms == {"regression": 2.0}
+    assert balance.weighted({"regression": torch.tensor(2.0)}) == {"regression": 2.0}
+
+
+@pytest.mark.parametrize("weight", [-1.0, -1e-9, NAN, float("inf"), -float("inf"), True, False, "1", "nan", None])
+def test_bad_weight_is_refused_by_its_key(weight: Any) -> None:
+    values = {"regression": 1.0, "detection": weight}  # not first: the type checker of the tests looks at that one
+    with pytest.raises(UserError, match=r"row\.weights\.detection: .*at least 0, got") as caught:
+        FixedWeights(values)
+    assert repr(weight) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("values", [{}, {"regression": 0.0}, {"regression": 0.0, "detection": 0.0}])
+def test_no_positive_weight_is_refused(values: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=r"row\.weights: at least one weight must be positive"):
+        FixedWeights(values)
+
+
+def test_whole_numbers_are_weights() -> None:
+    """As the rows' files have them."""
+    assert FixedWeights({"regression": 1, "detection": 0.5}).weights == {"regression": 1.0, "detection": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("row.weights.detection=-1", r"row\.weights\.detection: .*got -1"),
+        ("row.weights.detection=nan", r"row\.weights\.detection: .*got nan"),
+        ("row.weights.detection='1'", r"row\.weights\.detection: .*got '1'"),
+        ("row.weights.detection=true", r"row\.weights\.detection: .*got True"),
+        ("+row.weights.extent=1", r"row\.weights: name a weight for each task.*extent"),
+        ("~row.weights.detection", r"row\.weights: name a weight for each task.*detection"),
+    ],
+)
+def test_bad_row_is_refused_when_the_model_is_built(override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        model_of(composed(override))
+
+
+@pytest.fixture(scope="module")
+def both() -> MultiTaskPose:
+    return model_of(composed(weights(regression=1.5, detection=0.25)))
+
+
+def test_a_training_step_minimises_phi(both: MultiTaskPose) -> None:
+    model = copy.deepcopy(both).eval()  # without dropout, so that two passes agree
+    batch, logged = batch_of(), {}
+    model.log = lambda name, value, **_kwargs: logged.update({name: value.item()})
+    phi = model.training_step(batch, 0).item()
+    with torch.no_grad():
+        outputs = model.network(batch["image"])
+        raw = {name: task.loss(outputs[name], task.target(batch["joints_px"])) for name, task in model.tasks.items()}
+    expected = {name: loss.item() for name, loss in raw.items()}
+    assert phi == pytest.approx(1.5 * expected["regression"] + 0.25 * expected["detection"], rel=1e-6)
+    assert logged == pytest.approx(
+        {
+            "train/total": phi,
+            "train/regression": expected["regression"],
+            "train/detection": expected["detection"],
+            "train/regression_weighted": 1.5 * expected["regression"],
+            "train/detection_weighted": 0.25 * expected["detection"],
+        },
+        rel=1e-6,
+    )
+
+
+def test_the_trunk_gets_the_sum_of_both_gradients(both: MultiTaskPose) -> None:
+    """FACTS 1: gradients of the two are summed at the shared layers."""
+
+    def trunk_gradient(**values: float) -> Tensor:
+        model = copy.deepcopy(both).eval()
+        model.balance = FixedWeights(values)
+        model.training_step(batch_of(), 0).backward()
+        gradients = [p.grad.flatten() for p in model.network.trunk.parameters() if p.grad is not None]
+        return torch.cat(gradients)
+
+    together = trunk_gradient(regression=1.5, detection=0.25)
+    apart = 1.5 * trunk_gradient(regression=1.0, detection=0.0) + 0.25 * trunk_gradient(regression=0.0, detection=1.0)
+    assert together.abs().max() > 0
+    torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5 * together.abs().max().item())
+
+
+@pytest.mark.parametrize(("idle", "busy"), [("detection", "regression"), ("regression", "detection")])
+def test_head_of_weight_zero_is_left_untouched(idle: str, busy: str) -> None:
+    """Bit for bit, though the optimiser is AdamW with weight decay; everything else learns."""
+    model = model_of(composed(weights(**{idle: 0, busy: 1}), "optim.groups.fc_decay=0.5"))
+    optimizer = model.configure_optimizers()
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert any(group["weight_decay"] == 0.5 for group in optimizer.param_groups)
+    before = {name: p.detach().clone() for name, p in model.network.named_parameters()}
+    train(model)
+    after = dict(model.network.named_parameters())
+    for name, old in before.items():
+        if name.startswith(f"heads.{idle}."):
+            assert torch.equal(after[name], old), name
+            assert after[name].grad is None, name
+        else:
+            assert not torch.equal(after[name], old), name
+
+
+def test_loss_of_weight_zero_is_not_computed() -> None:
+    """Its head may be broken: the step and the evaluation do not see it."""
+    model = model_of(composed(weights(regression=1, detection=0)))
+    torch.nn.init.constant_(model.network.head("detection").last.weight, NAN)
+    train(model, steps=1)
+    losses, outputs, targets = model.losses(batch_of())
+    assert set(losses) == set(outputs) == set(targets) == {"regression"}
+    assert losses["regression"].isfinite()
+
+
+def test_a_third_task_is_one_file_and_one_config(tmp_path: Path) -> None:
+    """Built from the configuration, weighted, trained and decoded like the two of the paper."""
+    config = with_extent(tmp_path, weights(regression=1, detection=0.125, extent=2))
+    model = model_of(config)
+    assert {name: head.last.out_features for name, head in model.network.heads.items()} == {
+        "regression": 16,
+        "detection": 448,
+        "extent": 1,
+    }
+    model.eval()
+    batch = batch_of()
+    losses, outputs, targets = model.losses(batch)
+    y = batch["joints_px"][..., 1].numpy()
+    expected = [max(row[row == row]) - min(row[row == row]) for row in y]
+    torch.testing.assert_close(targets["extent"].values[:, 0] * SIZE, torch.tensor(expected))
+    by_hand = (outputs["extent"] - targets["extent"].values).abs().sum() / 4
+    assert losses["extent"].item() == pytest.approx(by_hand.item())
+    phi = sum({"regression": 1, "detection": 0.125, "extent": 2}[name] * loss.item() for name, loss in losses.items())
+    assert model.training_step(batch, 0).item() == pytest.approx(phi, rel=1e-6)
+    assert {"predicted_crop_px", "part_maps", "extent_px"} <= set(model.view(batch, outputs, targets))
+    model.metrics.update(**model.view(batch, outputs, targets))
+    assert "error_px" in model.metrics.compute()
+
+    before = copy.deepcopy(dict(model.network.named_parameters()))
+    train(model, steps=1)
+    assert all(not torch.equal(p, before[name]) for name, p in model.network.named_parameters())
+
+
+def test_a_third_task_may_rest(tmp_path: Path) -> None:
+    model = model_of(with_extent(tmp_path, weights(regression=1, detection=1, extent=0)))
+    assert model.balance.active == ["regression", "detection"]
+    before = [p.detach().clone() for p in model.network.head("extent").parameters()]
+    train(model, steps=1)
+    assert all(torch.equal(p, old) for p, old in zip(model.network.head("extent").parameters(), before, strict=True))
+
+
+def test_losses_are_scalars() -> None:
+    balance = FixedWeights({"regression": 1.0})
+    with pytest.raises(TypeCheckError, match="losses"):
+        balance.weighted({"regression": torch.zeros(3)})
