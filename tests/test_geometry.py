@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from hmlpe.geometry import bounding_box, crop_resized, crop_to_crop, crop_to_image, image_to_crop, scale_box
-from hmlpe.training.module import to_image_px
 
 CONFIGS = Path(__file__).parents[1] / "conf"
 
@@ -80,15 +78,6 @@ def test_a_box_for_each_person(boxes: list[np.ndarray], size: int) -> None:
     np.testing.assert_array_equal(together, [image_to_crop(p, b, size) for p, b in zip(points, boxes, strict=True)])
     back = crop_to_image(together, np.stack(boxes)[:, None], size)
     np.testing.assert_allclose(back, points, atol=1e-8)
-
-
-def test_tensors_go_back_to_the_image_by_the_same_rule() -> None:
-    rng = np.random.default_rng(0)
-    points, low = rng.uniform(-20, 130, (3, 8, 2)), rng.uniform(-50, 200, (3, 2))
-    boxes = np.concatenate([low, low + rng.uniform(20, 300, (3, 2))], axis=1)
-    batch = {"image": torch.zeros(3, 3, 112, 112, dtype=torch.uint8), "box_px": torch.tensor(boxes).float()}
-    found = to_image_px(torch.tensor(points).float(), batch)
-    np.testing.assert_allclose(found.numpy(), crop_to_image(points, boxes[:, None], 112), atol=1e-3)
 
 
 @given(box=BOX)

@@ -20,8 +20,10 @@ from hmlpe.skeleton import Skeleton
 
 CONFIGS = Path(__file__).parents[1] / "conf"
 DOG = {
-    "joints": ["nose", "withers", "rump", "tail", "left_fore_paw", "right_fore_paw", "left_hind_paw", "right_hind_paw"]
-    + ["left_ear", "right_ear", "chest"],
+    "joints": [
+        *("nose", "withers", "rump", "tail", "left_fore_paw", "right_fore_paw", "left_hind_paw", "right_hind_paw"),
+        *("left_ear", "right_ear", "chest"),
+    ],
     "parts": {
         "neck": ["nose", "withers"],
         "back": ["withers", "rump"],

@@ -21,7 +21,7 @@ CONFIGS = Path(__file__).parents[1] / "conf"
 SAMPLES = 4000
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
-# Eighths of a pixel, so that every coordinate is exact in float32; the windows' own edges more often than chance has it.
+# Eighths of a pixel, so that every coordinate is exact in float32; the windows' own edges more often.
 EDGES = [12 * i for i in range(8)] + [12 * i + 29 for i in range(8)]
 COORDINATE = st.one_of(
     st.integers(-60 * 8, 180 * 8).map(lambda eighths: eighths / 8), st.sampled_from(EDGES).map(float)

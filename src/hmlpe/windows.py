@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -26,12 +27,13 @@ class WindowGrid:
     """
 
     count: int = 8
-    stride_px: float = 12.0
-    extent_px: float = 29.0
-    beta: float = 0.3
+    stride_px: float | int = 12
+    extent_px: float | int = 29
+    beta: float | int = 0.3
 
     def __post_init__(self) -> None:
-        if self.count < 1 or self.stride_px <= 0 or self.extent_px <= 0 or not 0 <= self.beta < 1:
+        lengths = (self.stride_px, self.extent_px)
+        if self.count < 1 or not all(0 < length < math.inf for length in lengths) or not 0 <= self.beta < 1:
             raise UserError(f"windows: need count >= 1, stride > 0, extent > 0 and 0 <= beta < 1, got {self}")
 
     def __len__(self) -> int:

@@ -100,9 +100,8 @@ def test_missing_images(call: Call, tmp_path: Path) -> None:
     assert_refused(answer, "2 images", "2 train and 1 test", "b.png", "record 2", "data.allow_missing=true")
 
 
-@pytest.mark.parametrize("override", ["data.boxes.train=torso", "data.crop_px=0", "prepare.workers=0"])
-def test_a_setting_of_no_use(call: Call, tmp_path: Path, override: str) -> None:
-    assert_refused(call("data=flic", flic(tmp_path), override), override.split("=")[0])
+def test_an_unknown_box_rule(call: Call, tmp_path: Path) -> None:
+    assert_refused(call("data=flic", flic(tmp_path), "data.boxes.train=torso"), "data.boxes.train", "torso")
 
 
 def test_broken_input(call: Call, tmp_path: Path) -> None:
@@ -130,11 +129,6 @@ def test_success_says_what_the_pack_holds(call: Call, tmp_path: Path) -> None:
     manifest = json.loads((pack / "manifest.json").read_text())
     assert manifest["boxes"]["factors"] == [3.5, 1.75, 1.75] and manifest["crop_px"] == 16
     assert np.load(pack / "crops.npy").shape == (7, 16, 16, 3)
-
-
-def test_embedded_data_need_nothing(call: Call) -> None:
-    answer = call("data.source.train=3", "data.source.test=2")
-    assert (answer.code, answer.out) == (0, "data/embedded prepared: 3 train and 2 test people\n")
 
 
 @pytest.mark.real

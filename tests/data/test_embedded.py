@@ -72,7 +72,7 @@ def test_left_is_on_the_images_right(source: EmbeddedSource) -> None:
     assert (joints["left_shoulder"] > joints["right_shoulder"]).all()
     assert (joints["left_elbow"] > joints["right_elbow"]).mean() > 0.95
     crossed = (joints["left_wrist"] <= joints["right_wrist"]).mean()
-    assert 0 < crossed < 0.2  # some arms cross, else left and right could be told by place alone
+    assert 0 < crossed < 0.3  # some arms cross, else left and right could be told by place alone
     np.testing.assert_allclose(joints["neck"], (joints["left_shoulder"] + joints["right_shoulder"]) / 2)
 
 

@@ -155,12 +155,15 @@ def test_train_people_in_test_images_are_left_out(flic: Flic, make: Make, tmp_pa
     assert people.image.tolist().count("d.png") == 1
 
 
-def test_images_that_come_later_make_another_pack(flic: Flic, make: Make, tmp_path: Path) -> None:
+def test_images_that_come_or_go_make_another_pack(flic: Flic, make: Make, tmp_path: Path, skeleton: Skeleton) -> None:
     source = flic(absent=["f.jpg"])
-    assert make(source, tmp_path / "pack", allow_missing=True)[0]["counts"]["people"] == 7
-    Image.fromarray(picture("f.jpg")).save(source.root / "images" / "f.jpg")
-    manifest, was_there = make(source, tmp_path / "pack", allow_missing=True)
-    assert not was_there and manifest["counts"]["people"] == 8
+    for absent, come in (("f.jpg", "a.png"), ("a.png", "f.jpg"), ("", "a.png")):  # first as many, but others
+        Image.fromarray(picture(come)).save(source.root / "images" / come)
+        (source.root / "images" / (absent or "none.png")).unlink(missing_ok=True)
+        manifest, was_there = make(source, tmp_path / "pack", allow_missing=True)
+        assert not was_there and manifest["counts"]["people"] == 8 - bool(absent)
+        images = set(open_pack(tmp_path / "pack", skeleton).people.image)
+        assert come in images and absent not in images
 
 
 def test_an_image_is_decoded_once_for_all_its_people(flic: Flic, make: Make, tmp_path: Path) -> None:
@@ -373,6 +376,13 @@ def test_allowed_missing_images_are_counted_never_read(flic: Flic, make: Make, t
     manifest, _ = make(source, tmp_path / "pack", allow_missing=True)
     assert manifest["counts"]["missing_images"] == 2 and manifest["counts"]["people_without_image"] == 2
     assert not {"f.jpg", "../x.png"} & set(source.read)
+
+
+@pytest.mark.parametrize("setting", ["crop_px", "workers"])
+def test_a_setting_of_no_use_is_refused(flic: Flic, make: Make, tmp_path: Path, setting: str) -> None:
+    with pytest.raises(UserError, match=setting):
+        make(flic(), tmp_path / "pack", **{setting: 0})
+    assert not (tmp_path / "pack").exists()
 
 
 def test_nobody_left(flic: Flic, make: Make, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -166,7 +167,7 @@ def test_pcp_measures_by_the_true_stick_and_its_threshold() -> None:
 
 
 def test_pcp_of_a_group_is_the_mean_of_its_parts() -> None:
-    """As the paper reports it: left 2 of 3, right 0 of 1, though 2 of 4 sticks are right. Unknown sticks do not count."""
+    """As the paper reports it: left 2 of 3, right 0 of 1, not 2 of 4. Unknown sticks do not count."""
     truth = torch.zeros(3, 8, 2)
     truth[:, 1:, 0] = torch.arange(1, 8) * 30.0
     truth[1:, 3] = NAN  # right shoulder: right upper arm
@@ -313,7 +314,7 @@ def test_batches_give_what_one_batch_gives(cuts: list[int], seed: int) -> None:
     whole, parts = METRICS.clone(), METRICS.clone()
     whole.update(**batch)
     edges = [0, *sorted(cuts), 12]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         parts.update(**{name: value[start:end] for name, value in batch.items()})
     torch.testing.assert_close(parts.compute(), whole.compute(), equal_nan=True, rtol=1e-5, atol=1e-6)
 

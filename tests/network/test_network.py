@@ -325,7 +325,8 @@ def grouped(net: nn.Module, **settings: float) -> dict[str, dict[str, Any]]:
 
 def test_normalisation_does_not_decay() -> None:
     found = grouped(Trunk(STAGES, [3, 2], "batch"))
-    assert set(found) == {f"{layer}{i}.{kind}" for layer in ("conv", "norm") for i in (1, 2) for kind in ("weight", "bias")}
+    layers = ("conv1", "norm1", "conv2", "norm2")
+    assert set(found) == {f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
     for name, group in found.items():
         decays = name in ("conv1.weight", "conv2.weight")
         assert (group["lr"], group["weight_decay"]) == ((1.0, 3.0) if decays else (2.0, 0.0)), name

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -19,9 +20,10 @@ from torch import Tensor
 
 from hmlpe.balance import FixedWeights
 from hmlpe.errors import UserError
+from hmlpe.geometry import crop_to_image
 from hmlpe.tasks import Target, Task
 from hmlpe.training.build import build_model, build_tasks
-from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.module import MultiTaskPose, to_image_px
 
 CONFIGS = Path(__file__).parents[2] / "conf"
 SIZE = 56
@@ -118,9 +120,7 @@ def test_phi_is_the_weighted_sum_exactly(w: dict[str, float], data: st.DataObjec
     assert all(Fraction(terms[name].item()) == Fraction(w[name]) * Fraction(losses[name]) for name in terms)
 
 
-@given(
-    w=st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=5), e=st.lists(st.floats(0, 1e6), min_size=5, max_size=5)
-)
+@given(w=st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=5), e=st.lists(st.floats(0, 1e6), min_size=5, max_size=5))
 def test_phi_in_double_precision(w: list[float], e: list[float]) -> None:
     balance = FixedWeights({str(i): weight for i, weight in enumerate(w)})
     terms = balance.weighted({str(i): torch.tensor(loss, dtype=torch.float64) for i, loss in enumerate(e)})
@@ -283,6 +283,15 @@ def test_a_third_task_may_rest(tmp_path: Path) -> None:
     before = [p.detach().clone() for p in model.network.head("extent").parameters()]
     train(model, steps=1)
     assert all(torch.equal(p, old) for p, old in zip(model.network.head("extent").parameters(), before, strict=True))
+
+
+def test_predictions_go_back_to_the_image_by_the_rule_of_the_crops() -> None:
+    rng = np.random.default_rng(0)
+    points, low = rng.uniform(-20, 130, (3, 8, 2)), rng.uniform(-50, 200, (3, 2))
+    boxes = np.concatenate([low, low + rng.uniform(20, 300, (3, 2))], axis=1)
+    batch = {"image": torch.zeros(3, 3, 112, 112, dtype=torch.uint8), "box_px": torch.tensor(boxes).float()}
+    found = to_image_px(torch.tensor(points).float(), batch)
+    np.testing.assert_allclose(found.numpy(), crop_to_image(points, boxes[:, None], 112), atol=1e-3)
 
 
 def test_losses_are_scalars() -> None:

@@ -48,7 +48,7 @@ def test_target_is_the_indicator_of_every_part_and_window(task: PartDetection) -
 
 
 def test_target_by_hand(task: PartDetection) -> None:
-    """A short lower arm inside two windows of the last row lights these two of its outputs and nothing else of the part."""
+    """A short lower arm inside two windows of the last row lights these two of its part's outputs alone."""
     joints = pose(batch=1)
     joints[0, 5], joints[0, 7] = torch.tensor([13.0, 104.0]), torch.tensor([20.0, 109.0])
     lit = task.target(joints).values[0, 6 * 64 :].nonzero().flatten().tolist()

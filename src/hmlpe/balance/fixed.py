@@ -23,16 +23,8 @@ class FixedWeights:
         UserError: a weight is negative or not finite, or none is positive.
     """
 
-    def __init__(self, weights: Mapping[str, float]) -> None:
-        for name, weight in weights.items():
-            if (
-                isinstance(weight, bool)
-                or not isinstance(weight, int | float)
-                or not math.isfinite(weight)
-                or weight < 0
-            ):
-                raise UserError(f"row.weights.{name}: a weight must be a finite number of at least 0, got {weight!r}")
-        self.weights = {name: float(weight) for name, weight in weights.items()}
+    def __init__(self, weights: Mapping[str, object]) -> None:
+        self.weights = {name: _checked(name, weight) for name, weight in weights.items()}
         if not self.active:
             raise UserError(f"row.weights: at least one weight must be positive, got {self.weights}")
 
@@ -44,3 +36,9 @@ class FixedWeights:
     def weighted(self, losses: Mapping[str, Float[Tensor, ""]]) -> dict[str, Float[Tensor, ""]]:
         """The terms of phi, one for each active task."""
         return {name: self.weights[name] * losses[name] for name in self.active}
+
+
+def _checked(name: str, weight: object) -> float:
+    if isinstance(weight, int | float) and not isinstance(weight, bool) and math.isfinite(weight) and weight >= 0:
+        return float(weight)
+    raise UserError(f"row.weights.{name}: a weight must be a finite number of at least 0, got {weight!r}")

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from hmlpe.skeleton import Skeleton
 
 Crop = UInt8[np.ndarray, "height width 3"]
+View = UInt8[np.ndarray, "view_height view_width 3"]
 Joints = Float[np.ndarray, "joint 2"]
 
 
@@ -29,11 +30,11 @@ class Augmentation:
     def __init__(self, transforms: Sequence[A.BasicTransform], mirror: float, skeleton: Skeleton) -> None:
         points = A.KeypointParams(format="xy", remove_invisible=False)  # joints outside the crop keep their place
         self.transform = A.Compose(list(transforms), keypoint_params=points)
-        self.flip = A.Compose([A.HorizontalFlip(p=1)])
+        self.flip = A.HorizontalFlip(p=1)
         self.mirror = mirror
         self.mirror_order = skeleton.mirror_order
 
-    def __call__(self, crop: Crop, joints_px: Joints, rng: np.random.Generator) -> tuple[Crop, Joints]:
+    def __call__(self, crop: Crop, joints_px: Joints, rng: np.random.Generator) -> tuple[View, Joints]:
         """Another view of the crop. Joints are in crop pixels, NaN where unknown, before and after."""
         self.transform.set_random_seed(int(rng.integers(2**31)))
         known = np.isfinite(joints_px).all(axis=1)
@@ -41,7 +42,7 @@ class Augmentation:
         image, joints = view["image"], np.asarray(view["keypoints"], dtype=np.float64).reshape(-1, 2)
         joints = np.where(known[:, None], joints, np.nan)
         if rng.random() < self.mirror:
-            image, joints = self.flip(image=image)["image"], mirrored(joints, image.shape[1], self.mirror_order)
+            image, joints = self.flip.apply(image), mirrored(joints, image.shape[1], self.mirror_order)
         return image, joints
 
 

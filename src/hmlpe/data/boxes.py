@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -11,6 +11,8 @@ from jaxtyping import Float
 from hmlpe.data.record import Person
 from hmlpe.errors import UserError
 from hmlpe.geometry import bounding_box, scale_box
+
+LARGEST_PX = 20_000  # side of a box; larger ones are errors of the annotation, and would not fit into memory
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,17 @@ class BoxRule:
         margin: of `geometry.bounding_box` for "truth".
     """
 
-    train: Literal["detection", "truth"]
-    test: Literal["detection", "truth"]
-    factors: tuple[float, float, float]
-    margin: float
+    train: str
+    test: str
+    factors: Sequence[float | int]
+    margin: float | int
 
     def __post_init__(self) -> None:
         for split, rule in (("train", self.train), ("test", self.test)):
             if rule not in ("detection", "truth"):
                 raise UserError(f"data.boxes.{split}: must be detection or truth, got {rule!r}")
+        if len(self.factors) != 3:
+            raise UserError(f"data.boxes.factors: must be three numbers (across, up, down), got {list(self.factors)}")
 
     def box_px(self, person: Person) -> Float[np.ndarray, " 4"]:
         """The person's box in image pixels. Raises UserError, naming the record, if it has no area."""
@@ -45,4 +49,6 @@ class BoxRule:
         )
         if not (np.isfinite(box).all() and (box[2:] - box[:2] >= 1).all()):
             raise UserError(f"{person.where}: the person's box ({rule}) has no area: {box.round(1).tolist()}")
+        if (box[2:] - box[:2] > LARGEST_PX).any():
+            raise UserError(f"{person.where}: the person's box ({rule}) is too large: {box.round(1).tolist()}")
         return box

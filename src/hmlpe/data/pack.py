@@ -7,16 +7,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from hmlpe.errors import UserError
-from hmlpe.files import read_json
+from hmlpe.files import digest_of_file, read_json
 from hmlpe.skeleton import Skeleton
 
 VERSION = 1
@@ -75,27 +75,25 @@ def open_pack(folder: Path, skeleton: Skeleton) -> Pack:
     """
     if not (folder / "manifest.json").is_file():
         raise UserError(f"{folder}: no pack here; make it with: hmlpe-prepare data={folder.name} (and data.root=...)")
-    manifest = read_json(folder / "manifest.json")
-    if manifest.get("version") != VERSION:
-        raise UserError(
-            f"{folder}: pack of version {manifest.get('version')}, this is {VERSION}; delete it, prepare again"
-        )
+    try:
+        return _open(folder, read_json(folder / "manifest.json"), skeleton)
+    except (OSError, ValueError, TypeError, LookupError, EOFError, BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{folder}: pack is damaged ({reason}); delete the folder and prepare it again") from error
+
+
+def _open(folder: Path, manifest: dict[str, Any], skeleton: Skeleton) -> Pack:
+    if manifest["version"] != VERSION:
+        raise UserError(f"{folder}: pack of version {manifest['version']}, this is {VERSION}; delete it, prepare again")
     if manifest["skeleton"] != skeleton.as_dict():
         raise UserError(
             f"{folder}: pack of another skeleton (joints {manifest['skeleton']['joints']}); prepare it again"
         )
-    try:
-        crops = np.load(folder / "crops.npy", mmap_mode="r")
-        with np.load(folder / "people.npz") as stored:
-            people = Columns(**{name: stored[name] for name in _names(stored.files)})
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{folder}: pack is damaged ({error}); delete the folder and prepare it again") from error
+    if digest_of_file(folder / "people.npz") != manifest["files"]["people.npz"]:
+        raise ValueError("people.npz is not what the manifest says")
+    crops = np.load(folder / "crops.npy", mmap_mode="r")
+    with np.load(folder / "people.npz") as stored:
+        people = Columns(**{field.name: stored[field.name] for field in fields(Columns)})
     if len(crops) != len(people.image) or len(crops) != manifest["counts"]["people"]:
-        raise UserError(
-            f"{folder}: pack is damaged (its files disagree in length); delete the folder, prepare it again"
-        )
+        raise ValueError("its files disagree in length")
     return Pack(crops, people, manifest)
-
-
-def _names(stored: Iterable[str]) -> list[str]:
-    return [name for name in stored if name in {field.name for field in fields(Columns)}]

@@ -15,6 +15,7 @@ from hmlpe.data.crops import write_crops
 from hmlpe.data.pack import VERSION, Columns
 from hmlpe.data.record import Person, Source
 from hmlpe.data.selection import select
+from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file, read_json, write_json_atomic
 from hmlpe.skeleton import Skeleton
 
@@ -41,7 +42,17 @@ def prepare(
     Raises:
         UserError: bad annotations or images, missing images that are not allowed. Nothing half-written stays visible.
     """
+    for name, value in (("data.crop_px", crop_px), ("prepare.workers", workers)):
+        if value < 1:
+            raise UserError(f"{name}: must be at least 1, got {value}")
+    if folder.exists() and not (folder / "manifest.json").is_file() and any(folder.iterdir()):
+        raise UserError(
+            f"{folder}: holds files but no pack, and is not replaced; choose another paths.data or data.pack"
+        )
     everyone = source.people()
+    for person in everyone:
+        if len(person.joints_px) != len(skeleton.joints):
+            raise UserError(f"{person.where}: {len(person.joints_px)} joints, the skeleton has {len(skeleton.joints)}")
     people, counts = select(source, everyone, allow_missing)
     settings = {
         "version": VERSION,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -41,6 +41,7 @@ class Person:
     torso_swapped_px: float = float("nan")
 
 
+@runtime_checkable
 class Source(Protocol):
     """A data set in the form it is distributed in."""
 

@@ -42,7 +42,7 @@ class ModecPDJ(Metric):
     ) -> None:
         """Add people."""
         error = (predicted_px - truth_px).norm(dim=-1) / torso_px[:, None]
-        thresholds = torch.tensor(THRESHOLDS, device=error.device)
+        thresholds = torch.tensor(THRESHOLDS, device=error.device, dtype=error.dtype)
         countable = (truth_px.sum(-1) + torso_px[:, None]).isfinite()
         for i, joints in enumerate(self.groups.values()):
             counted = error[:, joints][countable[:, joints]]

@@ -62,7 +62,8 @@ class Spread(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """`spread`."""
-        mean = self.sums / self.count
-        predicted = (mean[1] - mean[0] ** 2).clamp(min=0).nansum()
-        truth = (mean[3] - mean[2] ** 2).nansum()
+        known = self.count > 0
+        mean = self.sums[:, known] / self.count[known]
+        predicted = (mean[1] - mean[0] ** 2).clamp(min=0).sum()  # NaN of a broken prediction stays NaN
+        truth = (mean[3] - mean[2] ** 2).sum()
         return {"spread": (predicted / truth).sqrt().float()}

@@ -43,7 +43,9 @@ class FlicSource:
 
     name = "flic"
 
-    def __init__(self, root: str, skeleton: Skeleton) -> None:
+    def __init__(self, root: str | None, skeleton: Skeleton) -> None:
+        if root is None:
+            raise UserError("data.root: is not set; it must name the folder that holds FLIC's examples.mat and images/")
         self.root = Path(root).expanduser()
         self.skeleton = skeleton
         if not self.root.is_dir():
@@ -86,12 +88,12 @@ class FlicSource:
                 f"{where}: field 'coords' must hold finite joints, or NaN for an unknown one; all are unknown"
             )
         return Person(
-            image=str(field(record, "filepath", where)),
+            image=_file_name(record, where),
             where=where,
             split=_split(record, where),
             joints_px=joints,
             occluded=np.zeros(len(joints), dtype=bool),  # FLIC does not mark occlusion
-            detection_px=array(record, "torsobox", (4,), where) - 1,
+            detection_px=_detection(record, where),
             torso_px=_distance(left, points["right_hip"]),
             torso_swapped_px=_distance(right, points["left_hip"]),
             sticks_px=np.zeros((0, 4)),
@@ -99,10 +101,24 @@ class FlicSource:
         )
 
 
+def _file_name(record: Any, where: str) -> str:
+    name = field(record, "filepath", where)
+    if not isinstance(name, str) or not name:
+        raise UserError(f"{where}: field 'filepath' must be an image's name, got {name!r}")
+    return name
+
+
+def _detection(record: Any, where: str) -> Float[np.ndarray, " 4"]:
+    box = array(record, "torsobox", (4,), where)
+    if np.isinf(box).any():
+        raise UserError(f"{where}: field 'torsobox' must be finite, got {box.tolist()}")
+    return box - 1
+
+
 def _split(record: Any, where: str) -> Split:
-    train, test = (bool(array(record, name, (), where)) for name in ("istrain", "istest"))
-    if train == test:
-        raise UserError(f"{where}: exactly one of 'istrain' and 'istest' must be 1")
+    train, test = (float(array(record, name, (), where)) for name in ("istrain", "istest"))
+    if {train, test} != {0.0, 1.0}:
+        raise UserError(f"{where}: one of 'istrain' and 'istest' must be 1 and the other 0, got {train:g} and {test:g}")
     return "train" if train else "test"
 
 
