@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 from torch import Tensor
 
 from hmlpe.balance import FixedWeights
@@ -59,27 +59,33 @@ class Extent(Task):
         return {"extent_px": output.float()[:, 0] * self.size_px}
 
 
-def composed(*overrides: str) -> DictConfig:
+@pytest.fixture(scope="module")
+def config() -> DictConfig:
+    """A small net for both tasks of the paper, with AdamW."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose("train", [*SMALL, *overrides])
+        return compose("train", SMALL)
 
 
-def with_extent(folder: Path, *overrides: str) -> DictConfig:
-    """The configuration with the third task, added as a user would: one file in the group `task`."""
-    (folder / "task").mkdir()
+@pytest.fixture(scope="module")
+def with_extent(tmp_path_factory: pytest.TempPathFactory) -> DictConfig:
+    """The third task added as a user would: one file in the group `task`, and its name."""
+    folder = tmp_path_factory.mktemp("conf")
     content = {"_target_": f"{Extent.__module__}.Extent", "size_px": "${size_px}"}
+    (folder / "task").mkdir()
     (folder / "task" / "pose_extent.yaml").write_text(yaml.safe_dump(content))
-    return composed(f"hydra.searchpath=[file://{folder}]", "+task@tasks.extent=pose_extent", *overrides)
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        added = [f"hydra.searchpath=[file://{folder}]", "+task@tasks.extent=pose_extent", "+row.weights.extent=1"]
+        return compose("train", [*SMALL, *added])
 
 
-def model_of(config: DictConfig) -> MultiTaskPose:
+def model_of(config: DictConfig, **weights: Any) -> MultiTaskPose:
+    """The model of the configuration with other weights."""
+    config = copy.deepcopy(config)
+    with open_dict(config):
+        config.row.weights = weights
     model = build_model(config, build_tasks(config))
     model.log = lambda *_args, **_kwargs: None  # there is no trainer
     return model
-
-
-def weights(**values: float) -> str:
-    return "++row.weights={" + ",".join(f"{name}:{value}" for name, value in values.items()) + "}"
 
 
 def batch_of(size: int = 4, seed: int = 0) -> dict[str, Tensor]:
@@ -163,24 +169,25 @@ def test_whole_numbers_are_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("weights", "message"),
     [
-        ("row.weights.detection=-1", r"row\.weights\.detection: .*got -1"),
-        ("row.weights.detection=nan", r"row\.weights\.detection: .*got nan"),
-        ("row.weights.detection='1'", r"row\.weights\.detection: .*got '1'"),
-        ("row.weights.detection=true", r"row\.weights\.detection: .*got True"),
-        ("+row.weights.extent=1", r"row\.weights: name a weight for each task.*extent"),
-        ("~row.weights.detection", r"row\.weights: name a weight for each task.*detection"),
+        ({"regression": 1, "detection": -1}, r"row\.weights\.detection: .*got -1"),
+        ({"regression": 1, "detection": NAN}, r"row\.weights\.detection: .*got nan"),
+        ({"regression": 1, "detection": "1"}, r"row\.weights\.detection: .*got '1'"),
+        ({"regression": 1, "detection": True}, r"row\.weights\.detection: .*got True"),
+        ({"regression": 0, "detection": 0}, r"row\.weights: at least one weight must be positive"),
+        ({"regression": 1, "detection": 1, "extent": 1}, r"row\.weights: name a weight for each task.*extent"),
+        ({"regression": 1}, r"row\.weights: name a weight for each task.*detection"),
     ],
 )
-def test_bad_row_is_refused_when_the_model_is_built(override: str, message: str) -> None:
+def test_bad_row_is_refused_when_the_model_is_built(config: DictConfig, weights: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        model_of(composed(override))
+        model_of(config, **weights)
 
 
 @pytest.fixture(scope="module")
-def both() -> MultiTaskPose:
-    return model_of(composed(weights(regression=1.5, detection=0.25)))
+def both(config: DictConfig) -> MultiTaskPose:
+    return model_of(config, regression=1.5, detection=0.25)
 
 
 def test_a_training_step_minimises_phi(both: MultiTaskPose) -> None:
@@ -222,9 +229,11 @@ def test_the_trunk_gets_the_sum_of_both_gradients(both: MultiTaskPose) -> None:
 
 
 @pytest.mark.parametrize(("idle", "busy"), [("detection", "regression"), ("regression", "detection")])
-def test_head_of_weight_zero_is_left_untouched(idle: str, busy: str) -> None:
+def test_head_of_weight_zero_is_left_untouched(config: DictConfig, idle: str, busy: str) -> None:
     """Bit for bit, though the optimiser is AdamW with weight decay; everything else learns."""
-    model = model_of(composed(weights(**{idle: 0, busy: 1}), "optim.groups.fc_decay=0.5"))
+    config = copy.deepcopy(config)
+    config.optim.groups.fc_decay = 0.5
+    model = model_of(config, **{idle: 0, busy: 1})
     optimizer = model.configure_optimizers()
     assert isinstance(optimizer, torch.optim.AdamW)
     assert any(group["weight_decay"] == 0.5 for group in optimizer.param_groups)
@@ -239,9 +248,9 @@ def test_head_of_weight_zero_is_left_untouched(idle: str, busy: str) -> None:
             assert not torch.equal(after[name], old), name
 
 
-def test_loss_of_weight_zero_is_not_computed() -> None:
+def test_loss_of_weight_zero_is_not_computed(config: DictConfig) -> None:
     """Its head may be broken: the step and the evaluation do not see it."""
-    model = model_of(composed(weights(regression=1, detection=0)))
+    model = model_of(config, regression=1, detection=0)
     torch.nn.init.constant_(model.network.head("detection").last.weight, NAN)
     train(model, steps=1)
     losses, outputs, targets = model.losses(batch_of())
@@ -249,10 +258,9 @@ def test_loss_of_weight_zero_is_not_computed() -> None:
     assert losses["regression"].isfinite()
 
 
-def test_a_third_task_is_one_file_and_one_config(tmp_path: Path) -> None:
+def test_a_third_task_is_one_file_and_one_config(with_extent: DictConfig) -> None:
     """Built from the configuration, weighted, trained and decoded like the two of the paper."""
-    config = with_extent(tmp_path, weights(regression=1, detection=0.125, extent=2))
-    model = model_of(config)
+    model = model_of(with_extent, regression=1, detection=0.125, extent=2)
     assert {name: head.last.out_features for name, head in model.network.heads.items()} == {
         "regression": 16,
         "detection": 448,
@@ -277,8 +285,8 @@ def test_a_third_task_is_one_file_and_one_config(tmp_path: Path) -> None:
     assert all(not torch.equal(p, before[name]) for name, p in model.network.named_parameters())
 
 
-def test_a_third_task_may_rest(tmp_path: Path) -> None:
-    model = model_of(with_extent(tmp_path, weights(regression=1, detection=1, extent=0)))
+def test_a_third_task_may_rest(with_extent: DictConfig) -> None:
+    model = model_of(with_extent, regression=1, detection=1, extent=0)
     assert model.balance.active == ["regression", "detection"]
     before = [p.detach().clone() for p in model.network.head("extent").parameters()]
     train(model, steps=1)

@@ -24,6 +24,11 @@ from hmlpe.training.result import finished_result, write_result
 
 log = logging.getLogger(__name__)
 
+CHECKPOINT_RULES = {
+    "best": "lowest validation error of regression, or of the first trained task",
+    "last": "last epoch",
+}
+
 
 def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     """Train and evaluate what `config` says, in `folder`; skip a finished run, go on with a broken one.
@@ -74,7 +79,7 @@ def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> 
         "seed": config.seed,
         "weights": model.balance.weights,
         "protocol": f"{config.data.name}: pdj_modec, pcp_strict; sides={sides}, test boxes={boxes}",
-        "checkpoint_rule": config.select if config.select == "last" else f"best val/{model.balance.active[0]}_error",
+        "checkpoint_rule": CHECKPOINT_RULES.get(config.select, config.select),
         "epochs": config.epochs,
         "recipe": config.optim.name,
         "network": config.network_name,
