@@ -113,6 +113,7 @@ def build_model(config: DictConfig, tasks: dict[str, Task]) -> MultiTaskPose:
         metrics=build_metrics(config),
         optimizer=lambda net: make_optimizer(groups(net)),
         scheduler=instantiate(config.optim.scheduler),
+        config=plain(config),
         seed=config.seed,
     )
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
@@ -19,19 +18,9 @@ class ResumeCheckpoint(ModelCheckpoint):
     """The last epoch's whole state, to go on from. A class of its own, as Lightning tells callbacks apart by class."""
 
 
-class DescribeCheckpoint(Callback):
-    """Writes the configuration into every checkpoint; it loads under `weights_only`."""
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.config = config
-
-    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the description."""
-        checkpoint[KEY] = {"version": 1, "config": self.config}
-
-    def epoch_of(self, path: Path) -> int:
-        """The epoch after which a checkpoint was written."""
-        return int(torch.load(path, weights_only=True, map_location="cpu")["epoch"]) + 1
+def epoch_of(path: Path) -> int:
+    """After how many epochs a checkpoint was written."""
+    return int(torch.load(path, weights_only=True, map_location="cpu")["epoch"]) + 1
 
 
 def read_checkpoint(path: Path, skeleton: Skeleton) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import mean_pose_metrics, plain, start_from_statistics
 from hmlpe.training.callbacks import progress
-from hmlpe.training.checkpoint import DescribeCheckpoint, ResumeCheckpoint, read_checkpoint
+from hmlpe.training.checkpoint import ResumeCheckpoint, epoch_of, read_checkpoint
 from hmlpe.training.logs import finish, loggers
 from hmlpe.training.module import MultiTaskPose
 
@@ -35,7 +35,6 @@ def fit_and_evaluate(
     if config.checkpoint is not None:
         load_weights(model, Path(config.checkpoint), instantiate(config.skeleton))
     checkpoints = folder / "checkpoints"
-    about = DescribeCheckpoint(plain(config))
     chosen = ModelCheckpoint(
         checkpoints,
         "model",
@@ -61,7 +60,7 @@ def fit_and_evaluate(
             devices=config.trainer.devices,
             precision=precision,  # type: ignore[arg-type]  # checked by Lightning
             max_epochs=config.epochs,
-            callbacks=[about, chosen, resume, LearningRateMonitor("step"), *watching],
+            callbacks=[chosen, resume, LearningRateMonitor("step"), *watching],
             logger=active,
             log_every_n_steps=config.trainer.log_every_n_steps,
             gradient_clip_val=config.optim.gradient_clip,
@@ -87,7 +86,7 @@ def fit_and_evaluate(
         finish(active, exit_code)
     return {
         "steps": trainer.global_step,
-        "best_epoch": about.epoch_of(Path(chosen.best_model_path)) if config.fit else None,
+        "best_epoch": epoch_of(Path(chosen.best_model_path)) if config.fit else None,
         "metrics": metrics,
         "mean_pose": {"test": clean(mean_pose_metrics(config, model, data))},
     }

@@ -16,6 +16,7 @@ from hmlpe.balance import FixedWeights
 from hmlpe.data.dataset import Sample
 from hmlpe.network import HeterogeneousNet
 from hmlpe.tasks import Target, Task
+from hmlpe.training.checkpoint import KEY
 
 OptimizerFactory = Callable[[nn.Module], torch.optim.Optimizer]
 SchedulerFactory = Callable[[torch.optim.Optimizer, int], LRScheduler]
@@ -31,6 +32,7 @@ class MultiTaskPose(L.LightningModule):
         metrics: by name of the task whose output they read.
         optimizer: makes the optimiser for the network.
         scheduler: makes the schedule, given the optimiser and the number of steps; None keeps the rate constant.
+        config: what the module was built from, in plain containers; every checkpoint carries it.
         seed: dropout draws from (seed, step), so that a resumed run goes on as if it had not stopped.
     """
 
@@ -42,6 +44,7 @@ class MultiTaskPose(L.LightningModule):
         metrics: Mapping[str, list[Metric]],
         optimizer: OptimizerFactory,
         scheduler: SchedulerFactory | None,
+        config: Mapping[str, Any],
         seed: int,
     ) -> None:
         super().__init__()
@@ -51,8 +54,13 @@ class MultiTaskPose(L.LightningModule):
             [m for name in balance.active for m in metrics.get(name, [])], compute_groups=False
         )
         self.split = "val"
+        self.config = dict(config)
         for name, head in network.heads.items():
             head.requires_grad_(name in balance.active)  # the head of a task without weight stays untouched
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say what the checkpoint is of; it still loads under `weights_only`."""
+        checkpoint[KEY] = {"version": 1, "config": self.config}
 
     def losses(self, batch: Sample) -> tuple[dict[str, Float[Tensor, ""]], dict[str, Tensor], dict[str, Target]]:
         """Unweighted loss, output and target of each active task."""
