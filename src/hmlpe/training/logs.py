@@ -39,4 +39,4 @@ def finish(active: list[Logger], exit_code: int) -> None:
     for logger in active:
         logger.finalize("success" if exit_code == 0 else "failed")
         if isinstance(logger, WandbLogger):
-            logger.experiment.finish(exit_code=exit_code, quiet=True)
+            logger.experiment.finish(exit_code=exit_code)
