@@ -37,7 +37,8 @@ NUMERIC_TRAINER = ("accelerator", "devices", "precision", "threads")
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """The resolved configuration in plain containers, without Hydra's own part."""
-    found = OmegaConf.to_container(config, resolve=True)
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    found = OmegaConf.to_container(own, resolve=True)
     assert isinstance(found, dict)
     return {str(key): value for key, value in found.items()}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from omegaconf import DictConfig
+from wandb import Settings
 
 from hmlpe.errors import UserError
 
@@ -27,6 +28,7 @@ def loggers(config: DictConfig, folder: Path, tree: dict[str, Any]) -> list[Logg
             save_dir=folder,
             mode=config.logger.mode,
             config=tree,
+            settings=Settings(silent=True),
         )
         found.append(wandb)
     elif config.logger.name != "csv":
