@@ -40,6 +40,7 @@ def make_result(row: str = "det_0.1", seed: int = 1, regression: float = 1.0, de
             "code": "c0de",
             "data": "sha256:0123456789abcdef",
             "config": f"config of {row}",
+            "settings": "settings of all rows",
             "packages": {"numpy": "2.0"},
             "device": "cpu on host17",
             "threads": 2,

@@ -11,6 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+
+from hmlpe.cli.app import CONFIGS
+from hmlpe.errors import UserError
+from hmlpe.skeleton import Skeleton
+from hmlpe.training.checkpoint import read_checkpoint
+from hmlpe.training.validate import validate
 
 TINY = [
     "network=slim",
@@ -46,13 +53,13 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_killed_run_goes_on_to_the_identical_result(folder: Path) -> None:
-    options = ["logger=csv", "epochs=4", "select=last"]
+    options = ["logger=csv", "epochs=6"]
     finish(call("train", "study=whole", *options, folder=folder))
     command = call("train", "study=killed", *options, folder=folder)
     run = folder / "outputs" / "killed" / "det_0.1_s1"
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not (run / "checkpoints" / "resume.ckpt").exists() and time.monotonic() < deadline:
+    while not (run / "checkpoints" / "resume.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -65,7 +72,7 @@ def test_a_killed_run_goes_on_to_the_identical_result(folder: Path) -> None:
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     results = [json.loads((path / "result.json").read_text()) for path in (whole, run)]
     assert results[0]["metrics"] == results[1]["metrics"]
-    assert results[0]["steps"] == results[1]["steps"] == 4 * 3
+    assert results[0]["steps"] == results[1]["steps"] == 6 * 3
     assert not (run / "checkpoints" / "resume.ckpt").exists()
 
 
@@ -142,3 +149,22 @@ def test_a_checkpoint_is_tested_from_its_path(folder: Path) -> None:
         assert done.returncode == 2
         assert message in done.stderr.splitlines()[-1]
         assert "Traceback" not in done.stderr
+
+
+def test_settings_that_cannot_work_are_one_line() -> None:
+    for bad in ("seed=-1", "seed=x", "epochs=0", "optim.batch_size=0", "data.subset=-5", "select=bset", "size_px=200",
+                "trainer.precision=foo", "trainer.devices=2", "fit=false", "trainer.threads=0"):  # fmt: skip
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            config = compose("train", overrides=[bad])
+        with pytest.raises(UserError, match=bad.split("=")[0]) as raised:
+            validate(config)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_checkpoint_of_another_skeleton_is_refused(folder: Path) -> None:
+    checkpoint = folder / "skeleton.ckpt"
+    upper = Skeleton(["head", "neck"], {"head_neck": ["head", "neck"]})
+    torch.save({"state_dict": {}, "hmlpe": {"config": {"skeleton": upper.as_dict()}}}, checkpoint)
+    assert read_checkpoint(checkpoint, upper)["state_dict"] == {}
+    with pytest.raises(UserError, match=r"another skeleton \(joints head, neck\)"):
+        read_checkpoint(checkpoint, Skeleton(["nose", "tail"], {}))

@@ -27,8 +27,7 @@ CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1
 def run_app(config_name: str, task: Callable[[DictConfig], None]) -> None:
     """Run `task` as a Hydra app over the packaged configurations.
 
-    Bad input ends the process with exit code 2 and one line on stderr; a bug keeps its traceback. Ctrl-C exits
-    with 130.
+    Bad input ends the process with exit code 2 and one line on stderr; a bug keeps its traceback.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole; we make the line
     job = partial(_job, task)

@@ -15,8 +15,8 @@ def report(config: DictConfig) -> None:
     from hmlpe.training.provenance import device_name
 
     found = bench(config)
-    threads = torch.get_num_threads()
-    print(f"{config.network_name} net, batch {config.optim.batch_size}, {device_name()}, {threads} threads")
+    device, threads = device_name(config.trainer.accelerator), torch.get_num_threads()
+    print(f"{config.network_name} net, batch {config.optim.batch_size}, {device}, {threads} threads")
     print(f"bare loop   {found['bare']:8.1f} images/s")
     print(f"framework   {found['framework']:8.1f} images/s")
     print(f"ratio       {found['ratio']:8.3f}")

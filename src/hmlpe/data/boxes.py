@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -37,6 +38,15 @@ class BoxRule:
                 raise UserError(f"data.boxes.{split}: must be detection or truth, got {rule!r}")
         if len(self.factors) != 3:
             raise UserError(f"data.boxes.factors: must be three numbers (across, up, down), got {list(self.factors)}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain containers, for the manifest."""
+        return {
+            "train": self.train,
+            "test": self.test,
+            "factors": [float(factor) for factor in self.factors],
+            "margin": float(self.margin),
+        }
 
     def box_px(self, person: Person) -> Float[np.ndarray, " 4"]:
         """The person's box in image pixels. Raises UserError, naming the record, if it has no area."""

@@ -88,7 +88,7 @@ class PoseDataModule(L.LightningDataModule):
         return {
             **{name: len(dataset) for name, dataset in self.plain.items()},
             "test_annotated": int(counts["annotated_test"]),
-            "missing_images": int(counts["missing_images"]),
+            "test_missing_images": int(counts["annotated_test"]) - int(counts["test"]),
         }
 
     def _loader(

@@ -59,7 +59,7 @@ def prepare(
         "name": source.name,
         "source": source.fingerprint(),
         "skeleton": skeleton.as_dict(),
-        "boxes": {**asdict(boxes), "factors": list(boxes.factors)},
+        "boxes": boxes.as_dict(),
         "crop_px": crop_px,
         "counts": counts,
     }
@@ -76,9 +76,12 @@ def prepare(
     write_json_atomic(partial / "manifest.json", manifest)
     for chunk in partial.glob("chunk_*.npy"):
         chunk.unlink()
+    old = folder.with_name(f".{folder.name}.old")
     if folder.exists():
-        shutil.rmtree(folder)
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
     partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
     return manifest, False
 
 

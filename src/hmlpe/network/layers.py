@@ -41,7 +41,7 @@ class Trunk(nn.Sequential):
     Args:
         stages: per stage: maps, kernel, relu.
         pool: kernel and stride of every max pooling. Pooling before ReLU gives the same values as after it, for less.
-        norm: "none", "batch" (after each pooling) or "lrn" (across maps, with the companion's constants).
+        norm: "none", "batch" (after each pooling) or "lrn" (after each pooling; the companion has one, after conv2).
     """
 
     def __init__(self, stages: Sequence[Mapping[str, Any]], pool: Sequence[int], norm: str = "none") -> None:
@@ -54,7 +54,7 @@ class Trunk(nn.Sequential):
             if norm == "batch":
                 layers[f"norm{i}"] = nn.BatchNorm2d(maps)
             elif norm == "lrn":
-                layers[f"norm{i}"] = nn.LocalResponseNorm(5, alpha=0.0025, beta=0.75)
+                layers[f"norm{i}"] = nn.LocalResponseNorm(5, alpha=0.0025, beta=0.75)  # I; size U
             elif norm != "none":
                 raise UserError(f"network.trunk.norm: must be none, batch or lrn, got {norm!r}")
             if stage["relu"]:

@@ -9,7 +9,7 @@ from hmlpe.errors import UserError
 from hmlpe.report.result import Run
 from hmlpe.report.runs import by_row, in_order
 
-# What must be the same for all finished runs of a study.
+# What must be the same for all finished runs of a study; the settings are the config without row and seed.
 _EVERYWHERE: dict[str, Callable[[Run], object]] = {
     "data digest": lambda run: run.provenance["data"],
     "code digest": lambda run: run.provenance["code"],
@@ -19,6 +19,7 @@ _EVERYWHERE: dict[str, Callable[[Run], object]] = {
     "recipe": lambda run: run.facts["recipe"],
     "network": lambda run: run.facts["network"],
     "epochs": lambda run: run.facts["epochs"],
+    "settings digest": lambda run: run.provenance["settings"],
 }
 # What must be the same for the seeds of one row; the config's digest is taken without the seed.
 _WITHIN_A_ROW: dict[str, Callable[[Run], object]] = {

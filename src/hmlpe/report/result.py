@@ -69,7 +69,7 @@ def read_run(file: Path) -> Run:
         if raw.get(field) is not None:
             _demand(file, raw, {field: dict})
     if status == "finished":
-        _demand(file, raw["provenance"], dict.fromkeys(("data", "code", "config"), str), "provenance.")
+        _demand(file, raw["provenance"], dict.fromkeys(("data", "code", "config", "settings"), str), "provenance.")
         _demand(file, raw["people"], {"test": int}, "people.")
         _demand(file, raw["metrics"], {"test": dict}, "metrics.")
     lenient = status == "failed"

@@ -13,7 +13,7 @@ from hmlpe.report.runs import collect, in_order
 from hmlpe.report.summary import summarise
 
 _FACTS = ("experiment", "protocol", "checkpoint_rule", "recipe", "network", "epochs", "steps", "seconds", "started")
-_PROVENANCE = ("git_revision", "git_dirty", "code", "data", "config", "device")
+_PROVENANCE = ("git_revision", "git_dirty", "code", "data", "config", "settings", "device")
 
 
 def write_report(study: Path, out: Path | None = None) -> str:

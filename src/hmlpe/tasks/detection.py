@@ -45,3 +45,8 @@ class PartDetection(Task):
     def decode(self, output: Float[Tensor, "batch output"]) -> dict[str, Tensor]:
         """part_maps (batch, part, window): the probability that the window contains the part."""
         return {"part_maps": output.float().sigmoid().reshape(-1, len(self.ends), len(self.windows))}
+
+    def truth(self, target: Target) -> dict[str, Tensor]:
+        """part_truth (batch, part, window): 1 where the window contains the part, NaN where that is unknown."""
+        known = target.values.where(target.known, torch.nan)
+        return {"part_truth": known.reshape(-1, len(self.ends), len(self.windows))}

@@ -38,6 +38,10 @@ class Task(ABC):
     def decode(self, output: Float[Tensor, "batch output"]) -> dict[str, Tensor]:
         """What the output means, under the names that this task's metrics ask for."""
 
+    def truth(self, target: Target) -> dict[str, Tensor]:
+        """The target under the names that this task's metrics ask for; nothing if they need no more than the joints."""
+        return {}
+
     def constant_output(self, mean_pose_px: Float[Tensor, "joint 2"]) -> Float[Tensor, " output"] | None:
         """Bias of the last layer with which the net starts at the training set's mean answer; None if there is none."""
         return None

@@ -44,19 +44,19 @@ def bench(config: DictConfig) -> dict[str, float]:
     data = build_data(config)
     precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
     model = build_model(config, build_tasks(config))
+    device = torch.device("cpu" if config.trainer.accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
     batch = next(iter(data.train_dataloader()))
     size, steps = len(batch["image"]), int(config.bench.steps)
     rates: dict[str, list[float]] = {"bare": [], "framework": []}
     for _ in range(config.bench.rounds):
-        rates["bare"].append(size * steps / bare(model, batch, steps, precision))
+        rates["bare"].append(size * steps / bare(model, batch, steps, precision, device))
         rates["framework"].append(size * steps / framework(config, model, data, steps, precision))
     ratios = [whole / alone for whole, alone in zip(rates["framework"], rates["bare"], strict=True)]
     return {**{name: statistics.median(found) for name, found in rates.items()}, "ratio": statistics.median(ratios)}
 
 
-def bare(model: MultiTaskPose, batch: Sample, steps: int, precision: str) -> float:
+def bare(model: MultiTaskPose, batch: Sample, steps: int, precision: str, device: torch.device) -> float:
     """Seconds of forward, backward and step on one batch that lies ready."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).train()
     batch = {key: value.to(device) for key, value in batch.items()}
     optimizer = model.make_optimizer(model.network)
@@ -85,6 +85,7 @@ def framework(
             max_steps=steps + WARM_UP,
             limit_val_batches=0,
             precision=precision,  # type: ignore[arg-type]  # checked by Lightning
+            accelerator=config.trainer.accelerator,
             devices=1,
             callbacks=[clock],
             logger=CSVLogger(Path(folder)),

@@ -16,6 +16,7 @@ from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.tasks import Task
 from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.precision import resolve_precision
 
 NUMERIC = (
     "skeleton",
@@ -43,15 +44,16 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in found.items()}
 
 
-def config_digest(config: DictConfig) -> str:
-    """Digest of everything that a result depends on, but for the seed, the data and the code."""
+def config_digest(config: DictConfig, row: bool = True) -> str:
+    """Digest of everything that a result depends on, but for the seed, the data, the code and, on wish, the row."""
     tree = plain(config)
+    precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
     return digest_of(
         {
-            **{key: tree[key] for key in NUMERIC},
+            **{key: tree[key] for key in NUMERIC if row or key != "row"},
             "data": {key: tree["data"][key] for key in NUMERIC_DATA},
             "checkpoint": digest_of_checkpoint(config.checkpoint),
-            "trainer": {key: tree["trainer"][key] for key in NUMERIC_TRAINER},
+            "trainer": {**{key: tree["trainer"][key] for key in NUMERIC_TRAINER}, "precision": precision},
         }
     )
 
@@ -67,7 +69,7 @@ def digest_of_checkpoint(path: str | None) -> str | None:
 
 def build_data(config: DictConfig) -> PoseDataModule:
     """The datamodule over the prepared pack. Raises UserError if there is none that fits."""
-    return PoseDataModule(
+    data = PoseDataModule(
         pack=config.data.pack,
         skeleton=instantiate(config.skeleton),
         augmentation=instantiate(config.augment),
@@ -81,6 +83,14 @@ def build_data(config: DictConfig) -> PoseDataModule:
         workers=config.trainer.workers,
         seed=config.seed,
     )
+    manifest = data.pack.manifest
+    wanted = {"boxes": instantiate(config.data.boxes).as_dict(), "crop_px": config.data.crop_px}
+    other = [key for key, value in wanted.items() if manifest[key] != value]
+    if other:
+        raise UserError(
+            f"data.{other[0]}: the pack {config.data.pack} was prepared with another; run hmlpe-prepare again"
+        )
+    return data
 
 
 def build_tasks(config: DictConfig) -> dict[str, Task]:

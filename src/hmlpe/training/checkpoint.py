@@ -23,6 +23,15 @@ def epoch_of(path: Path) -> int:
     return int(torch.load(path, weights_only=True, map_location="cpu")["epoch"]) + 1
 
 
+def readable(path: Path) -> bool:
+    """Whether a checkpoint is whole."""
+    try:
+        torch.load(path, weights_only=True, map_location="cpu")
+    except Exception:  # torch raises whatever the broken bytes lead to
+        return False
+    return True
+
+
 def read_checkpoint(path: Path, skeleton: Skeleton) -> dict[str, Any]:
     """A checkpoint's content: `state_dict`, and `hmlpe` with the configuration.
 
@@ -31,12 +40,12 @@ def read_checkpoint(path: Path, skeleton: Skeleton) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        config = content[KEY]["config"]
+        described = content[KEY]["config"]["skeleton"]
+        built = Skeleton(**{key: described[key] for key in ("joints", "parts", "mirror")})
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such checkpoint") from error
     except Exception as error:  # torch raises whatever the broken bytes lead to
         raise UserError(f"{path}: not a checkpoint of hmlpe-train ({type(error).__name__})") from error
-    built = {key: config["skeleton"][key] for key in ("joints", "parts", "mirror")}
-    if Skeleton(**built) != skeleton:
-        raise UserError(f"{path}: checkpoint of another skeleton (joints {', '.join(built['joints'])})")
+    if built != skeleton:
+        raise UserError(f"{path}: checkpoint of another skeleton (joints {', '.join(built.joints)})")
     return content

@@ -16,6 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from hmlpe.data.pack import open_pack
+from hmlpe.files import read_json
 from hmlpe.training.build import build_model, build_tasks
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ class SweepEstimate(Callback):
         samples = min(people, config.data.subset or people) * config.epochs
         side_by_side = min(runs, beside(config))
         seconds = samples / config.optim.batch_size * seconds_per_step(config) * runs / side_by_side
-        finished = len(list(Path(config.hydra.sweep.dir).glob("*_s*/checkpoints/model.ckpt")))
+        results = Path(config.hydra.sweep.dir).glob("*/result.json")
+        finished = sum(read_json(path).get("status") == "finished" for path in results)
         log.info(
             "%s: %d runs of %d epochs, %d side by side: about %.0f minutes of training on this machine%s",
             config.study,

@@ -18,7 +18,7 @@ from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import mean_pose_metrics, plain, start_from_statistics
 from hmlpe.training.callbacks import progress
-from hmlpe.training.checkpoint import ResumeCheckpoint, epoch_of, read_checkpoint
+from hmlpe.training.checkpoint import ResumeCheckpoint, epoch_of, read_checkpoint, readable
 from hmlpe.training.logs import finish, loggers
 from hmlpe.training.module import MultiTaskPose
 
@@ -29,8 +29,6 @@ def fit_and_evaluate(
     config: DictConfig, folder: Path, data: PoseDataModule, model: MultiTaskPose, precision: str, name: str
 ) -> dict[str, Any]:
     """Train, choose the checkpoint, then read train, validation and (once) test people."""
-    if config.select not in ("best", "last"):
-        raise UserError(f"select: must be best or last, got {config.select!r}")
     start_from_statistics(model, data, config.optim.start_at_mean)
     if config.checkpoint is not None:
         load_weights(model, Path(config.checkpoint), instantiate(config.skeleton))
@@ -38,7 +36,7 @@ def fit_and_evaluate(
     chosen = ModelCheckpoint(
         checkpoints,
         "model",
-        monitor=f"val/{model.balance.active[0]}_error" if config.select == "best" else None,
+        monitor=f"val/{monitored(model.balance.active)}_error" if config.select == "best" else None,
         save_weights_only=True,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
@@ -76,6 +74,9 @@ def fit_and_evaluate(
             warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
             if config.fit:
                 path = checkpoints / "resume.ckpt"
+                if path.is_file() and not readable(path):
+                    log.warning("%s: %s is broken; starting anew", name, path)
+                    path.unlink()
                 if path.is_file():
                     log.info("%s: going on from %s", name, path)
                 trainer.fit(model, data, ckpt_path=path if path.is_file() else None, weights_only=True)
@@ -84,12 +85,21 @@ def fit_and_evaluate(
         exit_code = 0
     finally:
         finish(active, exit_code)
+    for split, found in metrics.items():
+        lost = [key for key in (f"{task}_error" for task in model.balance.active) if found[key] is None]
+        if lost:
+            raise UserError(f"{name}: diverged, {split}/{lost[0]} is not finite; lower optim.groups.lr")
     return {
         "steps": trainer.global_step,
         "best_epoch": epoch_of(Path(chosen.best_model_path)) if config.fit else None,
         "metrics": metrics,
         "mean_pose": {"test": clean(mean_pose_metrics(config, model, data))},
     }
+
+
+def monitored(active: list[str]) -> str:
+    """The task whose validation error chooses the checkpoint."""
+    return "regression" if "regression" in active else active[0]
 
 
 def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from omegaconf import DictConfig
 from wandb import Settings
 
 from hmlpe.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 def loggers(config: DictConfig, folder: Path, tree: dict[str, Any]) -> list[Logger]:
@@ -39,6 +42,9 @@ def loggers(config: DictConfig, folder: Path, tree: dict[str, Any]) -> list[Logg
 def finish(active: list[Logger], exit_code: int) -> None:
     """Close the run's loggers, so that the next run of this process gets its own."""
     for logger in active:
-        logger.finalize("success" if exit_code == 0 else "failed")
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish(exit_code=exit_code)
+        try:
+            logger.finalize("success" if exit_code == 0 else "failed")
+            if isinstance(logger, WandbLogger):
+                logger.experiment.finish(exit_code=exit_code)
+        except Exception as error:  # a tracker is a mirror: its failure does not cost the result
+            log.warning("%s could not be closed: %s", type(logger).__name__, error)

@@ -86,7 +86,8 @@ class MultiTaskPose(L.LightningModule):
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:
         """Errors and metrics of an evaluation batch, under the name of the split that is being read."""
-        losses, outputs, targets = self.losses(batch)
+        with torch.autocast(self.device.type, enabled=False):  # numbers that are reported are exact
+            losses, outputs, targets = self.losses(batch)
         for name, loss in losses.items():
             self.log(f"{self.split}/{name}_error", loss, batch_size=len(batch["image"]), prog_bar=True)
         self.metrics.update(**self.view(batch, outputs, targets))
@@ -115,12 +116,9 @@ class MultiTaskPose(L.LightningModule):
         }
         for name, output in outputs.items():
             decoded = self.tasks[name].decode(output)
-            found |= decoded
+            found |= decoded | self.tasks[name].truth(targets[name])
             if "predicted_crop_px" in decoded:
                 found["predicted_px"] = to_image_px(decoded["predicted_crop_px"], batch)
-            if "part_maps" in decoded:
-                truth = targets[name].values.where(targets[name].known, torch.nan)
-                found["part_truth"] = truth.reshape(decoded["part_maps"].shape)
         return found
 
     def configure_optimizers(self) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import torch
 
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
+
 
 def resolve_precision(wanted: str, accelerator: str) -> str:
-    """Lightning's word for the precision: "auto" is bf16 mixed where the hardware multiplies bf16, else exact fp32.
+    """Lightning's word for the precision; "auto" is bf16 mixed where the hardware multiplies bf16, else exact fp32.
 
     On a CPU without bf16 instructions autocast falls back to code many times slower than fp32, so it is not used there.
     """

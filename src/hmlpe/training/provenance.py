@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import DictConfig
 
 import hmlpe
 from hmlpe.files import digest_of_files
+from hmlpe.training.build import config_digest
 
 PACKAGES = (
     "torch",
@@ -23,28 +25,31 @@ PACKAGES = (
     "opencv-python-headless",
     "numpy",
 )
+SHOWN = ("report/", "cli/", *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "validate")))
 PACKAGE = Path(hmlpe.__file__).parent
 
 
 def code_digest() -> str:
     """Digest of the source that numbers depend on: all of the package but what only shows them."""
-    shown = ("report", "cli", "inspect")
-    sources = [path for path in sorted(PACKAGE.rglob("*.py")) if path.relative_to(PACKAGE).parts[0] not in shown]
+    sources = [
+        path for path in sorted(PACKAGE.rglob("*.py")) if not path.relative_to(PACKAGE).as_posix().startswith(SHOWN)
+    ]
     return digest_of_files(sources, PACKAGE)
 
 
-def provenance(data: str, config: str, precision: str) -> dict[str, Any]:
-    """Where a run's numbers come from; `data` and `config` are digests."""
+def provenance(config: DictConfig, data: str, precision: str) -> dict[str, Any]:
+    """Where a run's numbers come from; `data` is the pack's digest. `settings` is the same in all rows of a study."""
     revision = _git("rev-parse", "HEAD")
     return {
         "git_revision": revision,
         "git_dirty": None if revision is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
         "code": code_digest(),
         "data": data,
-        "config": config,
+        "config": config_digest(config),
+        "settings": config_digest(config, row=False),
         "packages": {name: version(name) for name in PACKAGES},
         "python": platform.python_version(),
-        "device": device_name(),
+        "device": device_name(config.trainer.accelerator),
         "threads": torch.get_num_threads(),
         "precision": precision,
     }
@@ -61,9 +66,9 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def device_name() -> str:
-    """The GPU, or the CPU, that runs are made on."""
-    if torch.cuda.is_available():
+def device_name(accelerator: str) -> str:
+    """The GPU, or the CPU, that runs of this accelerator setting are made on."""
+    if accelerator != "cpu" and torch.cuda.is_available():
         return torch.cuda.get_device_name()
     try:
         names = [line.split(":")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]

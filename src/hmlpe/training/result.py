@@ -21,14 +21,16 @@ def finished_result(folder: Path, identity: dict[str, str], overwrite: bool) -> 
     Raises:
         UserError: the folder belongs to something else, and must not be overwritten.
     """
-    path = folder / "result.json"
+    path, resume = folder / "result.json", folder / "checkpoints" / "resume.ckpt"
     if not path.is_file():
+        resume.unlink(missing_ok=True)  # nobody knows what it is of
         return None
     result: dict[str, Any] = read_json(path)
     changed = [key for key, value in identity.items() if result.get("identity", {}).get(key) != value]
     if not changed:
         return result if result["status"] == "finished" else None
-    if not overwrite:
+    worth_keeping = result.get("status") == "finished" or resume.exists()
+    if worth_keeping and not overwrite:
         raise UserError(
             f"{path}: is of another {' and '.join(changed)}; move the folder away, choose another paths.outputs, "
             "or let it be replaced: overwrite=true"
@@ -37,6 +39,12 @@ def finished_result(folder: Path, identity: dict[str, str], overwrite: bool) -> 
         checkpoint.unlink()
     path.unlink()
     return None
+
+
+def first_start(folder: Path) -> str | None:
+    """When the run of `folder` was first started, if it was."""
+    path = folder / "result.json"
+    return read_json(path).get("started") if path.is_file() else None
 
 
 def write_result(folder: Path, status: str, fields: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from hmlpe.training.fit import fit_and_evaluate
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.precision import resolve_precision
 from hmlpe.training.provenance import code_digest, provenance
-from hmlpe.training.result import finished_result, write_result
+from hmlpe.training.result import finished_result, first_start, write_result
+from hmlpe.training.validate import validate
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +38,11 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
         The result, as in `<folder>/result.json`.
 
     Raises:
-        UserError: bad input; any error is recorded in result.json first.
+        UserError: bad input. An error of training itself is recorded in result.json first.
     """
     name = f"{config.row.name} · seed {config.seed}"
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints on hardware and products, per run
+    validate(config)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     L.seed_everything(config.seed, workers=True, verbose=False)
@@ -54,8 +56,8 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
     fields = describe(config, data, model) | {
         "identity": {**digests, "seed": str(config.seed)},
-        "provenance": provenance(digests["data"], digests["config"], precision),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "provenance": provenance(config, digests["data"], precision),
+        "started": first_start(folder) or now(),
     }
     write_text_atomic(folder / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True))
     write_result(folder, "running", fields)
@@ -65,9 +67,15 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     except BaseException as error:
         write_result(folder, "failed", fields | {"error": " ".join(f"{type(error).__name__}: {error}".split())})
         raise
-    fields["seconds"] = round(time.monotonic() - started, 1)
+    fields |= {"finished": now(), "seconds": round(time.monotonic() - started, 1)}  # seconds of the last start
+    result = write_result(folder, "finished", fields)
     (folder / "checkpoints" / "resume.ckpt").unlink(missing_ok=True)
-    return write_result(folder, "finished", fields)
+    return result
+
+
+def now() -> str:
+    """The time, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> dict[str, Any]:

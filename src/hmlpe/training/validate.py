@@ -1,0 +1,47 @@
+"""Settings that cannot work are refused before anything is read or written."""
+
+from __future__ import annotations
+
+import torch
+from omegaconf import DictConfig
+
+from hmlpe.errors import UserError
+from hmlpe.training.precision import PRECISIONS
+
+
+def validate(config: DictConfig) -> None:
+    """Raise UserError, naming the setting, if one cannot work."""
+    for name, smallest in (("seed", 0), ("epochs", 1), ("optim.batch_size", 1), ("size_px", 1), ("trainer.workers", 0)):
+        _whole(config, name, smallest)
+    for name in ("data.subset", "trainer.threads"):
+        if _value(config, name) is not None:
+            _whole(config, name, 1)
+    for name, choices in (("select", ("best", "last")), ("trainer.precision", PRECISIONS)):
+        if _value(config, name) not in choices:
+            raise UserError(f"{name}: must be one of {', '.join(choices)}, got {_value(config, name)!r}")
+    if config.size_px > config.data.crop_px:
+        raise UserError(
+            f"size_px: {config.size_px} is larger than the pack's crops (data.crop_px: {config.data.crop_px})"
+        )
+    if config.trainer.devices != 1:
+        raise UserError(
+            f"trainer.devices: a run uses one device, got {config.trainer.devices!r}; run rows side by side"
+        )
+    if config.trainer.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise UserError("trainer.accelerator: no GPU is available here; use cpu or auto")
+    if not config.fit and config.checkpoint is None:
+        raise UserError("fit: false needs checkpoint=PATH, the weights to evaluate")
+
+
+def _value(config: DictConfig, name: str) -> object:
+    value: object = config
+    for part in name.split("."):
+        assert isinstance(value, DictConfig)
+        value = value[part]
+    return value
+
+
+def _whole(config: DictConfig, name: str, smallest: int) -> None:
+    value = _value(config, name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
+        raise UserError(f"{name}: must be a whole number of at least {smallest}, got {value!r}")
