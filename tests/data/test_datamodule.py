@@ -213,7 +213,7 @@ def test_no_image_is_in_two_splits_and_everyone_is_in_one(module: Module) -> Non
     assert len(images["val"]) == 3 and set(data.pack.people.split[rows["test"]]) == {"test"}
     np.testing.assert_array_equal(data.augmented.rows, rows["train"])
     counts = {name: len(part) for name, part in rows.items()}
-    assert data.people() == {**counts, "test_annotated": 5, "missing_images": 0}
+    assert data.people() == {**counts, "test_annotated": 5, "test_missing_images": 0}
 
 
 def test_the_split_does_not_move_with_the_runs_seed(module: Module) -> None:

@@ -20,6 +20,7 @@ from hmlpe.files import digest_of_file, read_json
 from hmlpe.skeleton import Skeleton
 
 VERSION = 1
+FILES = ("crops.npy", "people.npz", "manifest.json")
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.crops import write_crops
-from hmlpe.data.pack import VERSION, Columns
+from hmlpe.data.pack import FILES, VERSION, Columns
 from hmlpe.data.record import Person, Source
 from hmlpe.data.selection import select
 from hmlpe.errors import UserError
@@ -45,10 +45,8 @@ def prepare(
     for name, value in (("data.crop_px", crop_px), ("prepare.workers", workers)):
         if value < 1:
             raise UserError(f"{name}: must be at least 1, got {value}")
-    if folder.exists() and not (folder / "manifest.json").is_file() and any(folder.iterdir()):
-        raise UserError(
-            f"{folder}: holds files but no pack, and is not replaced; choose another paths.data or data.pack"
-        )
+    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= set(FILES)):
+        raise UserError(f"{folder}: holds something else than a pack, and is not replaced; choose another paths.data")
     everyone = source.people()
     for person in everyone:
         if len(person.joints_px) != len(skeleton.joints):
@@ -64,8 +62,9 @@ def prepare(
         "counts": counts,
     }
     fingerprint = digest_of([settings, [person.where.rsplit(",")[-1] for person in people]])
-    if (folder / "manifest.json").is_file() and read_json(folder / "manifest.json").get("fingerprint") == fingerprint:
-        return read_json(folder / "manifest.json"), True
+    there = read_json(folder / "manifest.json") if (folder / "manifest.json").is_file() else None
+    if isinstance(there, dict) and there.get("fingerprint") == fingerprint:
+        return there, True
     box_px = np.stack([boxes.box_px(person) for person in people])
     partial = folder.with_name(f".{folder.name}.{fingerprint}.partial")
     partial.mkdir(parents=True, exist_ok=True)
@@ -81,7 +80,8 @@ def prepare(
         shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
     partial.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    for left in (old, *folder.parent.glob(f".{folder.name}.*.partial")):  # of other settings, never finished
+        shutil.rmtree(left, ignore_errors=True)
     return manifest, False
 
 

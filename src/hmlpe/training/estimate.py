@@ -1,4 +1,4 @@
-"""How long a sweep will take, said before it starts."""
+"""How long a sweep will take, said before it starts. Every program loads this module: heavy imports wait."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import joblib
-import torch
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from hmlpe.data.pack import open_pack
 from hmlpe.files import read_json
-from hmlpe.training.build import build_model, build_tasks
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +25,8 @@ class SweepEstimate(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Say it. Finished runs are counted as work too, until their folders say otherwise."""
+        from hmlpe.data.pack import open_pack
+
         pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
         runs = len(jobs(config))
         people = round(len(pack.indices("train")) * (1 - config.data.validation.fraction))
@@ -57,12 +55,18 @@ def jobs(config: DictConfig) -> list[list[str]]:
 
 def beside(config: DictConfig) -> int:
     """How many runs the launcher has in work at once."""
+    import joblib
+
     wanted = int(config.hydra.launcher.get("n_jobs", 1))
     return int(joblib.cpu_count()) if wanted == -1 else wanted
 
 
 def seconds_per_step(config: DictConfig) -> float:
     """Time of a training step of the configured net: the fastest of a few on noise, as others may use the machine."""
+    import torch
+
+    from hmlpe.training.build import build_model, build_tasks
+
     before = torch.get_num_threads()
     torch.set_num_threads(config.trainer.threads or before)
     model = build_model(config, build_tasks(config))

@@ -7,6 +7,7 @@ Labels are person-centric. Coordinates are MATLAB's, 1-based (FACTS 5, grade I),
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,10 @@ class FlicSource:
 
     def people(self) -> Sequence[Person]:
         """All people, in the file's order. Raises UserError naming file, record and field."""
+        return self._people
+
+    @cached_property
+    def _people(self) -> list[Person]:
         records = read_struct_array(self.annotations, "examples")
         return [self._person(record, f"{self.annotations}, record {i}") for i, record in enumerate(records, start=1)]
 
@@ -83,10 +88,10 @@ class FlicSource:
         points["neck"] = (left + right) / 2
         unknown = np.full(2, np.nan)
         joints = np.stack([points.get(joint, unknown) for joint in self.skeleton.joints])
-        if np.isinf(coords).any() or not np.isfinite(joints).any():
-            raise UserError(
-                f"{where}: field 'coords' must hold finite joints, or NaN for an unknown one; all are unknown"
-            )
+        if np.isinf(coords).any():
+            raise UserError(f"{where}: field 'coords' must hold finite numbers, or NaN for an unknown joint")
+        if not np.isfinite(joints).any():
+            raise UserError(f"{where}: field 'coords' holds none of the skeleton's joints")
         return Person(
             image=_file_name(record, where),
             where=where,
