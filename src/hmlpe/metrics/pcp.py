@@ -50,4 +50,4 @@ class StrictPCP(Metric):
     def compute(self) -> dict[str, Tensor]:
         """`pcp_strict_<group>`, in [0, 1]."""
         share = self.hits / self.total
-        return {f"pcp_strict_{name}": share[parts].mean() for name, parts in self.groups.items()}
+        return {f"pcp_strict_{name}": share[parts].nanmean() for name, parts in self.groups.items()}

@@ -25,9 +25,9 @@ class PixelError(Metric):
         self, predicted_crop_px: Float[Tensor, "batch joint 2"], truth_crop_px: Float[Tensor, "batch joint 2"]
     ) -> None:
         """Add people."""
-        error = (predicted_crop_px - truth_crop_px).norm(dim=-1)
-        self.total += error.nansum()
-        self.count += error.isfinite().sum()
+        known = truth_crop_px.isfinite().all(-1)
+        self.total += (predicted_crop_px - truth_crop_px).norm(dim=-1)[known].sum()  # NaN of a broken prediction stays
+        self.count += known.sum()
 
     def compute(self) -> dict[str, Tensor]:
         """`error_px`."""
