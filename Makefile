@@ -19,7 +19,7 @@ SUFFIX = $(if $(filter smoke,$(PROFILE)),_smoke)
 # By the environment, and in Hydra's quotes: a path may hold spaces and signs.
 export ROOT
 # Runs of another set than the embedded one have a folder of their own.
-SET = data=$(DATA) $(if $(ROOT),"data.root='$$ROOT'") $(if $(filter-out embedded,$(DATA)),paths.outputs=outputs/$(DATA))
+SET = data=$(DATA) $(if $(ROOT),"data.root='$$ROOT'") $(if $(filter-out embedded,$(DATA)),paths.outputs=outputs/on_$(DATA))
 # A list (seed=0,1) is the sweep's alone: prepare and report run once. In brackets it is one value.
 COMMA = ,
 ONCE = $(SET) $(foreach arg,$(ARGS),$(if $(findstring $(COMMA),$(arg)),$(if $(findstring [,$(arg)),$(arg)),$(arg)))
@@ -75,7 +75,11 @@ reproduce-table: options $(STAMP) ## the weight-ablation table; a second call do
 	$(BIN)/hmlpe-report study=weight_ablation$(SUFFIX) $(ONCE) && exit $$status
 
 options:
-	@$(if $(filter full smoke,$(PROFILE)),,$(error PROFILE=$(PROFILE): it is full or smoke))
+	@$(if $(filter 1,$(words $(filter full smoke,$(PROFILE)) $(filter-out full smoke,$(PROFILE)))),\
+		$(if $(filter full smoke,$(PROFILE)),,$(error PROFILE=$(PROFILE): it is full or smoke)),\
+		$(error PROFILE=$(PROFILE): it is full or smoke))
+	@$(if $(wildcard conf/data/$(DATA).yaml),,$(error DATA=$(DATA): no such set; there are \
+		$(patsubst conf/data/%.yaml,%,$(wildcard conf/data/*.yaml))))
 	@$(if $(filter embedded,$(DATA))$(ROOT),,$(error DATA=$(DATA) needs ROOT=/path/to/the/set, e.g. ROOT=/datasets/FLIC))
 
 # To move the pins: change .venv (pip install -U ...), make test-all, make lock. Local tags (+cpu) go, so that every
