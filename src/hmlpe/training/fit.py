@@ -71,6 +71,7 @@ def fit_and_evaluate(
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers.*")  # measured: loading is hidden without
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is meant
+            warnings.filterwarnings("ignore", "The number of training batches")  # few people: all epochs are logged
             warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
             if config.fit:
                 path = checkpoints / "resume.ckpt"
