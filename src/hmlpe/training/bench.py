@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from pathlib import Path
@@ -39,6 +40,7 @@ def bench(config: DictConfig) -> dict[str, float]:
     Raises:
         UserError: there is no prepared pack.
     """
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     data = build_data(config)
