@@ -64,6 +64,10 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     started = time.monotonic()
     try:
         fields |= fit_and_evaluate(config, folder, data, model, precision, name)
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
+        log.warning("%s: interrupted; the same command goes on after the last whole epoch", name)
+        write_result(folder, "failed", fields | {"error": "interrupted"})
+        raise
     except BaseException as error:
         write_result(folder, "failed", fields | {"error": " ".join(f"{type(error).__name__}: {error}".split())})
         raise
