@@ -67,12 +67,13 @@ def test_people(source: EmbeddedSource) -> None:
     assert 0 < occluded.mean() < 0.2
 
 
-def test_left_is_on_the_images_right(source: EmbeddedSource) -> None:
-    joints = {name: np.stack([p.joints_px for p in source.people()])[:, k, 0] for k, name in enumerate(JOINTS)}
+def test_left_is_on_the_images_right() -> None:
+    people = EmbeddedSource(train=300, test=0).people()  # enough for a share: 9.5 % of the 2500 default people cross
+    joints = {name: np.stack([p.joints_px for p in people])[:, k, 0] for k, name in enumerate(JOINTS)}
     assert (joints["left_shoulder"] > joints["right_shoulder"]).all()
     assert (joints["left_elbow"] > joints["right_elbow"]).mean() > 0.95
     crossed = (joints["left_wrist"] <= joints["right_wrist"]).mean()
-    assert 0 < crossed < 0.3  # some arms cross, else left and right could be told by place alone
+    assert 0 < crossed < 0.2  # some arms cross, else left and right could be told by place alone
     np.testing.assert_allclose(joints["neck"], (joints["left_shoulder"] + joints["right_shoulder"]) / 2)
 
 

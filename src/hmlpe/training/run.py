@@ -91,7 +91,7 @@ def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> 
         "seed": config.seed,
         "weights": model.balance.weights,
         "protocol": f"{config.data.name}: pdj_modec, pcp_strict; sides={sides}, test boxes={boxes}",
-        "checkpoint_rule": CHECKPOINT_RULES.get(config.select, config.select),
+        "checkpoint_rule": CHECKPOINT_RULES[config.select] if config.fit else "the given checkpoint",
         "epochs": config.epochs,
         "recipe": config.optim.name,
         "network": config.network_name,

@@ -21,11 +21,10 @@ def read_image(folder: Path, name: str) -> UInt8[np.ndarray, "height width 3"]:
     path = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise UserError(f"{name}: an image's name must not lead out of {folder}")
+    limit = Image.MAX_IMAGE_PIXELS or math.inf  # Pillow itself only warns up to twice that
     try:
         with Image.open(path) as image:
-            if image.width * image.height > (
-                Image.MAX_IMAGE_PIXELS or math.inf
-            ):  # Pillow itself only warns up to twice
+            if image.width * image.height > limit:
                 raise UserError(f"{path}: {image.width} x {image.height} pixels are too many for a photo")
             return np.asarray(image.convert("RGB"))
     except FileNotFoundError as error:
