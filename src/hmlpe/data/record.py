@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -22,11 +22,14 @@ class Person:
         split: the set's own split.
         joints_px: (joint, 2) in the skeleton's order, left = the person's left.
         occluded: (joint,) marked occluded by the set; such joints may have coordinates.
-        detection_px: (4,) x0 y0 x1 y1 of a person detector's box, NaN where the set has none.
+        detection_px: (4,) x0 y0 x1 y1 of a person detector's box, NaN where there is none of this person.
         torso_px: |left shoulder - right hip|, which torso-normalised protocols divide by, NaN where unknown.
         sticks_px: (stick, 4) x1 y1 x2 y2, the set's own sticks where it has them, else (0, 4).
         faces_backwards: the person's left side appears on the image's left.
         torso_swapped_px: |right shoulder - left hip|: torso_px after left and right have changed places.
+        window_px: (4,) a box of the person that the annotator drew, or that a detector without error would give, made
+            from the truth; NaN where the set has no rule for one.
+        identity: who it is, where the set knows; the same in all images of this person, else empty.
     """
 
     image: str
@@ -39,6 +42,8 @@ class Person:
     sticks_px: Float[np.ndarray, "stick 4"]
     faces_backwards: bool
     torso_swapped_px: float = float("nan")
+    window_px: Float[np.ndarray, " 4"] = field(default_factory=lambda: np.full(4, np.nan))
+    identity: str = ""
 
 
 @runtime_checkable

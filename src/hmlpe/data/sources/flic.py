@@ -6,20 +6,16 @@ Labels are person-centric. Coordinates are MATLAB's, 1-based (FACTS 5, grade I),
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from hmlpe.data.record import Person, Split
-from hmlpe.data.sources.images import read_image
+from hmlpe.data.sources.folder import FolderSource, image_name
 from hmlpe.data.sources.matlab import array, field, read_struct_array
 from hmlpe.errors import UserError
-from hmlpe.files import digest_of_file
-from hmlpe.skeleton import Skeleton
 
 SLOTS = {  # 1-based columns of `coords`
     "left_shoulder": 1,
@@ -34,52 +30,22 @@ SLOTS = {  # 1-based columns of `coords`
 }
 
 
-class FlicSource:
-    """Reader of FLIC.
-
-    Args:
-        root: folder that holds examples.mat and images/.
-        skeleton: the joints to fill; a joint that FLIC does not have stays NaN, but at least one must be known.
-    """
+class FlicSource(FolderSource):
+    """Reader of FLIC; `root` holds examples.mat and images/."""
 
     name = "flic"
+    holds = "FLIC's examples.mat and images/"
+    knows = frozenset({*SLOTS, "neck"})
 
-    def __init__(self, root: str | None, skeleton: Skeleton) -> None:
-        if root is None:
-            raise UserError("data.root: is not set; it must name the folder that holds FLIC's examples.mat and images/")
-        self.root = Path(root).expanduser()
-        self.skeleton = skeleton
-        if not self.root.is_dir():
-            raise UserError(f"{self.root}: no such folder; data.root must name the folder that holds examples.mat")
-        if not {*SLOTS, "neck"} & set(skeleton.joints):
-            raise UserError(f"FLIC has none of the skeleton's joints {list(skeleton.joints)}; choose another skeleton")
+    def annotations(self) -> list[Path]:
+        """The one annotation file."""
+        return [self.root / "examples.mat"]
 
-    @property
-    def annotations(self) -> Path:
-        """The annotation file."""
-        return self.root / "examples.mat"
-
-    def people(self) -> Sequence[Person]:
+    def read(self) -> list[Person]:
         """All people, in the file's order. Raises UserError naming file, record and field."""
-        return self._people
-
-    @cached_property
-    def _people(self) -> list[Person]:
-        records = read_struct_array(self.annotations, "examples")
-        return [self._person(record, f"{self.annotations}, record {i}") for i, record in enumerate(records, start=1)]
-
-    def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
-        """The image of that name. Raises UserError if it is missing or broken."""
-        return read_image(self.root / "images", name)
-
-    def missing_images(self) -> Sequence[str]:
-        """Names of annotated images that are not in images/."""
-        there = {path.name for path in (self.root / "images").glob("*")}
-        return sorted({person.image for person in self.people()} - there)
-
-    def fingerprint(self) -> str:
-        """SHA-256 of the annotation file."""
-        return digest_of_file(self.annotations)
+        (path,) = self.annotations()
+        records = read_struct_array(path, "examples")
+        return [self._person(record, f"{path}, record {i}") for i, record in enumerate(records, start=1)]
 
     def _person(self, record: Any, where: str) -> Person:
         coords = array(record, "coords", (2, 29), where)
@@ -93,7 +59,7 @@ class FlicSource:
         if not np.isfinite(joints).any():
             raise UserError(f"{where}: field 'coords' holds none of the skeleton's joints")
         return Person(
-            image=_file_name(record, where),
+            image=image_name(field(record, "filepath", where), f"{where}, field 'filepath'"),
             where=where,
             split=_split(record, where),
             joints_px=joints,
@@ -104,13 +70,6 @@ class FlicSource:
             sticks_px=np.zeros((0, 4)),
             faces_backwards=bool(left[0] < right[0]),
         )
-
-
-def _file_name(record: Any, where: str) -> str:
-    name = field(record, "filepath", where)
-    if not isinstance(name, str) or not name:
-        raise UserError(f"{where}: field 'filepath' must be an image's name, got {name!r}")
-    return name
 
 
 def _detection(record: Any, where: str) -> Float[np.ndarray, " 4"]:

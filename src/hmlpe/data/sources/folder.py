@@ -1,0 +1,86 @@
+"""What the readers of sets on disk share: a folder with annotation files and images."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from hmlpe.data.record import Person
+from hmlpe.data.sources.images import read_image
+from hmlpe.errors import UserError
+from hmlpe.files import digest_of_files
+from hmlpe.skeleton import Skeleton
+
+
+class FolderSource(ABC):
+    """A set in a folder of its own (see `record.Source`). A reader says which files it reads, and reads them.
+
+    Args:
+        root: the set's folder.
+        skeleton: the joints to fill; a joint that the set does not have stays NaN, but at least one must be known.
+
+    Raises:
+        UserError: no such folder, or a skeleton of which the set knows no joint.
+    """
+
+    name: str
+    images: str = "images"  # folder of the images, below root
+    holds: ClassVar[str]  # what lies in root, for messages
+    knows: ClassVar[frozenset[str]]  # names of joints that the reader can fill
+
+    def __init__(self, root: str | None, skeleton: Skeleton) -> None:
+        if root is None:
+            raise UserError(f"data.root: is not set; it must name the folder that holds {self.holds}")
+        self.root = Path(root).expanduser()
+        self.skeleton = skeleton
+        if not self.root.is_dir():
+            raise UserError(f"{self.root}: no such folder; data.root must name the folder that holds {self.holds}")
+        if not self.knows & set(skeleton.joints):
+            raise UserError(
+                f"{self.name} has none of the skeleton's joints {list(skeleton.joints)}; choose another skeleton"
+            )
+
+    @abstractmethod
+    def annotations(self) -> list[Path]:
+        """The files that `read` reads."""
+
+    @abstractmethod
+    def read(self) -> list[Person]:
+        """Everyone, in the set's order. Raises UserError naming file and record."""
+
+    def people(self) -> Sequence[Person]:
+        """Everyone, in the set's order; read once."""
+        return self._people
+
+    @cached_property
+    def _people(self) -> list[Person]:
+        return self.read()
+
+    def image(self, name: str) -> UInt8[ndarray, "height width 3"]:
+        """The RGB image of that name. Raises UserError if it is missing or broken."""
+        return read_image(self.root / self.images, name)
+
+    def missing_images(self) -> Sequence[str]:
+        """Names of annotated images that are not there."""
+        folder = self.root / self.images
+        return sorted(name for name in {person.image for person in self.people()} if not (folder / name).is_file())
+
+    def fingerprint(self) -> str:
+        """Digest of the annotation files' names and bytes."""
+        return digest_of_files(self.annotations(), self.root)
+
+
+def image_name(name: object, where: str) -> str:
+    """`name` if it can be an image's name below the image folder; raises UserError naming the record if not."""
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise UserError(f"{where}: the image's name must be a text, got {name!r}")
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name:
+        raise UserError(f"{where}: the image's name {name!r} must not lead out of the image folder")
+    return name
