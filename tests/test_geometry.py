@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
-from hmlpe.geometry import bounding_box, crop_resized, crop_to_crop, crop_to_image, image_to_crop, scale_box
+from hmlpe.geometry import bounding_box, crop_resized, crop_to_crop, crop_to_image, image_to_crop, scale_box, union
 
 CONFIGS = Path(__file__).parents[1] / "conf"
 
@@ -82,8 +82,8 @@ def test_a_box_for_each_person(boxes: list[np.ndarray], size: int) -> None:
 
 @given(box=BOX)
 def test_scale_box_is_flics_rule(box: np.ndarray) -> None:
-    """FACTS 5: cx ± 3.5 hw, y extended by 1.75 hh above and below; the factors are those of conf/data/flic.yaml."""
-    across, up, down = yaml.safe_load((CONFIGS / "data" / "flic.yaml").read_text(encoding="utf-8"))["boxes"]["factors"]
+    """FACTS 5: cx ± 3.5 hw, y extended by 1.75 hh above and below; the factors are those of conf/set/flic.yaml."""
+    across, up, down = yaml.safe_load((CONFIGS / "set" / "flic.yaml").read_text(encoding="utf-8"))["boxes"]["factors"]
     x0, y0, x1, y1 = box
     cx, hw, hh = (x0 + x1) / 2, (x1 - x0) / 2, (y1 - y0) / 2
     expected = [cx - 3.5 * hw, y0 - 1.75 * hh, cx + 3.5 * hw, y1 + 1.75 * hh]
@@ -110,6 +110,31 @@ def test_bounding_box_holds_every_known_point(points: np.ndarray, margin: float)
 
 def test_bounding_box_of_nothing_is_unknown() -> None:
     assert np.isnan(bounding_box(np.full((8, 2), np.nan), 0.1)).all()
+
+
+UNKNOWN = np.full(4, np.nan)
+
+
+def test_union_by_hand() -> None:
+    """Every edge comes from either box; beside and inside each other."""
+    box, other = np.array([0.0, 10, 20, 30]), np.array([5.0, -3, 8, 40])
+    np.testing.assert_array_equal(union(box, other), [0, -3, 20, 40])
+    np.testing.assert_array_equal(union(np.array([0.0, 0, 1, 1]), np.array([7.0, 8, 9, 10])), [0, 0, 9, 10])
+
+
+@given(box=BOX, other=BOX)
+def test_union_holds_both_and_is_the_smallest(box: np.ndarray, other: np.ndarray) -> None:
+    both, corners = union(box, other), np.concatenate([box, other]).reshape(4, 2)
+    np.testing.assert_array_equal(both, bounding_box(corners, 0.0))
+    np.testing.assert_array_equal(union(other, box), both)
+    np.testing.assert_array_equal(union(both, box), both)
+
+
+@given(box=BOX)
+def test_an_unknown_box_does_not_count_in_a_union(box: np.ndarray) -> None:
+    np.testing.assert_array_equal(union(box, UNKNOWN), box)
+    np.testing.assert_array_equal(union(UNKNOWN, box), box)
+    assert np.isnan(union(UNKNOWN, UNKNOWN)).all()
 
 
 def noise(height: int, width: int) -> np.ndarray:

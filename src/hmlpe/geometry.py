@@ -63,6 +63,11 @@ def bounding_box(points_px: Float[np.ndarray, "point 2"], margin: float) -> Box:
     return np.concatenate([low - pad, high + pad])
 
 
+def union(box_px: Box, other_px: Box) -> Box:
+    """The smallest box that holds both; a box that is NaN does not count."""
+    return np.concatenate([np.fmin(box_px[:2], other_px[:2]), np.fmax(box_px[2:], other_px[2:])])
+
+
 def crop_resized(
     image: UInt8[np.ndarray, "height width 3"], box_px: Box, size: int
 ) -> UInt8[np.ndarray, "size size 3"]:

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
 
-from ..data.conftest import CROWD, write_flic
+from ..data.conftest import CONF, CROWD, write_flic
 
 # OmegaConf's DictConfig inherits from typing.MutableMapping
 pytestmark = pytest.mark.filterwarnings("ignore::beartype.roar.BeartypeDecorHintPep585DeprecationWarning")
@@ -81,7 +83,7 @@ def flic(tmp_path: Path, absent: tuple[str, ...] = ()) -> str:
 
 
 @pytest.mark.parametrize(
-    ("override", "word"), [("data.colour=red", "data.colour"), ("data=coco", "coco"), ("colour", "colour")]
+    ("override", "word"), [("data.colour=red", "data.colour"), ("data=mpii", "mpii"), ("colour", "colour")]
 )
 def test_an_unknown_override(call: Call, override: str, word: str) -> None:
     assert_refused(call(override), word)
@@ -121,14 +123,86 @@ def test_success_says_what_the_pack_holds(call: Call, tmp_path: Path) -> None:
     root = write_flic(tmp_path / "my data's FLIC", CROWD, ("f.jpg",))
     pack = tmp_path / "out put" / "flic"
     paths = [f'data.root="{root}"', f"paths.data='{pack.parent}'"]
-    first, second = (call("data=flic", *paths, "data.allow_missing=true", "data.crop_px=16") for _ in range(2))
-    counts = "4 train and 3 test people; left out: 1 people without their image, 1 training people in test images"
-    assert (first.code, first.out) == (0, f"{pack} prepared: {counts}\n")
-    assert (second.code, second.out, second.err) == (0, f"{pack} is prepared already: {counts}\n", "")
+    more = ["data.allow_missing=true", "data.crop_px=16", "prepare.sheet=1"]
+    first, second = (call("data=flic", *paths, *more) for _ in range(2))
+    counts = "4 train and 3 test people; left out: 1 train people (image is missing), 1 train people (in a test image)"
+    look = f"look at some of them before you train: {pack}/sheet.png"
+    assert (first.code, first.out) == (0, f"{pack} prepared: {counts}\n{look}\n")
+    assert (second.code, second.out, second.err) == (0, f"{pack} is prepared already: {counts}\n{look}\n", "")
     assert "Traceback" not in first.err and list(Path().iterdir()) == []
     manifest = json.loads((pack / "manifest.json").read_text())
-    assert manifest["boxes"]["factors"] == [3.5, 1.75, 1.75] and manifest["crop_px"] == 16
+    assert manifest["boxes"]["flic"]["factors"] == [3.5, 1.75, 1.75]
+    shared = yaml.safe_load((CONF / "data" / "shared" / "base.yaml").read_text(encoding="utf-8"))
+    assert manifest["crop_px"] == 16 and manifest["near_duplicates"] == shared["near_duplicates"] is not None
     assert np.load(pack / "crops.npy").shape == (7, 16, 16, 3)
+    assert Image.open(pack / "sheet.png").width > 100
+
+
+# ---- several sets ----
+
+DRAWN = ["+set@data.known.embedded=embedded", "data.known.embedded.source.train=2", "data.known.embedded.source.test=1"]
+QUICK = ["data.crop_px=16", "prepare.sheet=0"]
+
+
+def test_all_sets_that_are_there(call: Call, tmp_path: Path) -> None:
+    write_flic(tmp_path / "sets" / "flic", CROWD)
+    answer = call("data=all", f"data.root={tmp_path / 'sets'}", *DRAWN, *QUICK)
+    leak = "left out: 1 train people (in a test image)"
+    assert (answer.code, answer.out.splitlines()) == (0, [
+        f"data/all prepared: 7 train and 4 test people; {leak}",
+        f"  flic: 5 train and 3 test people; {leak}",
+        "  embedded: 2 train and 1 test people",
+        "  not in it: lsp, buffy, ethz, sa, waf",
+    ])  # fmt: skip
+    assert sorted(path.name for path in Path("data/all").iterdir()) == ["crops.npy", "manifest.json", "people.npz"]
+    columns = np.load("data/all/people.npz")
+    assert columns["set"].tolist() == ["flic"] * 8 + ["embedded"] * 3
+    chosen = call("data=all", "data.sets=[embedded]", *DRAWN, *QUICK)
+    assert chosen.out.splitlines() == [
+        "data/all prepared: 2 train and 1 test people", "  not in it: flic, lsp, buffy, ethz, sa, waf",
+    ]  # fmt: skip
+
+
+def test_a_chosen_set_that_is_not_there(call: Call, tmp_path: Path) -> None:
+    write_flic(tmp_path / "sets" / "flic", CROWD)
+    answer = call("data=all", f"data.root={tmp_path / 'sets'}", "data.sets=[flic,lsp]")
+    assert_refused(answer, str(tmp_path / "sets" / "lsp"), "no such folder")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["data.root=/nowhere"], ["/nowhere", "flic/", "buffy/"]), ([], ["data.root", "flic/"]),
+        (["data.root=/", "data.sets=[flic,mpii]"], ["data.sets", "'mpii'", "flic"]),
+        (["data.root=2014"], ["data.root", "2014"]),
+    ],
+)  # fmt: skip
+def test_sets_that_cannot_be_found(call: Call, overrides: list[str], words: list[str]) -> None:
+    assert_refused(call("data=all", *overrides), *words)
+
+
+# ---- --check ----
+
+
+def test_check_reads_the_pack_alone(call: Call, tmp_path: Path) -> None:
+    root, out = flic(tmp_path), f"paths.data={tmp_path / 'packs'}"
+    pack = tmp_path / "packs" / "flic"
+    assert call("data=flic", root, out, *QUICK).code == 0
+    shutil.rmtree(tmp_path / "flic")
+    whole = call("data=flic", out, "--check")
+    counts = "5 train and 3 test people; left out: 1 train people (in a test image)"
+    assert (whole.code, whole.out, whole.err) == (0, f"{pack} is whole: {counts}\n", "")
+    for name in ("crops.npy", "people.npz"):
+        before = (pack / name).read_bytes()
+        (pack / name).write_bytes(before[:400] + bytes([before[400] ^ 1]) + before[401:])
+        assert_refused(call("--check", "data=flic", out), str(pack / name), "prepare it again")
+        (pack / name).write_bytes(before)
+    (pack / "people.npz").unlink()
+    assert_refused(call("data=flic", "--check", out), str(pack / "people.npz"))
+
+
+def test_check_without_a_pack(call: Call) -> None:
+    assert_refused(call("data=flic", "--check"), "data/flic", "no pack")
 
 
 @pytest.mark.real

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from hmlpe.data.boxes import BoxRule
+from hmlpe.data.record import Person, Source
 from hmlpe.data.sources.flic import FlicSource
 from hmlpe.skeleton import Skeleton
 
@@ -96,19 +97,27 @@ CROWD = [  # two people share b.png, and d.png holds a test and a train person
 
 @dataclass
 class Watched:
-    """A source that notes which images are read, and fails at the chosen read."""
+    """A source that notes which images are read, fails at the chosen read, and can be a set of another name.
 
-    source: FlicSource
+    `identities` says who the people of an image are.
+    """
+
+    source: Source
     fails_at: int | None = None
     error: BaseException = field(default_factory=lambda: RuntimeError("pulled the plug"))
     read: list[str] = field(default_factory=list)
     name: str = "flic"
+    identities: Mapping[str, str] = field(default_factory=dict)
 
-    def people(self) -> Sequence[Any]:
-        return self.source.people()
+    def people(self) -> Sequence[Person]:
+        people = self.source.people()
+        return [replace(p, identity=self.identities.get(p.image, "")) for p in people] if self.identities else people
 
     def missing_images(self) -> Sequence[str]:
         return self.source.missing_images()
+
+    def skipped(self) -> Mapping[str, int]:
+        return self.source.skipped()
 
     def fingerprint(self) -> str:
         return self.source.fingerprint()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import albumentations as A
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hmlpe.data.augment import Augmentation, mirrored
+from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 
 from .conftest import CONF
@@ -123,6 +125,37 @@ def test_random_transforms_of_albumentations_are_reseeded(skeleton: Skeleton) ->
     first, second, other = (view_of(noisy, seed)[0] for seed in (5, 5, 6))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
+
+
+def test_reflected_joints_are_refused(skeleton: Skeleton) -> None:
+    """Albumentations reflects the joints too, and would return nine people."""
+    reflecting = Augmentation([A.Affine(rotate=(10, 20), border_mode=cv2.BORDER_REFLECT_101, p=1)], 0.5, skeleton)
+    with pytest.raises(UserError, match=r"72 joints out of 8.*border_mode"):
+        view_of(reflecting, 0)
+
+
+class _Drawing(A.NoOp):
+    """Changes nothing, and notes the first number that each of its random states gives."""
+
+    def __init__(self) -> None:
+        super().__init__(p=1)
+        self.drawn: list[tuple[float, float]] = []
+
+    def get_params(self) -> dict[str, Any]:
+        self.drawn.append((self.py_random.random(), float(self.random_generator.random())))
+        return {}
+
+
+def test_transforms_draw_independently(skeleton: Skeleton) -> None:
+    """Albumentations gives all transforms of a composition one seed: the darkest view would always be the smallest."""
+    drawing = [_Drawing(), _Drawing(), _Drawing(), _Drawing()]
+    many = Augmentation([*drawing[:2], A.Sequential([drawing[2], A.OneOf([drawing[3]], p=1)], p=1)], 0.5, skeleton)
+    for seed in range(300):
+        view_of(many, seed)
+    drawn = np.array([one.drawn for one in drawing]).reshape(4, 300, 2).transpose(0, 2, 1).reshape(8, 300)
+    between = np.corrcoef(drawn)[~np.eye(8, dtype=bool)]
+    assert np.abs(between).max() < 0.25
+    assert (drawn > 0).all() and (drawn.mean(axis=1) > 0.4).all() and (drawn.mean(axis=1) < 0.6).all()
 
 
 def test_joints_turn_with_the_image(skeleton: Skeleton) -> None:

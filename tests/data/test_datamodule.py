@@ -19,8 +19,10 @@ from torch.utils.data import DataLoader
 from hmlpe.data.augment import Augmentation
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.datamodule import PoseDataModule
-from hmlpe.data.dataset import EpochSampler, Sample
+from hmlpe.data.dataset import Sample
 from hmlpe.data.prepare import prepare
+from hmlpe.data.sampler import EpochSampler
+from hmlpe.data.selection import DataSet
 from hmlpe.data.sources.flic import FlicSource
 from hmlpe.errors import UserError
 from hmlpe.geometry import crop_to_image
@@ -36,7 +38,7 @@ Module = Callable[..., PoseDataModule]
 def pack_of(root: Path, skeleton: Skeleton, boxes: BoxRule, crop_px: int) -> str:
     """Prepare the FLIC folder root/flic as root/pack."""
     source = FlicSource(str(root / "flic"), skeleton)
-    prepare(source, skeleton, boxes, root / "pack", crop_px, workers=1)
+    prepare([DataSet(source, boxes)], skeleton, root / "pack", crop_px, workers=1)
     return str(root / "pack")
 
 

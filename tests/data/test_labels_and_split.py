@@ -28,8 +28,9 @@ def people() -> Columns:
     occluded = np.zeros((2, 8), dtype=bool)
     occluded[:, L_WRIST] = True
     return Columns(
-        image=np.array(["a", "b"]), where=np.array(["1", "2"]), split=np.array(["train", "test"]), joints_px=joints,
-        occluded=occluded, box_px=np.array([[0.0, 1, 2, 3], [4, 5, 6, 7]]), detection_px=np.zeros((2, 4)),
+        set=np.array(["x", "y"]), image=np.array(["a", "b"]), where=np.array(["1", "2"]),
+        split=np.array(["train", "test"]), joints_px=joints, occluded=occluded,
+        box_px=np.array([[0.0, 1, 2, 3], [4, 5, 6, 7]]), detection_px=np.zeros((2, 4)), window_px=np.zeros((2, 4)),
         torso_px=np.array([50.0, 51]), torso_swapped_px=np.array([60.0, 61]), sticks_px=np.zeros((2, 0, 4)),
         faces_backwards=np.array([False, True]),
     )  # fmt: skip

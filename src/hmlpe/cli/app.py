@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -24,13 +24,17 @@ PACKAGE = Path(hmlpe.__file__).parent
 CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"  # wheel, or checkout
 
 
-def run_app(config_name: str, task: Callable[[DictConfig], None]) -> None:
+def run_app(config_name: str, task: Callable[[DictConfig], None], flags: Mapping[str, str] | None = None) -> None:
     """Run `task` as a Hydra app over the packaged configurations.
+
+    Args:
+        flags: words on the command line, each short for an override.
 
     Bad input ends the process with exit code 2 and one line on stderr; a bug keeps its traceback.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole; we make the line
     job = partial(_job, task)
+    sys.argv[1:] = [(flags or {}).get(word, word) for word in sys.argv[1:]]
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
     except BAD_INPUT as error:

@@ -20,6 +20,7 @@ def report(config: DictConfig) -> None:
     print(f"bare loop   {found['bare']:8.1f} images/s")
     print(f"framework   {found['framework']:8.1f} images/s")
     print(f"ratio       {found['ratio']:8.3f}")
+    print(f"loader      {found['loader']:8.1f} images/s, alone, {config.trainer.workers} loading processes")
 
 
 def main() -> None:

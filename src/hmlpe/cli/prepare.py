@@ -1,8 +1,9 @@
-"""hmlpe-prepare: a data set as it is distributed -> a pack of crops."""
+"""hmlpe-prepare: data sets as they are distributed -> a pack of crops."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -11,33 +12,73 @@ from hmlpe.cli.app import run_app
 
 
 def prepare_pack(config: DictConfig) -> None:
-    """Prepare the configured data set, and say what the pack holds."""
+    """Prepare the configured sets, or check the pack that is there, and say what it holds."""
+    from hmlpe.data.collection import sets_of
+    from hmlpe.data.pack import check_pack
     from hmlpe.data.prepare import prepare
 
     folder = Path(config.data.pack)
+    if config.prepare.check:
+        print(summary(folder, "is whole", check_pack(folder)))
+        return
+    sets, absent = sets_of(config.data)
     manifest, was_there = prepare(
-        source=instantiate(config.data.source),
+        sets,
         skeleton=instantiate(config.skeleton),
-        boxes=instantiate(config.data.boxes),
         folder=folder,
         crop_px=config.data.crop_px,
         allow_missing=config.data.allow_missing,
+        near_duplicates=config.data.near_duplicates,
         workers=config.prepare.workers,
+        absent=absent,
     )
-    counts = manifest["counts"]
-    left_out = (
-        f"; left out: {counts['people_without_image']} people without their image, "
-        f"{counts['train_people_in_test_images']} training people in test images"
-        if counts["people_without_image"] or counts["train_people_in_test_images"]
-        else ""
+    print(summary(folder, "is prepared already" if was_there else "prepared", manifest))
+    sheet = folder / "sheet.png"
+    if config.prepare.sheet and not sheet.exists():
+        _draw(config, folder, sheet)
+    if sheet.exists():
+        print(f"look at some of them before you train: {sheet}")
+
+
+def summary(folder: Path, state: str, manifest: dict[str, Any]) -> str:
+    """What the pack holds, a line for each set if there are several, and who is left out, and why."""
+    sets = manifest["sets"]
+    several = len(sets) > 1
+    lines = [f"{folder} {state}: {_people(manifest if several else next(iter(sets.values())))}"]
+    if several:
+        lines += [f"  {name}: {_people(one)}" for name, one in sets.items()]
+    if manifest["absent"]:
+        lines.append(f"  not in it: {', '.join(manifest['absent'])}")
+    return "\n".join(lines)
+
+
+def _people(of: dict[str, Any]) -> str:
+    counts = of["counts"]
+    left_out = [
+        f"{' and '.join(f'{count} {split}' for split, count in splits.items() if count)} people ({reason})"
+        for reason, splits in of["skipped_counts"].items()
+    ]
+    left_out += [f"{count} annotations ({reason})" for reason, count in of.get("not_people", {}).items()]
+    return f"{counts['train']} train and {counts['test']} test people" + (
+        f"; left out: {', '.join(left_out)}" if left_out else ""
     )
-    state = "is prepared already" if was_there else "prepared"
-    print(f"{folder} {state}: {counts['train']} train and {counts['test']} test people{left_out}")
+
+
+def _draw(config: DictConfig, folder: Path, sheet: Path) -> None:
+    from hmlpe.data.labels import labels_of
+    from hmlpe.data.pack import open_pack
+    from hmlpe.data.sheet import draw_sheet, sample_rows
+
+    skeleton, data = instantiate(config.skeleton), config.data
+    pack = open_pack(folder, skeleton)
+    labels = labels_of(pack.people, skeleton, data.sides, data.use_occluded)
+    rows = sample_rows(pack.people, config.prepare.sheet, seed=0)
+    draw_sheet(pack, labels, skeleton, instantiate(config.windows), rows, sheet, config.size_px)
 
 
 def main() -> None:
     """Entry point."""
-    run_app("prepare", prepare_pack)
+    run_app("prepare", prepare_pack, {"--check": "prepare.check=true"})
 
 
 if __name__ == "__main__":

@@ -11,8 +11,13 @@ from jaxtyping import Float
 
 from hmlpe.data.record import Person
 from hmlpe.errors import UserError
-from hmlpe.geometry import bounding_box, scale_box
+from hmlpe.geometry import bounding_box, scale_box, union
 
+RULES = {  # name -> why a person may have no such box
+    "detection": "not found by the person detector",
+    "window": "torso or head is hidden, so there is no window",
+    "truth": "no joint is known",
+}
 LARGEST_PX = 20_000  # side of a box; larger ones are errors of the annotation, and would not fit into memory
 
 
@@ -21,23 +26,30 @@ class BoxRule:
     """Where the box comes from, for each split.
 
     Attributes:
-        train: "detection" scales the detector's box, "truth" holds all known joints.
-        test: the same choice for test people; "truth" is an oracle there, and its numbers say so.
-        factors: (across, up, down) of `geometry.scale_box` for "detection".
-        margin: of `geometry.bounding_box` for "truth".
+        train: "detection" scales the detector's box, "window" the one made from the truth or drawn by the annotator
+            (`record.Person.window_px`); "truth" is the box around all known joints, with the margin.
+        test: the same choice for test people; all but "detection" are oracles there, and the protocol says so.
+        factors: (across, up, down) of `geometry.scale_box`, for "detection" and "window".
+        margin: of `geometry.bounding_box`, for "truth" and for `cover`.
+        aspect: height over width of a scaled box, measured from its top; None: as scaled.
+        cover: a training box grows until all known joints lie inside with the margin (paper section 4).
     """
 
     train: str
     test: str
     factors: Sequence[float | int]
     margin: float | int
+    aspect: float | int | None = None
+    cover: bool = False
 
     def __post_init__(self) -> None:
         for split, rule in (("train", self.train), ("test", self.test)):
-            if rule not in ("detection", "truth"):
-                raise UserError(f"data.boxes.{split}: must be detection or truth, got {rule!r}")
+            if rule not in RULES:
+                raise UserError(f"data.boxes.{split}: must be one of {', '.join(RULES)}, got {rule!r}")
         if len(self.factors) != 3:
             raise UserError(f"data.boxes.factors: must be three numbers (across, up, down), got {list(self.factors)}")
+        if self.aspect is not None and self.aspect <= 0:
+            raise UserError(f"data.boxes.aspect: must be above 0, or null, got {self.aspect}")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain containers, for the manifest."""
@@ -46,19 +58,36 @@ class BoxRule:
             "test": self.test,
             "factors": [float(factor) for factor in self.factors],
             "margin": float(self.margin),
+            "aspect": None if self.aspect is None else float(self.aspect),
+            "cover": self.cover,
         }
 
-    def box_px(self, person: Person) -> Float[np.ndarray, " 4"]:
-        """The person's box in image pixels. Raises UserError, naming the record, if it has no area."""
-        rule = self.train if person.split == "train" else self.test
-        across, up, down = self.factors
-        box = (
-            scale_box(person.detection_px, (across, up, down))
-            if rule == "detection"
-            else bounding_box(person.joints_px, self.margin)
-        )
+    def of(self, split: str) -> str:
+        """The rule of a split."""
+        return self.train if split == "train" else self.test
+
+    def box_px(self, person: Person) -> Float[np.ndarray, " 4"] | None:
+        """The person's box in image pixels; None if its rule has nothing to make it from (why: `RULES`).
+
+        Raises:
+            UserError: naming the record, if the box has no area or is too large.
+        """
+        rule = self.of(person.split)
+        around = bounding_box(person.joints_px, self.margin)
+        box = around if rule == "truth" else self._scaled(getattr(person, f"{rule}_px"))
+        if np.isnan(box).any():
+            return None
+        if self.cover and person.split == "train":
+            box = union(box, around)
         if not (np.isfinite(box).all() and (box[2:] - box[:2] >= 1).all()):
             raise UserError(f"{person.where}: the person's box ({rule}) has no area: {box.round(1).tolist()}")
         if (box[2:] - box[:2] > LARGEST_PX).any():
             raise UserError(f"{person.where}: the person's box ({rule}) is too large: {box.round(1).tolist()}")
+        return box
+
+    def _scaled(self, given_px: Float[np.ndarray, " 4"]) -> Float[np.ndarray, " 4"]:
+        across, up, down = self.factors
+        box = scale_box(given_px, (across, up, down))
+        if self.aspect is not None:
+            box[3] = box[1] + self.aspect * (box[2] - box[0])
         return box

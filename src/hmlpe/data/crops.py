@@ -9,57 +9,87 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8, UInt64
+from numpy.lib import format as npy
 from tqdm import tqdm
 
-from hmlpe.data.record import Person, Source
+from hmlpe.data.leaks import image_hash
+from hmlpe.data.selection import Member
 from hmlpe.geometry import crop_resized
 
 CHUNK = 256  # people whose crops are saved at once; what an interrupted call loses at most
 
 
-def write_crops(
-    partial: Path, source: Source, people: Sequence[Person], box_px: np.ndarray, crop_px: int, workers: int
-) -> None:
-    """Write `crops.npy`, (person, crop_px, crop_px, 3), into the folder `partial`; chunks that are there stay.
+def write_chunks(
+    partial: Path, name: str, members: Sequence[Member], crop_px: int, workers: int
+) -> UInt64[np.ndarray, " person"]:
+    """Write the crops of all members into the folder `partial`, in chunks; chunks that are there stay.
 
     Args:
-        box_px: (person, 4) what each crop shows.
+        name: of the pack, for the progress bar.
+        crop_px: side of the crops.
         workers: threads that read and resize.
+
+    Returns:
+        (person,) the perceptual hash of each member's whole image.
 
     Raises:
         UserError: an image is missing or broken.
     """
-    starts = range(0, len(people), CHUNK)
-    paths = [partial / f"chunk_{start:06d}.npy" for start in starts]
-    done = sum(min(CHUNK, len(people) - start) for start, path in zip(starts, paths, strict=True) if path.exists())
-    with ThreadPoolExecutor(workers) as pool, _bar(source.name, done, len(people)) as bar:
-        for start, path in zip(starts, paths, strict=True):
-            if path.exists():
-                continue
-            part = range(start, min(start + CHUNK, len(people)))
-            crops = np.empty((len(part), crop_px, crop_px, 3), np.uint8)
-            jobs = [
-                pool.submit(_crops_of_image, source, people, box_px, crop_px, rows)
-                for rows in _same_image(people, part)
-            ]
-            try:
-                for job in jobs:
-                    for row, crop in job.result():
-                        crops[row - start] = crop
-                        bar.update()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-            temporary = path.with_suffix(".tmp")
-            with temporary.open("wb") as file:
-                np.save(file, crops)
-            temporary.rename(path)
-    shape = (len(people), crop_px, crop_px, 3)
-    whole = np.lib.format.open_memmap(partial / "crops.npy", mode="w+", dtype=np.uint8, shape=shape)
-    for start, path in zip(starts, paths, strict=True):
-        whole[start : start + CHUNK] = np.load(path)
-    whole.flush()
+    parts = _parts(len(members))
+    done = sum(len(part) for part in parts if _chunk(partial, part).exists())
+    hashes = np.empty(len(members), np.uint64)
+    with ThreadPoolExecutor(workers) as pool, _bar(name, done, len(members)) as bar:
+        for part in parts:
+            path = _chunk(partial, part)
+            if not path.exists():
+                crops = np.empty((len(part), crop_px, crop_px, 3), np.uint8)
+                jobs = [pool.submit(_crops_of_image, members, crop_px, rows) for rows in _same_image(members, part)]
+                try:
+                    for job in jobs:
+                        for row, crop, found in job.result():
+                            crops[row - part.start], hashes[row] = crop, found
+                            bar.update()
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+                temporary = path.with_suffix(".tmp")
+                with temporary.open("wb") as file:
+                    np.savez(file, crops=crops, hashes=hashes[part.start : part.stop])
+                temporary.rename(path)
+            else:
+                with np.load(path) as chunk:
+                    hashes[part.start : part.stop] = chunk["hashes"]
+    return hashes
+
+
+def join_chunks(partial: Path, count: int, kept: Int[np.ndarray, " row"], crop_px: int) -> None:
+    """Write `crops.npy`, (row, crop_px, crop_px, 3), of the kept of `count` people; never more than a chunk in memory.
+
+    Args:
+        kept: rows in rising order.
+    """
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(kept), crop_px, crop_px, 3)}
+    with (partial / "crops.npy").open("wb") as file:
+        npy.write_array_header_1_0(file, header)
+        for part in _parts(count):
+            with np.load(_chunk(partial, part)) as chunk:
+                rows = kept[(kept >= part.start) & (kept < part.stop)] - part.start
+                file.write(np.ascontiguousarray(chunk["crops"][rows]).data)
+
+
+def remove_chunks(partial: Path) -> None:
+    """Remove what `write_chunks` wrote."""
+    for chunk in partial.glob("chunk_*"):
+        chunk.unlink()
+
+
+def _parts(count: int) -> list[range]:
+    return [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+
+
+def _chunk(partial: Path, part: range) -> Path:
+    return partial / f"chunk_{part.start:06d}.npz"
 
 
 def _bar(name: str, done: int, total: int) -> tqdm[NoReturn]:
@@ -72,16 +102,18 @@ def _bar(name: str, done: int, total: int) -> tqdm[NoReturn]:
     return tqdm(total=total, initial=done, desc=name, unit=" people", **calm)
 
 
-def _same_image(people: Sequence[Person], rows: range) -> Iterator[list[int]]:
+def _same_image(members: Sequence[Member], rows: range) -> Iterator[list[int]]:
     """Rows grouped by image, so that each image of a chunk is decoded once."""
     groups: dict[str, list[int]] = {}
     for row in rows:
-        groups.setdefault(people[row].image, []).append(row)
+        groups.setdefault(members[row].image, []).append(row)
     yield from groups.values()
 
 
 def _crops_of_image(
-    source: Source, people: Sequence[Person], box_px: np.ndarray, crop_px: int, rows: list[int]
-) -> list[tuple[int, UInt8[np.ndarray, "size size 3"]]]:
-    image = source.image(people[rows[0]].image)
-    return [(row, crop_resized(image, box_px[row], crop_px)) for row in rows]
+    members: Sequence[Member], crop_px: int, rows: list[int]
+) -> list[tuple[int, UInt8[np.ndarray, "size size 3"], np.uint64]]:
+    first = members[rows[0]]
+    image = first.of.source.image(first.person.image)
+    found = image_hash(image)
+    return [(row, crop_resized(image, members[row].box_px, crop_px), found) for row in rows]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
+import numpy as np
 from torch.utils.data import DataLoader
 
 from hmlpe.data.augment import Augmentation
-from hmlpe.data.dataset import EpochSampler, PeopleDataset, Sample
+from hmlpe.data.dataset import PeopleDataset, Sample
 from hmlpe.data.labels import labels_of
 from hmlpe.data.pack import Pack, open_pack
+from hmlpe.data.sampler import EpochSampler
+from hmlpe.data.selection import MISSING
 from hmlpe.data.split import split_by_image
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
@@ -26,12 +30,17 @@ class PoseDataModule(L.LightningDataModule):
         size_px: side of the network's input.
         sides: "image" or "person", see `labels.labels_of`.
         use_occluded: use occluded joints that have coordinates.
-        validation_fraction: share of the training images that validates.
+        validation_fraction: share of the training images that validates. It is cut from the whole pack, so that a
+            person who validates in one choice of sets never trains in another.
         split_seed: of the validation split.
         subset: use only the first so many people of each split; None: all.
         batch_size: of training; evaluation uses the same.
         workers: loading processes; 0 loads in the training process, which is as fast where cores are few.
         seed: of order and augmentation.
+        train_sets: names of the sets of the pack that train and validate; None: all. Those that the manifest calls
+            absent do not count.
+        test_sets: the same for testing.
+        balanced: every training set gives the same share of an epoch.
 
     Raises:
         UserError: no usable pack, or a split without people.
@@ -51,25 +60,47 @@ class PoseDataModule(L.LightningDataModule):
         batch_size: int,
         workers: int,
         seed: int,
+        train_sets: Sequence[str] | None = None,
+        test_sets: Sequence[str] | None = None,
+        balanced: bool = False,
     ) -> None:
         super().__init__()
         self.pack: Pack = open_pack(Path(pack), skeleton)
-        labels = labels_of(self.pack.people, skeleton, sides, use_occluded)
+        people = self.pack.people
+        labels = labels_of(people, skeleton, sides, use_occluded)
         train = self.pack.indices("train")
         if not len(train) or not len(self.pack.indices("test")):
             raise UserError(f"{pack}: the pack needs train and test people; it has {self.pack.manifest['counts']}")
-        kept, validating = split_by_image(self.pack.people.image[train], validation_fraction, split_seed)
-        chosen = {"train": train[kept], "val": train[validating], "test": self.pack.indices("test")}
+        kept, validating = split_by_image(people.image_ids[train], validation_fraction, split_seed)
+        chosen = {
+            "train": self._of(train[kept], train_sets, "data.train_sets"),
+            "val": self._of(train[validating], train_sets, "data.train_sets"),
+            "test": self._of(self.pack.indices("test"), test_sets, "data.test_sets"),
+        }
+        tested = np.unique(people.set[chosen["test"]])
+        if len(tested) > 1:
+            chosen |= {f"test_{name}": chosen["test"][people.set[chosen["test"]] == name] for name in tested}
         rows = {name: part[:subset] for name, part in chosen.items()}
         if len(rows["train"]) < batch_size:
             raise UserError(f"optim.batch_size: {batch_size} is more than the {len(rows['train'])} training people")
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.plain = {name: PeopleDataset(self.pack.crops, labels, part, size_px) for name, part in rows.items()}
         self.augmented = PeopleDataset(self.pack.crops, labels, rows["train"], size_px, augmentation, seed)
+        self.groups = people.set[rows["train"]] if balanced else None
+
+    @property
+    def tested(self) -> list[str]:
+        """Names of the sets whose people are tested."""
+        return [str(name) for name in np.unique(self.pack.people.set[self.plain["test"].rows])]
+
+    @property
+    def test_splits(self) -> list[str]:
+        """The test people of each set apart, where there are several sets: names of splits."""
+        return [name for name in self.plain if name.startswith("test_")]
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Augmented people in another order each epoch; the incomplete last batch is left out."""
-        sampler = EpochSampler(len(self.augmented), self.seed)
+        sampler = EpochSampler(len(self.augmented), self.seed, self.groups)
         if self.trainer is not None:  # Lightning starts the first epoch's iterator before it calls set_epoch
             sampler.set_epoch(self.trainer.current_epoch)
         return self._loader(self.augmented, sampler=sampler, drop_last=True)
@@ -79,17 +110,32 @@ class PoseDataModule(L.LightningDataModule):
         return self.evaluation_loader("val")
 
     def evaluation_loader(self, split: str) -> DataLoader[Sample]:
-        """People of a split ("train", "val" or "test"), all of them, in order, by the test-crop rule."""
+        """People of a split ("train", "val", "test", "test_<set>"), all of them, in order, by the test-crop rule."""
         return self._loader(self.plain[split])
 
     def people(self) -> dict[str, int]:
-        """On how many people each split stands, and how many of the set's test people are left out."""
-        counts = self.pack.manifest["counts"]
+        """On how many people each split stands, and how many of the sets' test people are left out."""
+        tested = [self.pack.manifest["sets"][name] for name in self.tested]
+        annotated = sum(one["counts"]["annotated_test"] for one in tested)
+        missing = sum(one["skipped_counts"].get(MISSING, {"test": 0})["test"] for one in tested)
         return {
             **{name: len(dataset) for name, dataset in self.plain.items()},
-            "test_annotated": int(counts["annotated_test"]),
-            "test_missing_images": int(counts["annotated_test"]) - int(counts["test"]),
+            "test_annotated": annotated,
+            "test_missing_images": missing,
         }
+
+    def _of(self, rows: np.ndarray, names: Sequence[str] | None, setting: str) -> np.ndarray:
+        """The rows of the named sets."""
+        if names is None:
+            return rows
+        there, absent = list(self.pack.manifest["sets"]), self.pack.manifest["absent"]
+        unknown = [name for name in names if name not in there and name not in absent]
+        if unknown:
+            raise UserError(f"{setting}: the pack has no set {unknown[0]!r}; it has {', '.join(there)}")
+        found = rows[np.isin(self.pack.people.set[rows], list(names))]
+        if not len(found):
+            raise UserError(f"{setting}: the pack has no people of {', '.join(names)} for this; it has {there}")
+        return found
 
     def _loader(
         self, dataset: PeopleDataset, sampler: EpochSampler | None = None, drop_last: bool = False

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from hmlpe.data.augment import Augmentation
 from hmlpe.data.labels import Labels
@@ -85,21 +83,3 @@ def resized(crop: UInt8[np.ndarray, "size size 3"], size_px: int) -> UInt8[np.nd
     if len(crop) == size_px:
         return crop
     return np.asarray(cv2.resize(crop, (size_px, size_px), interpolation=cv2.INTER_AREA))
-
-
-class EpochSampler(Sampler[tuple[int, int]]):
-    """A shuffle that is a function of (seed, epoch); yields (epoch, index): a sample knows its epoch in any worker."""
-
-    def __init__(self, length: int, seed: int) -> None:
-        self.length, self.seed, self.epoch = length, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer before each epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.length)
-        return iter((self.epoch, int(index)) for index in order)

@@ -2,11 +2,13 @@
 
 <pack>/crops.npy      (person, size, size, 3) uint8, opened memory-mapped and read-only
 <pack>/people.npz     one array per column of `Columns`
-<pack>/manifest.json  settings, counts, hashes
+<pack>/manifest.json  settings, counts, who is left out and why, hashes
+<pack>/sheet.png      some of the people, drawn, for the eye; nothing reads it
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,18 +17,21 @@ from zipfile import BadZipFile
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from hmlpe.data.selection import Member, record_of
 from hmlpe.errors import UserError
-from hmlpe.files import digest_of_file, read_json
+from hmlpe.files import digest_of, digest_of_file, read_json
 from hmlpe.skeleton import Skeleton
 
-VERSION = 1
+VERSION = 2
 FILES = ("crops.npy", "people.npz", "manifest.json")
+EXTRA = ("sheet.png",)
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
     """What a pack keeps of its people; one row a person, coordinates in image pixels (see `record.Person`)."""
 
+    set: np.ndarray
     image: np.ndarray
     where: np.ndarray
     split: np.ndarray
@@ -34,6 +39,7 @@ class Columns:
     occluded: Bool[np.ndarray, "person joint"]
     box_px: Float[np.ndarray, "person 4"]
     detection_px: Float[np.ndarray, "person 4"]
+    window_px: Float[np.ndarray, "person 4"]
     torso_px: Float[np.ndarray, " person"]
     torso_swapped_px: Float[np.ndarray, " person"]
     sticks_px: Float[np.ndarray, "person stick 4"]
@@ -42,6 +48,36 @@ class Columns:
     def rows(self, keep: np.ndarray) -> Columns:
         """The chosen people."""
         return Columns(**{field.name: getattr(self, field.name)[keep] for field in fields(self)})
+
+    @property
+    def image_ids(self) -> np.ndarray:
+        """(person,) the image's name with that of its set, unique in the pack."""
+        return np.strings.add(np.strings.add(self.set, "/"), self.image)
+
+
+def columns_of(members: Sequence[Member]) -> Columns:
+    """The columns of people with their boxes."""
+    people = [member.person for member in members]
+    sticks = max(len(person.sticks_px) for person in people)
+    return Columns(
+        set=np.array([member.of.source.name for member in members]),
+        image=np.array([person.image for person in people]),
+        where=np.array([record_of(person) for person in people]),
+        split=np.array([person.split for person in people]),
+        joints_px=np.stack([person.joints_px for person in people]),
+        occluded=np.stack([person.occluded for person in people]),
+        box_px=np.stack([member.box_px for member in members]),
+        detection_px=np.stack([person.detection_px for person in people]),
+        window_px=np.stack([person.window_px for person in people]),
+        torso_px=np.array([person.torso_px for person in people]),
+        torso_swapped_px=np.array([person.torso_swapped_px for person in people]),
+        sticks_px=np.stack([_padded(person.sticks_px, sticks) for person in people]),
+        faces_backwards=np.array([person.faces_backwards for person in people]),
+    )
+
+
+def _padded(sticks: np.ndarray, count: int) -> np.ndarray:
+    return np.concatenate([sticks, np.full((count - len(sticks), 4), np.nan)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,3 +134,22 @@ def _open(folder: Path, manifest: dict[str, Any], skeleton: Skeleton) -> Pack:
     if len(crops) != len(people.image) or len(crops) != manifest["counts"]["people"]:
         raise ValueError("its files disagree in length")
     return Pack(crops, people, manifest)
+
+
+def check_pack(folder: Path) -> dict[str, Any]:
+    """The manifest of a pack whose files all hash to what it says. Raises UserError naming the file that does not."""
+    if not (folder / "manifest.json").is_file():
+        raise UserError(f"{folder}: no pack here to check")
+    manifest: dict[str, Any] = read_json(folder / "manifest.json")
+    try:
+        wanted = dict(manifest["files"])
+        whole = digest_of(wanted) == manifest["digest"] and set(wanted) == set(FILES) - {"manifest.json"}
+        counted = int(manifest["counts"]["people"])
+    except (TypeError, ValueError, LookupError) as error:
+        raise UserError(f"{folder}/manifest.json: is damaged; delete the folder and prepare it again") from error
+    for name, digest in wanted.items():
+        if not (folder / name).is_file() or digest_of_file(folder / name) != digest:
+            raise UserError(f"{folder}/{name}: is not what the manifest says; delete the folder and prepare it again")
+    if not whole or counted < 1:
+        raise UserError(f"{folder}/manifest.json: is damaged; delete the folder and prepare it again")
+    return manifest

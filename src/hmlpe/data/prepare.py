@@ -1,4 +1,4 @@
-"""Records -> pack: deterministic, atomic, and going on where an interrupted call stopped."""
+"""Sets -> pack: deterministic, atomic, and going on where an interrupted call stopped."""
 
 from __future__ import annotations
 
@@ -10,31 +10,34 @@ from typing import Any
 
 import numpy as np
 
-from hmlpe.data.boxes import BoxRule
-from hmlpe.data.crops import write_crops
-from hmlpe.data.pack import FILES, VERSION, Columns
-from hmlpe.data.record import Person, Source
-from hmlpe.data.selection import select
+from hmlpe.data.crops import join_chunks, remove_chunks, write_chunks
+from hmlpe.data.leaks import check_distance, leaks_of
+from hmlpe.data.pack import EXTRA, FILES, VERSION, columns_of
+from hmlpe.data.selection import DataSet, Member, Skipped, box_statistics, counts_of, reasons_of, record_of, select
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file, read_json, write_json_atomic
 from hmlpe.skeleton import Skeleton
 
 
 def prepare(
-    source: Source,
+    sets: Sequence[DataSet],
     skeleton: Skeleton,
-    boxes: BoxRule,
     folder: Path,
     crop_px: int = 128,
     allow_missing: bool = False,
+    near_duplicates: int | None = None,
     workers: int = 2,
+    absent: Sequence[str] = (),
 ) -> tuple[dict[str, Any], bool]:
-    """Make the pack `folder` of all people of `source`, or find it made already.
+    """Make the pack `folder` of all people of the sets, or find it made already.
 
     Args:
         crop_px: side of the crops; the network's crops are cut from them (FACTS 4: 128 for 112).
         allow_missing: leave out people whose image is missing, instead of refusing.
+        near_duplicates: leave out training people whose image differs from a test person's by at most so many bits of
+            their perceptual hashes; None: only those of the very same image or person.
         workers: threads that read and resize.
+        absent: names of known sets that are not among these; the manifest notes them.
 
     Returns:
         The manifest, and whether the pack was there already.
@@ -45,36 +48,47 @@ def prepare(
     for name, value in (("data.crop_px", crop_px), ("prepare.workers", workers)):
         if value < 1:
             raise UserError(f"{name}: must be at least 1, got {value}")
-    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= set(FILES)):
+    check_distance(near_duplicates)
+    known = {*FILES, *EXTRA}
+    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= known):
         raise UserError(f"{folder}: holds something else than a pack, and is not replaced; choose another paths.data")
-    everyone = source.people()
-    for person in everyone:
-        if len(person.joints_px) != len(skeleton.joints):
-            raise UserError(f"{person.where}: {len(person.joints_px)} joints, the skeleton has {len(skeleton.joints)}")
-    people, counts = select(source, everyone, allow_missing)
+    _check_joints(sets, skeleton)
+    members, skipped = select(sets, allow_missing)
     settings = {
         "version": VERSION,
-        "name": source.name,
-        "source": source.fingerprint(),
+        "name": folder.name,
         "skeleton": skeleton.as_dict(),
-        "boxes": boxes.as_dict(),
         "crop_px": crop_px,
-        "counts": counts,
+        "near_duplicates": near_duplicates,
+        "boxes": {one.source.name: one.boxes.as_dict() for one in sets},
+        "sources": {one.source.name: one.source.fingerprint() for one in sets},
+        "absent": list(absent),
     }
-    fingerprint = digest_of([settings, [person.where.rsplit(",")[-1] for person in people]])
+    fingerprint = digest_of([settings, [record_of(member.person) for member in members]])
     there = read_json(folder / "manifest.json") if (folder / "manifest.json").is_file() else None
     if isinstance(there, dict) and there.get("fingerprint") == fingerprint:
         return there, True
-    box_px = np.stack([boxes.box_px(person) for person in people])
     partial = folder.with_name(f".{folder.name}.{fingerprint}.partial")
     partial.mkdir(parents=True, exist_ok=True)
-    write_crops(partial, source, people, box_px, crop_px, workers)
-    np.savez(partial / "people.npz", **asdict(_columns(people, box_px)))
+    hashes = write_chunks(partial, folder.name, members, crop_px, workers)
+    kept, leaking = without_leaks(members, hashes, near_duplicates)
+    skipped = [*skipped, *leaking]
+    join_chunks(partial, len(members), kept, crop_px)
+    remaining = [members[row] for row in kept]
+    np.savez(partial / "people.npz", **asdict(columns_of(remaining)))
     files = {name: digest_of_file(partial / name) for name in ("crops.npy", "people.npz")}
-    manifest = {**settings, "fingerprint": fingerprint, "files": files, "digest": digest_of(files)}
+    manifest = {
+        **settings,
+        "sets": {one.source.name: _describe(one, remaining, skipped) for one in sets},
+        "counts": counts_of(remaining, skipped),
+        "skipped_counts": reasons_of(skipped),
+        "skipped": [asdict(person) for person in skipped],
+        "fingerprint": fingerprint,
+        "files": files,
+        "digest": digest_of(files),
+    }
     write_json_atomic(partial / "manifest.json", manifest)
-    for chunk in partial.glob("chunk_*.npy"):
-        chunk.unlink()
+    remove_chunks(partial)
     old = folder.with_name(f".{folder.name}.old")
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
@@ -85,22 +99,46 @@ def prepare(
     return manifest, False
 
 
-def _columns(people: Sequence[Person], box_px: np.ndarray) -> Columns:
-    sticks = max(len(person.sticks_px) for person in people)
-    return Columns(
-        image=np.array([person.image for person in people]),
-        where=np.array([person.where.rsplit("/")[-1] for person in people]),
-        split=np.array([person.split for person in people]),
-        joints_px=np.stack([person.joints_px for person in people]),
-        occluded=np.stack([person.occluded for person in people]),
-        box_px=box_px,
-        detection_px=np.stack([person.detection_px for person in people]),
-        torso_px=np.array([person.torso_px for person in people]),
-        torso_swapped_px=np.array([person.torso_swapped_px for person in people]),
-        sticks_px=np.stack([_padded(person.sticks_px, sticks) for person in people]),
-        faces_backwards=np.array([person.faces_backwards for person in people]),
+def without_leaks(
+    members: Sequence[Member], hashes: np.ndarray, distance: int | None
+) -> tuple[np.ndarray, list[Skipped]]:
+    """Rows of the people who may be in one pack, and the training people who would leak into its test set."""
+    reasons = leaks_of(
+        images=[member.image for member in members],
+        splits=[member.person.split for member in members],
+        identities=[member.person.identity for member in members],
+        hashes=hashes,
+        distance=distance,
     )
+    kept = np.array([row for row, reason in enumerate(reasons) if not reason], dtype=np.int64)
+    leaking = [
+        Skipped.of(member.of.source.name, member.person, reason)
+        for member, reason in zip(members, reasons, strict=True)
+        if reason
+    ]
+    return kept, leaking
 
 
-def _padded(sticks: np.ndarray, count: int) -> np.ndarray:
-    return np.concatenate([sticks, np.full((count - len(sticks), 4), np.nan)])
+def _check_joints(sets: Sequence[DataSet], skeleton: Skeleton) -> None:
+    names = [one.source.name for one in sets]
+    if len(set(names)) != len(names):
+        raise UserError(f"data.sets: two sets have the same name, of {names}")
+    for person in (person for one in sets for person in one.source.people()):
+        if len(person.joints_px) != len(skeleton.joints):
+            raise UserError(f"{person.where}: {len(person.joints_px)} joints, the skeleton has {len(skeleton.joints)}")
+
+
+def _describe(one: DataSet, remaining: Sequence[Member], skipped: Sequence[Skipped]) -> dict[str, Any]:
+    """What the manifest says of one set: counts, who is left out, and how large the boxes are."""
+    name = one.source.name
+    boxes = {}
+    for split in ("train", "test"):
+        of_split = [m for m in remaining if m.of.source.name == name and m.person.split == split]
+        if of_split:
+            boxes[split] = box_statistics(of_split)
+    return {
+        "counts": counts_of(remaining, skipped, name),
+        "skipped_counts": reasons_of(skipped, name),
+        "not_people": dict(one.source.skipped()),
+        "box_quartiles": boxes,
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -62,6 +62,10 @@ class Source(Protocol):
 
     def missing_images(self) -> Sequence[str]:
         """Names of the annotated images that are not there."""
+        ...
+
+    def skipped(self) -> Mapping[str, int]:
+        """Why annotations are no people of this set -> how many, e.g. crowds."""
         ...
 
     def fingerprint(self) -> str:

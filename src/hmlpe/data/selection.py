@@ -1,42 +1,120 @@
-"""Which of a set's annotated people go into a pack."""
+"""Which of the annotated people go into a pack, and why the others do not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
+from hmlpe.data.boxes import RULES, BoxRule
 from hmlpe.data.record import Person, Source
 from hmlpe.errors import UserError
 
+MISSING = "image is missing"
 
-def select(source: Source, everyone: Sequence[Person], allow_missing: bool) -> tuple[list[Person], dict[str, Any]]:
-    """The people with an image, less the training people of an image that also has test people; and the counts.
+
+@dataclass(frozen=True)
+class DataSet:
+    """A set to prepare: where its people come from, and how their boxes are made."""
+
+    source: Source
+    boxes: BoxRule
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A person of a set, with the box that the crop shows."""
+
+    of: DataSet
+    person: Person
+    box_px: Float[np.ndarray, " 4"]
+
+    @property
+    def image(self) -> str:
+        """The image's name, unique in the pack."""
+        return f"{self.of.source.name}/{self.person.image}"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A person who is left out."""
+
+    set: str
+    split: str
+    image: str
+    where: str
+    reason: str
+
+    @classmethod
+    def of(cls, name: str, person: Person, reason: str) -> Skipped:
+        """`person` of the set `name`; the record without the folder that its file lies in."""
+        return cls(name, person.split, person.image, record_of(person), reason)
+
+
+def record_of(person: Person) -> str:
+    """Where the person is annotated, without folders: the same on every machine."""
+    return person.where.rsplit("/")[-1]
+
+
+def select(sets: Sequence[DataSet], allow_missing: bool) -> tuple[list[Member], list[Skipped]]:
+    """Everyone with an image and a box, set by set; and who is left out.
 
     Raises:
         UserError: images are missing and that is not allowed, or nobody is left.
     """
-    missing = set(source.missing_images())
-    lost = [person for person in everyone if person.image in missing]
+    kept, skipped = [], []
+    for one in sets:
+        people, missing = one.source.people(), set(one.source.missing_images())
+        _check_missing(one.source.name, [person for person in people if person.image in missing], allow_missing)
+        for person in people:
+            box = None if person.image in missing else one.boxes.box_px(person)
+            if box is not None:
+                kept.append(Member(one, person, box))
+            else:
+                reason = MISSING if person.image in missing else RULES[one.boxes.of(person.split)]
+                skipped.append(Skipped.of(one.source.name, person, reason))
+    if not kept:
+        names = ", ".join(one.source.name for one in sets)
+        raise UserError(f"{names}: no person is left to prepare, of {len(skipped)}; the first: {skipped[:1]}")
+    return kept, skipped
+
+
+def counts_of(members: Sequence[Member], skipped: Sequence[Skipped], name: str | None = None) -> dict[str, int]:
+    """People in the pack, and people annotated, by split; of one set, or of all."""
+    kept = [member.person.split for member in members if name in (None, member.of.source.name)]
+    lost = [person.split for person in skipped if name in (None, person.set)]
+    return {
+        "people": len(kept),
+        **{split: kept.count(split) for split in ("train", "test")},
+        **{f"annotated_{split}": kept.count(split) + lost.count(split) for split in ("train", "test")},
+    }
+
+
+def reasons_of(skipped: Sequence[Skipped], name: str | None = None) -> dict[str, dict[str, int]]:
+    """How many people are left out, by reason and split; of one set, or of all. A reason ends before a colon."""
+    found: dict[str, dict[str, int]] = {}
+    for person in skipped:
+        if name in (None, person.set):
+            splits = found.setdefault(person.reason.partition(":")[0], {"train": 0, "test": 0})
+            splits[person.split] += 1
+    return dict(sorted(found.items()))
+
+
+def box_statistics(members: Sequence[Member]) -> Mapping[str, Any]:
+    """Quartiles of the boxes' width and height in pixels."""
+    sides = np.stack([member.box_px[2:] - member.box_px[:2] for member in members])
+    quartiles = np.percentile(sides, [0, 25, 50, 75, 100], axis=0).round(1)
+    return {"width_px": quartiles[:, 0].tolist(), "height_px": quartiles[:, 1].tolist()}
+
+
+def _check_missing(name: str, lost: Sequence[Person], allow_missing: bool) -> None:
     if lost and not allow_missing:
-        by_split = {split: sum(person.split == split for person in lost) for split in ("train", "test")}
+        splits = [person.split for person in lost]
         raise UserError(
-            f"{source.name}: {len(missing)} images are missing, those of {by_split['train']} train and "
-            f"{by_split['test']} test people, e.g. {lost[0].image} ({lost[0].where}); "
+            f"{name}: {len({person.image for person in lost})} images are missing, those of {splits.count('train')} "
+            f"train and {splits.count('test')} test people, e.g. {lost[0].image} ({lost[0].where}); "
             "add them, or go on without: data.allow_missing=true"
         )
-    test_images = {person.image for person in everyone if person.split == "test"}
-    leaking = [person for person in everyone if person.split == "train" and person.image in test_images]
-    dropped = {id(person) for person in [*lost, *leaking]}
-    kept = [person for person in everyone if id(person) not in dropped]
-    if not kept:
-        raise UserError(
-            f"{source.name}: no person is left to prepare; {len(everyone)} annotated, {len(missing)} images missing"
-        )
-    return kept, {
-        "people": len(kept),
-        **{split: sum(person.split == split for person in kept) for split in ("train", "test")},
-        **{f"annotated_{split}": sum(person.split == split for person in everyone) for split in ("train", "test")},
-        "missing_images": len(missing),
-        "people_without_image": len(lost),
-        "train_people_in_test_images": len(leaking),
-    }

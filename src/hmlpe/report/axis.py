@@ -1,19 +1,50 @@
-"""The figure's x axis: log10 of the relative detection weight, with 0 and "detection only" set apart at its ends."""
+"""The figure's x axis: log10 of the relative detection weight, with 0 and "detection only" set apart at its ends.
+
+Where the rows differ in something else than their weights, their names instead.
+"""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from matplotlib.axes import Axes
 
 from hmlpe.report.columns import BASE_TASK, SWEPT_TASK
 from hmlpe.report.result import Run
+from hmlpe.report.runs import by_row
 
 
 def ratio(run: Run) -> float:
     """The weight of the swept task relative to that of the base task; infinite without the latter."""
     base, swept = run.weights.get(BASE_TASK, 0.0), run.weights.get(SWEPT_TASK, 0.0)
     return swept / base if base else math.inf
+
+
+def axis_of(runs: Sequence[Run]) -> WeightAxis | RowAxis:
+    """By weight, unless all rows have the same one."""
+    names = {run.row for run in runs}
+    return RowAxis(runs) if len(names) > 1 and len({ratio(run) for run in runs}) == 1 else WeightAxis(runs)
+
+
+class RowAxis:
+    """Places the rows side by side, by name. Coordinates are rows."""
+
+    ends: ClassVar[dict[float, float]] = {}  # no row is set apart
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.names = [row for row, _ in by_row(runs)]
+        self.width = float(len(self.names))
+
+    def place(self, run: Run) -> float:
+        """The x coordinate of a run's row."""
+        return float(self.names.index(run.row))
+
+    def dress(self, ax: Axes) -> None:
+        """Draw the rows' names."""
+        ax.set_xticks(range(len(self.names)), [name.replace("_", "\n") for name in self.names])
+        ax.set_xlim(-0.6, len(self.names) - 0.4)
 
 
 class WeightAxis:

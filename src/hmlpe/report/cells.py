@@ -19,7 +19,7 @@ class Cell:
 def headings(table: Table) -> list[str]:
     """The headings, in the order of `cells`."""
     symbols = [WEIGHT_SYMBOLS.get(task, f"λ_{task}") for task in table.tasks]
-    return ["row", *symbols, "n", *(column.heading for column in table.columns)]
+    return ["row", *symbols, *table.facts, "n", *(column.heading for column in table.columns)]
 
 
 def cells(table: Table) -> list[list[Cell]]:
@@ -29,7 +29,8 @@ def cells(table: Table) -> list[list[Cell]]:
     for line in table.lines:
         name = f"{line.row} (mean pose: {line.collapsed} of {line.n})" if line.collapsed else line.row
         weights = [f"{line.weights[task]:g}" if task in line.weights else EMPTY for task in table.tasks]
-        row = [Cell(text) for text in (name, *weights, str(line.n))]
+        facts = [line.facts.get(fact, EMPTY) for fact in table.facts]
+        row = [Cell(text) for text in (name, *weights, *facts, str(line.n))]
         for column in table.columns:
             found = line.stats[column.key]
             wins = found is not None and line.row != MEAN_POSE and _shown(found.mean, column) == best[column.key]
@@ -50,6 +51,8 @@ def notes(table: Table) -> list[str]:
             f"(spread of the predictions below {COLLAPSED_BELOW:g} of the truth's) in k of n seeds: "
             f"{', '.join(marked)}."
         )
+    if table.facts:
+        found.append("start: what the weights were before; steps: of the optimiser, those of the start included.")
     if table.unfinished:
         names = ", ".join(f"{name} ({status})" for name, status, _ in table.unfinished)
         found.append(f"Not finished, and in no number above: {len(table.unfinished)} ({names}).")

@@ -18,12 +18,14 @@ _EVERYWHERE: dict[str, Callable[[Run], object]] = {
     "people counts": lambda run: tuple(sorted(run.people.items())),
     "recipe": lambda run: run.facts["recipe"],
     "network": lambda run: run.facts["network"],
-    "epochs": lambda run: run.facts["epochs"],
+    "what its rows vary": lambda run: ", ".join(run.facts.get("varies") or ["weights alone"]),
+    "epochs": lambda run: None if "epochs" in (run.facts.get("varies") or []) else run.facts["epochs"],
     "settings digest": lambda run: run.provenance["settings"],
 }
 # What must be the same for the seeds of one row; the config's digest is taken without the seed.
 _WITHIN_A_ROW: dict[str, Callable[[Run], object]] = {
     "weights": lambda run: tuple(sorted(run.weights.items())),
+    "epochs": lambda run: run.facts["epochs"],
     "config digest": lambda run: run.provenance["config"],
 }
 

@@ -2,7 +2,7 @@
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -14,15 +14,17 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from hmlpe.files import write_bytes_atomic
-from hmlpe.report.axis import WeightAxis
-from hmlpe.report.columns import MEAN_POSE, PANELS, Panel
+from hmlpe.report.axis import RowAxis, WeightAxis, axis_of
+from hmlpe.report.columns import MEAN_POSE, Panel, panels_of
 from hmlpe.report.result import Run
 from hmlpe.report.runs import by_row, in_order
 from hmlpe.report.summary import collapsed, mean_pose_stat, stat, summarise
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, each with a marker of its own.
-_STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#A3478B", "D"))
-_STYLE = dict(zip(dict.fromkeys(label for panel in PANELS for _, label in panel.lines), _STYLES, strict=True))
+_STYLES = (
+    ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#A3478B", "D"), ("#B8860B", "v"), ("#56B4E9", "P"),
+    ("#000000", "X"), ("#7F7F7F", "*"),
+)  # fmt: skip
 _GREY = "#555555"
 _DASHED = (0, (5, 3))
 
@@ -31,7 +33,10 @@ def draw_figure(runs: Sequence[Run], path: Path) -> None:
     """Draw `runs` to the PNG `path`, the same bytes for the same runs. Raises UserError if they cannot be compared."""
     table = summarise(runs)
     finished = [run for run in in_order(runs) if run.finished]
-    panels = [panel for panel in PANELS if any(_values(finished, panel, key) for key, _ in panel.lines)]
+    known = {key for run in finished for key, value in run.metrics.items() if value is not None}
+    panels = [panel for panel in panels_of(known) if known & {key for key, _ in panel.lines}]
+    labels = dict.fromkeys(label for panel in panels for _, label in panel.lines)
+    styles = {label: _STYLES[index % len(_STYLES)] for index, label in enumerate(labels)}
     counts = sorted({line.n for line in table.lines if line.row != MEAN_POSE and line.n})
     seeds = "–".join(str(n) for n in sorted({counts[0], counts[-1]}))
     about = f"{table.about} Errors per sample, unweighted. Mean ± std over seeds, n\u00a0=\u00a0{seeds}."
@@ -42,9 +47,9 @@ def draw_figure(runs: Sequence[Run], path: Path) -> None:
         figure = Figure(figsize=(width, 5.0), dpi=140, layout=ConstrainedLayoutEngine(w_pad=0.12))
         FigureCanvasAgg(figure)
         figure.suptitle(table.title, fontsize=13, fontweight="bold", parse_math=False)
-        axis = WeightAxis(finished)
+        axis = axis_of(finished)
         for index, panel in enumerate(panels):
-            _draw_panel(figure.add_subplot(1, len(panels), index + 1), panel, finished, axis)
+            _draw_panel(figure.add_subplot(1, len(panels), index + 1), panel, finished, axis, styles)
         # The description is a legend's title: the layout then keeps room for it.
         marks = _meanings(finished)
         legend = figure.legend(handles=marks, loc="outside lower center", ncols=4, frameon=False, fontsize=9.5)
@@ -55,12 +60,16 @@ def draw_figure(runs: Sequence[Run], path: Path) -> None:
     write_bytes_atomic(path, image.getvalue())
 
 
-def _draw_panel(ax: Axes, panel: Panel, runs: Sequence[Run], axis: WeightAxis) -> None:
+def _draw_panel(
+    ax: Axes, panel: Panel, runs: Sequence[Run], axis: WeightAxis | RowAxis, styles: Mapping[str, tuple[str, str]]
+) -> None:
     series: list[Line2D] = []
     poses: list[Line2D] = []
     shown: list[float] = []
-    for (key, label), side in zip(panel.lines, (-1, 1), strict=True):
-        colour, marker = _STYLE[label]
+    count = len(panel.lines)
+    for index, (key, label) in enumerate(panel.lines):
+        side = 2 * index / (count - 1) - 1 if count > 1 else 0.0  # -1 ... 1
+        colour, marker = styles[label]
         trend: list[tuple[float, float]] = []
         for _, group in by_row(runs):
             seeds = _values(group, panel, key)
@@ -78,7 +87,8 @@ def _draw_panel(ax: Axes, panel: Panel, runs: Sequence[Run], axis: WeightAxis) -
             shown += [value for _, value in seeds]
             if place not in axis.ends.values():
                 trend.append((x, found.mean))
-        ax.plot([x for x, _ in trend], [mean for _, mean in trend], color=colour, lw=1.5, zorder=3)
+        if isinstance(axis, WeightAxis):
+            ax.plot([x for x, _ in trend], [mean for _, mean in trend], color=colour, lw=1.5, zorder=3)
         series.append(Line2D([], [], color=colour, marker=marker, label=label))
         pose = mean_pose_stat(runs, key)
         if pose is not None:

@@ -42,10 +42,11 @@ def render_csv(table: Table) -> str:
     writer = csv.writer(out, lineterminator="\n")
     keys = [column.key for column in table.columns]
     parts = [f"{key}_{part}" for key in keys for part in ("mean", "std", "n")]
-    writer.writerow(["row", *(f"weight_{task}" for task in table.tasks), "n", "collapsed", *parts])
+    writer.writerow(["row", *(f"weight_{task}" for task in table.tasks), *table.facts, "n", "collapsed", *parts])
     for line in table.lines:
         weights = (_digits(line.weights.get(task)) for task in table.tasks)
-        values: list[object] = [line.row, *weights, line.n, line.collapsed]
+        facts = (line.facts.get(fact, "") for fact in table.facts)
+        values: list[object] = [line.row, *weights, *facts, line.n, line.collapsed]
         for key in keys:
             found = line.stats[key]
             values += [_digits(found.mean), _digits(found.std), found.n] if found else ["", "", 0]

@@ -4,10 +4,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hmlpe.report.columns import COLLAPSED_BELOW, COLUMNS, MEAN_POSE, SPREAD_KEY, Column
+from hmlpe.report.columns import COLLAPSED_BELOW, MEAN_POSE, SPREAD_KEY, Column, columns_of
 from hmlpe.report.comparable import check_comparable, describe_unfinished
 from hmlpe.report.result import Run
 from hmlpe.report.runs import by_row, in_order, row_weights
+
+FACTS = ("start", "steps")
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Line:
 
     row: str
     weights: Mapping[str, float]
+    facts: Mapping[str, str]
     n: int
     collapsed: int
     stats: Mapping[str, Stat | None]
@@ -37,6 +40,7 @@ class Table:
     title: str
     about: str
     tasks: tuple[str, ...]
+    facts: tuple[str, ...]  # in which the rows differ beside their weights
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     unfinished: tuple[tuple[str, str, str], ...]
@@ -49,17 +53,19 @@ def summarise(runs: Sequence[Run]) -> Table:
     groups = by_row(runs)
     ordered = in_order(runs)
     finished = [run for run in ordered if run.finished]
-    lines = [_line(row, group) for row, group in groups]
-    mean_pose = {column.key: mean_pose_stat(finished, column.key) for column in COLUMNS}
+    columns = columns_of({key.partition("/")[0] for run in finished for key in run.metrics})
+    lines = [_line(row, group, columns) for row, group in groups]
+    mean_pose = {column.key: mean_pose_stat(finished, column.key) for column in columns}
     if any(mean_pose.values()):
-        lines.insert(0, Line(MEAN_POSE, {}, 1, 0, mean_pose))
+        lines.insert(0, Line(MEAN_POSE, {}, {}, 1, 0, mean_pose))
     seeds = sorted({run.seed for run in ordered})
     names = {run.name for run in ordered}
     return Table(
         title=", ".join(sorted({run.facts["experiment"] for run in finished})),
         about=describe(finished),
         tasks=tuple(sorted({task for run in ordered for task in run.weights}, reverse=True)),
-        columns=tuple(column for column in COLUMNS if any(line.stats[column.key] for line in lines)),
+        facts=FACTS if any(run.facts.get("varies") for run in finished) else (),
+        columns=tuple(column for column in columns if any(line.stats[column.key] for line in lines)),
         lines=tuple(lines),
         unfinished=tuple((run.name, run.status, describe_unfinished(run)) for run in ordered if not run.finished),
         absent=tuple(f"{row}_s{seed}" for row, _ in groups for seed in seeds if f"{row}_s{seed}" not in names),
@@ -98,7 +104,7 @@ def describe(finished: Sequence[Run]) -> str:
     return (
         f"Protocol: {facts['protocol']}. Data {short_digest(run.provenance['data'])}: "
         f"{', '.join([*trained, tested])}. Checkpoint: {facts['checkpoint_rule']}. "
-        f"Recipe {facts['recipe']}, network {facts['network']}, {facts['epochs']} epochs."
+        f"Recipe {facts['recipe']}, network {facts['network']}, {_range(finished, 'epochs')} epochs."
     )
 
 
@@ -107,12 +113,27 @@ def short_digest(digest: str) -> str:
     return digest.rpartition(":")[2][:12]
 
 
-def _line(row: str, group: Sequence[Run]) -> Line:
+def _range(finished: Sequence[Run], fact: str) -> str:
+    values = sorted({int(run.facts[fact]) for run in finished})
+    return f"{values[0]}" if len(values) == 1 else f"{values[0]} to {values[-1]}"
+
+
+def _facts(finished: Sequence[Run]) -> dict[str, str]:
+    """What the row started from, and the steps that its weights took in all, those of its start included."""
+    if not finished:
+        return {}
+    steps = sorted({run.facts["steps"] + (run.facts.get("steps_before") or 0) for run in finished})
+    start = finished[0].facts.get("start", "scratch")
+    return {"start": start, "steps": f"{steps[0]}" if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"}
+
+
+def _line(row: str, group: Sequence[Run], columns: Sequence[Column]) -> Line:
     finished = [run for run in group if run.finished]
     return Line(
         row=row,
         weights=row_weights(group),
+        facts=_facts(finished),
         n=len(finished),
         collapsed=sum(collapsed(run) for run in finished),
-        stats={column.key: stat([run.metrics.get(column.key) for run in finished]) for column in COLUMNS},
+        stats={column.key: stat([run.metrics.get(column.key) for run in finished]) for column in columns},
     )

@@ -12,7 +12,10 @@ from hmlpe.report.result import Run
 from hmlpe.report.runs import collect, in_order
 from hmlpe.report.summary import summarise
 
-_FACTS = ("experiment", "protocol", "checkpoint_rule", "recipe", "network", "epochs", "steps", "seconds", "started")
+_FACTS = (
+    *("experiment", "protocol", "checkpoint_rule", "recipe", "network"),
+    *("start", "epochs", "steps_before", "steps", "seconds", "started"),
+)
 _PROVENANCE = ("git_revision", "git_dirty", "code", "data", "config", "settings", "device")
 
 

@@ -1,7 +1,11 @@
-"""Training speed as a ratio: Lightning with loading and logging, against the bare forward, backward and step."""
+"""Training speed as a ratio: Lightning with loading and logging, against the bare forward, backward and step.
+
+And the loader alone: reading crops, augmenting them and making batches.
+"""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import statistics
 import time
@@ -15,6 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 from omegaconf import DictConfig
 
+from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.dataset import Sample
 from hmlpe.training.build import build_data, build_model, build_tasks
 from hmlpe.training.module import MultiTaskPose
@@ -35,7 +40,7 @@ class Clock(Callback):
 
 
 def bench(config: DictConfig) -> dict[str, float]:
-    """Images per second of both, and the ratio; medians over rounds that take turns, so that drift cancels.
+    """Images per second of all three, and the ratio of framework to bare; medians over rounds that take turns.
 
     Raises:
         UserError: there is no prepared pack.
@@ -49,10 +54,11 @@ def bench(config: DictConfig) -> dict[str, float]:
     device = torch.device("cpu" if config.trainer.accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
     batch = next(iter(data.train_dataloader()))
     size, steps = len(batch["image"]), int(config.bench.steps)
-    rates: dict[str, list[float]] = {"bare": [], "framework": []}
+    rates: dict[str, list[float]] = {"bare": [], "framework": [], "loader": []}
     for _ in range(config.bench.rounds):
         rates["bare"].append(size * steps / bare(model, batch, steps, precision, device))
         rates["framework"].append(size * steps / framework(config, model, data, steps, precision))
+        rates["loader"].append(size * steps / loading(data, steps))
     ratios = [whole / alone for whole, alone in zip(rates["framework"], rates["bare"], strict=True)]
     return {**{name: statistics.median(found) for name, found in rates.items()}, "ratio": statistics.median(ratios)}
 
@@ -74,6 +80,17 @@ def bare(model: MultiTaskPose, batch: Sample, steps: int, precision: str, device
         total.backward()
         optimizer.step()
     _wait(device)
+    return time.perf_counter() - started
+
+
+def loading(data: PoseDataModule, steps: int) -> float:
+    """Seconds of loading as many training batches; more than an epoch starts over."""
+    batches = itertools.chain.from_iterable(data.train_dataloader() for _ in itertools.count())
+    for _ in range(WARM_UP):
+        next(batches)
+    started = time.perf_counter()
+    for _ in range(steps):
+        next(batches)
     return time.perf_counter() - started
 
 

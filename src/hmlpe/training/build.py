@@ -11,10 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 from torchmetrics import Metric, MetricCollection
 
 from hmlpe.balance import FixedWeights
+from hmlpe.data.collection import box_rules
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.tasks import Task
+from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.precision import resolve_precision
 
@@ -31,8 +33,9 @@ NUMERIC = (
     "epochs",
     "select",
     "fit",
+    "heads",
 )
-NUMERIC_DATA = ("name", "sides", "use_occluded", "validation", "subset")
+NUMERIC_DATA = ("name", "sides", "use_occluded", "validation", "subset", "train_sets", "test_sets", "balanced")
 NUMERIC_TRAINER = ("accelerator", "devices", "precision", "threads")
 
 
@@ -45,26 +48,28 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 
 def config_digest(config: DictConfig, row: bool = True) -> str:
-    """Digest of everything that a result depends on, but for the seed, the data, the code and, on wish, the row."""
+    """Digest of everything that a result depends on, but for the seed, the data and the code.
+
+    Args:
+        row: False leaves out what the rows of a study differ in: the row itself, and what `varies` names.
+    """
     tree = plain(config)
     precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
-    return digest_of(
-        {
-            **{key: tree[key] for key in NUMERIC if row or key != "row"},
-            "data": {key: tree["data"][key] for key in NUMERIC_DATA},
-            "checkpoint": digest_of_checkpoint(config.checkpoint),
-            "trainer": {**{key: tree["trainer"][key] for key in NUMERIC_TRAINER}, "precision": precision},
-        }
-    )
+    found = {
+        **{key: tree[key] for key in NUMERIC},
+        "data": {key: tree["data"][key] for key in NUMERIC_DATA},
+        "checkpoint": start_digest(config),
+        "trainer": {**{key: tree["trainer"][key] for key in NUMERIC_TRAINER}, "precision": precision},
+    }
+    return digest_of({key: value for key, value in found.items() if row or key not in ("row", *config.varies)})
 
 
-def digest_of_checkpoint(path: str | None) -> str | None:
-    """Digest of the checkpoint that a run starts from. Raises UserError if it is missing."""
-    if path is None:
+def start_digest(config: DictConfig) -> str | None:
+    """Digest of how the checkpoint that a run starts from was made: the same for all seeds. None: from scratch."""
+    if config.checkpoint is None:
         return None
-    if not Path(path).is_file():
-        raise UserError(f"checkpoint: {path}: no such file")
-    return digest_of_file(Path(path))
+    path = Path(config.checkpoint)
+    return str(read_checkpoint(path)[KEY].get("digest") or digest_of_file(path))
 
 
 def build_data(config: DictConfig) -> PoseDataModule:
@@ -82,9 +87,15 @@ def build_data(config: DictConfig) -> PoseDataModule:
         batch_size=config.optim.batch_size,
         workers=config.trainer.workers,
         seed=config.seed,
+        train_sets=config.data.train_sets,
+        test_sets=config.data.test_sets,
+        balanced=config.data.balanced,
     )
     manifest = data.pack.manifest
-    wanted = {"boxes": instantiate(config.data.boxes).as_dict(), "crop_px": config.data.crop_px}
+    wanted = {
+        "boxes": box_rules(config.data, list(manifest["boxes"])),
+        **{key: config.data[key] for key in ("crop_px", "near_duplicates")},
+    }
     other = [key for key, value in wanted.items() if manifest[key] != value]
     if other:
         raise UserError(
@@ -125,6 +136,7 @@ def build_model(config: DictConfig, tasks: dict[str, Task]) -> MultiTaskPose:
         optimizer=lambda net: make_optimizer(groups(net)),
         scheduler=instantiate(config.optim.scheduler),
         config=plain(config),
+        digest=config_digest(config),
         seed=config.seed,
     )
 
@@ -140,14 +152,16 @@ def start_from_statistics(model: MultiTaskPose, data: PoseDataModule, mean_outpu
                 model.network.head(name).last.bias.copy_(constant)
 
 
-def mean_pose_metrics(config: DictConfig, model: MultiTaskPose, data: PoseDataModule) -> dict[str, float]:
-    """What a net that gives the training set's mean pose for every test image would score: same people, same code."""
+def mean_pose_metrics(
+    config: DictConfig, model: MultiTaskPose, data: PoseDataModule, split: str = "test"
+) -> dict[str, float]:
+    """What a net that gives the training set's mean pose for every image would score: same people, same code."""
     pose = data.plain["train"].mean_pose_px()
     constants = {name: task.constant_output(pose) for name, task in model.tasks.items()}
     known = {name: constant for name, constant in constants.items() if constant is not None}
     metrics = MetricCollection([m for name in known for m in build_metrics(config).get(name, [])], compute_groups=False)
     errors, people = dict.fromkeys(known, 0.0), 0
-    for batch in data.evaluation_loader("test"):
+    for batch in data.evaluation_loader(split):
         size = len(batch["image"])
         outputs = {name: constant.expand(size, -1) for name, constant in known.items()}
         targets = {name: model.tasks[name].target(batch["joints_px"]) for name in known}

@@ -32,8 +32,11 @@ def readable(path: Path) -> bool:
     return True
 
 
-def read_checkpoint(path: Path, skeleton: Skeleton) -> dict[str, Any]:
+def read_checkpoint(path: Path, skeleton: Skeleton | None = None) -> dict[str, Any]:
     """A checkpoint's content: `state_dict`, and `hmlpe` with the configuration.
+
+    Args:
+        skeleton: that it must be of; None: any.
 
     Raises:
         UserError: it is missing, no checkpoint of this program, or of another skeleton.
@@ -46,6 +49,6 @@ def read_checkpoint(path: Path, skeleton: Skeleton) -> dict[str, Any]:
         raise UserError(f"{path}: no such checkpoint") from error
     except Exception as error:  # torch raises whatever the broken bytes lead to
         raise UserError(f"{path}: not a checkpoint of hmlpe-train ({type(error).__name__})") from error
-    if built != skeleton:
+    if skeleton is not None and built != skeleton:
         raise UserError(f"{path}: checkpoint of another skeleton (joints {', '.join(built.joints)})")
     return content

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,20 @@ import lightning as L
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, ProgressBar
 from omegaconf import DictConfig
+from torch import Tensor
 
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import mean_pose_metrics, plain, start_from_statistics
 from hmlpe.training.callbacks import progress
-from hmlpe.training.checkpoint import ResumeCheckpoint, epoch_of, read_checkpoint, readable
+from hmlpe.training.checkpoint import KEY, ResumeCheckpoint, epoch_of, read_checkpoint, readable
 from hmlpe.training.logs import finish, loggers
 from hmlpe.training.module import MultiTaskPose
 
 log = logging.getLogger(__name__)
+
+HEADS = "network.heads."  # how the names of the heads' weights begin
 
 
 def fit_and_evaluate(
@@ -31,7 +35,8 @@ def fit_and_evaluate(
     """Train, choose the checkpoint, then read train, validation and (once) test people."""
     start_from_statistics(model, data, config.optim.start_at_mean)
     if config.checkpoint is not None:
-        load_weights(model, Path(config.checkpoint), instantiate(config.skeleton))
+        start = load_weights(model, Path(config.checkpoint), instantiate(config.skeleton), config.heads)
+        model.steps_before = int(start.get("steps", 0))
     checkpoints = folder / "checkpoints"
     chosen = ModelCheckpoint(
         checkpoints,
@@ -82,7 +87,7 @@ def fit_and_evaluate(
                     log.info("%s: going on from %s", name, path)
                 trainer.fit(model, data, ckpt_path=path if path.is_file() else None, weights_only=True)
                 load_weights(model, Path(chosen.best_model_path), instantiate(config.skeleton))
-            metrics = {split: evaluate(trainer, model, data, split) for split in ("train", "val", "test")}
+            metrics = {split: evaluate(trainer, model, data, split) for split in data.plain}
         exit_code = 0
     finally:
         finish(active, exit_code)
@@ -90,12 +95,23 @@ def fit_and_evaluate(
         lost = [key for key in (f"{task}_error" for task in model.balance.active) if found[key] is None]
         if lost:
             raise UserError(f"{name}: diverged, {split}/{lost[0]} is not finite; lower optim.groups.lr")
+    tests = ["test", *data.test_splits]
+    mean_pose = {split: clean(mean_pose_metrics(config, model, data, split)) for split in tests}
+    for numbers in (metrics, mean_pose) if data.test_splits else ():
+        numbers["test_average"] = average([numbers[split] for split in data.test_splits])
     return {
         "steps": trainer.global_step,
+        "steps_before": model.steps_before,
         "best_epoch": epoch_of(Path(chosen.best_model_path)) if config.fit else None,
         "metrics": metrics,
-        "mean_pose": {"test": clean(mean_pose_metrics(config, model, data))},
+        "mean_pose": mean_pose,
     }
+
+
+def average(splits: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    """The mean over sets, each counting once, of every metric that all of them have."""
+    shared = {key for key in splits[0] if all(split.get(key) is not None for split in splits)}
+    return {key: sum(split[key] or 0.0 for split in splits) / len(splits) for key in sorted(shared)}
 
 
 def monitored(active: list[str]) -> str:
@@ -103,14 +119,32 @@ def monitored(active: list[str]) -> str:
     return "regression" if "regression" in active else active[0]
 
 
-def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton) -> None:
-    """Load a checkpoint's weights, mean image included. Raises UserError if it is of another skeleton or network."""
+def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton, heads: str = "keep") -> dict[str, Any]:
+    """Load a checkpoint's weights, mean image included.
+
+    Args:
+        skeleton: of the model.
+        heads: "keep" loads them too; "renew" leaves the model's own, whatever the checkpoint's skeleton is.
+
+    Returns:
+        What the checkpoint says of itself.
+
+    Raises:
+        UserError: it is no checkpoint, or of another skeleton or network.
+    """
+    content = read_checkpoint(path, skeleton if heads == "keep" else None)
+    weights: dict[str, Tensor] = content["state_dict"]
+    if heads == "renew":
+        own = {key: value for key, value in model.state_dict().items() if key.startswith(HEADS)}
+        weights = {key: value for key, value in weights.items() if not key.startswith(HEADS)} | own
     try:
-        model.load_state_dict(read_checkpoint(path, skeleton)["state_dict"])
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(
             f"{path}: checkpoint of another network; give the one it was trained with: network=..."
         ) from error
+    described: dict[str, Any] = content[KEY]
+    return described
 
 
 def evaluate(trainer: L.Trainer, model: MultiTaskPose, data: PoseDataModule, split: str) -> dict[str, float | None]:

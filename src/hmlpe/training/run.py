@@ -14,8 +14,9 @@ import yaml
 from omegaconf import DictConfig
 
 from hmlpe.data.datamodule import PoseDataModule
-from hmlpe.files import write_text_atomic
+from hmlpe.files import digest_of_file, write_text_atomic
 from hmlpe.training.build import build_data, build_model, build_tasks, config_digest, plain
+from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.fit import fit_and_evaluate
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.precision import resolve_precision
@@ -48,7 +49,12 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     L.seed_everything(config.seed, workers=True, verbose=False)
     data = build_data(config)
     model = build_model(config, build_tasks(config))
-    digests = {"code": code_digest(), "data": str(data.pack.manifest["digest"]), "config": config_digest(config)}
+    digests = {
+        "code": code_digest(),
+        "data": str(data.pack.manifest["digest"]),
+        "config": config_digest(config),
+        "start": digest_of_file(Path(config.checkpoint)) if config.checkpoint else "scratch",
+    }
     done = finished_result(folder, {**digests, "seed": str(config.seed)}, config.overwrite)
     if done is not None:
         log.info("%s: finished already, skipped (%s)", name, folder)
@@ -84,16 +90,33 @@ def now() -> str:
 
 def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> dict[str, Any]:
     """What the run is, apart from its numbers."""
-    sides, boxes = config.data.sides, data.pack.manifest["boxes"]["test"]
     return {
         "experiment": config.study,
         "row": config.row.name,
         "seed": config.seed,
         "weights": model.balance.weights,
-        "protocol": f"{config.data.name}: pdj_modec, pcp_strict; sides={sides}, test boxes={boxes}",
+        "protocol": protocol(config, data),
         "checkpoint_rule": CHECKPOINT_RULES[config.select] if config.fit else "the given checkpoint",
         "epochs": config.epochs,
+        "start": describe_start(config),
+        "varies": list(config.varies),
         "recipe": config.optim.name,
         "network": config.network_name,
         "people": data.people(),
     }
+
+
+def protocol(config: DictConfig, data: PoseDataModule) -> str:
+    """Which people are tested how, in words."""
+    sets = data.tested
+    rules = sorted({f"{data.pack.manifest['boxes'][name]['test']}" for name in sets})
+    return f"{'+'.join(sets)}: pdj_modec, pcp_strict; sides={config.data.sides}, test boxes={'+'.join(rules)}"
+
+
+def describe_start(config: DictConfig) -> str:
+    """What a run starts from: scratch, or the study and row of the checkpoint, and what becomes of its heads."""
+    if config.checkpoint is None:
+        return "scratch"
+    made: dict[str, Any] = read_checkpoint(Path(config.checkpoint))[KEY]["config"]
+    heads = "" if config.heads == "keep" else ", new heads"
+    return f"{made.get('study')}/{made.get('row', {}).get('name')}{heads}"

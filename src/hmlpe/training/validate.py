@@ -6,6 +6,7 @@ import torch
 from omegaconf import DictConfig
 
 from hmlpe.errors import UserError
+from hmlpe.training.build import NUMERIC
 from hmlpe.training.precision import PRECISIONS
 
 
@@ -16,7 +17,8 @@ def validate(config: DictConfig) -> None:
     for name in ("data.subset", "trainer.threads"):
         if _value(config, name) is not None:
             _whole(config, name, 1)
-    for name, choices in (("select", ("best", "last")), ("trainer.precision", PRECISIONS)):
+    choices_of = {"select": ("best", "last"), "heads": ("keep", "renew"), "trainer.precision": PRECISIONS}
+    for name, choices in choices_of.items():
         if _value(config, name) not in choices:
             raise UserError(f"{name}: must be one of {', '.join(choices)}, got {_value(config, name)!r}")
     if config.size_px > config.data.crop_px:
@@ -29,6 +31,8 @@ def validate(config: DictConfig) -> None:
         )
     if config.trainer.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError("trainer.accelerator: no GPU is available here; use cpu or auto")
+    if unknown := [key for key in config.varies if key not in (*NUMERIC, "checkpoint")]:
+        raise UserError(f"varies: rows cannot differ in {unknown[0]!r}; name some of {', '.join(NUMERIC)}, checkpoint")
     if not config.fit and config.checkpoint is None:
         raise UserError("fit: false needs checkpoint=PATH, the weights to evaluate")
 

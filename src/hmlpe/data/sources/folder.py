@@ -1,9 +1,10 @@
-"""What the readers of sets on disk share: a folder with annotation files and images."""
+"""What the readers of sets on disk share: annotation files beside a folder of images."""
 
 from __future__ import annotations
 
+import os.path  # unlike pathlib's, its tests never raise, whatever the name
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -17,34 +18,18 @@ from hmlpe.errors import UserError
 from hmlpe.files import digest_of_files
 from hmlpe.skeleton import Skeleton
 
+LARGEST_PX = 100_000  # no photo is larger: what lies further out is an error of the file
 
-class FolderSource(ABC):
-    """A set in a folder of its own (see `record.Source`). A reader says which files it reads, and reads them.
 
-    Args:
-        root: the set's folder.
-        skeleton: the joints to fill; a joint that the set does not have stays NaN, but at least one must be known.
-
-    Raises:
-        UserError: no such folder, or a skeleton of which the set knows no joint.
-    """
+class FileSource(ABC):
+    """Annotation files and images (see `record.Source`). A reader says which files it reads, and reads them."""
 
     name: str
-    images: str = "images"  # folder of the images, below root
-    holds: ClassVar[str]  # what lies in root, for messages
-    knows: ClassVar[frozenset[str]]  # names of joints that the reader can fill
 
-    def __init__(self, root: str | None, skeleton: Skeleton) -> None:
-        if root is None:
-            raise UserError(f"data.root: is not set; it must name the folder that holds {self.holds}")
-        self.root = Path(root).expanduser()
-        self.skeleton = skeleton
-        if not self.root.is_dir():
-            raise UserError(f"{self.root}: no such folder; data.root must name the folder that holds {self.holds}")
-        if not self.knows & set(skeleton.joints):
-            raise UserError(
-                f"{self.name} has none of the skeleton's joints {list(skeleton.joints)}; choose another skeleton"
-            )
+    @property
+    @abstractmethod
+    def image_folder(self) -> Path:
+        """The folder of the images."""
 
     @abstractmethod
     def annotations(self) -> list[Path]:
@@ -54,6 +39,10 @@ class FolderSource(ABC):
     def read(self) -> list[Person]:
         """Everyone, in the set's order. Raises UserError naming file and record."""
 
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Digest of the annotation files, and of whatever else `read` depends on."""
+
     def people(self) -> Sequence[Person]:
         """Everyone, in the set's order; read once."""
         return self._people
@@ -62,14 +51,54 @@ class FolderSource(ABC):
     def _people(self) -> list[Person]:
         return self.read()
 
+    def skipped(self) -> Mapping[str, int]:
+        """Reason -> how many annotated people are not among `people` for it."""
+        return {}
+
     def image(self, name: str) -> UInt8[ndarray, "height width 3"]:
         """The RGB image of that name. Raises UserError if it is missing or broken."""
-        return read_image(self.root / self.images, name)
+        return read_image(self.image_folder, name)
 
     def missing_images(self) -> Sequence[str]:
         """Names of annotated images that are not there."""
-        folder = self.root / self.images
-        return sorted(name for name in {person.image for person in self.people()} if not (folder / name).is_file())
+        return sorted(
+            name
+            for name in {person.image for person in self.people()}
+            if not os.path.isfile(os.path.join(self.image_folder, name))
+        )
+
+
+class FolderSource(FileSource):
+    """A set in a folder of its own.
+
+    Args:
+        root: the set's folder.
+        skeleton: the joints to fill; a joint that the set does not have stays NaN, but at least one must be known.
+
+    Raises:
+        UserError: no such folder, or a skeleton of which the set knows no joint.
+    """
+
+    images: str = "images"  # folder of the images, below root
+    holds: ClassVar[str]  # what lies in root, for messages
+    knows: ClassVar[frozenset[str]]  # names of joints that the reader can fill
+
+    def __init__(self, root: str | None, skeleton: Skeleton) -> None:
+        if root is None:
+            raise UserError(f"data.root: is not set; it must name the folder that holds {self.holds}")
+        self.root = Path(os.path.expanduser(root))
+        self.skeleton = skeleton
+        if not os.path.isdir(self.root):
+            raise UserError(f"{self.root}: no such folder; data.root must name the folder that holds {self.holds}")
+        if not self.knows & set(skeleton.joints):
+            raise UserError(
+                f"{self.name} has none of the skeleton's joints {list(skeleton.joints)}; choose another skeleton"
+            )
+
+    @property
+    def image_folder(self) -> Path:
+        """The folder of the images."""
+        return self.root / self.images
 
     def fingerprint(self) -> str:
         """Digest of the annotation files' names and bytes."""
@@ -77,10 +106,14 @@ class FolderSource(ABC):
 
 
 def image_name(name: object, where: str) -> str:
-    """`name` if it can be an image's name below the image folder; raises UserError naming the record if not."""
+    """`name`, in its shortest spelling, if it can be an image's below the image folder.
+
+    Raises:
+        UserError: it cannot; names the record.
+    """
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        raise UserError(f"{where}: the image's name must be a text, got {name!r}")
+        raise UserError(f"{where}: the image's name must be a text, got {str(name)[:80]!r}")
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name:
+    if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
         raise UserError(f"{where}: the image's name {name!r} must not lead out of the image folder")
-    return name
+    return str(path)  # ./a.png and a.png are one image, which must not be in both splits

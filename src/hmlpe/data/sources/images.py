@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +12,48 @@ from PIL import Image
 
 from hmlpe.errors import UserError
 
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # Pillow knows more, and starts programs for some
+DEEP = ("I", "F")  # modes of more than 8 bits per pixel begin so; to RGB, Pillow makes them white
+
 
 def read_image(folder: Path, name: str) -> UInt8[np.ndarray, "height width 3"]:
-    """Read `folder/name` as RGB.
+    """Read `folder/name` as RGB, the pixels as they are stored (a rotation noted in the file is not carried out).
+
+    A name may not lead out of the folder. A link in the folder may: whoever owns the folder put it there.
 
     Raises:
         UserError: the file is missing, cut off, no image, too large to be one, or outside the folder.
     """
     path = folder / name
-    if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise UserError(f"{name}: an image's name must not lead out of {folder}")
+    if Path(name).is_absolute() or ".." in Path(name).parts or not name.isprintable():
+        raise UserError(f"{name!r}: an image's name must be printable, and not lead out of {folder}")
     limit = Image.MAX_IMAGE_PIXELS or math.inf  # Pillow itself only warns up to twice that
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
             if image.width * image.height > limit:
                 raise UserError(f"{path}: {image.width} x {image.height} pixels are too many for a photo")
+            if image.mode.startswith(DEEP):
+                raise UserError(f"{path}: more than 8 bits per channel; save it with 8")
             return np.asarray(image.convert("RGB"))
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise UserError(f"{path}: image is missing") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: not a whole image ({error}); fetch it again") from error
+    except Exception as error:  # a damaged file makes Pillow's decoders raise almost anything
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a whole image ({reason}); fetch it again") from error
+
+
+def image_size(folder: Path, name: str) -> tuple[int, int] | None:
+    """Width and height by the file's header alone; None if it has none, of which `read_image` says why."""
+    try:
+        with _opened(folder / name) as image:
+            return image.width, image.height
+    except Exception:  # as above
+        return None
+
+
+def _opened(path: Path) -> Image.Image:
+    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer
+        raise OSError("it is a folder, a pipe or a device")
+    return Image.open(path, formats=FORMATS)

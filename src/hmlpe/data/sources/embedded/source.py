@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Final
@@ -103,6 +103,10 @@ class EmbeddedSource:
     def missing_images(self) -> Sequence[str]:
         """None: every image can be rendered."""
         return []
+
+    def skipped(self) -> Mapping[str, int]:
+        """Nothing: everyone is drawn to be learnt from."""
+        return {}
 
     def fingerprint(self) -> str:
         """Digest of the settings and of the generator's version."""

@@ -1,0 +1,42 @@
+"""hmlpe-fit-box: by which factors a detection must be scaled to hold a training set's joints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from hmlpe.cli.app import run_app
+from hmlpe.errors import UserError
+
+
+def fit_box(config: DictConfig) -> None:
+    """For each configured set: factors that hold shares of the joints, beside the configured ones."""
+    from hmlpe.data.box_fit import SHARES, fit_factors, training_of
+    from hmlpe.data.collection import sets_of
+    from hmlpe.report.box_fit import draw, table, write_csv
+
+    out = Path(config.out)
+    for one in sets_of(config.data)[0]:
+        name = one.source.name
+        try:
+            training = training_of(one.source.people(), one.boxes)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
+        fits = {"configured": training.judge(one.boxes.factors)}
+        fits |= {f"{share * 100:g}% of joints": fit_factors(training, share) for share in SHARES}
+        print(table(name, training, fits))
+        if one.boxes.aspect is not None:
+            print(f"  configured is not what is used: boxes.aspect={one.boxes.aspect:g} sets the height")
+        write_csv(out / f"{name}.csv", fits)
+        draw(out / f"{name}.png", name, training, fits)
+        print(f"wrote {out / name}.csv and .png\n")
+
+
+def main() -> None:
+    """Entry point."""
+    run_app("fit_box", fit_box)
+
+
+if __name__ == "__main__":
+    main()

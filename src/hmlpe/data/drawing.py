@@ -1,0 +1,113 @@
+"""Drawing one person's labels: joints and parts on the crop, and the windows that contain one part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
+
+from hmlpe.skeleton import Skeleton
+from hmlpe.windows import WindowGrid
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart; parts take them in the skeleton's order.
+_PARTS = ("#F0E442", "#56B4E9", "#CC79A7", "#E69F00", "#D55E00", "#009E73", "#0072B2")
+_SIDES = (("left joint", "#FF2020", "o"), ("right joint", "#2060FF", "s"), ("joint of the middle", "#FFFFFF", "D"))
+_EDGE = (Stroke(linewidth=4, foreground="black"), Normal())
+_THIN_EDGE = (Stroke(linewidth=3, foreground="black"), Normal())
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What is drawn of one person.
+
+    Attributes:
+        title: one line above it.
+        image: the crop.
+        joints_px: in pixels of the crop; left out where NaN.
+        occluded: joints that are drawn hollow.
+    """
+
+    title: str
+    image: UInt8[np.ndarray, "height width 3"]
+    joints_px: Float[np.ndarray, "joint 2"]
+    occluded: Bool[np.ndarray, " joint"]
+
+
+def draw_pose(ax: Axes, view: View, skeleton: Skeleton) -> None:
+    """The crop with its joints and parts; what lies outside the crop is cut."""
+    _show(ax, view.image)
+    for part, ends in enumerate(skeleton.part_ends):
+        ax.plot(*view.joints_px[list(ends)].T, color=_colour(part), lw=2.2, path_effects=_EDGE)
+    for joint, (x, y) in enumerate(view.joints_px):
+        _, colour, marker = _SIDES[_side(skeleton, joint)]
+        ax.plot(x, y, marker, **(_hollow(colour) if view.occluded[joint] else _solid(colour)), zorder=3)
+
+
+def draw_windows(ax: Axes, view: View, skeleton: Skeleton, windows: WindowGrid, turn: int) -> None:
+    """The windows that contain one part: part number `turn`, counted round, or the next one that is known."""
+    pale = view.image.mean(axis=2, keepdims=True) * 0.6 + 90  # grey, so that the windows stand out
+    _show(ax, np.repeat(pale.astype(np.uint8), 3, axis=2))
+    names, ends = list(skeleton.parts), skeleton.part_ends
+    turns = [(turn + step) % len(ends) for step in range(len(ends))]
+    known = [part for part in turns if np.isfinite(view.joints_px[list(ends[part])]).all()]
+    text = "no part is known"
+    if known:
+        part, colour = known[0], _colour(known[0])
+        stick, extent = view.joints_px[list(ends[part])], windows.extent_px
+        corners = windows.corners().numpy()[windows.contains(torch.from_numpy(stick)).numpy()]
+        centres = corners + extent / 2
+        nearest = np.linalg.norm(centres - stick.mean(axis=0), axis=1).argsort(kind="stable")[:1]
+        for corner in corners:
+            ax.add_patch(Rectangle(tuple(corner), extent, extent, fc=colour, ec="none", alpha=0.13))
+        for corner in corners[nearest]:
+            ax.add_patch(Rectangle(tuple(corner), extent, extent, fc="none", ec=colour, lw=2, path_effects=_EDGE))
+        ax.plot(*stick.T, color=colour, lw=2.2, path_effects=_EDGE)
+        ax.plot(*centres.T, ".", ms=5, color="black")
+        text = f"{_words(names[part])}: {len(corners)} of {len(windows)} windows"
+    ax.text(2, 3, text, fontsize=8, va="top", parse_math=False, bbox={"fc": "white", "ec": "none", "pad": 1.5})
+
+
+def legend_entries(skeleton: Skeleton) -> list[Line2D]:
+    """What colours and markers mean."""
+    joints = [Line2D([], [], ls="", marker=marker, label=word, **_solid(colour)) for word, colour, marker in _SIDES]
+    hollow = Line2D([], [], ls="", marker="o", label="marked occluded", **_hollow(_SIDES[0][1]))
+    parts = [
+        Line2D([], [], color=_colour(part), lw=2.2, path_effects=_EDGE, label=_words(name))
+        for part, name in enumerate(skeleton.parts)
+    ]
+    return [*joints, hollow, *parts]
+
+
+def _show(ax: Axes, image: np.ndarray) -> None:
+    height, width = image.shape[:2]
+    ax.imshow(image, interpolation="bilinear")
+    ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=(), yticks=())
+
+
+def _solid(colour: str) -> dict[str, Any]:
+    return {"ms": 6.5, "mfc": colour, "mec": "black", "mew": 0.8}
+
+
+def _hollow(colour: str) -> dict[str, Any]:
+    return {"ms": 7.5, "mfc": "none", "mec": colour, "mew": 1.6, "path_effects": _THIN_EDGE}
+
+
+def _colour(part: int) -> str:
+    return _PARTS[part % len(_PARTS)]
+
+
+def _side(skeleton: Skeleton, joint: int) -> int:
+    """Place in _SIDES. Mirror pairs name the left joint first."""
+    name = skeleton.joints[joint]
+    return next((pair.index(name) for pair in skeleton.mirror if name in pair), 2)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

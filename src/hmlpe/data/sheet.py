@@ -1,0 +1,133 @@
+"""The contact sheet: some people with their labels on one page, for the eye."""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from jaxtyping import Bool
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hmlpe.data.dataset import resized
+from hmlpe.data.drawing import View, draw_pose, draw_windows, legend_entries
+from hmlpe.data.labels import Labels
+from hmlpe.data.pack import Columns, Pack
+from hmlpe.errors import UserError
+from hmlpe.files import write_bytes_atomic
+from hmlpe.geometry import image_to_crop
+from hmlpe.skeleton import Skeleton
+from hmlpe.windows import WindowGrid
+
+_ZOOM, _DPI = 2, 100  # screen pixels for a pixel of the crop, and for an inch
+_COLUMNS, _GAP, _TITLE, _LINE, _ENTRY = 4, 14, 20, 21, 170  # people beside each other; the rest in screen pixels
+_EXPLANATION = (
+    "Left picture: joints and parts. Left and right as the labels have them: red is on our right where someone faces "
+    "us.",
+    "Right picture, for one part: a dot in the middle of every window that holds more than {share:g}% of the part's "
+    "length; the window nearest to the part is outlined.",
+)
+
+
+def draw_sheet(
+    pack: Pack,
+    labels: Labels,
+    skeleton: Skeleton,
+    windows: WindowGrid,
+    rows: Sequence[int],
+    path: Path,
+    size_px: int = 112,
+) -> None:
+    """Draw people of the pack to the PNG `path`: the test crop with joints and parts, and the windows of one part.
+
+    Args:
+        labels: of the whole pack, those that training uses: the sheet shows what the network is taught.
+        rows: whom to draw; see `sample_rows`.
+        size_px: side of the network's input.
+
+    Raises:
+        UserError: `rows` is empty.
+    """
+    views = [
+        View(
+            " · ".join([*_group(pack.people, row), f"row {row}"]),
+            resized(np.asarray(pack.crops[row]), size_px),
+            image_to_crop(labels.joints_px[row], labels.box_px[row], size_px),
+            _occluded(pack.people, labels, skeleton, row),
+        )
+        for row in rows
+    ]
+    who = f"{pack.manifest['name']}: {len(views)} of {len(pack.crops)} people"
+    draw_views(
+        views, skeleton, windows, path, f"{who}, as the network sees them in testing ({size_px} x {size_px} px)."
+    )
+
+
+def draw_views(views: Sequence[View], skeleton: Skeleton, windows: WindowGrid, path: Path, title: str) -> None:
+    """Draw `views`, crops of one size, to the PNG `path`: the same bytes for the same views.
+
+    The second picture of each person is about one part, in turn, so that every part is seen on some of the people.
+
+    Raises:
+        UserError: there is nobody to draw.
+    """
+    if not views:
+        raise UserError(f"{path}: there is nobody to draw")
+    high, wide = (side * _ZOOM for side in views[0].image.shape[:2])
+    columns = min(_COLUMNS, len(views))
+    width = columns * (2 * wide + _GAP) + _GAP
+    texts = [title, *(text.format(share=100 * windows.beta) for text in _EXPLANATION)]
+    about = [line for text in texts for line in textwrap.wrap(text, int(width / 7.5))]
+    entries = legend_entries(skeleton)
+    deep = math.ceil(len(entries) * _ENTRY / width)
+    head, foot = _LINE * len(about) + _GAP, _LINE * deep + _GAP
+    height = head + math.ceil(len(views) / columns) * (high + _TITLE) + foot
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # the user's own style must not change the bytes
+        figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
+        FigureCanvasAgg(figure)
+        for number, line in enumerate(about):
+            figure.text(_GAP / width, 1 - (_GAP / 2 + number * _LINE) / height, line, va="top", parse_math=False)
+        for index, view in enumerate(views):
+            row, column = divmod(index, columns)
+            left, bottom = _GAP + column * (2 * wide + _GAP), height - head - (row + 1) * (high + _TITLE)
+            pose, part = (
+                figure.add_axes((x / width, bottom / height, wide / width, high / height)) for x in (left, left + wide)
+            )
+            pose.set_title(view.title, loc="left", fontsize=8.5, pad=3, parse_math=False)
+            draw_pose(pose, view, skeleton)
+            draw_windows(part, view, skeleton, windows, turn=index)
+        across = math.ceil(len(entries) / deep)
+        figure.legend(handles=entries, loc="lower center", ncols=across, frameon=False, fontsize=9, borderaxespad=0.2)
+        image = io.BytesIO()
+        figure.savefig(image, format="png", metadata={"Software": None})
+    write_bytes_atomic(path, image.getvalue())
+
+
+def sample_rows(people: Columns, count: int, seed: int) -> list[int]:
+    """Row numbers of `count` random people, or of all if there are fewer, spread evenly over sets and splits.
+
+    Every split of every set gives one person in turn until there are enough; the order is by set, split and row.
+    """
+    groups: dict[tuple[str, str], list[int]] = {}
+    for row in np.random.default_rng(seed).permutation(len(people.split)).tolist():
+        groups.setdefault(_group(people, row), []).append(row)
+    turns = sorted((place, group) for group, rows in groups.items() for place in range(len(rows)))
+    return [row for _, row in sorted((group, groups[group][place]) for place, group in turns[: max(count, 0)])]
+
+
+def _group(people: Columns, row: int) -> tuple[str, str]:
+    """Set and split of a person."""
+    return str(people.set[row]), str(people.split[row])
+
+
+def _occluded(people: Columns, labels: Labels, skeleton: Skeleton, row: int) -> Bool[np.ndarray, " joint"]:
+    """The pack's flags in the labels' order: labels may have swapped the sides of someone who faces backwards."""
+    known = np.isfinite(labels.joints_px[row])
+    same = np.array_equal(labels.joints_px[row][known], people.joints_px[row][known])
+    return np.asarray(people.occluded[row] if same else people.occluded[row][skeleton.mirror_order])

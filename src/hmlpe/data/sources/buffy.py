@@ -1,0 +1,107 @@
+"""Buffy Stickmen V3.01 (Ferrari, Marin-Jimenez & Zisserman, Progressive Search Space Reduction, CVPR 2008).
+
+748 frames of five episodes of a television series, one person each; published at robots.ox.ac.uk/~vgg/data/stickmen.
+No licence is known, so research use; cite the paper. Coordinates are taken as MATLAB's, 1-based (grade I), and become
+0-based here. The set brings the detections of Eichner, Marin-Jimenez, Zisserman & Ferrari (2D articulated human pose
+estimation and retrieval in (almost) unconstrained still images, IJCV 2012) for the test episodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
+
+from hmlpe.data.record import Person, Split
+from hmlpe.data.sources.buffy_detections import Box, Frame, detection_of, read_detections
+from hmlpe.data.sources.folder import FolderSource
+from hmlpe.data.sources.stickmen import Stickman, read_stickmen
+from hmlpe.data.sources.sticks import JOINTS, window_of_sticks
+from hmlpe.data.sources.stickset import person_of
+from hmlpe.errors import UserError
+from hmlpe.files import digest_of
+from hmlpe.skeleton import Skeleton
+
+EPISODES = (2, 3, 4, 5, 6)
+
+
+class BuffySource(FolderSource):
+    """Reader of Buffy; `root` holds data/buffy_s5e2_sticks.txt to buffy_s5e6_sticks.txt, images/ and the detections.
+
+    Args:
+        root: the set's folder.
+        skeleton: the joints to fill.
+        detections: file in `root` with a detector's boxes; None: nobody has a `detection_px`.
+        train_episodes: the episodes for training; the others are for testing.
+
+    Raises:
+        UserError: a bad folder, skeleton or option.
+    """
+
+    name = "buffy"
+    holds = "Buffy's data/ and images/"
+    knows = frozenset(JOINTS)
+
+    def __init__(
+        self,
+        root: str | None,
+        skeleton: Skeleton,
+        detections: str | None = "techrep2010_buffy_results.mat",
+        train_episodes: Sequence[int] = (3, 4),
+    ) -> None:
+        super().__init__(root, skeleton)
+        if detections is not None and not _is_plain(detections):
+            raise UserError(f"data.source.detections: must be a file in {root}, or null, got {detections!r}")
+        if not isinstance(train_episodes, Sequence) or any(episode not in EPISODES for episode in train_episodes):
+            raise UserError(f"data.source.train_episodes: must be a list of some of {EPISODES}, got {train_episodes!r}")
+        self.detections = None if detections is None else self.root / detections
+        self.train_episodes = frozenset(train_episodes)
+
+    def annotations(self) -> list[Path]:
+        """The five annotation files, and the detections."""
+        files = [self._file(episode) for episode in EPISODES]
+        return files if self.detections is None else [*files, self.detections]
+
+    def read(self) -> list[Person]:
+        """Everyone, episode by episode, in the files' order. Raises UserError naming file and line or record."""
+        stickmen = {
+            (episode, int(Path(stickman.image).stem)): stickman
+            for episode in EPISODES
+            for stickman in self._stickmen(episode)
+        }
+        found = {} if self.detections is None else read_detections(self.detections)
+        self._compare(stickmen.keys(), found)
+        return [self._person(frame, stickman, found.get(frame, [])) for frame, stickman in stickmen.items()]
+
+    def fingerprint(self) -> str:
+        """Digest of the files' names and bytes and the split."""
+        return digest_of([super().fingerprint(), sorted(self.train_episodes)])
+
+    def _file(self, episode: int) -> Path:
+        return self.root / "data" / f"buffy_s5e{episode}_sticks.txt"
+
+    def _stickmen(self, episode: int) -> list[Stickman]:
+        def image_of(number: str, where: str) -> str:
+            if not (number.isascii() and number.isdecimal() and len(number) <= 6):
+                raise UserError(f"{where}: a frame's number is due, got {number[:40]!r}")
+            return f"buffy_s5e{episode}_original/{int(number):06d}.jpg"
+
+        return read_stickmen(self._file(episode), (0,), image_of)
+
+    def _person(self, frame: Frame, stickman: Stickman, boxes: Sequence[Box]) -> Person:
+        split: Split = "train" if frame[0] in self.train_episodes else "test"
+        detection = detection_of(window_of_sticks(stickman.sticks_px), boxes)
+        return person_of(stickman, split, self.skeleton, detection)
+
+    def _compare(self, annotated: Collection[Frame], found: Collection[Frame]) -> None:
+        """Refuse detections that list an episode without all of its frames, or frames that are not annotated.
+
+        Without this a cut file would pass for a detector that misses people, or for a smaller set.
+        """
+        episodes = {episode for episode, _ in found}
+        for episode, number in sorted({frame for frame in annotated if frame[0] in episodes} ^ set(found)):
+            here = self._file(episode) if (episode, number) in annotated else self.detections
+            raise UserError(f"{here}: frame {number} of episode {episode} is in no other file; fetch all files again")
+
+
+def _is_plain(name: object) -> bool:
+    return isinstance(name, str) and name not in ("", "..") and PurePosixPath(name).name == name

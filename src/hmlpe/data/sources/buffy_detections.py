@@ -1,0 +1,59 @@
+"""The detector's boxes that Buffy Stickmen brings along (`techrep2010_buffy_results.mat`, FACTS 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from hmlpe.data.sources.folder import LARGEST_PX
+from hmlpe.data.sources.matlab import array, field, read_struct_array
+from hmlpe.data.sources.stickmen import ORIGIN_PX
+from hmlpe.data.sources.sticks import iou
+from hmlpe.errors import UserError
+
+DETECTED = 0.5  # a detection is of a person if their windows' IoU is above this (FACTS 6)
+
+Box = Float[np.ndarray, " 4"]
+Frame = tuple[int, int]  # episode, number
+
+
+def read_detections(path: Path) -> dict[Frame, list[Box]]:
+    """The boxes of every frame that the file lists, x0 y0 x1 y1, pixels counted from 0; a frame may have none.
+
+    Raises:
+        UserError: naming file, record and field; also if the file is missing.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: is missing; add it, or set data.source.detections=null to go without detections")
+    found: dict[Frame, list[Box]] = {}
+    for i, record in enumerate(read_struct_array(path, "techrep2010_buffy"), start=1):
+        where = f"{path}, record {i}"
+        frame = _whole(record, "episode", where), _whole(record, "frame", where)
+        if frame in found:
+            raise UserError(f"{where}: episode {frame[0]}, frame {frame[1]} has a record already; fetch the file again")
+        found[frame] = [_box(stickman, where) for stickman in np.atleast_1d(field(record, "stickmen", where))]
+    return found
+
+
+def detection_of(window_px: Box, boxes: Sequence[Box]) -> Box:
+    """The box that is a detection of the person with this window (the best if there are several), or NaN."""
+    best = max(boxes, key=lambda box: iou(box, window_px), default=window_px)
+    return best if boxes and iou(best, window_px) > DETECTED else np.full(4, np.nan)
+
+
+def _whole(record: Any, name: str, where: str) -> int:
+    value = float(array(record, name, (), where))
+    if not value.is_integer():
+        raise UserError(f"{where}: field {name!r} must be a whole number, got {value:g}")
+    return int(value)
+
+
+def _box(stickman: Any, where: str) -> Box:
+    box = array(stickman, "det", (4,), where)
+    if not ((abs(box) < LARGEST_PX).all() and (box[2:] > box[:2]).all()):
+        raise UserError(f"{where}: field 'det' must be a box [minx miny maxx maxy], got {box.tolist()}")
+    return box - ORIGIN_PX

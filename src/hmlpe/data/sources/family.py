@@ -1,0 +1,54 @@
+"""We Are Family Stickmen 1.02, WAF (Eichner & Ferrari, We Are Family: Joint Pose Estimation, ECCV 2010).
+
+525 group photos; published by the Calvin group (groups.inf.ed.ac.uk/calvin). No licence is known, so research use; cite
+the paper. Coordinates are taken as MATLAB's, 1-based (grade I), and become 0-based here. The first 350 images are for
+training, the others for testing (FACTS 5).
+"""
+
+from __future__ import annotations
+
+from hmlpe.data.record import Person
+from hmlpe.data.sources.stickset import StickSet, person_of
+from hmlpe.errors import UserError
+from hmlpe.files import digest_of
+from hmlpe.skeleton import Skeleton
+
+
+class FamilySource(StickSet):
+    """Reader of WAF; `root` holds data/waf_sticks_all.txt and images/.
+
+    Args:
+        root: the set's folder.
+        skeleton: the joints to fill.
+        train_images: how many images, counted from the file's first, are for training; the others are for testing.
+
+    Raises:
+        UserError: a bad folder, skeleton or number.
+    """
+
+    name = "waf"
+    holds = "We Are Family's data/waf_sticks_all.txt and images/"
+    file = "data/waf_sticks_all.txt"
+    counts = (0, 1, 2)
+
+    def __init__(self, root: str | None, skeleton: Skeleton, train_images: int = 350) -> None:
+        super().__init__(root, skeleton)
+        if type(train_images) is not int or train_images < 0:
+            raise UserError(f"data.source.train_images: must be a whole number, 0 or more, got {train_images!r}")
+        self.train_images = train_images
+
+    def read(self) -> list[Person]:
+        """Everyone, in the file's order. Raises UserError naming file and line, or if there are fewer images."""
+        stickmen = self.stickmen()
+        images = list(dict.fromkeys(stickman.image for stickman in stickmen))
+        if self.train_images > len(images):
+            raise UserError(
+                f"{self.annotations()[0]}: holds {len(images)} images, fewer than data.source.train_images = "
+                f"{self.train_images}; is the file cut off?"
+            )
+        train = set(images[: self.train_images])
+        return [person_of(man, "train" if man.image in train else "test", self.skeleton) for man in stickmen]
+
+    def fingerprint(self) -> str:
+        """Digest of the annotation file's bytes and the split."""
+        return digest_of([super().fingerprint(), self.train_images])

@@ -1,0 +1,141 @@
+"""The text in which stickmen are annotated: a header line, then six lines `x1 y1 x2 y2` for each person (FACTS 5).
+
+The header is an image's name (or a frame's number), in some sets followed by how many people and how many parts.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from hmlpe.data.sources.folder import LARGEST_PX
+from hmlpe.errors import UserError
+
+PARTS = 6
+ORIGIN_PX = 1  # centre of the first pixel in the files: the sets' tools are MATLAB's, which counts from 1 (grade I)
+LONGEST_NAME = 255  # bytes; no file system takes longer ones
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)  # float() takes more: 1_0, infinity
+_COUNT = re.compile(r"\d{1,9}", re.ASCII)
+
+
+@dataclass(frozen=True, eq=False)
+class Stickman:
+    """The sticks of one person.
+
+    Attributes:
+        image: what `image_of` of `read_stickmen` made of the header's first word.
+        where: the file and the line of the first stick, for messages.
+        sticks_px: (6, 4) x1 y1 x2 y2, pixels counted from 0, in the file's order; a hidden stick is NaN.
+    """
+
+    image: str
+    where: str
+    sticks_px: Float[np.ndarray, "6 4"]
+
+
+def read_stickmen(path: Path, counts: Collection[int], image_of: Callable[[str, str], str]) -> list[Stickman]:
+    """Everyone in an annotation file, in its order.
+
+    Args:
+        counts: how many numbers may follow the name in a header: the first is the number of people (1 if it is not
+            there), the second the number of parts (6).
+        image_of: (the header's first word, place for messages) -> the image's name; may raise UserError.
+
+    Raises:
+        UserError: naming file and line, at anything that is not in the format, and at an image's second record.
+    """
+    lines = _lines(path)
+    people: list[Stickman] = []
+    headers: dict[str, int] = {}  # image -> line
+    at = 0
+    while at < len(lines):
+        where = f"{path}, line {at + 1}"
+        name, number = _header(_words(lines[at]), counts, where)
+        image = image_of(name, where)
+        if image in headers:
+            raise UserError(f"{where}: {image!r} has a record already, at line {headers[image]}; remove one of them")
+        headers[image] = at + 1
+        due, left = number * PARTS, len(lines) - at - 1
+        if due > left:  # before anything is made for so many
+            raise UserError(f"{where}: {due} lines of sticks are due, but {left} follow; is the file cut off?")
+        for first in range(at + 1, at + 1 + due, PARTS):
+            rows = range(first, first + PARTS)
+            sticks = np.array([_stick(_words(lines[row]), f"{path}, line {row + 1}") for row in rows])
+            people.append(Stickman(image, f"{path}, line {first + 1}", sticks - ORIGIN_PX))
+        at += 1 + due
+    return people
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: annotation file is missing; does data.root name the set's folder?") from error
+    except OSError as error:
+        raise UserError(f"{path}: not readable ({error.strerror})") from error
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}, line {line}: not UTF-8 text; is this the set's own annotation file?") from error
+    lines = text.split("\n")  # and at nothing else that Unicode has for the end of a line
+    if _words(lines[-1]):  # a cut number can look whole
+        raise UserError(f"{path}, line {len(lines)}: has no line end; fetch the file again, or add one if it is whole")
+    while lines and not _words(lines[-1]):
+        lines.pop()
+    if not lines:
+        raise UserError(f"{path}: empty; fetch it again")
+    return lines
+
+
+def _words(line: str) -> list[str]:
+    return [word for word in re.split(r"[ \t]+", line.removesuffix("\r")) if word]
+
+
+def _header(words: list[str], counts: Collection[int], where: str) -> tuple[str, int]:
+    if len(words) - 1 not in counts:
+        due = " or ".join(str(1 + count) for count in sorted(counts))
+        raise UserError(f"{where}: a header of {due} words is due, got {_short(' '.join(words))}")
+    name = words[0]
+    if name.lower() == "nan" or (_NUMBER.fullmatch(name) and not name.isdecimal()):
+        raise UserError(f"{where}: a header is due, got the number {_short(name)}; is a line missing or too much?")
+    if len(name.encode()) > LONGEST_NAME:
+        raise UserError(f"{where}: the name {_short(name)} is too long")
+    numbers = [_count(word, where) for word in words[1:]]
+    if numbers[1:] not in ([], [PARTS]):
+        raise UserError(f"{where}: a person must have {PARTS} parts, got {numbers[1]}")
+    return name, numbers[0] if numbers else 1
+
+
+def _count(word: str, where: str) -> int:
+    if not _COUNT.fullmatch(word) or int(word) == 0:
+        raise UserError(f"{where}: the header's counts must be positive whole numbers, got {_short(word)}")
+    return int(word)
+
+
+def _stick(words: list[str], where: str) -> list[float]:
+    if len(words) != 4:
+        raise UserError(f"{where}: a stick's four numbers are due, got {_short(' '.join(words))}")
+    numbers = [_number(word, where) for word in words]
+    if 0 < sum(math.isnan(number) for number in numbers) < 4:
+        raise UserError(f"{where}: a hidden stick must be NaN as a whole, got {_short(' '.join(words))}")
+    return numbers
+
+
+def _number(word: str, where: str) -> float:
+    if word.lower() == "nan":
+        return math.nan
+    if len(word) > 40 or not _NUMBER.fullmatch(word) or not abs(float(word)) < LARGEST_PX:
+        raise UserError(f"{where}: a number of pixels is due, got {_short(word)}")
+    return float(word)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:37] + "...")

@@ -1,0 +1,87 @@
+"""What the sets of stickmen share: from an annotated stickman to a person, and sets that are one text file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import ClassVar, cast, get_args
+
+import numpy as np
+from jaxtyping import Float
+
+from hmlpe.data.record import Person, Split
+from hmlpe.data.sources.folder import FolderSource, image_name
+from hmlpe.data.sources.stickmen import Stickman, read_stickmen
+from hmlpe.data.sources.sticks import JOINTS, joints_of_sticks, window_of_sticks
+from hmlpe.errors import UserError
+from hmlpe.files import digest_of
+from hmlpe.skeleton import Skeleton
+
+UNKNOWN = np.full(2, np.nan)
+
+
+def person_of(
+    stickman: Stickman, split: Split, skeleton: Skeleton, detection_px: Float[np.ndarray, " 4"] | None = None
+) -> Person:
+    """The record of a stickman. Joints that the sticks do not tell are NaN, all of them if too much is hidden.
+
+    The sticks stay as in the file: left and right as in the image, the ends in any order. There are no hips, so
+    there is no `torso_px`. Nothing tells who is seen from behind, so `faces_backwards` is False for everyone.
+    """
+    joints = joints_of_sticks(stickman.sticks_px)
+    return Person(
+        image=stickman.image,
+        where=stickman.where,
+        split=split,
+        joints_px=np.stack([joints.get(joint, UNKNOWN) for joint in skeleton.joints]),
+        occluded=np.zeros(len(skeleton.joints), dtype=bool),  # a hidden stick has no coordinates
+        detection_px=np.full(4, np.nan) if detection_px is None else detection_px,
+        torso_px=float("nan"),
+        sticks_px=stickman.sticks_px,
+        faces_backwards=False,
+        window_px=window_of_sticks(stickman.sticks_px),
+    )
+
+
+class StickSet(FolderSource):
+    """A set of stickmen in one text file, that says nothing of training and testing.
+
+    Args:
+        root: the set's folder.
+        skeleton: the joints to fill.
+        split: which split all people are of, "train" or "test".
+
+    Raises:
+        UserError: a bad folder, skeleton or split.
+    """
+
+    file: ClassVar[str]  # below root
+    counts: ClassVar[Collection[int]]  # how many numbers follow the name in a header
+    knows = frozenset(JOINTS)
+
+    def __init__(self, root: str | None, skeleton: Skeleton, split: str = "train") -> None:
+        super().__init__(root, skeleton)
+        if split not in get_args(Split):
+            raise UserError(f"data.source.split: must be train or test, got {split!r}")
+        self.split = cast(Split, split)
+
+    def annotations(self) -> list[Path]:
+        """The one annotation file."""
+        return [self.root / self.file]
+
+    def read(self) -> list[Person]:
+        """Everyone, in the file's order. Raises UserError naming file and line."""
+        return [person_of(stickman, self.split, self.skeleton) for stickman in self.stickmen()]
+
+    def stickmen(self) -> list[Stickman]:
+        """The annotated stickmen, in the file's order."""
+        (path,) = self.annotations()
+        return read_stickmen(path, self.counts, self.image_of)
+
+    def image_of(self, name: str, where: str) -> str:
+        """The image that a header names; raises UserError if it would lie outside the image folder."""
+        return image_name(name, where)
+
+    def fingerprint(self) -> str:
+        """Digest of the annotation file's bytes and the split."""
+        return digest_of([super().fingerprint(), self.split])

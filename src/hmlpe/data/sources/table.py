@@ -1,0 +1,155 @@
+"""Sets of the user's own as a plain table: a CSV file, one joint a line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from jaxtyping import Float
+
+from hmlpe.data.record import Person, Split
+from hmlpe.data.sources.csv_file import Row, read_rows
+from hmlpe.data.sources.folder import LARGEST_PX, image_name
+from hmlpe.data.sources.own import OwnSource, annotation_file, checked_fraction, split_by_name
+from hmlpe.errors import UserError
+from hmlpe.skeleton import Skeleton
+
+COLUMNS = ("image", "person", "joint", "x", "y", "visible")
+OPTIONAL = ("split", "identity")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+
+
+class TableSource(OwnSource):
+    """Reader of a CSV file with the columns image, person, joint, x, y, visible, in any order.
+
+    A line is a joint of a person in an image; `person` tells the people of one image apart. x and y are pixels, pixel
+    centres at integers counted from 0; empty, or without a line, a joint is unknown. visible is 1, 0 for an occluded
+    joint whose place is known, or empty for 1. A column split says train or test, the same for all lines of an image;
+    a column identity says who it is, the same for all lines of a person. People are in the order of their first lines;
+    those without a known joint are left out, and counted by `skipped`. `torso_px` needs a skeleton with hips.
+
+    Args:
+        name: of the set.
+        skeleton: the joints, as the table names them.
+        images: folder of the images.
+        table: the CSV file, UTF-8, separated by commas.
+        test_fraction: share of the images that test, chosen by their names; only for a table without a column split.
+
+    Raises:
+        UserError: a setting is of no use.
+    """
+
+    def __init__(
+        self,
+        name: object,  # object: a configuration can hold anything, and what is of no use is refused
+        skeleton: Skeleton,
+        images: object,
+        table: object,
+        test_fraction: object = None,
+    ) -> None:
+        super().__init__(name, skeleton, images)
+        self.table = annotation_file(table, "table")
+        self.test_fraction = None if test_fraction is None else checked_fraction(test_fraction)
+        self._skipped = 0
+
+    def annotations(self) -> list[Path]:
+        """The table."""
+        return [self.table]
+
+    def settings(self) -> dict[str, Any]:
+        """The share for testing."""
+        return {"test_fraction": self.test_fraction}
+
+    def skipped(self) -> Mapping[str, int]:
+        """How many people have no known joint."""
+        self.people()
+        return {"no joint is known": self._skipped} if self._skipped else {}
+
+    def read(self) -> list[Person]:
+        """Everyone with a known joint, by first line. Raises UserError naming file and line."""
+        rows = read_rows(self.table, COLUMNS, OPTIONAL)
+        if ("split" in rows[0].cells) == (self.test_fraction is not None):
+            raise UserError(
+                f"data.source.test_fraction: set it, or give {self.table} a column 'split' of train and test, not both"
+            )
+        images: dict[str, Row] = {}
+        people: dict[tuple[str, str], list[Row]] = {}
+        for row in rows:
+            image = image_name(row.cells["image"], f"{row.where}, column 'image'")
+            if not row.cells["person"]:
+                raise UserError(f"{row.where}: column 'person' is empty; number the people of an image")
+            lines = people.setdefault((image, row.cells["person"]), [])
+            lines.append(row)
+            _agree("split", row, images.setdefault(image, row), "image")
+            _agree("identity", row, lines[0], "person")
+        found = [self._person(image, lines) for (image, _), lines in people.items()]
+        known = [person for person in found if np.isfinite(person.joints_px).any()]
+        self._skipped = len(found) - len(known)
+        return known
+
+    def _person(self, image: str, rows: list[Row]) -> Person:
+        joints = self.skeleton.joints
+        points, occluded = np.full((len(joints), 2), np.nan), np.zeros(len(joints), dtype=bool)
+        there: dict[str, int] = {}
+        for row in rows:
+            joint = row.cells["joint"]
+            if joint not in joints:
+                raise UserError(f"{row.where}: no joint {joint[:60]!r} in the skeleton; it has {', '.join(joints)}")
+            if joint in there:
+                raise UserError(f"{row.where}: {joint} of this person is in line {there[joint]} already; remove one")
+            there[joint] = row.line
+            index = joints.index(joint)
+            points[index], hidden = _point(row)
+            occluded[index] = hidden and np.isfinite(points[index]).all()
+        return Person(
+            image=image,
+            where=rows[0].where,
+            split=self._split(image, rows[0]),
+            joints_px=points,
+            occluded=occluded,
+            detection_px=np.full(4, np.nan),
+            torso_px=self._distance("left_shoulder", "right_hip", points),
+            torso_swapped_px=self._distance("right_shoulder", "left_hip", points),
+            sticks_px=np.zeros((0, 4)),
+            faces_backwards=self.faces_backwards(points),
+            identity=rows[0].cells.get("identity", ""),
+        )
+
+    def _split(self, image: str, row: Row) -> Split:
+        if self.test_fraction is not None:
+            return split_by_name(image, self.test_fraction)
+        split = row.cells["split"]
+        if split not in ("train", "test"):
+            raise UserError(f"{row.where}: column 'split' must be train or test, got {split[:60]!r}")
+        return cast(Split, split)
+
+    def _distance(self, one: str, other: str, points: Float[np.ndarray, "joint 2"]) -> float:
+        return float(np.linalg.norm(self.joint(one, points) - self.joint(other, points)))
+
+
+def _agree(column: str, row: Row, first: Row, of: str) -> None:
+    one, other = (line.cells.get(column, "") for line in (row, first))
+    if one != other:
+        raise UserError(
+            f"{row.where}: column {column!r} is {one[:60]!r}, but {other[:60]!r} in line {first.line} of the same {of}"
+        )
+
+
+def _point(row: Row) -> tuple[Float[np.ndarray, " 2"], bool]:
+    """The joint's place, NaN if unknown, and whether the line says that it is hidden."""
+    visible = row.cells["visible"]
+    if visible not in ("", "0", "1"):
+        raise UserError(f"{row.where}: column 'visible' must be 1, 0 or empty, got {visible[:60]!r}")
+    texts = [row.cells[name] for name in ("x", "y")]
+    if not any(texts):
+        return np.full(2, np.nan), visible == "0"
+    for name, text in zip(("x", "y"), texts, strict=True):
+        if not NUMBER.fullmatch(text) or abs(float(text)) > LARGEST_PX:
+            raise UserError(
+                f"{row.where}: column {name!r} must be a number of pixels, with a point, at most {LARGEST_PX}, "
+                f"got {text[:60]!r}; for an unknown joint leave x and y empty"
+            )
+    return np.array([float(text) for text in texts]), visible == "0"

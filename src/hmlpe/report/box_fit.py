@@ -1,0 +1,80 @@
+"""What `hmlpe-fit-box` shows: a table of factors, and where the joints lie around the detections."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from hmlpe.data.box_fit import Fit, Training
+from hmlpe.files import write_bytes_atomic
+
+_HEADER = ("choice", "across", "up", "down", "joints cut off", "of", "people with one", "of", "area")
+_COLOURS = {"joints": "#0072B2", "configured": "#D55E00", "box": "#000000"}
+
+
+def table(name: str, training: Training, fits: Mapping[str, Fit]) -> str:
+    """The table for a console."""
+    lines = [f"{name}: {len(training.points)} training people; factors of the {training.rule}'s half width and height"]
+    rows = [_HEADER, *(_cells(choice, fit) for choice, fit in fits.items())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
+    lines += [
+        "  " + "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(pairs))
+        for pairs in (list(zip(row, widths, strict=True)) for row in rows)
+    ]
+    return "\n".join(lines)
+
+
+def write_csv(path: Path, fits: Mapping[str, Fit]) -> None:
+    """The same numbers as a file."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["choice", "across", "up", "down", "joints_cut", "joints", "people_cut", "people", "area"])
+    for choice, fit in fits.items():
+        counts = (fit.joints_cut, fit.joints, fit.people_cut, fit.people)
+        writer.writerow([choice, *fit.factors, *counts, f"{fit.area:.3f}"])
+    write_bytes_atomic(path, out.getvalue().encode())
+
+
+def draw(path: Path, name: str, training: Training, fits: Mapping[str, Fit]) -> None:
+    """Joints around the detection, and the boxes of some choices."""
+    points = training.points[training.known]
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # the user's own style must not change the bytes
+        figure = Figure(figsize=(7.5, 7.5), dpi=110, layout="constrained")
+        FigureCanvasAgg(figure)
+        ax = figure.add_subplot()
+        ax.plot(points[:, 0], points[:, 1], ".", ms=1.5, alpha=0.3, color=_COLOURS["joints"], rasterized=True)
+        ax.plot([], [], ".", ms=6, color=_COLOURS["joints"], label="joints of training people")
+        ax.add_patch(Rectangle((-1, -1), 2, 2, fill=True, color="#999999", alpha=0.35, label=training.rule))
+        for choice, style in (("configured", "-"), ("99% of joints", "--"), ("100% of joints", ":")):
+            fit = fits[choice]
+            across, up, down = fit.factors
+            colour = _COLOURS["configured" if choice == "configured" else "box"]
+            label = f"{choice}: {across:g}, {up:g}, {down:g} cut off {fit.joints_cut} of {fit.joints} joints"
+            corner, height = (-across, -1 - up), 2 + up + down
+            ax.add_patch(Rectangle(corner, 2 * across, height, fill=False, ls=style, ec=colour, lw=1.6, label=label))
+        # A few joints lie very far away; the boxes and nearly all joints are what is to be seen.
+        low, high = np.quantile(points, [0.0005, 0.9995], axis=0)
+        reach = np.max([[fit.factors[0], 1 + max(fit.factors[1:])] for fit in fits.values()], axis=0)
+        limit = np.maximum(np.maximum(np.abs(low), np.abs(high)), np.minimum(reach, 3 * np.abs(high))) * 1.08
+        ax.set(xlim=(-limit[0], limit[0]), ylim=(limit[1], -limit[1]), aspect="equal")
+        ax.set(title=f"{name}: joints in half widths and half heights of the {training.rule}")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.05), frameon=False)
+        image = io.BytesIO()
+        figure.savefig(image, format="png", metadata={"Software": None})
+    write_bytes_atomic(path, image.getvalue())
+
+
+def _cells(choice: str, fit: Fit) -> tuple[str, ...]:
+    factors = (f"{factor:.2f}" for factor in fit.factors)
+    joints = (f"{fit.joints_cut} ({fit.joints_cut / fit.joints:.2%})", str(fit.joints))
+    people = (f"{fit.people_cut} ({fit.people_cut / fit.people:.1%})", str(fit.people))
+    return (choice, *factors, *joints, *people, f"{fit.area:.2f}")
