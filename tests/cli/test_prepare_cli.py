@@ -135,7 +135,8 @@ def test_success_says_what_the_pack_holds(call: Call, tmp_path: Path) -> None:
     shared = yaml.safe_load((CONF / "data" / "shared" / "base.yaml").read_text(encoding="utf-8"))
     assert manifest["crop_px"] == 16 and manifest["near_duplicates"] == shared["near_duplicates"] is not None
     assert np.load(pack / "crops.npy").shape == (7, 16, 16, 3)
-    assert Image.open(pack / "sheet.png").width > 100
+    with Image.open(pack / "sheet.png") as sheet:
+        assert sheet.width > 100
 
 
 # ---- several sets ----
