@@ -15,6 +15,9 @@ PYTHON = $(shell for python in python3.11 python3.12 python3.13 python3; do \
 NO_PYTHON = no usable Python: install 3.11, 3.12 or 3.13 with its venv module (Debian, Ubuntu: python3-venv), \
 	or say make $(TARGET) PYTHON=/path/to/python3.11
 
+# A file of tests stays on one core, as its tests share what they prepare.
+CORES = -n auto --dist loadfile
+
 SUFFIX = $(if $(filter smoke,$(PROFILE)),_smoke)
 # By the environment, and in Hydra's quotes: a path may hold spaces and signs.
 export ROOT
@@ -29,7 +32,7 @@ ONCE = $(SET) $(foreach arg,$(ARGS),$(if $(findstring $(COMMA),$(arg)),$(if $(fi
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
-	@echo '  variables of reproduce-table: DATA=embedded|flic ROOT=/path/to/the/set PROFILE=full|smoke'
+	@echo '  variables of reproduce-table: DATA=embedded|flic|all|... ROOT=/path/to/the/set PROFILE=full|smoke'
 	@echo '  ARGS="..." hands more to the program, e.g. make test ARGS="-k windows"'
 
 setup: $(STAMP) ## install the pinned packages into .venv, once
@@ -50,10 +53,10 @@ $(STAMP): pyproject.toml constraints.txt
 	@pwd -P > $(STAMP)
 
 test: $(STAMP) ## the test suite, without the slow ones
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest $(CORES) -m 'not slow' $(ARGS)
 
 test-all: $(STAMP) ## the whole test suite
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(CORES) $(ARGS)
 
 lint: $(STAMP) ## ruff, the format, and mypy's strict types
 	$(BIN)/ruff check

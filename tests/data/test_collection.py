@@ -86,6 +86,15 @@ def test_all_that_lie_in_subfolders(found: Found) -> None:
     assert found() == (["flic", "buffy"], ["lsp", "ethz", "sa", "waf"])
 
 
+def test_all_six(tmp_path: Path) -> None:
+    """Every known set opens from an empty folder of its name; what is in it is read later."""
+    for name in KNOWN:
+        (tmp_path / name).mkdir()
+    sets, absent = sets_of(configured("data=all", f"data.root={tmp_path}"))
+    assert [one.source.name for one in sets] == KNOWN and absent == []
+    assert [Path(one.source.root) for one in sets] == [tmp_path / name for name in KNOWN]
+
+
 def test_a_root_with_a_tilde(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(root.parent))
     sets, _ = sets_of(configured("data=all", "data.root=~/sets", "data.sets=[flic]"))

@@ -28,7 +28,7 @@ from hmlpe.errors import UserError
 from hmlpe.geometry import crop_to_image
 from hmlpe.skeleton import Skeleton
 
-from .conftest import POSE, backwards, coords, person, write_flic
+from .conftest import POSE, Watched, backwards, coords, person, write_flic
 
 L_ELBOW, L_WRIST, R_WRIST = 4, 6, 7
 NAN = float("nan")
@@ -295,6 +295,142 @@ def test_a_pack_of_one_split_is_refused(
     write_flic(tmp_path / "flic", [person(f"{name}.png", split) for name in "abcdef"])
     with pytest.raises(UserError, match="train and test"):
         module(pack=pack_of(tmp_path, skeleton, boxes, 32))
+
+
+# ---- several sets ----
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory, skeleton: Skeleton, boxes: BoxRule) -> str:
+    """Sets "one" (20 train, 5 test), "two" (7 train, 3 test, one without image, one unseen) and "three" (6 train).
+
+    All call their images alike; "gone" was absent when the pack was made.
+    """
+    root, sets = tmp_path_factory.mktemp("several"), []
+    for name, train, test in (("one", 20, 5), ("two", 7, 3), ("three", 6, 0)):
+        people = [person(f"train{i}.png") for i in range(train)] + [person(f"{i}.png", "test") for i in range(test)]
+        if name == "two":
+            people += [person("lost.png", "test"), person("unseen.png", "test", torsobox=np.full((1, 4), NAN))]
+        source = FlicSource(str(write_flic(root / name, people, ["lost.png"])), skeleton)
+        sets.append(DataSet(Watched(source, name=name), boxes))
+    prepare(sets, skeleton, root / "pack", 32, allow_missing=True, workers=1, absent=["gone"])
+    return str(root / "pack")
+
+
+@pytest.fixture
+def pooled(module: Module, several: str) -> Module:
+    """A datamodule of the pack of several sets."""
+    return lambda **settings: module(pack=several, **settings)
+
+
+def rows_of(data: PoseDataModule) -> dict[str, set[int]]:
+    return {name: set(dataset.rows.tolist()) for name, dataset in data.plain.items()}
+
+
+def test_every_tested_set_has_a_split_of_its_own(pooled: Module) -> None:
+    data = pooled()
+    rows, names = rows_of(data), data.pack.people.set
+    assert list(rows) == ["train", "val", "test", "test_one", "test_two"]
+    assert data.test_splits == ["test_one", "test_two"] and data.tested == ["one", "two"]
+    assert rows["test"] == rows["test_one"] | rows["test_two"] and not rows["test_one"] & rows["test_two"]
+    assert {name: set(names[list(rows[f"test_{name}"])]) for name in ("one", "two")} == {"one": {"one"}, "two": {"two"}}
+    assert sorted([*rows["train"], *rows["val"], *rows["test"]]) == list(range(41))
+    assert set(names[[*rows["train"]]]) == {"one", "two", "three"}
+    assert sum(len(batch["image"]) for batch in data.evaluation_loader("test_two")) == 3
+
+
+def test_images_of_one_name_in_two_sets_are_two_images(pooled: Module) -> None:
+    """Else they would validate together, and the share of validation would be of 20 names."""
+    data = pooled()
+    assert len(data.plain["val"]) == round(0.2 * 33) and len({*data.pack.people.image}) < 33
+    ids = [set(data.pack.people.image_ids[data.plain[split].rows]) for split in ("train", "val")]
+    assert not ids[0] & ids[1]
+    names = [set(data.pack.people.image[data.plain[split].rows]) for split in ("train", "val")]
+    assert names[0] & names[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "train", "splits"),
+    [
+        ({"train_sets": ["one"]}, {"one"}, ["test", "test_one", "test_two"]),
+        ({"train_sets": ["two", "one"]}, {"one", "two"}, ["test", "test_one", "test_two"]),
+        ({"test_sets": ["two"]}, {"one", "two", "three"}, ["test"]),
+        ({"train_sets": ["one"], "test_sets": ["one"]}, {"one"}, ["test"]),
+        ({"train_sets": ["one", "gone"], "test_sets": ["gone", "two"]}, {"one"}, ["test"]),  # absent: does not count
+        ({"test_sets": ["two", "three"]}, {"one", "two", "three"}, ["test"]),  # nobody of "three" tests
+    ],
+)
+def test_sets_are_chosen_for_training_and_for_testing(
+    pooled: Module, settings: dict[str, Any], train: set[str], splits: list[str]
+) -> None:
+    data, names = pooled(**settings), pooled().pack.people.set
+    assert list(data.plain)[2:] == splits
+    assert set(names[data.plain["train"].rows]) == train == set(names[data.augmented.rows])
+    assert set(names[data.plain["val"].rows]) <= train
+    tested = set(settings.get("test_sets", ["one", "two"])) & {"one", "two"}
+    assert set(names[data.plain["test"].rows]) == tested == set(data.tested)
+    assert len(data.plain["test"]) == sum({"one": 5, "two": 3}[name] for name in tested)
+
+
+def test_who_validates_in_one_choice_of_sets_never_trains_in_another(pooled: Module) -> None:
+    everyone = rows_of(pooled())
+    choices = [["one"], ["two"], ["one", "two"], ["three", "two"]]
+    for rows in (rows_of(pooled(train_sets=choice, batch_size=2)) for choice in choices):
+        assert rows["train"] <= everyone["train"] and rows["val"] <= everyone["val"]
+        assert rows["train"] and rows["val"]
+
+
+@pytest.mark.parametrize("setting", ["train_sets", "test_sets"])
+def test_an_unknown_set_is_refused(pooled: Module, setting: str) -> None:
+    with pytest.raises(UserError, match=rf"data\.{setting}: the pack has no set 'mpii'; it has one, two, three"):
+        pooled(**{setting: ["one", "mpii"]})
+
+
+@pytest.mark.parametrize(
+    ("setting", "names"), [("train_sets", ["gone"]), ("test_sets", ["three"]), ("test_sets", ["gone", "three"])]
+)
+def test_sets_without_people_are_refused(pooled: Module, setting: str, names: list[str]) -> None:
+    with pytest.raises(UserError, match=rf"data\.{setting}: the pack has no people of {names[0]}") as raised:
+        pooled(**{setting: names})
+    assert "\n" not in str(raised.value)
+
+
+def test_people_are_those_of_the_tested_sets(pooled: Module) -> None:
+    """Whoever was annotated for testing counts, whatever the reason that they are left out."""
+    counts = pooled().people()
+    assert counts.pop("train") + counts.pop("val") == 33
+    assert counts == {"test": 8, "test_one": 5, "test_two": 3, "test_annotated": 10, "test_missing_images": 1}
+    one, two = ({**pooled(test_sets=[name]).people()} for name in ("one", "two"))
+    assert (one["test"], one["test_annotated"], one["test_missing_images"]) == (5, 5, 0)
+    assert (two["test"], two["test_annotated"], two["test_missing_images"]) == (3, 5, 1)
+
+
+def test_a_subset_is_of_each_set_that_is_tested(pooled: Module) -> None:
+    data = pooled(subset=4)
+    assert [len(data.plain[split]) for split in ("train", "test_one", "test_two")] == [4, 4, 3]
+    assert data.tested == ["one", "two"]
+
+
+def shown(data: PoseDataModule, epoch: int) -> list[str]:
+    """The set of every person of an epoch."""
+    sampler = data.train_dataloader().sampler
+    assert isinstance(sampler, EpochSampler)
+    sampler.set_epoch(epoch)
+    return [str(data.pack.people.set[data.augmented.rows[index]]) for _, index in sampler]
+
+
+def test_a_balanced_epoch_shows_every_training_set_as_often(pooled: Module) -> None:
+    plain, balanced = pooled(), pooled(balanced=True)
+    np.testing.assert_array_equal(plain.augmented.rows, balanced.augmented.rows)
+    length = len(plain.augmented)
+    for epoch in range(3):
+        shares = [shown(balanced, epoch).count(name) for name in ("one", "two", "three")]
+        assert sum(shares) == length and max(shares) - min(shares) <= 1
+        assert shown(plain, epoch).count("one") == (plain.pack.people.set[plain.augmented.rows] == "one").sum()
+    assert shown(balanced, 0) == shown(pooled(balanced=True), 0) != shown(balanced, 1)
+    pair = pooled(balanced=True, train_sets=["one", "three"])
+    assert abs(shown(pair, 0).count("one") - shown(pair, 0).count("three")) <= 1 and "two" not in shown(pair, 0)
+    assert len(list(balanced.train_dataloader())) == length // 4
 
 
 # ---- are the labels where the picture shows the joints? ----

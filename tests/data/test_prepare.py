@@ -212,6 +212,14 @@ def test_changed_settings_prepare_again(flic: Flic, make: Make, tmp_path: Path, 
     assert make(source, tmp_path / "pack") == (old, False)  # and back
 
 
+def test_a_contact_sheet_is_part_of_the_pack_and_goes_with_it(flic: Flic, make: Make, tmp_path: Path) -> None:
+    source, sheet = flic(), tmp_path / "pack" / "sheet.png"
+    make(source, tmp_path / "pack")
+    sheet.write_bytes(b"a picture")
+    assert make(source, tmp_path / "pack")[1] and sheet.read_bytes() == b"a picture"
+    assert not make(source, tmp_path / "pack", crop_px=17)[1] and set(contents(tmp_path / "pack")) == PACK
+
+
 def test_another_skeleton_prepares_again(flic: Flic, make: Make, tmp_path: Path, skeleton: Skeleton) -> None:
     source = flic()
     make(source, tmp_path / "pack")
@@ -515,9 +523,10 @@ def test_killed_after_the_last_image_nothing_is_read_again(
 
     sources = three(tmp_path, skeleton)
     whole, _ = make(sources, tmp_path / "undisturbed" / "pack", **SEVERAL)
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="plug"):
+    with monkeypatch.context() as patch:
         patch.setattr(f"hmlpe.data.prepare.{step}", pulled)
-        make(sources, tmp_path / "pack", **SEVERAL)
+        with pytest.raises(RuntimeError, match="plug"):
+            make(sources, tmp_path / "pack", **SEVERAL)
     assert not (tmp_path / "pack").exists()
     second = [replace(s, read=[]) for s in sources[:2]]
     assert make([*second, sources[2]], tmp_path / "pack", **SEVERAL) == (whole, False)

@@ -152,7 +152,7 @@ def test_missing_images_are_refused_unless_allowed(two: list[DataSet]) -> None:
         select(two, allow_missing=False)
     assert "/some/folder/people.txt, record d" in str(e.value) and "data.allow_missing=true" in str(e.value)
     second = [two[1], data_set("z", someone("q"), absent=["q"])]
-    with pytest.raises(UserError, match="^z: 1 images"):
+    with pytest.raises(UserError, match=r"^z: 1 images"):
         select(second, allow_missing=False)
 
 

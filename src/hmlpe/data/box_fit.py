@@ -99,5 +99,4 @@ def fit_factors(training: Training, share: float) -> Fit:
 
 
 def _rounded_up(values: np.ndarray | np.floating) -> np.ndarray:
-    rounded: np.ndarray = np.ceil(np.asarray(values) * 100 - 1e-9) / 100
-    return rounded
+    return np.asarray(np.ceil(values * 100 - 1e-9) / 100)

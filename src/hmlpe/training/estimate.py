@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from hmlpe.files import read_json
+from hmlpe.training.stages import stages_of
 
 log = logging.getLogger(__name__)
 
@@ -25,25 +26,33 @@ class SweepEstimate(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Say it. Finished runs are counted as work too, until their folders say otherwise."""
-        from hmlpe.data.pack import open_pack
-
-        pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
-        runs = len(jobs(config))
-        people = round(len(pack.indices("train")) * (1 - config.data.validation.fraction))
-        samples = min(people, config.data.subset or people) * config.epochs
-        side_by_side = min(runs, beside(config))
-        seconds = samples / config.optim.batch_size * seconds_per_step(config) * runs / side_by_side
+        runs = jobs(config)
+        stages = stages_of(config, runs[0])
+        side_by_side = min(len(runs), beside(config))
+        steps = sum(steps_of(stage) for stage in stages)
+        seconds = steps * seconds_per_step(stages[0]) * len(runs) / side_by_side
         results = Path(config.hydra.sweep.dir).glob("*/result.json")
         finished = sum(read_json(path).get("status") == "finished" for path in results)
         log.info(
-            "%s: %d runs of %d epochs, %d side by side: about %.0f minutes of training on this machine%s",
+            "%s: %d runs of %s epochs, %d side by side: about %.0f minutes of training on this machine%s",
             config.study,
-            runs,
-            config.epochs,
+            len(runs),
+            " + ".join(str(stage.epochs) for stage in stages),
             side_by_side,
             max(1, seconds / 60),
             f", less what the {finished} runs that are there have done" if finished else "",
         )
+
+
+def steps_of(config: DictConfig) -> float:
+    """Steps of one run, by the pack's people and the configured epochs."""
+    from hmlpe.data.pack import open_pack
+
+    pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
+    sets = config.data.train_sets
+    train = pack.people.set[pack.indices("train")]
+    people = round(sum(sets is None or name in sets for name in train) * (1 - config.data.validation.fraction))
+    return float(min(people, config.data.subset or people) * config.epochs / config.optim.batch_size)
 
 
 def jobs(config: DictConfig) -> list[list[str]]:

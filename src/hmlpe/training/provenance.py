@@ -25,7 +25,11 @@ PACKAGES = (
     "opencv-python-headless",
     "numpy",
 )
-SHOWN = ("report/", "cli/", *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "validate")))
+SHOWN = (
+    "report/",
+    "cli/",
+    *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "stages", "validate")),
+)
 PACKAGE = Path(hmlpe.__file__).parent
 
 

@@ -51,12 +51,12 @@ def _elements(data: memoryview, order: str) -> Iterator[Element]:
     place = 0
     while place < len(data):
         kind, size = struct.unpack_from(f"{order}II", data, place)
-        start = place + 8
+        start, most = place + 8, len(data)
         if kind >> 16:  # a small element: size and type share four bytes, and the content lies in the other four
-            kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
+            kind, size, start, most = kind & 0xFFFF, kind >> 16, place + 4, 4
         end = start + size
         place = end if kind == COMPRESSED else place + 8 * math.ceil((end - place) / 8)
-        if end > len(data) or (start % 8 and size > 4):
+        if end > len(data) or size > most:
             raise ValueError(f"an element of {size} bytes is cut off")
         yield kind, data[start:end]
 

@@ -1,4 +1,4 @@
-"""Reading struct arrays out of MATLAB files, with errors that name file, record and field."""
+"""Reading struct arrays and matrices out of MATLAB files, with errors that name file, record and field."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ import numpy as np
 import scipy.io
 from jaxtyping import Float
 
+from hmlpe.data.sources.mat5 import check_mat5
 from hmlpe.errors import UserError
 
 
 def read_struct_array(path: Path, variable: str) -> Sequence[Any]:
-    """The records of a struct array, each with its fields as attributes.
+    """The records of a struct array, each with its fields as attributes; or a matrix, along its first axis.
 
     Raises:
         UserError: the file is missing, cut off or no MATLAB file, or holds no such variable.
     """
     if not path.is_file():
         raise UserError(f"{path}: annotation file is missing; is data.root the folder that holds {path.name}?")
+    check_mat5(path)
     try:
         content = scipy.io.loadmat(str(path), squeeze_me=True, struct_as_record=False)
     except Exception as error:  # a cut file makes scipy raise almost anything, zlib.error and IndexError among them

@@ -1,0 +1,180 @@
+"""The paper's two stages, as a user types them, on two tiny sets in one pack."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from PIL import Image
+
+from hmlpe.cli.app import CONFIGS
+from hmlpe.errors import UserError
+from hmlpe.skeleton import Skeleton
+from hmlpe.training.build import build_model, build_tasks
+from hmlpe.training.fit import HEADS, average, load_weights
+from hmlpe.training.stages import stage_config
+
+from ..data.conftest import person, write_flic
+from ..data.stick_files import man
+
+TINY = [
+    "network=slim",
+    "network.head.hidden=[16,16]",
+    "network.trunk.stages=[{maps: 2, kernel: 9, relu: true}]",
+    "optim.batch_size=8",
+    "trainer.threads=1",
+    "epochs=1",
+    "logger=csv",
+]
+EPISODES = {2: 3, 3: 12, 4: 4, 5: 2, 6: 2}  # frames: 16 for training, 7 for testing
+
+
+def run(folder: Path, program: str, *overrides: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"hmlpe.cli.{program}", *overrides]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
+
+
+def finish(folder: Path, program: str, *overrides: str) -> str:
+    done = run(folder, program, *overrides)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def write_buffy(root: Path) -> None:
+    rng = np.random.default_rng(0)
+    (root / "data").mkdir(parents=True)
+    for episode, frames in EPISODES.items():
+        images = root / "images" / f"buffy_s5e{episode}_original"
+        images.mkdir(parents=True)
+        lines = []
+        for number in range(1, frames + 1):
+            noise = rng.integers(0, 256, (90, 140, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(images / f"{number:06d}.jpg")
+            lines += [str(number), *man(number)]
+        (root / "data" / f"buffy_s5e{episode}_sticks.txt").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with a prepared pack of two of the six sets."""
+    folder = tmp_path_factory.mktemp("stages")
+    write_flic(folder / "sets" / "flic", [person(f"{i}.png", "test" if i % 4 == 0 else "train") for i in range(24)])
+    write_buffy(folder / "sets" / "buffy")
+    buffy = ["data.known.buffy.source.detections=null", "data.known.buffy.boxes.test=window"]
+    printed = finish(folder, "prepare", "data=all", "data.root=sets", "data.near_duplicates=null", *buffy)
+    assert "not in it: lsp, ethz, sa, waf" in printed
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chain(folder: Path) -> dict[str, dict[str, Any]]:
+    """The results of the chain, by study."""
+    buffy = ["data.known.buffy.source.detections=null", "data.known.buffy.boxes.test=window"]
+    printed = finish(folder, "train", "experiment=paper_pipeline", "seed=3", "data.near_duplicates=null", *buffy, *TINY)
+    assert [f"stage {n} of 3" in printed for n in (1, 2, 3)] == [True] * 3
+    names = {"all": "pretrain_s3", "buffy": "pretrained_s3", "flic": "pretrained_s3"}
+    root = folder / "outputs" / "pretraining"
+    return {study: json.loads((root / study / name / "result.json").read_text()) for study, name in names.items()}
+
+
+def test_the_chain_trains_on_all_then_goes_on_with_each(chain: dict[str, dict[str, Any]]) -> None:
+    assert all(result["status"] == "finished" for result in chain.values())
+    people = {study: result["people"] for study, result in chain.items()}
+    assert people["all"]["train"] + people["all"]["val"] == 16 + 18
+    assert people["buffy"]["train"] + people["buffy"]["val"] == 16 and people["buffy"]["test"] == 7
+    assert people["flic"]["train"] + people["flic"]["val"] == 18 and people["flic"]["test"] == 6
+    assert people["all"]["val"] == people["buffy"]["val"] + people["flic"]["val"]  # one split for all stages
+    assert chain["all"]["start"] == "scratch" and chain["all"]["steps_before"] == 0
+    for study in ("buffy", "flic"):
+        assert chain[study]["start"] == "pretraining/all/pretrain"
+        assert chain[study]["steps_before"] == chain["all"]["steps"] > 0
+        assert chain[study]["varies"] == ["checkpoint", "heads", "epochs"]
+        assert "window" in chain["buffy"]["protocol"] and chain[study]["protocol"].startswith(f"{study}: ")
+
+
+def test_test_people_of_several_sets_stand_apart_and_averaged(chain: dict[str, dict[str, Any]]) -> None:
+    for numbers in (chain["all"]["metrics"], chain["all"]["mean_pose"]):
+        buffy, flic, mean = (numbers[f"test_{name}"] for name in ("buffy", "flic", "average"))
+        for key in ("regression_error", "pcp_strict_lower_arm"):
+            assert mean[key] == pytest.approx((buffy[key] + flic[key]) / 2)
+        # Buffy has no hips, so there is no PDJ of it, nor of the average.
+        assert buffy["pdj_modec_wrist@0.20"] is None and flic["pdj_modec_wrist@0.20"] is not None
+        assert "pdj_modec_wrist@0.20" not in mean
+        pooled = (7 * buffy["regression_error"] + 6 * flic["regression_error"]) / 13
+        assert numbers["test"]["regression_error"] == pytest.approx(pooled, rel=1e-4)
+    assert set(chain["buffy"]["metrics"]) == {"train", "val", "test"}
+
+
+def test_from_scratch_stands_beside_pretrained_in_one_table(folder: Path, chain: dict[str, dict[str, Any]]) -> None:
+    buffy = ["data.known.buffy.source.detections=null", "data.known.buffy.boxes.test=window"]
+    finish(
+        folder, "train", "experiment=scratch_buffy", "seed=3", "data.near_duplicates=null", *buffy, *TINY, "epochs=2"
+    )
+    text = finish(folder, "report", "study=pretraining/buffy")
+    study = folder / "outputs" / "pretraining" / "buffy"
+    table = (study / "table.csv").read_text().splitlines()
+    header = table[0].split(",")
+    rows = {line.split(",")[0]: dict(zip(header, line.split(","), strict=True)) for line in table[1:]}
+    assert rows["pretrained"]["start"] == "pretraining/all/pretrain" and rows["scratch"]["start"] == "scratch"
+    per_epoch = chain["buffy"]["steps"]
+    assert int(rows["pretrained"]["steps"]) == chain["all"]["steps"] + per_epoch
+    assert int(rows["scratch"]["steps"]) == 2 * per_epoch
+    assert "1 to 2 epochs" in text and (study / "figure.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (["checkpoint=x.ckpt"], "checkpoint: each stage has its own"),
+        (["stages=[paper_pipeline]"], "is a chain of stages itself"),
+        (["stages=[pretraining]"], "pretraining"),
+    ],
+)
+def test_a_chain_that_cannot_run_is_one_line(folder: Path, bad: list[str], words: str) -> None:
+    done = run(folder, "train", "experiment=paper_pipeline", *bad)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert words in done.stderr.strip().splitlines()[-1]
+
+
+def test_stages_take_the_overrides_of_the_chain() -> None:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        found = stage_config("finetune_buffy", ["experiment=paper_pipeline", "seed=7", "+data.note=x", "stages=[a]"])
+    assert found.seed == 7 and found.data.note == "x" and found.study == "pretraining/buffy"
+    assert found.folder == "outputs/pretraining/buffy/pretrained_s7"
+    assert found.checkpoint == "outputs/pretraining/all/pretrain_s7/checkpoints/model.ckpt"
+
+
+@pytest.mark.parametrize("heads", ["keep", "renew"])
+def test_heads_are_kept_or_renewed(tmp_path: Path, heads: str) -> None:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        one, other = (compose("train", [*TINY, f"seed={seed}"]) for seed in (1, 2))
+    old, new = (build_model(config, build_tasks(config)) for config in (one, other))
+    skeleton = Skeleton(one.skeleton.joints, one.skeleton.parts, one.skeleton.mirror)
+    path = tmp_path / "old.ckpt"
+    described = {"config": {"skeleton": skeleton.as_dict()}, "steps": 5}
+    torch.save({"state_dict": old.state_dict(), "hmlpe": described}, path)
+    before = {key: value.clone() for key, value in new.state_dict().items()}
+    assert load_weights(new, path, skeleton, heads)["steps"] == 5
+    weights = [key for key in before if not torch.equal(before[key], old.state_dict()[key])]  # what differed
+    assert any(key.startswith(HEADS) for key in weights) and any(not key.startswith(HEADS) for key in weights)
+    for key in weights:
+        source = before if heads == "renew" and key.startswith(HEADS) else old.state_dict()
+        assert torch.equal(new.state_dict()[key], source[key]), key
+
+    mice = Skeleton(["nose", "tail"], {"back": ["nose", "tail"]})
+    if heads == "keep":
+        with pytest.raises(UserError, match="another skeleton"):
+            load_weights(new, path, mice, heads)
+    else:
+        load_weights(new, path, mice, heads)  # the trunk knows no joints
+
+
+def test_the_average_counts_each_set_once_and_drops_what_one_lacks() -> None:
+    assert average([{"a": 1.0, "b": 2.0, "c": None}, {"a": 2.0, "c": 1.0, "d": 4.0}]) == {"a": 1.5}
