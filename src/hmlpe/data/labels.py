@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from hmlpe.data.pack import Columns
 from hmlpe.errors import UserError
@@ -18,11 +18,13 @@ class Labels:
 
     Attributes:
         joints_px: (person, joint, 2) image pixels.
+        occluded: (person, joint) marked occluded, whether used or not.
         torso_px: (person,) the length that torso-normalised protocols divide by.
         box_px: (person, 4) the crop's box in the image.
     """
 
     joints_px: Float[np.ndarray, "person joint 2"]
+    occluded: Bool[np.ndarray, "person joint"]
     torso_px: Float[np.ndarray, " person"]
     box_px: Float[np.ndarray, "person 4"]
 
@@ -40,12 +42,13 @@ def labels_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: boo
     """
     if sides not in ("image", "person"):
         raise UserError(f"data.sides: must be image or person, got {sides!r}")
-    joints = people.joints_px.copy()
+    joints, occluded = people.joints_px.copy(), people.occluded.copy()
     if not use_occluded:
-        joints[people.occluded] = np.nan
+        joints[occluded] = np.nan
     torso = people.torso_px
     if sides == "image":
         swapped = people.faces_backwards
         joints[swapped] = joints[swapped][:, skeleton.mirror_order]
+        occluded[swapped] = occluded[swapped][:, skeleton.mirror_order]
         torso = np.where(swapped, people.torso_swapped_px, torso)
-    return Labels(joints, torso, people.box_px)
+    return Labels(joints, occluded, torso, people.box_px)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from jaxtyping import Bool
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -58,7 +57,7 @@ def draw_sheet(
             " · ".join([*_group(pack.people, row), f"row {row}"]),
             resized(np.asarray(pack.crops[row]), size_px),
             image_to_crop(labels.joints_px[row], labels.box_px[row], size_px),
-            _occluded(pack.people, labels, skeleton, row),
+            labels.occluded[row],
         )
         for row in rows
     ]
@@ -124,10 +123,3 @@ def sample_rows(people: Columns, count: int, seed: int) -> list[int]:
 def _group(people: Columns, row: int) -> tuple[str, str]:
     """Set and split of a person."""
     return str(people.set[row]), str(people.split[row])
-
-
-def _occluded(people: Columns, labels: Labels, skeleton: Skeleton, row: int) -> Bool[np.ndarray, " joint"]:
-    """The pack's flags in the labels' order: labels may have swapped the sides of someone who faces backwards."""
-    known = np.isfinite(labels.joints_px[row])
-    same = np.array_equal(labels.joints_px[row][known], people.joints_px[row][known])
-    return np.asarray(people.occluded[row] if same else people.occluded[row][skeleton.mirror_order])
