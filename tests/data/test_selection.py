@@ -95,7 +95,7 @@ def test_no_joints_no_box_of_the_truth() -> None:
     blank = someone("b")
     blank.joints_px[:] = NAN
     kept, skipped = select([data_set("x", someone("a"), blank, train="truth")], allow_missing=False)
-    assert names(kept) == ["x/a"] and [one.reason for one in skipped] == ["no joint is known"]
+    assert names(kept) == ["x/a"] and [one.reason for one in skipped] == ["too few joints are known for a box"]
 
 
 def test_counts_and_reasons_of_each_set_and_of_all(two: list[DataSet]) -> None:

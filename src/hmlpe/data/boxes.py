@@ -16,7 +16,7 @@ from hmlpe.geometry import bounding_box, scale_box, union
 RULES = {  # name -> why a person may have no such box
     "detection": "not found by the person detector",
     "window": "torso or head is hidden, so there is no window",
-    "truth": "no joint is known",
+    "truth": "too few joints are known for a box",
 }
 LARGEST_PX = 20_000  # side of a box; larger ones are errors of the annotation, and would not fit into memory
 
@@ -67,27 +67,33 @@ class BoxRule:
         return self.train if split == "train" else self.test
 
     def box_px(self, person: Person) -> Float[np.ndarray, " 4"] | None:
-        """The person's box in image pixels; None if its rule has nothing to make it from (why: `RULES`).
+        """The person's box in image pixels; None if its rule has nothing to make it from (why: `RULES`): no detection,
+        no window, or known joints that span none.
 
         Raises:
             UserError: naming the record, if the box has no area or is too large.
         """
         rule = self.of(person.split)
         around = bounding_box(person.joints_px, self.margin)
-        box = around if rule == "truth" else self._scaled(getattr(person, f"{rule}_px"))
-        if np.isnan(box).any():
+        given = around if rule == "truth" else getattr(person, f"{rule}_px")
+        if np.isnan(given).any() or (rule == "truth" and not (given[2:] - given[:2] >= 1).all()):
             return None
+        box = self._checked(given if rule == "truth" else self._scaled(given), person, rule)
         if self.cover and person.split == "train":
-            box = union(box, around)
+            box = self._checked(union(box, around), person, rule)
+        return box
+
+    def _scaled(self, given_px: Float[np.ndarray, " 4"]) -> Float[np.ndarray, " 4"]:
+        across, up, down = (float(factor) for factor in self.factors)
+        box = scale_box(given_px, (across, up, down))
+        if self.aspect is not None:
+            box[3] = box[1] + self.aspect * (box[2] - box[0])
+        return box
+
+    @staticmethod
+    def _checked(box: Float[np.ndarray, " 4"], person: Person, rule: str) -> Float[np.ndarray, " 4"]:
         if not (np.isfinite(box).all() and (box[2:] - box[:2] >= 1).all()):
             raise UserError(f"{person.where}: the person's box ({rule}) has no area: {box.round(1).tolist()}")
         if (box[2:] - box[:2] > LARGEST_PX).any():
             raise UserError(f"{person.where}: the person's box ({rule}) is too large: {box.round(1).tolist()}")
-        return box
-
-    def _scaled(self, given_px: Float[np.ndarray, " 4"]) -> Float[np.ndarray, " 4"]:
-        across, up, down = self.factors
-        box = scale_box(given_px, (across, up, down))
-        if self.aspect is not None:
-            box[3] = box[1] + self.aspect * (box[2] - box[0])
         return box

@@ -31,7 +31,7 @@ def sets_of(data: DictConfig) -> tuple[list[DataSet], list[str]]:
         if "root" in member.source and member.source.root is None:
             if data.root is None:
                 raise UserError(f"data.root: is not set; it must name the folder that holds {_folders(data)}")
-            folder = Path(data.root).expanduser() / name
+            folder = Path(str(data.root)).expanduser() / name
             if not folder.is_dir() and data.sets is None:
                 continue
             given = {"root": str(folder)}

@@ -73,9 +73,16 @@ def join_chunks(partial: Path, count: int, kept: Int[np.ndarray, " row"], crop_p
     with (partial / "crops.npy").open("wb") as file:
         npy.write_array_header_1_0(file, header)
         for part in _parts(count):
-            with np.load(_chunk(partial, part)) as chunk:
-                rows = kept[(kept >= part.start) & (kept < part.stop)] - part.start
-                file.write(np.ascontiguousarray(chunk["crops"][rows]).data)
+            rows = kept[(kept >= part.start) & (kept < part.stop)] - part.start
+            file.writelines(crop.data for crop in _kept_crops(_chunk(partial, part), rows))
+
+
+def _kept_crops(path: Path, rows: Int[np.ndarray, " row"]) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
+    """One by one, so that there is no copy of the chunk."""
+    with np.load(path) as chunk:
+        crops = chunk["crops"]
+    for row in rows:
+        yield crops[row]
 
 
 def remove_chunks(partial: Path) -> None:

@@ -77,9 +77,9 @@ class PoseDataModule(L.LightningDataModule):
             "val": self._of(train[validating], train_sets, "data.train_sets"),
             "test": self._of(self.pack.indices("test"), test_sets, "data.test_sets"),
         }
-        tested = np.unique(people.set[chosen["test"]])
-        if len(tested) > 1:
-            chosen |= {f"test_{name}": chosen["test"][people.set[chosen["test"]] == name] for name in tested}
+        self.tested = [str(name) for name in np.unique(people.set[chosen["test"]])]  # whose people are tested
+        if len(self.tested) > 1:
+            chosen |= {f"test_{name}": chosen["test"][people.set[chosen["test"]] == name] for name in self.tested}
         rows = {name: part[:subset] for name, part in chosen.items()}
         if len(rows["train"]) < batch_size:
             raise UserError(f"optim.batch_size: {batch_size} is more than the {len(rows['train'])} training people")
@@ -87,11 +87,6 @@ class PoseDataModule(L.LightningDataModule):
         self.plain = {name: PeopleDataset(self.pack.crops, labels, part, size_px) for name, part in rows.items()}
         self.augmented = PeopleDataset(self.pack.crops, labels, rows["train"], size_px, augmentation, seed)
         self.groups = people.set[rows["train"]] if balanced else None
-
-    @property
-    def tested(self) -> list[str]:
-        """Names of the sets whose people are tested."""
-        return [str(name) for name in np.unique(self.pack.people.set[self.plain["test"].rows])]
 
     @property
     def test_splits(self) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -11,7 +10,7 @@ from torch.utils.data import Dataset
 
 from hmlpe.data.augment import Augmentation
 from hmlpe.data.labels import Labels
-from hmlpe.geometry import crop_to_crop, image_to_crop
+from hmlpe.geometry import crop_to_crop, image_to_crop, resized
 
 Sample = dict[str, Tensor]
 """image (3, size, size) uint8; joints_px (joint, 2) in the view's pixels, NaN where unknown; and, in image pixels,
@@ -76,10 +75,3 @@ class PeopleDataset(Dataset[Sample]):
         mean = np.where(known[..., None], joints, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)[:, None]
         mean[~known.any(axis=0)] = (self.size_px - 1) / 2
         return torch.from_numpy(mean.astype(np.float32))
-
-
-def resized(crop: UInt8[np.ndarray, "size size 3"], size_px: int) -> UInt8[np.ndarray, "new new 3"]:
-    """The crop resized to the network's input, by area, so that shrinking does not alias."""
-    if len(crop) == size_px:
-        return crop
-    return np.asarray(cv2.resize(crop, (size_px, size_px), interpolation=cv2.INTER_AREA))

@@ -142,6 +142,8 @@ def check_pack(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder}: no pack here to check")
     manifest: dict[str, Any] = read_json(folder / "manifest.json")
     try:
+        if manifest["version"] != VERSION:
+            raise UserError(f"{folder}: pack of version {manifest['version']}, this is {VERSION}; prepare it again")
         wanted = dict(manifest["files"])
         whole = digest_of(wanted) == manifest["digest"] and set(wanted) == set(FILES) - {"manifest.json"}
         counted = int(manifest["counts"]["people"])

@@ -64,7 +64,7 @@ def prepare(
         "sources": {one.source.name: one.source.fingerprint() for one in sets},
         "absent": list(absent),
     }
-    fingerprint = digest_of([settings, [record_of(member.person) for member in members]])
+    fingerprint = digest_of([settings, [[member.image, record_of(member.person)] for member in members]])
     there = read_json(folder / "manifest.json") if (folder / "manifest.json").is_file() else None
     if isinstance(there, dict) and there.get("fingerprint") == fingerprint:
         return there, True
