@@ -119,11 +119,6 @@ def test_an_unknown_name_says_which_there_are(found: Found, names: str) -> None:
     assert all(name in message for name in KNOWN)
 
 
-@pytest.mark.parametrize("names", ["[]", "flic"])
-def test_no_list_or_an_empty_one_is_refused(found: Found, names: str) -> None:
-    assert "data.sets" in refusal(found, f"data.sets={names}")
-
-
 def test_no_root() -> None:
     message = refusal(sets_of, configured("data=all"))
     assert "data.root" in message and all(f"{name}/" in message for name in KNOWN)

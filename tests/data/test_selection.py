@@ -14,7 +14,16 @@ from jaxtyping import UInt8
 
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.record import Person
-from hmlpe.data.selection import DataSet, Member, Skipped, box_statistics, counts_of, reasons_of, select
+from hmlpe.data.selection import (
+    DataSet,
+    Member,
+    Skipped,
+    box_statistics,
+    counts_of,
+    reasons_of,
+    select,
+    set_names,
+)
 from hmlpe.errors import UserError
 
 NAN = float("nan")
@@ -178,3 +187,10 @@ def test_box_statistics_are_quartiles() -> None:
     assert found == {"width_px": [10.0, 20.0, 30.0, 40.0, 50.0], "height_px": [20.0, 40.0, 60.0, 80.0, 100.0]}
     single = box_statistics([Member(one, someone("a"), np.array([0.0, 0, 12.345, 6]))])
     assert single == {"width_px": [12.3] * 5, "height_px": [6.0] * 5}
+
+
+def test_names_of_sets_are_a_list_or_one_name() -> None:
+    assert set_names("flic", "data.sets") == ["flic"] and set_names(["flic", "buffy"], "data.sets") == ["flic", "buffy"]
+    for bad in ([], "", [3], 3, ["flic", ""], {"flic": 1}):
+        with pytest.raises(UserError, match=r"^data\.sets: must be a list of sets"):
+            set_names(bad, "data.sets")

@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from hmlpe.data.boxes import BoxRule
-from hmlpe.data.selection import DataSet
+from hmlpe.data.selection import DataSet, set_names
 from hmlpe.errors import UserError
 
 
@@ -57,10 +57,12 @@ def _rule(boxes: DictConfig) -> dict[str, Any]:
 
 
 def _chosen(data: DictConfig) -> list[str]:
-    names = [str(name) for name in (data.known if data.sets is None else data.sets)]
+    if data.sets is None:
+        return [str(name) for name in data.known]
+    names = set_names(data.sets, "data.sets")
     unknown = [name for name in names if name not in data.known]
-    if unknown or not names:
-        raise UserError(f"data.sets: no set {(unknown or ['in the list'])[0]!r}; there are {', '.join(data.known)}")
+    if unknown:
+        raise UserError(f"data.sets: no set {unknown[0]!r}; there are {', '.join(data.known)}")
     return names
 
 

@@ -14,7 +14,7 @@ from hmlpe.data.dataset import PeopleDataset, Sample
 from hmlpe.data.labels import labels_of
 from hmlpe.data.pack import Pack, open_pack
 from hmlpe.data.sampler import EpochSampler
-from hmlpe.data.selection import MISSING
+from hmlpe.data.selection import MISSING, set_names
 from hmlpe.data.split import split_by_image
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
@@ -60,8 +60,8 @@ class PoseDataModule(L.LightningDataModule):
         batch_size: int,
         workers: int,
         seed: int,
-        train_sets: Sequence[str] | None = None,
-        test_sets: Sequence[str] | None = None,
+        train_sets: str | Sequence[str] | None = None,
+        test_sets: str | Sequence[str] | None = None,
         balanced: bool = False,
     ) -> None:
         super().__init__()
@@ -119,15 +119,16 @@ class PoseDataModule(L.LightningDataModule):
             "test_missing_images": missing,
         }
 
-    def _of(self, rows: np.ndarray, names: Sequence[str] | None, setting: str) -> np.ndarray:
+    def _of(self, rows: np.ndarray, wanted: str | Sequence[str] | None, setting: str) -> np.ndarray:
         """The rows of the named sets."""
-        if names is None:
+        if wanted is None:
             return rows
+        names = set_names(wanted, setting)
         there, absent = list(self.pack.manifest["sets"]), self.pack.manifest["absent"]
         unknown = [name for name in names if name not in there and name not in absent]
         if unknown:
             raise UserError(f"{setting}: the pack has no set {unknown[0]!r}; it has {', '.join(there)}")
-        found = rows[np.isin(self.pack.people.set[rows], list(names))]
+        found = rows[np.isin(self.pack.people.set[rows], names)]
         if not len(found):
             raise UserError(f"{setting}: the pack has no people of {', '.join(names)} for this; it has {there}")
         return found

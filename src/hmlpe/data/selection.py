@@ -16,6 +16,14 @@ from hmlpe.errors import UserError
 MISSING = "image is missing"
 
 
+def set_names(value: object, setting: str) -> list[str]:
+    """The names of sets that a setting holds, a list or one name. Raises UserError if it is none, or anything else."""
+    names = [value] if isinstance(value, str) else list(value) if isinstance(value, Sequence) else []
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise UserError(f"{setting}: must be a list of sets, e.g. [flic,buffy], or null, got {value!r}")
+    return [str(name) for name in names]
+
+
 @dataclass(frozen=True)
 class DataSet:
     """A set to prepare: where its people come from, and how their boxes are made."""
