@@ -15,7 +15,7 @@ from hmlpe.data.labels import labels_of
 from hmlpe.data.pack import Pack, open_pack
 from hmlpe.data.sampler import EpochSampler
 from hmlpe.data.selection import MISSING, set_names
-from hmlpe.data.split import split_by_image
+from hmlpe.data.split import scenes, split_by_scene
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 
@@ -30,8 +30,8 @@ class PoseDataModule(L.LightningDataModule):
         size_px: side of the network's input.
         sides: "image" or "person", see `labels.labels_of`.
         use_occluded: use occluded joints that have coordinates.
-        validation_fraction: share of the training images that validates. It is cut from the whole pack, so that a
-            person who validates in one choice of sets never trains in another.
+        validation_fraction: share of the training images that validates, by whole scenes (`split.scenes`). It is cut
+            from the whole pack, so that a person who validates in one choice of sets never trains in another.
         split_seed: of the validation split.
         subset: use only the first so many people of each split; None: all.
         batch_size: of training; evaluation uses the same.
@@ -71,7 +71,9 @@ class PoseDataModule(L.LightningDataModule):
         train = self.pack.indices("train")
         if not len(train) or not len(self.pack.indices("test")):
             raise UserError(f"{pack}: the pack needs train and test people; it has {self.pack.manifest['counts']}")
-        kept, validating = split_by_image(people.image_ids[train], validation_fraction, split_seed)
+        images, identities = people.image_ids[train], people.person_ids[train]
+        scene = scenes(images, identities, people.hash[train], self.pack.manifest["near_duplicates"])
+        kept, validating = split_by_scene(images, scene, validation_fraction, split_seed)
         chosen = {
             "train": self._of(train[kept], train_sets, "data.train_sets"),
             "val": self._of(train[validating], train_sets, "data.train_sets"),

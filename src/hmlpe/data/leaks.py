@@ -74,6 +74,24 @@ def near_duplicates(
     return found
 
 
+def near_pairs(hashes: UInt64[np.ndarray, " image"], distance: int) -> Int[np.ndarray, "pair 2"]:
+    """The pairs of images, each once, whose hashes differ in at most `distance` bits.
+
+    Raises:
+        UserError: the distance is no number of bits.
+    """
+    check_distance(distance)
+    hashed = np.flatnonzero(hashes != NO_HASH)
+    step = max(1, CELLS // max(1, len(hashed)))
+    found = [np.zeros((0, 2), np.int64)]
+    for start in range(0, len(hashed), step):
+        part = hashed[start : start + step]
+        one, other = np.nonzero(np.bitwise_count(hashes[part][:, None] ^ hashes[hashed]) <= distance)
+        pairs = np.stack([part[one], hashed[other]], axis=1)
+        found.append(pairs[pairs[:, 0] < pairs[:, 1]])
+    return np.concatenate(found)
+
+
 def leaks_of(
     images: Sequence[str],
     splits: Sequence[str],

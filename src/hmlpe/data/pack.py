@@ -15,7 +15,7 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, UInt8, UInt64
 
 from hmlpe.data.selection import Member, record_of
 from hmlpe.errors import UserError
@@ -35,6 +35,8 @@ class Columns:
     image: np.ndarray
     where: np.ndarray
     split: np.ndarray
+    identity: np.ndarray
+    hash: UInt64[np.ndarray, " person"]
     joints_px: Float[np.ndarray, "person joint 2"]
     occluded: Bool[np.ndarray, "person joint"]
     box_px: Float[np.ndarray, "person 4"]
@@ -54,9 +56,15 @@ class Columns:
         """(person,) the image's name with that of its set, unique in the pack."""
         return np.strings.add(np.strings.add(self.set, "/"), self.image)
 
+    @property
+    def person_ids(self) -> np.ndarray:
+        """(person,) who it is with the name of the set, empty where unknown."""
+        named = np.strings.add(np.strings.add(self.set, "/"), self.identity)
+        return np.where(self.identity == "", "", named)
 
-def columns_of(members: Sequence[Member]) -> Columns:
-    """The columns of people with their boxes."""
+
+def columns_of(members: Sequence[Member], hashes: UInt64[np.ndarray, " person"]) -> Columns:
+    """The columns of people with their boxes, and the perceptual hashes of their images."""
     people = [member.person for member in members]
     sticks = max(len(person.sticks_px) for person in people)
     return Columns(
@@ -64,6 +72,8 @@ def columns_of(members: Sequence[Member]) -> Columns:
         image=np.array([person.image for person in people]),
         where=np.array([record_of(person) for person in people]),
         split=np.array([person.split for person in people]),
+        identity=np.array([person.identity for person in people]),
+        hash=hashes,
         joints_px=np.stack([person.joints_px for person in people]),
         occluded=np.stack([person.occluded for person in people]),
         box_px=np.stack([member.box_px for member in members]),

@@ -75,7 +75,7 @@ def prepare(
     skipped = [*skipped, *leaking]
     join_chunks(partial, len(members), kept, crop_px)
     remaining = [members[row] for row in kept]
-    np.savez(partial / "people.npz", **asdict(columns_of(remaining)))
+    np.savez(partial / "people.npz", **asdict(columns_of(remaining, hashes[kept])))
     files = {name: digest_of_file(partial / name) for name in ("crops.npy", "people.npz")}
     manifest = {
         **settings,

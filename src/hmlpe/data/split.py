@@ -1,30 +1,64 @@
-"""The validation split, cut from the training split by image."""
+"""The validation split, cut from the training people so that no picture is on both sides."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt64
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from hmlpe.data.leaks import near_pairs
 from hmlpe.errors import UserError
 
 
-def split_by_image(
-    images: np.ndarray, fraction: float, seed: int
+def scenes(
+    images: np.ndarray, identities: np.ndarray, hashes: UInt64[np.ndarray, " row"], distance: int | None
+) -> Int[np.ndarray, " row"]:
+    """For every row the number of its scene: rows are of one scene if a chain of near-duplicates or people joins them.
+
+    Args:
+        images: the image's name of every row; rows of one image are of one scene.
+        identities: who it is; empty where unknown. Rows of one person are of one scene.
+        hashes: perceptual hash of the image.
+        distance: bits by which near-duplicates may differ; None: only the very same image counts.
+    """
+    names, first, image = np.unique(images, return_index=True, return_inverse=True)
+    pairs = [] if distance is None else [near_pairs(hashes[first], distance)]
+    for person in np.unique(identities[identities != ""]):
+        theirs = np.unique(image[identities == person])
+        pairs.append(np.stack([theirs[:-1], theirs[1:]], axis=1))
+    joined = np.concatenate([np.zeros((0, 2), np.int64), *pairs])
+    graph = coo_array((np.ones(len(joined), np.int8), joined.T), shape=(len(names), len(names)))
+    scene: np.ndarray = connected_components(graph, directed=False)[1][image]
+    return scene.astype(np.int64)
+
+
+def split_by_scene(
+    images: np.ndarray, scene: Int[np.ndarray, " row"], fraction: float, seed: int
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " validation"]]:
-    """Rows for training and for validation; no image is in both.
+    """Rows for training and for validation; no scene, and so no image, is in both.
 
     Args:
         images: the image's name of every row.
-        fraction: the share of images that validates, in (0, 1).
+        scene: the number of every row's scene.
+        fraction: the share of images that validates, in (0, 1); scenes are drawn until it is reached, and one that is
+            larger than what is still wanted trains.
         seed: of the choice; it is not the run's seed, so that all runs of a study share one split.
 
     Raises:
         UserError: the fraction is outside (0, 1), or leaves a side empty.
     """
-    names = np.unique(images)
-    count = round(fraction * len(names)) if 0 < fraction < 1 else 0
-    if not 0 < count < len(names):
+    names, first = np.unique(images, return_index=True)
+    wanted = round(fraction * len(names)) if 0 < fraction < 1 else 0
+    _, scene_of_image = np.unique(scene[first], return_inverse=True)
+    sizes = np.bincount(scene_of_image)
+    chosen, left = [], wanted
+    order = np.unique(scene_of_image, return_index=True)[1]  # scenes by their first image's name
+    for number in scene_of_image[np.random.default_rng(seed).permutation(np.sort(order))]:
+        if sizes[number] <= left:
+            chosen.append(number)
+            left -= sizes[number]
+    validates = np.isin(images, names[np.isin(scene_of_image, chosen)])
+    if not 0 < validates.sum() < len(images):
         raise UserError(f"data.validation.fraction: {fraction} of {len(names)} training images leaves a split empty")
-    chosen = np.random.default_rng(seed).permutation(names)[:count]
-    validates = np.isin(images, chosen)
     return np.flatnonzero(~validates), np.flatnonzero(validates)
