@@ -184,3 +184,11 @@ def test_the_crop_and_its_joints_are_not_changed(paper: Augmentation) -> None:
     np.testing.assert_array_equal(joints, JOINTS)
     crop.setflags(write=False)  # a pack's crops are read-only
     paper(crop, joints, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_transforms_that_mirror_are_refused(skeleton: Skeleton, hidden: bool) -> None:
+    for name in ("HorizontalFlip", "VerticalFlip", "Transpose"):
+        one = getattr(A, name)(p=0.5)
+        with pytest.raises(UserError, match=f"augment: {name} mirrors"):
+            Augmentation([A.OneOf([one, A.NoOp()])] if hidden else [one], 0.5, skeleton)

@@ -224,3 +224,22 @@ def test_only_sets_without_detections_are_tested_on_oracle_boxes() -> None:
 def test_to_cover_the_joints_does_not_hide_an_impossible_box(box: tuple[float, ...]) -> None:
     with pytest.raises(UserError, match="record 7"):
         rule("detection", cover=True).box_px(one(detection_px=np.array(box)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        *(("factors", value) for value in ((1, 0), (1, "x", 0), (NAN, 0, 0), (INF, 0, 0), (True, 0, 0), "abc", 3)),
+        *(("margin", value) for value in ("abc", None, -0.1, NAN, INF)),
+        *(("aspect", value) for value in (0, -1, "x", NAN)),
+        *(("cover", value) for value in ("yes", 2, None)),
+    ],
+)
+def test_settings_of_no_use_are_named(setting: str, value: object) -> None:
+    """As a configuration gives them: without the type checks of this test run."""
+    settings = {"train": "truth", "test": "truth", "factors": (1, 0, 0), "margin": 0, "aspect": None, "cover": False}
+    boxes = object.__new__(BoxRule)
+    for key, good in settings.items():
+        object.__setattr__(boxes, key, value if key == setting else good)
+    with pytest.raises(UserError, match=f"^data.boxes.{setting}: must be "):
+        boxes.__post_init__()

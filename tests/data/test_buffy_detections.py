@@ -75,7 +75,7 @@ def test_detections_are_optional_but_not_silently(tmp_path: Path, skeleton: Skel
     write_mat(tmp_path / "set" / RESULTS, results(e2_0=stickmen(box_for(20))), "techrep2010_buffy")
     assert source.fingerprint() != before
     (tmp_path / "set" / RESULTS).unlink()
-    message = refusal(source.people)
+    message = refusal(type(source)(str(tmp_path / "set"), skeleton).people)
     assert RESULTS in message and "data.source.detections=null" in message
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from PIL import Image
 
 from hmlpe.data.record import Person, Source
 from hmlpe.data.sources.coco import CocoSource
@@ -408,3 +409,35 @@ def test_only_what_is_spoiled_can_change(coco: Coco, data: st.DataObject) -> Non
         else:
             np.testing.assert_array_equal(person.joints_px, before[person.where].joints_px)
             assert path[0] == "images" or person.image == before[person.where].image
+
+
+def test_one_person_is_in_one_split_whatever_the_images(coco: Coco) -> None:
+    names = tuple(f"{i}.png" for i in range(60))
+    people = coco(content(*(annotation(i, 10 + i, identity=f"dog {i % 12}") for i in range(60)), names=names)).people()
+    splits = {name: {p.split for p in people if p.identity == name} for name in {p.identity for p in people}}
+    assert all(len(found) == 1 for found in splits.values())
+    assert {split for found in splits.values() for split in found} == {"train", "test"}
+
+
+def test_an_image_of_another_size_than_stated_is_refused(folder: Path, coco: Coco) -> None:
+    for size, fits in (((6, 4), True), ((4, 6), False), ((60, 40), False)):
+        value = content()
+        for image in value["images"]:
+            image |= {"width": size[0], "height": size[1]}
+        if fits:
+            assert coco(value).image("a.png").shape == (4, 6, 3)
+        else:
+            with refused("a.png", "6 x 4", f"{size[0]} x {size[1]}"):
+                coco(value).image("a.png")
+
+
+def test_a_photo_is_turned_upright_as_its_file_says(folder: Path, coco: Coco) -> None:
+    stored = np.zeros((4, 6, 3), np.uint8)
+    stored[0, :] = (0, 0, 255)  # the stored top is the right side of the upright picture
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(stored).save(folder / "images" / "turned.png", exif=exif)
+    value = content(annotation(1, 10), names=("turned.png",))
+    value["images"][0] |= {"width": 4, "height": 6}
+    upright = coco(value).image("turned.png")
+    assert upright.shape == (6, 4, 3) and (upright[:, -1] == (0, 0, 255)).all() and not upright[:, 0].any()

@@ -313,7 +313,7 @@ def test_a_person_without_a_box_is_left_out_and_counted(
                            person("c.png", "test")]))  # fmt: skip
     manifest, _ = make(source, tmp_path / "pack")
     assert manifest["counts"] == {"people": 2, "train": 1, "test": 1, "annotated_train": 3, "annotated_test": 2}
-    assert manifest["skipped_counts"] == {"not found by the person detector": {"train": 2, "test": 1}}
+    assert manifest["skipped_counts"] == {"no detection of this person": {"train": 2, "test": 1}}
     assert [one["where"][-1] for one in manifest["skipped"]] == ["2", "3", "4"]
     assert open_pack(tmp_path / "pack", skeleton).people.image.tolist() == ["a.png", "c.png"] == source.read
 
@@ -367,7 +367,7 @@ def drawings() -> EmbeddedSource:
 
 
 KEPT_ONE, KEPT_TWO = [ONE[i] for i in (0, 2, 3, 4)], [TWO[i] for i in (1, 3, 4, 5, 6)]
-MISSING, UNSEEN = "image is missing", "not found by the person detector"
+MISSING, UNSEEN = "image is missing", "no detection of this person"
 IN_TEST, NEAR, SAME = "in a test image", "near-duplicate of a test image", "same person in test images"
 SEVERAL: dict[str, Any] = {"allow_missing": True, "near_duplicates": 4}
 

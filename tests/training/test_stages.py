@@ -178,3 +178,27 @@ def test_heads_are_kept_or_renewed(tmp_path: Path, heads: str) -> None:
 
 def test_the_average_counts_each_set_once_and_drops_what_one_lacks() -> None:
     assert average([{"a": 1.0, "b": 2.0, "c": None}, {"a": 2.0, "c": 1.0, "d": 4.0}]) == {"a": 1.5}
+
+
+def test_a_start_that_is_not_finished_is_refused(folder: Path, chain: dict[str, dict[str, Any]]) -> None:
+    result = folder / "outputs" / "pretraining" / "all" / "pretrain_s3" / "result.json"
+    whole = result.read_text()
+    buffy = ["data.known.buffy.source.detections=null", "data.known.buffy.boxes.test=window"]
+    arguments = ["experiment=finetune_buffy", "seed=3", "data.near_duplicates=null", *buffy, *TINY, "study=again"]
+    try:
+        result.write_text(whole.replace('"finished"', '"running"', 1))
+        done = run(folder, "train", *arguments)
+    finally:
+        result.write_text(whole)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "pretrain_s3/checkpoints/model.ckpt: its run is not finished" in done.stderr.strip().splitlines()[-1]
+
+
+def test_a_chain_says_before_it_starts_what_its_last_stage_lacks(folder: Path) -> None:
+    buffy = ["data.known.buffy.source.detections=null", "data.known.buffy.boxes.test=window"]
+    done = run(
+        folder, "train", "experiment=paper_pipeline", "seed=9", "data.near_duplicates=null", *buffy, *TINY,
+        "optim.batch_size=17",
+    )  # fmt: skip
+    assert done.returncode == 2 and "optim.batch_size" in done.stderr.strip().splitlines()[-1]
+    assert not (folder / "outputs" / "pretraining" / "all" / "pretrain_s9").exists()

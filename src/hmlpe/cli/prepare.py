@@ -9,6 +9,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from hmlpe.cli.app import run_app
+from hmlpe.errors import UserError
+
+SETTINGS = ("version", "skeleton", "crop_px", "near_duplicates", "boxes", "sources", "absent")  # of a pack
 
 
 def prepare_pack(config: DictConfig) -> None:
@@ -16,11 +19,18 @@ def prepare_pack(config: DictConfig) -> None:
     from hmlpe.data.collection import sets_of
     from hmlpe.data.pack import check_pack
     from hmlpe.data.prepare import prepare
+    from hmlpe.files import read_json
 
     folder = Path(config.data.pack)
+    name = str(config.data.name)
+    if not name.strip(".") or Path(name).name != name or not name.isprintable():
+        raise UserError(f"data.name: must be a plain name, as a folder gets it, got {name!r}")
+    if not isinstance(config.prepare.sheet, int) or config.prepare.sheet < 0:
+        raise UserError(f"prepare.sheet: must be a number of people, or 0, got {config.prepare.sheet!r}")
     if config.prepare.check:
         print(summary(folder, "is whole", check_pack(folder)))
         return
+    before = read_json(folder / "manifest.json") if (folder / "manifest.json").is_file() else None
     sets, absent = sets_of(config.data)
     manifest, was_there = prepare(
         sets,
@@ -32,7 +42,11 @@ def prepare_pack(config: DictConfig) -> None:
         workers=config.prepare.workers,
         absent=absent,
     )
-    print(summary(folder, "is prepared already" if was_there else "prepared", manifest))
+    state = "is prepared already" if was_there else "prepared"
+    if isinstance(before, dict) and not was_there:
+        changed = [key for key in SETTINGS if before.get(key) != manifest[key]]
+        state += f" in place of one with other {', '.join(changed) or 'people'}"
+    print(summary(folder, state, manifest))
     sheet = folder / "sheet.png"
     if config.prepare.sheet and not sheet.exists():
         _draw(config, folder, sheet)

@@ -15,13 +15,18 @@ log = logging.getLogger(__name__)
 
 def train(config: DictConfig) -> None:
     """Train what the configuration says."""
+    from hmlpe.training.build import build_data
     from hmlpe.training.run import run
     from hmlpe.training.stages import stages_of
+    from hmlpe.training.validate import validate
 
     if not config.stages:
         run(config, Path(HydraConfig.get().runtime.output_dir))
         return
     stages = stages_of(config, HydraConfig.get().overrides.task)
+    for stage in stages:  # what cannot work is said before the first one has run for hours
+        validate(stage)
+        build_data(stage)
     for number, (name, stage) in enumerate(zip(config.stages, stages, strict=True), start=1):
         log.info("stage %d of %d: %s, into %s", number, len(stages), name, stage.folder)
         run(stage, Path(stage.folder))

@@ -17,6 +17,7 @@ Crop = UInt8[np.ndarray, "height width 3"]
 View = UInt8[np.ndarray, "view_height view_width 3"]
 Joints = Float[np.ndarray, "joint 2"]
 Transform: TypeAlias = A.BasicTransform | A.BaseCompose
+MIRRORS = ("HorizontalFlip", "VerticalFlip", "Transpose", "D4", "SquareSymmetry")
 
 
 class Augmentation:
@@ -37,6 +38,9 @@ class Augmentation:
     """
 
     def __init__(self, transforms: Sequence[Transform], mirror: float | int, skeleton: Skeleton) -> None:
+        mirrors = [type(one).__name__ for one in _flat(transforms) if type(one).__name__ in MIRRORS]
+        if mirrors:
+            raise UserError(f"augment: {mirrors[0]} mirrors, and left and right would not change places; use mirror")
         points = A.KeypointParams(format="xy", remove_invisible=False)  # joints outside the crop keep their place
         self.transform = A.Compose(list(transforms), keypoint_params=points)
         self.flip = A.HorizontalFlip(p=1)
@@ -62,6 +66,13 @@ class Augmentation:
         if rng.random() < self.mirror:
             image, joints = self.flip.apply(image), mirrored(joints, image.shape[1], self.mirror_order)
         return image, joints
+
+
+def _flat(transforms: Iterable[Transform]) -> Iterator[Transform]:
+    for transform in transforms:
+        yield transform
+        if isinstance(transform, A.BaseCompose):
+            yield from _flat(transform)
 
 
 def _reseed(transforms: Iterable[Transform], seeds: Iterator[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +15,15 @@ from hmlpe.errors import UserError
 from hmlpe.geometry import bounding_box, scale_box, union
 
 RULES = {  # name -> why a person may have no such box
-    "detection": "not found by the person detector",
-    "window": "torso or head is hidden, so there is no window",
+    "detection": "no detection of this person",
+    "window": "no window of this person",
     "truth": "too few joints are known for a box",
 }
 LARGEST_PX = 20_000  # side of a box; larger ones are errors of the annotation, and would not fit into memory
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,14 @@ class BoxRule:
         for split, rule in (("train", self.train), ("test", self.test)):
             if rule not in RULES:
                 raise UserError(f"data.boxes.{split}: must be one of {', '.join(RULES)}, got {rule!r}")
-        if len(self.factors) != 3:
-            raise UserError(f"data.boxes.factors: must be three numbers (across, up, down), got {list(self.factors)}")
-        if self.aspect is not None and self.aspect <= 0:
-            raise UserError(f"data.boxes.aspect: must be above 0, or null, got {self.aspect}")
+        if not isinstance(self.factors, Sequence) or len(self.factors) != 3 or not all(map(_number, self.factors)):
+            raise UserError(f"data.boxes.factors: must be three numbers (across, up, down), got {self.factors}")
+        if not (_number(self.margin) and self.margin >= 0):
+            raise UserError(f"data.boxes.margin: must be a number of at least 0, got {self.margin!r}")
+        if not (self.aspect is None or (_number(self.aspect) and self.aspect > 0)):
+            raise UserError(f"data.boxes.aspect: must be above 0, or null, got {self.aspect!r}")
+        if self.cover not in (True, False):
+            raise UserError(f"data.boxes.cover: must be true or false, got {self.cover!r}")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain containers, for the manifest."""

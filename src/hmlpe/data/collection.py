@@ -35,6 +35,8 @@ def sets_of(data: DictConfig) -> tuple[list[DataSet], list[str]]:
             if not folder.is_dir() and data.sets is None:
                 continue
             given = {"root": str(folder)}
+        if "name" in member.source:  # a set of the user's own is called what it is known as
+            given["name"] = name
         source = instantiate(member.source, **given)
         if source.name != name:
             raise UserError(f"data.known.{name}: its source calls itself {source.name!r}; both must have one name")
@@ -45,10 +47,10 @@ def sets_of(data: DictConfig) -> tuple[list[DataSet], list[str]]:
 
 
 def box_rules(data: DictConfig, names: list[str]) -> Mapping[str, dict[str, Any]]:
-    """The configured box rules of the named sets, without touching the sets."""
+    """The configured box rules of those of the named sets that are configured, without touching the sets."""
     if "known" not in data:
         return {name: _rule(data.boxes) for name in names}
-    return {name: _rule(data.known[name].boxes) for name in names if name in data.known}
+    return {name: _rule(data.known[name].boxes) for name in _chosen(data) if name in names}
 
 
 def _rule(boxes: DictConfig) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class PoseDataModule(L.LightningDataModule):
         validation_fraction: share of the training images that validates, by whole scenes (`split.scenes`). It is cut
             from the whole pack, so that a person who validates in one choice of sets never trains in another.
         split_seed: of the validation split.
-        subset: use only the first so many people of each split; None: all.
+        subset: use only so many people of each split, of each set the first ones; None: all.
         batch_size: of training; evaluation uses the same.
         workers: loading processes; 0 loads in the training process, which is as fast where cores are few.
         seed: of order and augmentation.
@@ -82,7 +82,7 @@ class PoseDataModule(L.LightningDataModule):
         self.tested = [str(name) for name in np.unique(people.set[chosen["test"]])]  # whose people are tested
         if len(self.tested) > 1:
             chosen |= {f"test_{name}": chosen["test"][people.set[chosen["test"]] == name] for name in self.tested}
-        rows = {name: part[:subset] for name, part in chosen.items()}
+        rows = {name: some_of_each(part, people.set[part], subset) for name, part in chosen.items()}
         if len(rows["train"]) < batch_size:
             raise UserError(f"optim.batch_size: {batch_size} is more than the {len(rows['train'])} training people")
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
@@ -146,3 +146,13 @@ class PoseDataModule(L.LightningDataModule):
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
         )
+
+
+def some_of_each(rows: np.ndarray, sets: np.ndarray, count: int | None) -> np.ndarray:
+    """`count` of the rows, in order: the first ones of each set in turn, until there are enough."""
+    if count is None:
+        return rows
+    turn = np.empty(len(rows), dtype=np.int64)  # the how manieth of its set a row is
+    for name in np.unique(sets):
+        turn[sets == name] = np.arange((sets == name).sum())
+    return np.asarray(rows[np.sort(np.argsort(turn, kind="stable")[:count])])

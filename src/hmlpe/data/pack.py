@@ -155,13 +155,13 @@ def check_pack(folder: Path) -> dict[str, Any]:
         if manifest["version"] != VERSION:
             raise UserError(f"{folder}: pack of version {manifest['version']}, this is {VERSION}; prepare it again")
         wanted = dict(manifest["files"])
-        whole = digest_of(wanted) == manifest["digest"] and set(wanted) == set(FILES) - {"manifest.json"}
-        counted = int(manifest["counts"]["people"])
+        body = {key: value for key, value in manifest.items() if key != "manifest_digest"}
+        whole = digest_of(body) == manifest["manifest_digest"] and set(wanted) == set(FILES) - {"manifest.json"}
     except (TypeError, ValueError, LookupError) as error:
         raise UserError(f"{folder}/manifest.json: is damaged; delete the folder and prepare it again") from error
     for name, digest in wanted.items():
         if not (folder / name).is_file() or digest_of_file(folder / name) != digest:
             raise UserError(f"{folder}/{name}: is not what the manifest says; delete the folder and prepare it again")
-    if not whole or counted < 1:
+    if not whole:
         raise UserError(f"{folder}/manifest.json: is damaged; delete the folder and prepare it again")
     return manifest

@@ -46,8 +46,8 @@ def prepare(
         UserError: bad annotations or images, missing images that are not allowed. Nothing half-written stays visible.
     """
     for name, value in (("data.crop_px", crop_px), ("prepare.workers", workers)):
-        if value < 1:
-            raise UserError(f"{name}: must be at least 1, got {value}")
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(f"{name}: must be a whole number of at least 1, got {value!r}")
     check_distance(near_duplicates)
     known = {*FILES, *EXTRA}
     if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= known):
@@ -87,6 +87,7 @@ def prepare(
         "files": files,
         "digest": digest_of(files),
     }
+    manifest |= {"manifest_digest": digest_of(manifest)}
     write_json_atomic(partial / "manifest.json", manifest)
     remove_chunks(partial)
     old = folder.with_name(f".{folder.name}.old")

@@ -86,7 +86,10 @@ def select(sets: Sequence[DataSet], allow_missing: bool) -> tuple[list[Member], 
                 skipped.append(Skipped.of(one.source.name, person, reason))
     if not kept:
         names = ", ".join(one.source.name for one in sets)
-        raise UserError(f"{names}: no person is left to prepare, of {len(skipped)}; the first: {skipped[:1]}")
+        first = f"; {skipped[0].where}: {skipped[0].reason}" if skipped else ""
+        raise UserError(f"{names}: no person is left to prepare, of {len(skipped)}{first}")
+    for one in sets:
+        _check_rule(one, [member.person.split for member in kept if member.of is one], skipped)
     return kept, skipped
 
 
@@ -116,6 +119,18 @@ def box_statistics(members: Sequence[Member]) -> Mapping[str, Any]:
     sides = np.stack([member.box_px[2:] - member.box_px[:2] for member in members])
     quartiles = np.percentile(sides, [0, 25, 50, 75, 100], axis=0).round(1)
     return {"width_px": quartiles[:, 0].tolist(), "height_px": quartiles[:, 1].tolist()}
+
+
+def _check_rule(one: DataSet, kept: Sequence[str], skipped: Sequence[Skipped]) -> None:
+    """Raise UserError if the box rule of a split fits nobody in it: it is the wrong rule, or a file is missing."""
+    for split in ("train", "test"):
+        reason = RULES[one.boxes.of(split)]
+        lost = sum(s.set == one.source.name and s.split == split and s.reason == reason for s in skipped)
+        if lost and split not in kept:
+            raise UserError(
+                f"{one.source.name}: none of {lost} {split} people has a box by data.boxes.{split}="
+                f"{one.boxes.of(split)} ({reason}); choose another of {', '.join(RULES)}"
+            )
 
 
 def _check_missing(name: str, lost: Sequence[Person], allow_missing: bool) -> None:

@@ -23,6 +23,7 @@ class StrictPCP(Metric):
         threshold: share of the true stick's length.
     """
 
+    protocol = "pcp_strict"
     hits: Tensor
     total: Tensor
 

@@ -25,6 +25,7 @@ class ModecPDJ(Metric):
         groups: name in the result -> joints, e.g. wrist -> left_wrist, right_wrist.
     """
 
+    protocol = "pdj_modec"
     hits: Tensor
     total: Tensor
 

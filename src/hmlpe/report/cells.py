@@ -52,7 +52,9 @@ def notes(table: Table) -> list[str]:
             f"{', '.join(marked)}."
         )
     if table.facts:
-        found.append("start: what the weights were before; steps: of the optimiser, those of the start included.")
+        found.append(
+            "start: what the weights were before; steps: that the optimiser took, those of the start included."
+        )
     if table.unfinished:
         names = ", ".join(f"{name} ({status})" for name, status, _ in table.unfinished)
         found.append(f"Not finished, and in no number above: {len(table.unfinished)} ({names}).")

@@ -14,7 +14,7 @@ from hmlpe.report.summary import summarise
 
 _FACTS = (
     *("experiment", "protocol", "checkpoint_rule", "recipe", "network"),
-    *("start", "epochs", "steps_before", "steps", "seconds", "started"),
+    *("start", "epochs", "steps_before", "steps", "best_epoch", "seconds", "started"),
 )
 _PROVENANCE = ("git_revision", "git_dirty", "code", "data", "config", "settings", "device")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,6 @@ NUMERIC = (
     "epochs",
     "select",
     "fit",
-    "heads",
 )
 NUMERIC_DATA = ("name", "sides", "use_occluded", "validation", "subset", "train_sets", "test_sets", "balanced")
 NUMERIC_TRAINER = ("accelerator", "devices", "precision", "threads")
@@ -59,6 +59,7 @@ def config_digest(config: DictConfig, row: bool = True) -> str:
         **{key: tree[key] for key in NUMERIC},
         "data": {key: tree["data"][key] for key in NUMERIC_DATA},
         "checkpoint": start_digest(config),
+        "heads": None if config.checkpoint is None else tree["heads"],
         "trainer": {**{key: tree["trainer"][key] for key in NUMERIC_TRAINER}, "precision": precision},
     }
     return digest_of({key: value for key, value in found.items() if row or key not in ("row", *config.varies)})
@@ -69,7 +70,8 @@ def start_digest(config: DictConfig) -> str | None:
     if config.checkpoint is None:
         return None
     path = Path(config.checkpoint)
-    return str(read_checkpoint(path)[KEY].get("digest") or digest_of_file(path))
+    made_by = read_checkpoint(path)[KEY].get("made_by")
+    return digest_of(made_by) if made_by else digest_of_file(path)
 
 
 def build_data(config: DictConfig) -> PoseDataModule:
@@ -92,8 +94,15 @@ def build_data(config: DictConfig) -> PoseDataModule:
         balanced=config.data.balanced,
     )
     manifest = data.pack.manifest
+    rules = box_rules(config.data, list(manifest["boxes"]))
+    unknown = sorted(set(manifest["boxes"]) - set(rules))
+    if unknown:
+        raise UserError(
+            f"data: the pack {config.data.pack} holds {unknown[0]}, which this configuration does not; give the same "
+            "data settings as to hmlpe-prepare"
+        )
     wanted = {
-        "boxes": box_rules(config.data, list(manifest["boxes"])),
+        "boxes": rules,
         **{key: config.data[key] for key in ("crop_px", "near_duplicates")},
     }
     other = [key for key, value in wanted.items() if manifest[key] != value]
@@ -120,7 +129,7 @@ def build_metrics(config: DictConfig) -> dict[str, list[Metric]]:
     return {str(task): [instantiate(metric) for metric in named.values()] for task, named in config.metrics.items()}
 
 
-def build_model(config: DictConfig, tasks: dict[str, Task]) -> MultiTaskPose:
+def build_model(config: DictConfig, tasks: dict[str, Task], made_by: Mapping[str, str] | None = None) -> MultiTaskPose:
     """The LightningModule with freshly drawn weights, from the configuration's seed."""
     torch.manual_seed(config.seed)
     network = instantiate(config.network, outputs={name: task.outputs for name, task in tasks.items()})
@@ -136,7 +145,7 @@ def build_model(config: DictConfig, tasks: dict[str, Task]) -> MultiTaskPose:
         optimizer=lambda net: make_optimizer(groups(net)),
         scheduler=instantiate(config.optim.scheduler),
         config=plain(config),
-        digest=config_digest(config),
+        made_by=made_by or {},
         seed=config.seed,
     )
 

@@ -33,7 +33,7 @@ class MultiTaskPose(L.LightningModule):
         optimizer: makes the optimiser for the network.
         scheduler: makes the schedule, given the optimiser and the number of steps; None keeps the rate constant.
         config: what the module was built from, in plain containers; every checkpoint carries it.
-        digest: of the configuration; every checkpoint carries it.
+        made_by: digests of configuration, code and data; every checkpoint carries them.
         seed: dropout draws from (seed, step), so that a resumed run goes on as if it had not stopped.
     """
 
@@ -46,7 +46,7 @@ class MultiTaskPose(L.LightningModule):
         optimizer: OptimizerFactory,
         scheduler: SchedulerFactory | None,
         config: Mapping[str, Any],
-        digest: str,
+        made_by: Mapping[str, str],
         seed: int,
     ) -> None:
         super().__init__()
@@ -56,14 +56,14 @@ class MultiTaskPose(L.LightningModule):
             [m for name in balance.active for m in metrics.get(name, [])], compute_groups=False
         )
         self.split = "val"
-        self.config, self.digest, self.steps_before = dict(config), digest, 0
+        self.config, self.made_by, self.steps_before = dict(config), dict(made_by), 0
         for name, head in network.heads.items():
             head.requires_grad_(name in balance.active)  # the head of a task without weight stays untouched
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say what the checkpoint is of; it still loads under `weights_only`."""
         steps = self.steps_before + int(self.trainer.estimated_stepping_batches)
-        checkpoint[KEY] = {"version": 1, "config": self.config, "digest": self.digest, "steps": steps}
+        checkpoint[KEY] = {"version": 1, "config": self.config, "made_by": self.made_by, "steps": steps}
 
     def losses(self, batch: Sample) -> tuple[dict[str, Float[Tensor, ""]], dict[str, Tensor], dict[str, Target]]:
         """Unweighted loss, output and target of each active task."""

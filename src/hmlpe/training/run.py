@@ -14,7 +14,8 @@ import yaml
 from omegaconf import DictConfig
 
 from hmlpe.data.datamodule import PoseDataModule
-from hmlpe.files import digest_of_file, write_text_atomic
+from hmlpe.errors import UserError
+from hmlpe.files import digest_of_file, read_json, write_text_atomic
 from hmlpe.training.build import build_data, build_model, build_tasks, config_digest, plain
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.fit import fit_and_evaluate
@@ -47,14 +48,16 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     L.seed_everything(config.seed, workers=True, verbose=False)
+    check_start(config)
     data = build_data(config)
-    model = build_model(config, build_tasks(config))
-    digests = {
+    made_by = {
         "code": code_digest(),
         "data": str(data.pack.manifest["digest"]),
         "config": config_digest(config),
-        "start": digest_of_file(Path(config.checkpoint)) if config.checkpoint else "scratch",
     }
+    model = build_model(config, build_tasks(config), made_by)
+    digests = {**made_by, "start": digest_of_file(Path(config.checkpoint)) if config.checkpoint else "scratch"}
+    warn_of_another_pack(config, name, made_by["data"])
     done = finished_result(folder, {**digests, "seed": str(config.seed)}, config.overwrite)
     if done is not None:
         log.info("%s: finished already, skipped (%s)", name, folder)
@@ -95,7 +98,7 @@ def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> 
         "row": config.row.name,
         "seed": config.seed,
         "weights": model.balance.weights,
-        "protocol": protocol(config, data),
+        "protocol": protocol(config, data, model),
         "checkpoint_rule": CHECKPOINT_RULES[config.select] if config.fit else "the given checkpoint",
         "epochs": config.epochs,
         "start": describe_start(config),
@@ -106,11 +109,33 @@ def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> 
     }
 
 
-def protocol(config: DictConfig, data: PoseDataModule) -> str:
+def protocol(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> str:
     """Which people are tested how, in words."""
     sets = data.tested
     rules = sorted({f"{data.pack.manifest['boxes'][name]['test']}" for name in sets})
-    return f"{'+'.join(sets)}: pdj_modec, pcp_strict; sides={config.data.sides}, test boxes={'+'.join(rules)}"
+    protocols = {str(metric.protocol) for metric in model.metrics.values() if hasattr(metric, "protocol")}
+    named = ", ".join(sorted(protocols, reverse=True)) or "no published protocol"
+    return f"{'+'.join(sets)}: {named}; sides={config.data.sides}, test boxes={'+'.join(rules)}"
+
+
+def check_start(config: DictConfig) -> None:
+    """Raise UserError if the run of the checkpoint to start from is not finished: its weights are of some epoch."""
+    if config.checkpoint is None:
+        return
+    result = Path(config.checkpoint).parent.parent / "result.json"
+    if result.is_file() and read_json(result).get("status") != "finished":
+        raise UserError(f"checkpoint: {config.checkpoint}: its run is not finished ({result}); finish it first")
+
+
+def warn_of_another_pack(config: DictConfig, name: str, data: str) -> None:
+    """Say so if the checkpoint has seen another pack: people who test or validate here may have trained there."""
+    if config.checkpoint is None:
+        return
+    other = read_checkpoint(Path(config.checkpoint))[KEY].get("made_by", {}).get("data")
+    if other != data:
+        log.warning(
+            "%s: %s was trained on another pack, whose people may be in this one's test", name, config.checkpoint
+        )
 
 
 def describe_start(config: DictConfig) -> str:

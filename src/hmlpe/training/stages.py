@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, ListConfig, open_dict
 
 from hmlpe.errors import UserError
+
+OWN = ("study", "folder", "checkpoint", "row.name", "data.train_sets", "data.test_sets")  # of each stage
 
 
 def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[DictConfig]:
@@ -20,7 +22,11 @@ def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[DictConfig]:
     Raises:
         UserError: see `stage_config`.
     """
-    return [stage_config(str(stage), overrides) for stage in config.stages] if config.stages else [config]
+    if not config.stages:
+        return [config]
+    if not isinstance(config.stages, ListConfig):
+        raise UserError(f"stages: must be a list of experiments, got {config.stages!r}")
+    return [stage_config(str(stage), overrides) for stage in config.stages]
 
 
 def stage_config(stage: str, overrides: Sequence[str]) -> DictConfig:
@@ -32,7 +38,7 @@ def stage_config(stage: str, overrides: Sequence[str]) -> DictConfig:
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     named = [str(one.key_or_group) for one in parsed]
     kept = [text for text, name in zip(overrides, named, strict=True) if name not in ("experiment", "stages")]
-    taken = [name for name in named if name in ("study", "folder", "checkpoint")]
+    taken = [name for name in named if name in OWN]
     if taken:
         raise UserError(f"{taken[0]}: each stage has its own; set it in the stage's experiment file")
     found = compose("train", [f"experiment={stage}", *kept])

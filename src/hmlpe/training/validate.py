@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from hmlpe.errors import UserError
-from hmlpe.training.build import NUMERIC
 from hmlpe.training.precision import PRECISIONS
+
+VARIES = ("checkpoint", "heads", "epochs")  # what the table shows of rows that differ beside their weights
 
 
 def validate(config: DictConfig) -> None:
@@ -31,8 +32,10 @@ def validate(config: DictConfig) -> None:
         )
     if config.trainer.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError("trainer.accelerator: no GPU is available here; use cpu or auto")
-    if unknown := [key for key in config.varies if key not in (*NUMERIC, "checkpoint")]:
-        raise UserError(f"varies: rows cannot differ in {unknown[0]!r}; name some of {', '.join(NUMERIC)}, checkpoint")
+    if not isinstance(config.varies, ListConfig) or not set(config.varies) <= set(VARIES):
+        raise UserError(f"varies: must be a list of some of {', '.join(VARIES)}, got {config.varies!r}")
+    if config.data.balanced not in (True, False):
+        raise UserError(f"data.balanced: must be true or false, got {config.data.balanced!r}")
     if not config.fit and config.checkpoint is None:
         raise UserError("fit: false needs checkpoint=PATH, the weights to evaluate")
 

@@ -72,9 +72,9 @@ class BuffySource(FolderSource):
         self._compare(stickmen.keys(), found)
         return [self._person(frame, stickman, found.get(frame, [])) for frame, stickman in stickmen.items()]
 
-    def fingerprint(self) -> str:
+    def labels_digest(self) -> str:
         """Digest of the files' names and bytes and the split."""
-        return digest_of([super().fingerprint(), sorted(self.train_episodes)])
+        return digest_of([super().labels_digest(), sorted(self.train_episodes)])
 
     def _file(self, episode: int) -> Path:
         return self.root / "data" / f"buffy_s5e{episode}_sticks.txt"

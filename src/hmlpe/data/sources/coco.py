@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from hmlpe.data.record import Person, Split
 from hmlpe.data.sources.coco_names import wanted_points, weights
-from hmlpe.data.sources.coco_records import identity_of, images_of, keypoints_of, points_of, window_of
+from hmlpe.data.sources.coco_records import identity_of, images_of, keypoints_of, points_of, sizes_of, window_of
 from hmlpe.data.sources.json_file import Identifier, Record, identifier, read_object, records, shown
 from hmlpe.data.sources.own import OwnSource, annotation_file, checked_fraction, split_by_name
 from hmlpe.errors import UserError
@@ -69,6 +69,19 @@ class CocoSource(OwnSource):
             skeleton, joints, ("data.source.torso", torso), ("data.source.torso_swapped", torso_swapped)
         )
         self._skipped: Counter[str] = Counter()
+        self._sizes: dict[str, tuple[int, int]] = {}
+
+    def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
+        """The RGB image, upright. Raises UserError if it is missing or broken, or its size not as the file states."""
+        image = super().image(name)
+        self.people()
+        height, width = image.shape[:2]
+        if self._sizes.get(name, (width, height)) != (width, height):
+            raise UserError(
+                f"{self.image_folder / name}: {width} x {height} pixels upright, but the annotations state "
+                f"{' x '.join(map(str, self._sizes[name]))}; they are of another version of it"
+            )
+        return image
 
     def annotations(self) -> list[Path]:
         """The one file, or that of the training and that of the test people."""
@@ -93,6 +106,7 @@ class CocoSource(OwnSource):
         categories = keypoints_of(content, path)
         found = weights(self.wanted, list(categories.values()), path)
         file = _File(split, images_of(content, path), dict(zip(categories, found, strict=True)))
+        self._sizes |= sizes_of(content, path)
         people, seen = [], set()
         for place, record in enumerate(records(content, "annotations", path), start=1):
             key = identifier(record, "id", f"{path}, annotation at place {place}")
@@ -121,14 +135,14 @@ class CocoSource(OwnSource):
         if not file.weights[category].size:
             return "of a category without keypoints"
         points, occluded = points_of(record, file.weights[category], where)
-        count = len(self.skeleton.joints)
+        count, identity = len(self.skeleton.joints), identity_of(record, where)
         joints, ends = points[:count], points[count:]
         if not np.isfinite(joints).any():
             return "no joint is known"
         return Person(
             image=file.images[image],
             where=where,
-            split=file.split or split_by_name(file.images[image], self.test_fraction or 0),
+            split=file.split or split_by_name(file.images[image], self.test_fraction or 0, identity),
             joints_px=joints,
             occluded=occluded[:count],
             detection_px=np.full(4, np.nan),
@@ -137,7 +151,7 @@ class CocoSource(OwnSource):
             sticks_px=np.zeros((0, 4)),
             faces_backwards=self.faces_backwards(joints),
             window_px=window_of(record, where),
-            identity=identity_of(record, where),
+            identity=identity,
         )
 
 

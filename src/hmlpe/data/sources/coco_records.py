@@ -28,6 +28,16 @@ def images_of(content: Record, path: Path) -> dict[Identifier, str]:
     return images
 
 
+def sizes_of(content: Record, path: Path) -> dict[str, tuple[int, int]]:
+    """Name of an image -> the width and height that the file states, where it does."""
+    stated = {}
+    for record in records(content, "images", path):
+        size = record.get("width"), record.get("height")
+        if all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in size):
+            stated[image_name(record.get("file_name"), f"{path}, image {record.get('id')!r}")] = size
+    return stated  # type: ignore[return-value]  # they are integers
+
+
 def keypoints_of(content: Record, path: Path) -> dict[Identifier, list[str]]:
     """Id of a category -> the names of its keypoints, empty if it has none. Raises UserError at doubled ids."""
     categories: dict[Identifier, list[str]] = {}

@@ -49,6 +49,6 @@ class FamilySource(StickSet):
         train = set(images[: self.train_images])
         return [person_of(man, "train" if man.image in train else "test", self.skeleton) for man in stickmen]
 
-    def fingerprint(self) -> str:
+    def labels_digest(self) -> str:
         """Digest of the annotation file's bytes and the split."""
-        return digest_of([super().fingerprint(), self.train_images])
+        return digest_of([super().labels_digest(), self.train_images])

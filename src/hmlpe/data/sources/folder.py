@@ -15,7 +15,7 @@ from numpy import ndarray
 from hmlpe.data.record import Person
 from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
-from hmlpe.files import digest_of_files
+from hmlpe.files import digest_of, digest_of_files
 from hmlpe.skeleton import Skeleton
 
 LARGEST_PX = 100_000  # no photo is larger: what lies further out is an error of the file
@@ -40,8 +40,14 @@ class FileSource(ABC):
         """Everyone, in the set's order. Raises UserError naming file and record."""
 
     @abstractmethod
-    def fingerprint(self) -> str:
+    def labels_digest(self) -> str:
         """Digest of the annotation files, and of whatever else `read` depends on."""
+
+    def fingerprint(self) -> str:
+        """Digest of the labels, and of the names and sizes of the images that are there."""
+        names = sorted({person.image for person in self.people()})
+        paths = [os.path.join(self.image_folder, name) for name in names]
+        return digest_of([self.labels_digest(), [os.path.getsize(p) if os.path.isfile(p) else None for p in paths]])
 
     def people(self) -> Sequence[Person]:
         """Everyone, in the set's order; read once."""
@@ -100,7 +106,7 @@ class FolderSource(FileSource):
         """The folder of the images."""
         return self.root / self.images
 
-    def fingerprint(self) -> str:
+    def labels_digest(self) -> str:
         """Digest of the annotation files' names and bytes."""
         return digest_of_files(self.annotations(), self.root)
 

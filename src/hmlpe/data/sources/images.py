@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageOps
 
 from hmlpe.errors import UserError
 
@@ -16,8 +16,12 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # Pillow knows m
 DEEP = ("I", "F")  # modes of more than 8 bits per pixel begin so; to RGB, Pillow makes them white
 
 
-def read_image(folder: Path, name: str) -> UInt8[np.ndarray, "height width 3"]:
-    """Read `folder/name` as RGB, the pixels as they are stored (a rotation noted in the file is not carried out).
+def read_image(folder: Path, name: str, upright: bool = False) -> UInt8[np.ndarray, "height width 3"]:
+    """Read `folder/name` as RGB.
+
+    Args:
+        upright: carry out the rotation that the file notes (EXIF), as viewers and labelling tools do; else the pixels
+            are as they are stored.
 
     A name may not lead out of the folder. A link in the folder may: whoever owns the folder put it there.
 
@@ -34,7 +38,7 @@ def read_image(folder: Path, name: str) -> UInt8[np.ndarray, "height width 3"]:
                 raise UserError(f"{path}: {image.width} x {image.height} pixels are too many for a photo")
             if image.mode.startswith(DEEP):
                 raise UserError(f"{path}: more than 8 bits per channel; save it with 8")
-            return np.asarray(image.convert("RGB"))
+            return np.asarray((ImageOps.exif_transpose(image) if upright else image).convert("RGB"))
     except UserError:
         raise
     except FileNotFoundError as error:

@@ -51,9 +51,9 @@ class LspSource(LeedsSource):
         """The first `train` people train, the others test."""
         return "train" if number <= self.train else "test"
 
-    def fingerprint(self) -> str:
+    def labels_digest(self) -> str:
         """Digest of the annotation file and of the split."""
-        return digest_of([super().fingerprint(), self.train])
+        return digest_of([super().labels_digest(), self.train])
 
 
 class LspExtendedSource(LeedsSource):

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from hmlpe.data.record import Split
 from hmlpe.data.sources.folder import FileSource
+from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.skeleton import Skeleton
@@ -44,11 +45,15 @@ class OwnSource(FileSource):
         """The folder of the images."""
         return self._images
 
+    def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
+        """The RGB image of that name, upright as its EXIF data say. Raises UserError if it is missing or broken."""
+        return read_image(self.image_folder, name, upright=True)
+
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Whatever else `read` depends on, in plain containers."""
 
-    def fingerprint(self) -> str:
+    def labels_digest(self) -> str:
         """Digest of the annotation files' bytes and the settings."""
         return digest_of([[digest_of_file(path) for path in self.annotations()], self.settings()])
 
@@ -77,9 +82,13 @@ def checked_fraction(value: object) -> float:
     return float(value)
 
 
-def split_by_name(image: str, test_fraction: float) -> Split:
-    """The split of an image, drawn from its name alone: more images leave the others where they are."""
-    drawn = int.from_bytes(hashlib.sha256(image.encode()).digest()[:8], "big") / 2**64
+def split_by_name(image: str, test_fraction: float, identity: str = "") -> Split:
+    """The split of an image, drawn from its name alone: more images leave the others where they are.
+
+    Args:
+        identity: who is in it, where that is known: then the split is drawn from that, the same for all their images.
+    """
+    drawn = int.from_bytes(hashlib.sha256((identity or image).encode()).digest()[:8], "big") / 2**64
     return "test" if drawn < test_fraction else "train"
 
 

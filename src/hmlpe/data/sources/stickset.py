@@ -82,6 +82,6 @@ class StickSet(FolderSource):
         """The image that a header names; raises UserError if it would lie outside the image folder."""
         return image_name(name, where)
 
-    def fingerprint(self) -> str:
+    def labels_digest(self) -> str:
         """Digest of the annotation file's bytes and the split."""
-        return digest_of([super().fingerprint(), self.split])
+        return digest_of([super().labels_digest(), self.split])

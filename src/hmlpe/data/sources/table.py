@@ -120,7 +120,7 @@ class TableSource(OwnSource):
 
     def _split(self, image: str, row: Row) -> Split:
         if self.test_fraction is not None:
-            return split_by_name(image, self.test_fraction)
+            return split_by_name(image, self.test_fraction, row.cells.get("identity", ""))
         split = row.cells["split"]
         if split not in ("train", "test"):
             raise UserError(f"{row.where}: column 'split' must be train or test, got {split[:60]!r}")
