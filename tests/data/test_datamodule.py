@@ -12,13 +12,15 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from hmlpe.data.augment import Augmentation
 from hmlpe.data.boxes import BoxRule
-from hmlpe.data.datamodule import PoseDataModule
+from hmlpe.data.datamodule import PoseDataModule, some_of_each
 from hmlpe.data.dataset import Sample
 from hmlpe.data.prepare import prepare
 from hmlpe.data.sampler import EpochSampler
@@ -28,7 +30,7 @@ from hmlpe.errors import UserError
 from hmlpe.geometry import crop_to_image
 from hmlpe.skeleton import Skeleton
 
-from .conftest import POSE, Watched, backwards, coords, person, write_flic
+from .conftest import POSE, Watched, backwards, coords, person, picture, write_flic
 
 L_ELBOW, L_WRIST, R_WRIST = 4, 6, 7
 NAN = float("nan")
@@ -411,6 +413,26 @@ def test_a_subset_is_of_each_set_that_is_tested(pooled: Module) -> None:
     assert data.tested == ["one", "two"]
 
 
+@given(sets=st.lists(st.sampled_from("abc"), max_size=15), count=st.none() | st.integers(0, 20))
+def test_some_of_each_set_are_its_first_in_turn(sets: list[str], count: int | None) -> None:
+    rows = 7 * np.arange(len(sets)) + 3
+    queues = [[int(row) for row, name in zip(rows, sets, strict=True) if name == one] for one in "abc"]
+    taken: list[int] = []
+    while any(queues):
+        taken += sorted(queue.pop(0) for queue in queues if queue)  # one of each set, in order
+    found = some_of_each(rows, np.array(sets, dtype=str), count)
+    assert found.tolist() == sorted(taken[:count])
+
+
+def test_a_small_subset_trains_on_every_set(pooled: Module) -> None:
+    data = pooled(subset=6, batch_size=2)
+    names = data.pack.people.set
+    for split, sets in (("train", ["one", "two", "three"]), ("test", ["one", "two"])):
+        found = names[data.plain[split].rows].tolist()
+        assert {name: found.count(name) for name in sets} == dict.fromkeys(sets, 6 // len(sets))
+        assert (np.diff(data.plain[split].rows) > 0).all()
+
+
 def shown(data: PoseDataModule, epoch: int) -> list[str]:
     """The set of every person of an epoch."""
     sampler = data.train_dataloader().sampler
@@ -431,6 +453,70 @@ def test_a_balanced_epoch_shows_every_training_set_as_often(pooled: Module) -> N
     pair = pooled(balanced=True, train_sets=["one", "three"])
     assert abs(shown(pair, 0).count("one") - shown(pair, 0).count("three")) <= 1 and "two" not in shown(pair, 0)
     assert len(list(balanced.train_dataloader())) == length // 4
+
+
+# ---- scenes: pictures of one moment, and of one person ----
+
+
+def scenes_pack(root: Path, skeleton: Skeleton, boxes: BoxRule, distance: int | None) -> str:
+    """Sets "one" and "two" of 16 train images each: 4 moments in two pictures, 2 images of "ann", and 6 that are alone.
+
+    Moments 0 and 1 are in both sets; "ann" of one set is not that of the other.
+    """
+    sets = []
+    for name in ("one", "two"):
+        shots = {f"{name}-{moment}{copy}.png": f"{moment if moment < 2 else (name, moment)}"
+                 for moment in range(4) for copy in range(2)}  # fmt: skip
+        ann = [f"{name}-ann{index}.png" for index in range(2)]
+        single = [f"{name}-single{index}.png" for index in range(6)]
+        tests = [person(f"{name}-test{index}.png", "test") for index in range(2)]
+        write_flic(root / name, [person(image) for image in (*shots, *ann, *single)] + tests)
+        for index, (image, shot) in enumerate(shots.items()):
+            changed = picture(shot) * (0.8 + 0.1 * (index % 2)) + 5 * (name == "two")
+            Image.fromarray(changed.astype(np.uint8)).save(root / name / "images" / image)
+        source = FlicSource(str(root / name), skeleton)
+        sets.append(DataSet(Watched(source, name=name, identities=dict.fromkeys(ann, "ann")), boxes))
+    prepare(sets, skeleton, root / "pack", 32, workers=1, near_duplicates=distance)
+    return str(root / "pack")
+
+
+@pytest.fixture(scope="module")
+def moments(tmp_path_factory: pytest.TempPathFactory, skeleton: Skeleton, boxes: BoxRule) -> dict[int | None, str]:
+    """The same pictures as two packs: near-duplicates looked for in 8 bits, and not at all."""
+    return {distance: scenes_pack(tmp_path_factory.mktemp("moments"), skeleton, boxes, distance)
+            for distance in (8, None)}  # fmt: skip
+
+
+def crossing(data: PoseDataModule) -> set[str]:
+    """What training and validation have in common."""
+    people, found = data.pack.people, set()
+    for a in data.plain["train"].rows:
+        for b in data.plain["val"].rows:
+            if (int(people.hash[a]) ^ int(people.hash[b])).bit_count() <= 8:
+                found.add("moment")
+            if people.identity[a] and people.identity[a] == people.identity[b]:
+                found.add("person" if people.set[a] == people.set[b] else "person of that name in another set")
+    return found
+
+
+def test_validation_shares_no_scene_with_training(module: Module, moments: dict[int | None, str]) -> None:
+    found = {distance: [crossing(module(pack=pack, split_seed=seed)) for seed in range(12)]
+             for distance, pack in moments.items()}  # fmt: skip
+    namesake = "person of that name in another set"
+    assert set().union(*found[8]) == {namesake}  # who is someone else
+    assert set().union(*found[None]) == {namesake, "moment"}  # without a distance nothing is known of moments
+
+
+def test_scenes_stay_whole_and_fill_the_share(module: Module, moments: dict[int | None, str]) -> None:
+    drawn = [module(pack=moments[8], split_seed=seed) for seed in range(12)]
+    sizes, images = set(), drawn[0].pack.people.image
+    for data in drawn:
+        names = images[data.plain["val"].rows].tolist()
+        assert len(names) == round(0.2 * 32)
+        for moment in "0123":
+            alike = [name for name in names if name[4:-5] == moment]
+            sizes.add((moment < "2", len(alike)))
+    assert sizes == {(True, 0), (True, 4), (False, 0), (False, 2), (False, 4)}  # 2 and 3 are two moments of two films
 
 
 # ---- are the labels where the picture shows the joints? ----

@@ -1,8 +1,9 @@
-"""Labels under both conventions of sides, and the validation split by image."""
+"""Labels under both conventions of sides, and the validation split by scenes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise, permutations
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmlpe.data.labels import labels_of
+from hmlpe.data.leaks import NO_HASH
 from hmlpe.data.pack import Columns
-from hmlpe.data.split import split_by_image
+from hmlpe.data.split import scenes, split_by_scene
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 
@@ -29,7 +31,8 @@ def people() -> Columns:
     occluded[:, L_WRIST] = True
     return Columns(
         set=np.array(["x", "y"]), image=np.array(["a", "b"]), where=np.array(["1", "2"]),
-        split=np.array(["train", "test"]), joints_px=joints, occluded=occluded,
+        split=np.array(["train", "test"]), identity=np.array(["", "ann"]), hash=np.array([1, 2], np.uint64),
+        joints_px=joints, occluded=occluded,
         box_px=np.array([[0.0, 1, 2, 3], [4, 5, 6, 7]]), detection_px=np.zeros((2, 4)), window_px=np.zeros((2, 4)),
         torso_px=np.array([50.0, 51]), torso_swapped_px=np.array([60.0, 61]), sticks_px=np.zeros((2, 0, 4)),
         faces_backwards=np.array([False, True]),
@@ -79,6 +82,103 @@ def test_other_words_for_sides_are_refused(people: Columns, skeleton: Skeleton, 
         labels_of(people, skeleton, sides, True)
 
 
+def test_names_are_unique_in_the_pack(people: Columns) -> None:
+    assert people.image_ids.tolist() == ["x/a", "y/b"]
+    assert people.person_ids.tolist() == ["", "y/ann"]  # nobody knows who the first is
+
+
+# ---- scenes ----
+
+
+def hashes_of(images: Sequence[str], bits: dict[str, int]) -> np.ndarray:
+    return np.array([bits.get(image, int(NO_HASH)) for image in images], np.uint64)
+
+
+def together(scene: np.ndarray) -> np.ndarray:
+    """(row, row): of one scene? The numbers of the scenes do not matter."""
+    return np.asarray(scene[:, None] == scene)
+
+
+def joined(images: str, identities: str, bits: dict[str, int], distance: int | None) -> list[set[str]]:
+    """The scenes as sets of images, by their first; an image a letter, an identity another or - for unknown."""
+    who = np.array([one.strip("-") for one in identities])
+    scene = scenes(np.array(list(images)), who, hashes_of(images, bits), distance)
+    found = ({image for image, one in zip(images, scene, strict=True) if one == number} for number in {*scene})
+    return sorted(found, key=min)
+
+
+def test_near_duplicates_are_of_one_scene_through_a_chain() -> None:
+    bits = {"a": 0b1000_0001, "b": 0b1000_0011, "c": 0b1000_0111, "d": 0b1111_1000}  # a and c are 2 apart
+    for order in permutations("abcd"):
+        found = scenes(np.array(order), np.array([""] * 4), hashes_of(order, bits), 1)
+        for one, other in pairwise("abc"):
+            assert found[order.index(one)] == found[order.index(other)]
+        assert len({*found}) == 2 and found.dtype == np.int64
+
+
+SAME = dict.fromkeys("abcd", 0b1011)
+
+
+@pytest.mark.parametrize(
+    ("images", "identities", "bits", "distance", "expected"),
+    [
+        ("abcd", "----", SAME, 0, ["abcd"]),
+        ("abcd", "----", SAME, None, ["a", "b", "c", "d"]),  # only the very same image
+        ("abcb", "----", SAME, None, ["a", "b", "c"]),
+        ("abcd", "----", {}, 63, ["a", "b", "c", "d"]),  # without a hash nothing is near
+        ("abcd", "----", {"a": 3, "b": 3}, 63, ["ab", "c", "d"]),
+        ("abcd", "----", {"a": 1, "b": 3, "c": 7, "d": 15}, 0, ["a", "b", "c", "d"]),
+        ("abcd", "x-x-", {}, None, ["ac", "b", "d"]),
+        ("abcd", "xyxy", {}, 0, ["ac", "bd"]),
+        ("abcd", "xxxx", {}, 0, ["abcd"]),
+        ("abbc", "x-yy", {}, None, ["a", "bc"]),  # b's second person, not its first
+        ("abbc", "xxyy", {}, None, ["abc"]),  # two people in one image join theirs
+        ("abcd", "x-x-", {"c": 1, "d": 3}, 1, ["acd", "b"]),  # a person, then a near-duplicate
+    ],
+)
+def test_who_is_of_one_scene(
+    images: str, identities: str, bits: dict[str, int], distance: int | None, expected: list[str]
+) -> None:
+    assert joined(images, identities, bits, distance) == [set(scene) for scene in expected]
+
+
+def test_many_people_in_the_same_two_images_join_them() -> None:
+    images = np.array([image for image in "ab" for _ in range(256)])
+    people = np.array([str(number) for _ in "ab" for number in range(256)])
+    assert len({*scenes(images, people, np.zeros(512, np.uint64), None)}) == 1
+
+
+ROWS = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["", "", "x", "y"])), min_size=1, max_size=10)
+BITS = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from([0, 1, 3, 7, 15, 2**63, 2**64 - 1]))
+
+
+@given(rows=ROWS, bits=BITS, distance=st.none() | st.integers(0, 3))
+def test_scenes_agree_with_brute_force(rows: list[tuple[str, str]], bits: dict[str, int], distance: int | None) -> None:
+    images, people = ([row[column] for row in rows] for column in (0, 1))
+
+    def near(one: str, other: str) -> bool:
+        both = bits.get(one, 0), bits.get(other, 0)
+        return distance is not None and 0 not in both and (both[0] ^ both[1]).bit_count() <= distance
+
+    expected = np.array([
+        [a == b or (who != "" and who == other) or near(a, b) for b, other in rows] for a, who in rows
+    ])  # fmt: skip
+    for _ in rows:  # paths of twice the length each time
+        expected = expected @ expected
+    found = scenes(np.array(images), np.array(people), hashes_of(images, bits), distance)
+    np.testing.assert_array_equal(together(found), expected)
+    back = scenes(np.array(images[::-1]), np.array(people[::-1]), hashes_of(images[::-1], bits), distance)
+    np.testing.assert_array_equal(together(back[::-1]), expected)
+
+
+# ---- the split ----
+
+
+def alone(images: Sequence[str]) -> np.ndarray:
+    """Every image is a scene."""
+    return np.unique(images, return_inverse=True)[1]
+
+
 @st.composite
 def rows_of_images(draw: st.DrawFn) -> list[str]:
     """Image names of rows; at least three images, some with several people, in any order."""
@@ -86,35 +186,90 @@ def rows_of_images(draw: st.DrawFn) -> list[str]:
     return draw(st.permutations([f"{index}.jpg" for index, count in enumerate(counts) for _ in range(count)]))
 
 
+@st.composite
+def rows_of_scenes(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Image names of rows, and the numbers of their scenes, which may be any."""
+    images = draw(rows_of_images())
+    of = {image: draw(st.integers(-5, 5)) for image in sorted(set(images))}
+    return np.array(images), np.array([of[image] for image in images])
+
+
 @given(images=rows_of_images(), fraction=st.floats(0.2, 0.8), seed=st.integers(0, 2**32))
 def test_no_image_is_on_both_sides(images: Sequence[str], fraction: float, seed: int) -> None:
     names = np.array(images)
-    train, validation = split_by_image(names, fraction, seed)
+    train, validation = split_by_scene(names, alone(names), fraction, seed)
     assert sorted([*train, *validation]) == list(range(len(names)))
     assert not set(names[train]) & set(names[validation])
     assert (np.diff(train) > 0).all() and (np.diff(validation) > 0).all()
     assert len(set(names[validation])) == round(fraction * len(set(images)))
 
 
-@given(images=rows_of_images(), seed=st.integers(0, 99), data=st.data())
-def test_the_choice_does_not_depend_on_the_order_of_rows(images: list[str], seed: int, data: st.DataObject) -> None:
-    other = data.draw(st.permutations(images))
-    chosen = [set(np.array(rows)[split_by_image(np.array(rows), 0.4, seed)[1]]) for rows in (images, other)]
+@given(images=rows_of_images(), fraction=st.floats(0.2, 0.8), seed=st.integers(0, 2**32))
+def test_images_without_a_scene_are_drawn_by_their_names(images: Sequence[str], fraction: float, seed: int) -> None:
+    """The rule before there were scenes, so that such packs keep their split."""
+    names = np.unique(images)
+    expected = np.random.default_rng(seed).permutation(names)[: round(fraction * len(names))]
+    found = split_by_scene(np.array(images), alone(images), fraction, seed)[1]
+    np.testing.assert_array_equal(found, np.flatnonzero(np.isin(images, expected)))
+
+
+@given(rows=rows_of_scenes(), fraction=st.floats(0.2, 0.8), seed=st.integers(0, 2**32))
+def test_no_scene_is_on_both_sides_and_as_much_validates_as_fits(
+    rows: tuple[np.ndarray, np.ndarray], fraction: float, seed: int
+) -> None:
+    images, scene = rows
+    sizes = {int(number): len(set(images[scene == number])) for number in scene}
+    wanted = round(fraction * len(set(images)))
+    if min(sizes.values()) > wanted:
+        with pytest.raises(UserError, match=r"data\.validation\.fraction"):
+            split_by_scene(images, scene, fraction, seed)
+        return
+    train, validation = split_by_scene(images, scene, fraction, seed)
+    assert sorted([*train, *validation]) == list(range(len(images)))
+    assert not set(scene[train]) & set(scene[validation]) and not set(images[train]) & set(images[validation])
+    left = wanted - len(set(images[validation]))
+    assert 0 <= left < min(sizes[int(number)] for number in scene[train])  # else one more would have fitted
+    np.testing.assert_array_equal(split_by_scene(images, scene, fraction, seed)[1], validation)
+
+
+@given(rows=rows_of_scenes(), seed=st.integers(0, 99), data=st.data())
+def test_the_choice_does_not_depend_on_the_order_of_rows_or_the_numbers_of_scenes(
+    rows: tuple[np.ndarray, np.ndarray], seed: int, data: st.DataObject
+) -> None:
+    images, scene = rows
+    order = np.array(data.draw(st.permutations(range(len(images)))))
+    number = dict(zip(range(-5, 6), data.draw(st.permutations(range(11))), strict=True))
+    other = images[order], np.array([number[int(one)] for one in scene[order]])
+    chosen = []
+    for these, numbers in (rows, other):
+        try:
+            chosen.append(set(these[split_by_scene(these, numbers, 0.4, seed)[1]]))
+        except UserError:
+            chosen.append(set())
     assert chosen[0] == chosen[1]
+
+
+def test_a_scene_that_is_too_large_trains_and_the_others_fill_the_share() -> None:
+    images = np.array([f"{index:02}.jpg" for index in range(20)])
+    scene = np.array([0] * 6 + [1] * 3 + list(range(2, 13)))
+    drawn = [set(split_by_scene(images, scene, 0.25, seed)[1].tolist()) for seed in range(30)]
+    assert all(len(rows) == 5 and not rows & set(range(6)) for rows in drawn)
+    assert {len(rows & {6, 7, 8}) for rows in drawn} == {0, 3}
 
 
 def test_the_seed_chooses() -> None:
     names = np.array([f"{index}.jpg" for index in range(100)])
-    splits = [tuple(split_by_image(names, 0.1, seed)[1]) for seed in (0, 0, 1, 2)]
+    splits = [tuple(split_by_scene(names, alone(names), 0.1, seed)[1]) for seed in (0, 0, 1, 2)]
     assert splits[0] == splits[1] and len(set(splits)) == 3
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, NAN, 0.05, 0.95])
 def test_a_split_without_images_is_refused(fraction: Any) -> None:
     with pytest.raises(UserError, match=r"data\.validation\.fraction"):
-        split_by_image(np.array(["a", "b", "c", "c"]), float(fraction), 0)
+        split_by_scene(np.array(["a", "b", "c", "c"]), np.array([0, 1, 2, 2]), float(fraction), 0)
 
 
-def test_one_image_cannot_be_split() -> None:
+@pytest.mark.parametrize("images", ["aaa", "abc"])
+def test_one_scene_cannot_be_split(images: str) -> None:
     with pytest.raises(UserError, match="fraction"):
-        split_by_image(np.array(["a", "a", "a"]), 0.5, 0)
+        split_by_scene(np.array(list(images)), np.array([4, 4, 4]), 0.5, 0)

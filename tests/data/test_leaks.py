@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +18,23 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from hmlpe.data import leaks
-from hmlpe.data.leaks import IN_TEST, NEAR_DUPLICATE, NO_HASH, SAME_PERSON, image_hash, leaks_of, near_duplicates
+from hmlpe.data.leaks import (
+    IN_TEST,
+    NEAR_DUPLICATE,
+    NO_HASH,
+    SAME_PERSON,
+    check_distance,
+    image_hash,
+    leaks_of,
+    near_duplicates,
+    near_pairs,
+)
 from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
 
 Picture = UInt8[np.ndarray, "height width 3"]
 DISTANCE = 8
+NAN = float("nan")
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -109,6 +121,7 @@ def test_flat_frames_have_no_hash_and_are_no_duplicates(noise: float, bars: int)
     found = hashes(*(int(image_hash(frame)) for frame in frames))
     assert (found == NO_HASH).all()
     assert near_duplicates(found, found, leaks.BITS - 1).tolist() == [-1] * 4
+    assert near_pairs(found, leaks.BITS - 1).shape == (0, 2)
 
 
 def test_a_dark_picture_has_a_hash() -> None:
@@ -142,22 +155,52 @@ def test_chunks_agree_with_brute_force(train: np.ndarray, test: np.ndarray, dist
         assert near_duplicates(train, test, distance).tolist() == expected
 
 
+def test_pairs_within_the_distance_are_given_once() -> None:
+    found = hashes(0b1111, NO_HASH, 0b1111, 0b0111, NO_HASH, 0b0001)
+    assert near_pairs(found, 0).tolist() == [[0, 2]]
+    assert sorted(near_pairs(found, 1).tolist()) == [[0, 2], [0, 3], [2, 3]]
+    assert sorted(near_pairs(found, 2).tolist()) == [[0, 2], [0, 3], [2, 3], [3, 5]]
+
+
+@given(found=FEW | ANY, distance=st.integers(0, 63), cells=st.integers(1, 40))
+def test_pairs_agree_with_brute_force(found: np.ndarray, distance: int, cells: int) -> None:
+    rows = [row for row, one in enumerate(found) if one]
+    expected = [[a, b] for a, b in itertools.combinations(rows, 2) if bits_between(found[a], found[b]) <= distance]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaks, "CELLS", cells)
+        pairs = near_pairs(found, distance)
+    assert pairs.dtype == np.int64 and pairs.shape == (len(expected), 2) and sorted(pairs.tolist()) == expected
+
+
 def test_memory_stays_small() -> None:
     train, test = np.random.default_rng(0).integers(1, 2**64, (2, 10_000), dtype=np.uint64)
-    train[-1] = test[17]
+    train[-1] = train[3] = test[17]
     tracemalloc.start()
     try:
-        found = near_duplicates(train, test, 0)
+        found, pairs = near_duplicates(train, test, 0), near_pairs(train, 0)
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()
-    assert found[-1] == 17
+    assert found[-1] == found[3] == 17 and pairs.tolist() == [[3, 9999]]
 
 
 @pytest.mark.parametrize("distance", [-1, 64, 1000])
 def test_a_distance_is_a_number_of_bits(distance: int) -> None:
     with pytest.raises(UserError, match=rf"near_duplicates.*{distance}$"):
         near_duplicates(hashes(1), hashes(1), distance)
+    with pytest.raises(UserError, match=rf"near_duplicates.*{distance}$"):
+        near_pairs(hashes(), distance)
+
+
+@pytest.mark.parametrize("distance", [True, False, 8.0, NAN, "8", [8], -1, 64])
+def test_a_distance_is_a_whole_number(distance: object) -> None:
+    with pytest.raises(UserError, match=r"^data\.near_duplicates: must be null or 0 to 63 bits, got"):
+        check_distance(distance)
+
+
+@pytest.mark.parametrize("distance", [None, 0, 63])
+def test_no_distance_is_one_too(distance: int | None) -> None:
+    check_distance(distance)
 
 
 A, B, C, FAR = 0b1111, 0b0111, 0b0011, 2**64 - 1

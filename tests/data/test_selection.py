@@ -28,7 +28,11 @@ from hmlpe.errors import UserError
 
 NAN = float("nan")
 BOX, NONE = np.array([10.0, 20, 30, 60]), np.full(4, NAN)
-UNSEEN, HIDDEN = "not found by the person detector", "torso or head is hidden, so there is no window"
+UNSEEN, HIDDEN, UNKNOWN = (
+    "no detection of this person",
+    "no window of this person",
+    "too few joints are known for a box",
+)
 MISSING = "image is missing"
 
 
@@ -104,7 +108,7 @@ def test_no_joints_no_box_of_the_truth() -> None:
     blank = someone("b")
     blank.joints_px[:] = NAN
     kept, skipped = select([data_set("x", someone("a"), blank, train="truth")], allow_missing=False)
-    assert names(kept) == ["x/a"] and [one.reason for one in skipped] == ["too few joints are known for a box"]
+    assert names(kept) == ["x/a"] and [one.reason for one in skipped] == [UNKNOWN]
 
 
 def test_counts_and_reasons_of_each_set_and_of_all(two: list[DataSet]) -> None:
@@ -135,14 +139,28 @@ PEOPLE = st.lists(
 )
 
 
+def fits_nobody(one: DataSet, split: str, absent: set[str]) -> bool:
+    """Some of the split have an image, and none of them a box by the split's rule."""
+    there = [person for person in one.source.people() if person.split == split and person.image not in absent]
+    rule = "detection_px" if one.boxes.of(split) == "detection" else "window_px"
+    return bool(there) and all(np.isnan(getattr(person, rule)).all() for person in there)
+
+
 @given(first=PEOPLE, second=PEOPLE, absent=st.sets(st.sampled_from("abcd")))
 def test_nobody_is_lost(first: list[Any], second: list[Any], absent: set[str]) -> None:
-    """Everyone annotated is kept or skipped, once; the counts of the sets add up to those of all."""
+    """Everyone annotated is kept or skipped, once; the counts of the sets add up to those of all.
+
+    Unless the box rule of a split fits nobody in it: that is refused.
+    """
     sets = [
         data_set(name, *(someone(image, split, BOX if d else NONE, BOX if w else NONE) for image, split, d, w in rows),
                  test=rule, absent=sorted(absent))
         for name, rows, rule in (("x", [("e", "train", True, True), *first], "detection"), ("y", second, "window"))
     ]  # fmt: skip
+    if any(fits_nobody(one, split, absent) for one in sets for split in ("train", "test")):
+        with pytest.raises(UserError, match=r"^[xy]: none of \d+ (train|test) people has a box by data\.boxes\."):
+            select(sets, allow_missing=True)
+        return
     kept, skipped = select(sets, allow_missing=True)
     found = [(member.of.source.name, member.person.image, member.person.split) for member in kept]
     found += [(one.set, one.image, one.split) for one in skipped]
@@ -172,6 +190,28 @@ def test_one_set_may_lose_everyone_but_not_all_sets() -> None:
     with pytest.raises(UserError, match=r"^x, z: no person is left") as raised:
         select([lost, data_set("z", someone("b", detection=NONE))], allow_missing=True)
     assert "\n" not in str(raised.value) and "record a" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"), [("detection", UNSEEN), ("window", HIDDEN), ("truth", UNKNOWN)], ids=lambda value: value
+)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_rule_that_fits_nobody_of_a_split_is_refused(split: str, rule: str, reason: str) -> None:
+    """It is the wrong rule for the set, or its file is missing; to train on the rest would hide that."""
+    good = {"train": "detection", "test": "detection", split: rule}
+    other = someone("a", "test" if split == "train" else "train")
+    blind = [someone(image, split, NONE, NONE) for image in "bcd"]
+    for person in blind:
+        person.joints_px[:] = NAN
+    sets = [data_set("w", someone("a", split)), data_set("x", other, *blind, absent=["d"], **good)]
+    with pytest.raises(
+        UserError, match=rf"^x: none of 2 {split} people has a box by data\.boxes\.{split}={rule} "
+    ) as e:
+        select(sets, allow_missing=True)  # "d" has no image, whatever the rule; "w" does not stand in for "x"
+    assert f"({reason})" in str(e.value) and "\n" not in str(e.value)
+    kept, skipped = select([data_set("x", other, someone("e", split), *blind, absent=["d"], **good)], True)
+    assert names(kept) == ["x/a", "x/e"] and [one.reason for one in skipped] == [reason, reason, MISSING]
+    assert names(select([data_set("x", other, blind[2], absent=["d"], **good)], True)[0]) == ["x/a"]  # lost, not blind
 
 
 def test_an_impossible_box_is_no_skip() -> None:

@@ -40,6 +40,8 @@ def people(sets: dict[tuple[str, str], int]) -> Columns:
         image=np.array([f"{row}.png" for row in range(total)]),
         where=np.array([f"records, {row}" for row in range(total)]),
         split=np.array([split for _, split in names]),
+        identity=np.full(total, ""),
+        hash=np.arange(total, dtype=np.uint64),
         joints_px=np.repeat(POSE[None] + [10.5, 20.5], total, axis=0),
         occluded=np.zeros((total, 8), bool),
         box_px=np.repeat([[10.0, 20, 122, 132]], total, axis=0),

@@ -60,5 +60,8 @@ def split_by_scene(
             left -= sizes[number]
     validates = np.isin(images, names[np.isin(scene_of_image, chosen)])
     if not 0 < validates.sum() < len(images):
-        raise UserError(f"data.validation.fraction: {fraction} of {len(names)} training images leaves a split empty")
+        raise UserError(
+            f"data.validation.fraction: {fraction} of {len(names)} training images leaves a split empty; they are "
+            f"{len(sizes)} scenes, the smallest of {sizes.min()} images"
+        )
     return np.flatnonzero(~validates), np.flatnonzero(validates)
