@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of_file, read_json, write_text_atomic
-from hmlpe.training.build import build_data, build_model, build_tasks, config_digest, plain
+from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, config_digest, plain
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.fit import fit_and_evaluate
 from hmlpe.training.module import MultiTaskPose
@@ -98,7 +98,7 @@ def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> 
         "row": config.row.name,
         "seed": config.seed,
         "weights": model.balance.weights,
-        "protocol": protocol(config, data, model),
+        "protocol": protocol(config, data),
         "checkpoint_rule": CHECKPOINT_RULES[config.select] if config.fit else "the given checkpoint",
         "epochs": config.epochs,
         "start": describe_start(config),
@@ -109,11 +109,12 @@ def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> 
     }
 
 
-def protocol(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> str:
-    """Which people are tested how, in words."""
+def protocol(config: DictConfig, data: PoseDataModule) -> str:
+    """Which people are tested how, in words: the same for all rows, whichever tasks they train."""
     sets = data.tested
     rules = sorted({f"{data.pack.manifest['boxes'][name]['test']}" for name in sets})
-    protocols = {str(metric.protocol) for metric in model.metrics.values() if hasattr(metric, "protocol")}
+    metrics = [metric for named in build_metrics(config).values() for metric in named]
+    protocols = {str(metric.protocol) for metric in metrics if hasattr(metric, "protocol")}
     named = ", ".join(sorted(protocols, reverse=True)) or "no published protocol"
     return f"{'+'.join(sets)}: {named}; sides={config.data.sides}, test boxes={'+'.join(rules)}"
 
