@@ -17,8 +17,9 @@ from PIL import Image
 from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
-from hmlpe.training.build import build_model, build_tasks
+from hmlpe.training.build import build_data, build_model, build_tasks
 from hmlpe.training.fit import HEADS, average, load_weights
+from hmlpe.training.run import protocol
 from hmlpe.training.stages import stage_config
 
 from ..data.conftest import person, write_flic
@@ -202,3 +203,17 @@ def test_a_chain_says_before_it_starts_what_its_last_stage_lacks(folder: Path) -
     )  # fmt: skip
     assert done.returncode == 2 and "optim.batch_size" in done.stderr.strip().splitlines()[-1]
     assert not (folder / "outputs" / "pretraining" / "all" / "pretrain_s9").exists()
+
+
+def test_the_protocol_is_one_for_all_rows_and_names_what_is_measured(folder: Path) -> None:
+    buffy = ["data.known.buffy.source.detections=null", "data.known.buffy.boxes.test=window"]
+    common = ["data=all", "data.near_duplicates=null", f"paths.data={folder / 'data'}", *buffy, *TINY]
+
+    def said(*overrides: str) -> str:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            config = compose("train", [*common, *overrides])
+        return protocol(config, build_data(config))
+
+    rows = {said(f"row={row}") for row in ("regression_only", "det_0.1", "detection_only")}
+    assert rows == {"buffy+flic: pdj_modec, pcp_strict; sides=image, test boxes=detection+window"}
+    assert said("metrics=any").startswith("buffy+flic: no published protocol; ")
