@@ -11,7 +11,14 @@ from omegaconf import DictConfig
 from hmlpe.cli.app import run_app
 from hmlpe.errors import UserError
 
-SETTINGS = ("version", "skeleton", "crop_px", "near_duplicates", "boxes", "sources", "absent")  # of a pack
+SETTINGS = {  # key of the manifest -> what a reader calls it
+    "version": "version",
+    "skeleton": "skeleton",
+    "crop_px": "crop size",
+    "near_duplicates": "near_duplicates",
+    "boxes": "boxes",
+    "sources": "sets, annotations or images",
+}
 
 
 def prepare_pack(config: DictConfig) -> None:
@@ -44,8 +51,9 @@ def prepare_pack(config: DictConfig) -> None:
     )
     state = "is prepared already" if was_there else "prepared"
     if isinstance(before, dict) and not was_there:
-        changed = [key for key in SETTINGS if before.get(key) != manifest[key]]
-        state += f" in place of one with other {', '.join(changed) or 'people'}"
+        changed = [name for key, name in SETTINGS.items() if before.get(key) != manifest[key]]
+        held = ", ".join(before.get("sources", {})) or "other people"
+        state += f" in place of one of {held}, with other {', '.join(changed) or 'people'}"
     print(summary(folder, state, manifest))
     sheet = folder / "sheet.png"
     if config.prepare.sheet and not sheet.exists():

@@ -61,13 +61,14 @@ def draw(path: Path, name: str, training: Training, fits: Mapping[str, Fit]) -> 
             label = f"{choice}: {across:g}, {up:g}, {down:g} cut off {fit.joints_cut} of {fit.joints} joints"
             corner, height = (-across, -1 - up), 2 + up + down
             ax.add_patch(Rectangle(corner, 2 * across, height, fill=False, ls=style, ec=colour, lw=1.6, label=label))
-        # A few joints lie very far away; the boxes and nearly all joints are what is to be seen.
-        low, high = np.quantile(points, [0.0005, 0.9995], axis=0)
-        reach = np.max([[fit.factors[0], 1 + max(fit.factors[1:])] for fit in fits.values()], axis=0)
-        limit = np.maximum(np.maximum(np.abs(low), np.abs(high)), np.minimum(reach, 3 * np.abs(high))) * 1.08
+        # Detections of almost no size put a few joints very far away; what is to be seen is near the others.
+        seen = [fits[choice].factors for choice in ("configured", "99% of joints")]
+        limit = 1.5 * np.max([[across, 1 + max(up, down)] for across, up, down in seen], axis=0)
+        outside = int((np.abs(points) > limit).any(axis=1).sum())
         ax.set(xlim=(-limit[0], limit[0]), ylim=(limit[1], -limit[1]), aspect="equal")
         ax.set(title=f"{name}: joints in half widths and half heights of the {training.rule}")
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.05), frameon=False)
+        ax.set(xlabel=f"{outside} joints lie outside the picture" if outside else "")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.07), frameon=False)
         image = io.BytesIO()
         figure.savefig(image, format="png", metadata={"Software": None})
     write_bytes_atomic(path, image.getvalue())

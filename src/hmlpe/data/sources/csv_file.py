@@ -38,6 +38,8 @@ def read_rows(path: Path, required: Sequence[str], optional: Sequence[str]) -> l
         raise UserError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
     except OSError as error:
         raise UserError(f"{path}: not readable ({error.strerror})") from error
+    if not text.strip():
+        raise UserError(f"{path}: is empty; its first line must name the columns {', '.join(required)}")
     if not text.endswith(("\n", "\r")):  # the last number could be the beginning of a longer one
         raise UserError(f"{path}: its last line has no end; is the file cut off? If it is whole, add an empty line")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)

@@ -43,6 +43,8 @@ def read_image(folder: Path, name: str, upright: bool = False) -> UInt8[np.ndarr
         raise
     except FileNotFoundError as error:
         raise UserError(f"{path}: image is missing") from error
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: too many pixels for a photo ({error})") from error
     except Exception as error:  # a damaged file makes Pillow's decoders raise almost anything
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a whole image ({reason}); fetch it again") from error
