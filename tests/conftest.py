@@ -29,9 +29,14 @@ settings.load_profile("hmlpe")
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder with the real sets (flic/ and others): HMLPE_REAL_DATA, or shared/data beside the checkout."""
+    """The folder with the real sets, flic/, lsp/ and buffy/: HMLPE_REAL_DATA, or shared/data beside the checkout."""
     beside = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("HMLPE_REAL_DATA") or beside).expanduser()
+    named = os.environ.get("HMLPE_REAL_DATA")
+    folder = Path(named or beside).expanduser()
+    if named and not folder.is_dir():  # a misspelt name must not pass for a run on real data
+        pytest.fail(f"HMLPE_REAL_DATA: {folder} is not a folder")
     if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} is not a folder; set HMLPE_REAL_DATA to the one that holds flic/")
+        pytest.skip(
+            f"no real data: {folder} is not a folder; set HMLPE_REAL_DATA to the one that holds flic/ and others"
+        )
     return folder

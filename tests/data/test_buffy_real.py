@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hmlpe.data.leaks import image_hash, near_duplicates
 from hmlpe.data.record import Person
 from hmlpe.data.sources.buffy import BuffySource
+from hmlpe.data.split import scenes, split_by_scene
 from hmlpe.skeleton import Skeleton
 
 pytestmark = pytest.mark.real
@@ -107,3 +109,15 @@ def test_joints_are_found_again_by_brute_force(real_data: Path, people: Sequence
         for side, arm in arms_the_other_way(ends).items():
             found = [joints[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist")]
             assert all(abs(a - b) < 1 for a, b in zip(found, arm, strict=True))
+
+
+def test_validation_by_image_alone_would_leak(buffy: BuffySource, people: Sequence[Person]) -> None:
+    """The figures of docs/data.md: near-duplicates of training images among the validation images."""
+    images = np.array([f"buffy/{p.image}" for p in people if p.split == "train"])
+    hashes = np.array([image_hash(buffy.image(name.removeprefix("buffy/"))) for name in images])
+    nobody = np.full(len(images), "")
+    found = {}
+    for distance in (None, 8):
+        train, validation = split_by_scene(images, scenes(images, nobody, hashes, distance), 0.1, 0)
+        found[distance] = (len(validation), int((near_duplicates(hashes[validation], hashes[train], 8) >= 0).sum()))
+    assert found == {None: (47, 29), 8: (47, 0)}

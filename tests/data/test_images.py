@@ -56,7 +56,11 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
         path.symlink_to({"link to a device": "/dev/zero", "loop": path, "nowhere": tmp_path / "gone.png"}[kind])
     with refused(str(path)):
         read_image(tmp_path, path.name)
-    assert image_size(tmp_path, path.name) is None
+    if kind in ("loop", "nowhere"):  # there is no file
+        assert image_size(tmp_path, path.name) is None
+    else:
+        with refused(str(path)):
+            image_size(tmp_path, path.name)
 
 
 def test_a_link_to_an_image_is_read(tmp_path: Path) -> None:
@@ -80,7 +84,8 @@ def test_what_is_no_photo_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.jpg").write_bytes(content)
     with refused("x.jpg"):
         read_image(tmp_path, "x.jpg")
-    assert image_size(tmp_path, "x.jpg") is None
+    with refused("x.jpg", "not a whole image"):
+        image_size(tmp_path, "x.jpg")
 
 
 def test_deep_greys_are_refused_as_they_would_turn_white(tmp_path: Path) -> None:

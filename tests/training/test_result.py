@@ -65,3 +65,10 @@ def test_a_cut_checkpoint_is_not_readable(tmp_path: Path) -> None:
 def test_regression_chooses_the_checkpoint_in_any_order() -> None:
     assert monitored(["detection", "regression"]) == monitored(["regression", "detection"]) == "regression"
     assert monitored(["detection"]) == "detection"
+
+
+def test_what_cannot_be_opened_is_not_called_broken(tmp_path: Path) -> None:
+    """The caller deletes broken checkpoints; one that is out of reach may be whole."""
+    (tmp_path / "resume.ckpt").mkdir()
+    with pytest.raises(OSError, match=r"resume\.ckpt"):
+        readable(tmp_path / "resume.ckpt")

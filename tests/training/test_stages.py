@@ -18,8 +18,9 @@ from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import build_data, build_model, build_tasks
+from hmlpe.training.estimate import steps_of
 from hmlpe.training.fit import HEADS, average, load_weights
-from hmlpe.training.run import protocol
+from hmlpe.training.run import check_start, protocol
 from hmlpe.training.stages import stage_config
 
 from ..data.conftest import person, write_flic
@@ -189,6 +190,9 @@ def test_a_start_that_is_not_finished_is_refused(folder: Path, chain: dict[str, 
     try:
         result.write_text(whole.replace('"finished"', '"running"', 1))
         done = run(folder, "train", *arguments)
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            config = compose("train", [f"checkpoint={result.parent / 'checkpoints' / 'model.ckpt'}", "fit=false"])
+        check_start(config)  # to evaluate it is allowed
     finally:
         result.write_text(whole)
     assert done.returncode == 2 and "Traceback" not in done.stderr
@@ -217,3 +221,13 @@ def test_the_protocol_is_one_for_all_rows_and_names_what_is_measured(folder: Pat
     rows = {said(f"row={row}") for row in ("regression_only", "det_0.1", "detection_only")}
     assert rows == {"buffy+flic: pdj_modec, pcp_strict; sides=image, test boxes=detection+window"}
     assert said("metrics=any").startswith("buffy+flic: no published protocol; ")
+
+
+@pytest.mark.parametrize(
+    ("sets", "people"), [("null", 34), ("flic", 18), ("[flic]", 18), ("[buffy,ethz]", 16), ("flicker", 0)]
+)
+def test_the_estimate_counts_the_people_of_the_chosen_sets(folder: Path, sets: str, people: int) -> None:
+    words = ["data=all", f"paths.data={folder / 'data'}", f"data.train_sets={sets}", *TINY, "epochs=4"]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("train", words)
+    assert steps_of(config) == round(0.9 * people) * 4 / 8

@@ -24,9 +24,11 @@ def epoch_of(path: Path) -> int:
 
 
 def readable(path: Path) -> bool:
-    """Whether a checkpoint is whole."""
+    """Whether a checkpoint can be decoded. What is not the file's fault is raised: no access to it, or no memory."""
     try:
         torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, MemoryError):  # the caller deletes what is broken, and with it the epochs that it holds
+        raise
     except Exception:  # torch raises whatever the broken bytes lead to
         return False
     return True

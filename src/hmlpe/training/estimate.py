@@ -46,12 +46,16 @@ class SweepEstimate(Callback):
 
 def steps_of(config: DictConfig) -> float:
     """Steps of one run, by the pack's people and the configured epochs."""
+    import numpy as np
+
     from hmlpe.data.pack import open_pack
+    from hmlpe.data.selection import set_names
 
     pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
-    sets = config.data.train_sets
     train = pack.people.set[pack.indices("train")]
-    people = round(sum(sets is None or name in sets for name in train) * (1 - config.data.validation.fraction))
+    if config.data.train_sets is not None:
+        train = train[np.isin(train, set_names(config.data.train_sets, "data.train_sets"))]
+    people = round(len(train) * (1 - config.data.validation.fraction))
     return float(min(people, config.data.subset or people) * config.epochs / config.optim.batch_size)
 
 

@@ -120,8 +120,8 @@ def protocol(config: DictConfig, data: PoseDataModule) -> str:
 
 
 def check_start(config: DictConfig) -> None:
-    """Raise UserError if the run of the checkpoint to start from is not finished: its weights are of some epoch."""
-    if config.checkpoint is None:
+    """Raise UserError if the run of the checkpoint to train on from is not finished: its weights are of some epoch."""
+    if config.checkpoint is None or not config.fit:
         return
     result = Path(config.checkpoint).parent.parent / "result.json"
     if result.is_file() and read_json(result).get("status") != "finished":

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os.path
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +35,34 @@ def read_image(folder: Path, name: str, upright: bool = False) -> UInt8[np.ndarr
     if Path(name).is_absolute() or ".." in Path(name).parts or not name.isprintable():
         raise UserError(f"{name!r}: an image's name must be printable, and not lead out of {folder}")
     limit = Image.MAX_IMAGE_PIXELS or math.inf  # Pillow itself only warns up to twice that
+    with _opened(path) as image:
+        if image.width * image.height > limit:
+            raise UserError(f"{path}: {image.width} x {image.height} pixels are too many for a photo")
+        if image.mode.startswith(DEEP):
+            raise UserError(f"{path}: more than 8 bits per channel; save it with 8")
+        return np.asarray((ImageOps.exif_transpose(image) if upright else image).convert("RGB"))
+
+
+def image_size(folder: Path, name: str) -> tuple[int, int] | None:
+    """Width and height in pixels, by the file's header alone; None if there is no file.
+
+    Raises:
+        UserError: it has no header of an image.
+    """
+    if not os.path.exists(folder / name):
+        return None
+    with _opened(folder / name) as image:
+        return image.width, image.height
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The image, not yet decoded; whatever goes wrong with it, then or before, becomes a UserError."""
     try:
-        with _opened(path) as image:
-            if image.width * image.height > limit:
-                raise UserError(f"{path}: {image.width} x {image.height} pixels are too many for a photo")
-            if image.mode.startswith(DEEP):
-                raise UserError(f"{path}: more than 8 bits per channel; save it with 8")
-            return np.asarray((ImageOps.exif_transpose(image) if upright else image).convert("RGB"))
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer
+            raise OSError("it is a folder, a pipe or a device")
+        with Image.open(path, formats=FORMATS) as image:
+            yield image
     except UserError:
         raise
     except FileNotFoundError as error:
@@ -48,18 +72,3 @@ def read_image(folder: Path, name: str, upright: bool = False) -> UInt8[np.ndarr
     except Exception as error:  # a damaged file makes Pillow's decoders raise almost anything
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a whole image ({reason}); fetch it again") from error
-
-
-def image_size(folder: Path, name: str) -> tuple[int, int] | None:
-    """Width and height by the file's header alone; None if it has none, of which `read_image` says why."""
-    try:
-        with _opened(folder / name) as image:
-            return image.width, image.height
-    except Exception:  # as above
-        return None
-
-
-def _opened(path: Path) -> Image.Image:
-    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer
-        raise OSError("it is a folder, a pipe or a device")
-    return Image.open(path, formats=FORMATS)

@@ -79,8 +79,6 @@ class LeedsSource(FolderSource):
         joints = [points.get(name, (np.full(2, np.nan), False)) for name in self.skeleton.joints]
         image = f"im{number:0{self.image_digits}d}.jpg"
         size = image_size(self.image_folder, image)
-        if size is None and (self.image_folder / image).exists():
-            self.image(image)  # raises, saying what is wrong with it
         left, right = points["left_shoulder"][0], points["right_shoulder"][0]
         return Person(
             image=image,

@@ -26,7 +26,8 @@ def read_struct_array(path: Path, variable: str) -> Sequence[Any]:
     try:
         content = scipy.io.loadmat(str(path), squeeze_me=True, struct_as_record=False)
     except Exception as error:  # a cut file makes scipy raise almost anything, zlib.error and IndexError among them
-        raise UserError(f"{path}: not a whole MATLAB file ({error}); fetch it again") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not a whole MATLAB file ({reason}); fetch it again") from error
     if variable not in content:
         raise UserError(f"{path}: no variable {variable!r}; is this the set's own annotation file?")
     return list(np.atleast_1d(content[variable]))
