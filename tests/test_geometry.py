@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
-from hmlpe.geometry import bounding_box, crop_resized, crop_to_crop, crop_to_image, image_to_crop, scale_box, union
+from hmlpe.geometry import bounding_box, crop_resized, crop_to_crop, crop_to_image, image_to_crop, iou, scale_box, union
 
 CONFIGS = Path(__file__).parents[1] / "conf"
 
@@ -204,3 +204,15 @@ def test_wrong_shapes_raise() -> None:
         crop_resized(np.zeros((10, 12, 3)), box, 8)
     with pytest.raises(TypeCheckError, match="image"):
         crop_resized(np.zeros((10, 12), dtype=np.uint8), box, 8)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        ((0, 0, 4, 2), 1), ((2, 0, 6, 2), 1 / 3), ((1, 0, 3, 1), 1 / 4), ((-2, -2, 6, 4), 1 / 6), ((4, 0, 8, 2), 0),
+        ((9, 9, 10, 10), 0), ((1, 1, 1, 2), 0), ((-1, 3, 6, 4), 0), ((float("nan"),) * 4, 0),
+    ],
+)  # fmt: skip
+def test_iou(other: tuple[float, ...], expected: float) -> None:
+    a, b = np.array([0.0, 0, 4, 2]), np.array(other, dtype=float)
+    assert iou(a, b) == iou(b, a) == pytest.approx(expected)

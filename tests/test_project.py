@@ -20,10 +20,12 @@ SOURCE = ROOT / "src" / "hmlpe"
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(PYPROJECT)["project"]
 SCRIPTS: dict[str, str] = PROJECT["scripts"]
+DEPENDENCIES = [*PROJECT["dependencies"], *(one for extra in PROJECT["optional-dependencies"].values() for one in extra)]
 
 # A module imports from its own level and from earlier ones. One line is one level.
 LEVELS = [
-    {"allocator", "errors", "files", "skeleton", "geometry", "windows"},
+    {"allocator", "errors", "files", "skeleton", "geometry", "windows", "palette"},
+    {"detect"},
     {"data"},
     {"network"},
     {"tasks"},
@@ -87,7 +89,7 @@ def test_modules_are_small() -> None:
 
 
 def test_every_dependency_has_a_bound_and_a_reason() -> None:
-    for dependency in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]:
+    for dependency in DEPENDENCIES:
         (rest,) = re.findall(rf'^ *"{re.escape(dependency)}",(.*)$', PYPROJECT, re.MULTILINE)
         assert re.search("[<>=]", dependency), f"{dependency} has no bound"
         assert re.match(r" *# \w", rest), f"{dependency} has no comment that gives its reason"
@@ -97,7 +99,7 @@ def test_constraints_pin_every_dependency_exactly() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = dict(re.fullmatch(r"([\w.-]+)==([\w.]+)", line).groups() for line in lines if not line.startswith("#"))
     pinned = {re.sub(r"[-_.]+", "-", name).lower() for name in pins}
-    for dependency in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]:
+    for dependency in DEPENDENCIES:
         assert re.split("[<>=]", dependency)[0] in pinned, f"{dependency} is not pinned: make lock"
 
 

@@ -69,6 +69,15 @@ def union(box_px: Box, other_px: Box) -> Box:
     return np.concatenate([np.fmin(box_px[:2], other_px[:2]), np.fmax(box_px[2:], other_px[2:])])
 
 
+def iou(a_px: Box, b_px: Box) -> float:
+    """Area of the intersection of two boxes (x0 y0 x1 y1) over that of their union; 0 if one is NaN or has no area."""
+    sides = np.minimum(a_px[2:], b_px[2:]) - np.maximum(a_px[:2], b_px[:2])
+    if not (sides > 0).all():
+        return 0.0
+    common = sides.prod()
+    return float(common / ((a_px[2:] - a_px[:2]).prod() + (b_px[2:] - b_px[:2]).prod() - common))
+
+
 def crop_resized(
     image: UInt8[np.ndarray, "height width 3"], box_px: Box, size: int
 ) -> UInt8[np.ndarray, "size size 3"]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmlpe.data.sources.sticks import iou, joints_of_sticks, window_of_sticks
+from hmlpe.data.sources.sticks import joints_of_sticks, window_of_sticks
 
 NAN = float("nan")
 HIDDEN = (NAN,) * 4
@@ -131,15 +131,3 @@ def test_the_window_spans_head_and_upper_torso() -> None:
     np.testing.assert_allclose(window_of_sticks(lying), [42.5 - 10 / 1.8, 90, 42.5 + 10 / 1.8, 100])
     for none in (changed(t=HIDDEN), changed(h=HIDDEN), changed(t=(0, 5, 9, 5), h=(3, 5, 4, 5))):
         assert np.isnan(window_of_sticks(none)).all()
-
-
-@pytest.mark.parametrize(
-    ("other", "expected"),
-    [
-        ((0, 0, 4, 2), 1), ((2, 0, 6, 2), 1 / 3), ((1, 0, 3, 1), 1 / 4), ((-2, -2, 6, 4), 1 / 6), ((4, 0, 8, 2), 0),
-        ((9, 9, 10, 10), 0), ((1, 1, 1, 2), 0), ((-1, 3, 6, 4), 0), ((NAN,) * 4, 0),
-    ],
-)  # fmt: skip
-def test_iou(other: Sequence[float], expected: float) -> None:
-    a, b = np.array([0.0, 0, 4, 2]), np.array(other, dtype=float)
-    assert iou(a, b) == iou(b, a) == pytest.approx(expected)

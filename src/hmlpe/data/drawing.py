@@ -13,12 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 
+from hmlpe.palette import SIDES, part_colour, side_of
 from hmlpe.skeleton import Skeleton
 from hmlpe.windows import WindowGrid
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; parts take them in the skeleton's order.
-_PARTS = ("#F0E442", "#56B4E9", "#CC79A7", "#E69F00", "#D55E00", "#009E73", "#0072B2")
-_SIDES = (("left joint", "#FF2020", "o"), ("right joint", "#2060FF", "s"), ("joint of the middle", "#FFFFFF", "D"))
 _EDGE = (Stroke(linewidth=4, foreground="black"), Normal())
 _THIN_EDGE = (Stroke(linewidth=3, foreground="black"), Normal())
 
@@ -44,9 +42,9 @@ def draw_pose(ax: Axes, view: View, skeleton: Skeleton) -> None:
     """The crop with its joints and parts; what lies outside the crop is cut."""
     _show(ax, view.image)
     for part, ends in enumerate(skeleton.part_ends):
-        ax.plot(*view.joints_px[list(ends)].T, color=_colour(part), lw=2.2, path_effects=_EDGE)
+        ax.plot(*view.joints_px[list(ends)].T, color=part_colour(part), lw=2.2, path_effects=_EDGE)
     for joint, (x, y) in enumerate(view.joints_px):
-        _, colour, marker = _SIDES[_side(skeleton, joint)]
+        _, colour, marker = side_of(skeleton, joint)
         ax.plot(x, y, marker, **(_hollow(colour) if view.occluded[joint] else _solid(colour)), zorder=3)
 
 
@@ -59,7 +57,7 @@ def draw_windows(ax: Axes, view: View, skeleton: Skeleton, windows: WindowGrid, 
     known = [part for part in turns if np.isfinite(view.joints_px[list(ends[part])]).all()]
     text = "no part is known"
     if known:
-        part, colour = known[0], _colour(known[0])
+        part, colour = known[0], part_colour(known[0])
         stick, extent = view.joints_px[list(ends[part])], windows.extent_px
         corners = windows.corners().numpy()[windows.contains(torch.from_numpy(stick)).numpy()]
         centres = corners + extent / 2
@@ -76,10 +74,10 @@ def draw_windows(ax: Axes, view: View, skeleton: Skeleton, windows: WindowGrid, 
 
 def legend_entries(skeleton: Skeleton) -> list[Line2D]:
     """What colours and markers mean."""
-    joints = [Line2D([], [], ls="", marker=marker, label=word, **_solid(colour)) for word, colour, marker in _SIDES]
-    hollow = Line2D([], [], ls="", marker="o", label="marked occluded", **_hollow(_SIDES[0][1]))
+    joints = [Line2D([], [], ls="", marker=marker, label=word, **_solid(colour)) for word, colour, marker in SIDES]
+    hollow = Line2D([], [], ls="", marker="o", label="marked occluded", **_hollow(SIDES[0].colour))
     parts = [
-        Line2D([], [], color=_colour(part), lw=2.2, path_effects=_EDGE, label=_words(name))
+        Line2D([], [], color=part_colour(part), lw=2.2, path_effects=_EDGE, label=_words(name))
         for part, name in enumerate(skeleton.parts)
     ]
     return [*joints, hollow, *parts]
@@ -97,16 +95,6 @@ def _solid(colour: str) -> dict[str, Any]:
 
 def _hollow(colour: str) -> dict[str, Any]:
     return {"ms": 7.5, "mfc": "none", "mec": colour, "mew": 1.6, "path_effects": _THIN_EDGE}
-
-
-def _colour(part: int) -> str:
-    return _PARTS[part % len(_PARTS)]
-
-
-def _side(skeleton: Skeleton, joint: int) -> int:
-    """Place in _SIDES. Mirror pairs name the left joint first."""
-    name = skeleton.joints[joint]
-    return next((pair.index(name) for pair in skeleton.mirror if name in pair), 2)
 
 
 def _words(name: str) -> str:

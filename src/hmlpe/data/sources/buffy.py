@@ -12,11 +12,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
 from hmlpe.data.record import Person, Split
-from hmlpe.data.sources.buffy_detections import Box, Frame, detection_of, read_detections
+from hmlpe.data.sources.buffy_detections import Box, Frame, read_detections
 from hmlpe.data.sources.folder import FolderSource
 from hmlpe.data.sources.stickmen import Stickman, read_stickmen
 from hmlpe.data.sources.sticks import JOINTS, window_of_sticks
 from hmlpe.data.sources.stickset import person_of
+from hmlpe.detect.match import detection_of
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of
 from hmlpe.skeleton import Skeleton

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,7 @@ from jaxtyping import Float
 from hmlpe.data.sources.folder import LARGEST_PX
 from hmlpe.data.sources.matlab import array, field, read_struct_array
 from hmlpe.data.sources.stickmen import ORIGIN_PX
-from hmlpe.data.sources.sticks import iou
 from hmlpe.errors import UserError
-
-DETECTED = 0.5  # a detection is of a person if their windows' IoU is above this (FACTS 6)
 
 Box = Float[np.ndarray, " 4"]
 Frame = tuple[int, int]  # episode, number
@@ -37,12 +33,6 @@ def read_detections(path: Path) -> dict[Frame, list[Box]]:
             raise UserError(f"{where}: episode {frame[0]}, frame {frame[1]} has a record already; fetch the file again")
         found[frame] = [_box(stickman, where) for stickman in np.atleast_1d(field(record, "stickmen", where))]
     return found
-
-
-def detection_of(window_px: Box, boxes: Sequence[Box]) -> Box:
-    """The box that is a detection of the person with this window (the best if there are several), or NaN."""
-    best = max(boxes, key=lambda box: iou(box, window_px), default=window_px)
-    return best if boxes and iou(best, window_px) > DETECTED else np.full(4, np.nan)
 
 
 def _whole(record: Any, name: str, where: str) -> int:

@@ -70,12 +70,3 @@ def window_of_sticks(sticks_px: Float[np.ndarray, "6 4"]) -> Box:
     centre_x = (head[:, 0].mean() + torso[0]) / 2
     window = np.array([centre_x - half_width, top, centre_x + half_width, bottom])
     return window if half_width > 0 and np.isfinite(window).all() else np.full(4, np.nan)
-
-
-def iou(a: Box, b: Box) -> float:
-    """Area of the intersection of two boxes (x0 y0 x1 y1) over that of their union; 0 if one is NaN or has no area."""
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    if not (sides > 0).all():
-        return 0.0
-    common = sides.prod()
-    return float(common / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - common))

@@ -1,0 +1,1 @@
+"""Finding people: boxes around upper bodies, from detectors or from files."""
