@@ -49,7 +49,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo 'installing the pinned packages into .venv: about 3 minutes, more on a slow line'
 	@rm -f $(STAMP)
 	@$(if $(FRESH),"$(PYTHON)" -m venv --clear .venv)
-	@$(BIN)/python -m pip install --disable-pip-version-check $(if $(FRESH),,--quiet) -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --disable-pip-version-check $(if $(FRESH),,--quiet) -c constraints.txt -e '.[dev,export,demo]'
 	@pwd -P > $(STAMP)
 
 test: $(STAMP) ## the test suite, without the slow ones

@@ -20,7 +20,10 @@ SOURCE = ROOT / "src" / "hmlpe"
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(PYPROJECT)["project"]
 SCRIPTS: dict[str, str] = PROJECT["scripts"]
-DEPENDENCIES = [*PROJECT["dependencies"], *(one for extra in PROJECT["optional-dependencies"].values() for one in extra)]
+DEPENDENCIES = [
+    *PROJECT["dependencies"],
+    *(one for extra in PROJECT["optional-dependencies"].values() for one in extra),
+]
 
 # A module imports from its own level and from earlier ones. One line is one level.
 LEVELS = [
