@@ -36,6 +36,9 @@ LEVELS = [
     {"metrics"},
     {"training"},
     {"report"},
+    {"deploy", "predict"},
+    {"evaluate"},
+    {"demo"},
     {"cli"},
 ]
 MAX_LINES = 250

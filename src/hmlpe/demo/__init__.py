@@ -1,0 +1,1 @@
+"""A page to try the network on a photo."""

@@ -1,0 +1,1 @@
+"""The field's protocols: our networks and other methods, scored by the same code."""
