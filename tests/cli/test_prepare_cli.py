@@ -155,7 +155,12 @@ def test_all_sets_that_are_there(call: Call, tmp_path: Path) -> None:
         "  embedded: 2 train and 1 test people",
         "  not in it: lsp, buffy, ethz, sa, waf",
     ])  # fmt: skip
-    assert sorted(path.name for path in Path("data/all").iterdir()) == ["crops.npy", "manifest.json", "people.npz"]
+    assert sorted(path.name for path in Path("data/all").iterdir()) == [
+        "crops.npy",
+        "manifest.json",
+        "missed.npz",
+        "people.npz",
+    ]
     columns = np.load("data/all/people.npz")
     assert columns["set"].tolist() == ["flic"] * 8 + ["embedded"] * 3
 

@@ -174,9 +174,12 @@ def test_a_rule_of_no_use_is_refused(bad: dict[str, Any], word: str) -> None:
 
 
 def test_as_dict_is_plain_and_says_everything() -> None:
-    plain = rule("window", "truth", factors=[2, 0, 1], margin=0, aspect=1, cover=True).as_dict()
+    plain = rule(
+        "window", "truth", factors=[2, 0, 1], margin=0, aspect=1, cover=True, window_factors=[3, 0, 0]
+    ).as_dict()
     assert json.loads(json.dumps(plain)) == plain == {
         "train": "window", "test": "truth", "factors": [2.0, 0.0, 1.0], "margin": 0.0, "aspect": 1.0, "cover": True,
+        "window_factors": [3.0, 0.0, 0.0],
     }  # fmt: skip
     assert rule("truth").as_dict()["aspect"] is None
     assert BoxRule(**plain).as_dict() == plain
@@ -188,6 +191,19 @@ def test_as_dict_is_plain_and_says_everything() -> None:
 def test_flic() -> None:
     """cx ± 3.5 hw, y extended by 1.75 hh above and below."""
     np.testing.assert_allclose(configured("flic").box_px(one("test")), [20 - 35, 20 - 35, 20 + 35, 60 + 35])
+
+
+def test_a_window_may_be_scaled_by_factors_of_its_own() -> None:
+    """(across, up, down) of the window 20 wide and 40 high; a detection keeps its own factors."""
+    both = {"factors": (1.0, 0.0, 0.0), "window_factors": (2.0, 0.5, 1.0)}
+    window = rule("window", "window", **both).box_px(one("test"))
+    centre, top, bottom = (WINDOW[0] + WINDOW[2]) / 2, WINDOW[1], WINDOW[3]
+    half = np.array([WINDOW[2] - WINDOW[0], bottom - top]) / 2
+    wanted = [centre - 2 * half[0], top - 0.5 * half[1], centre + 2 * half[0], bottom + half[1]]
+    np.testing.assert_allclose(window, wanted)
+    detection = rule("detection", "detection", **both).box_px(one("test"))
+    np.testing.assert_allclose(detection, rule("detection", "detection").box_px(one("test")))
+    np.testing.assert_allclose(rule("window", "window").box_px(one("test")), WINDOW)
 
 
 def test_buffy() -> None:

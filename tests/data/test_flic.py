@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hmlpe.data.record import Person
-from hmlpe.data.sources.flic import FlicSource
+from hmlpe.data.sources.buffy import BuffySource
+from hmlpe.data.sources.flic import HEAD_REACH, FlicSource
 from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
+from hmlpe.geometry import scale_box
 from hmlpe.skeleton import Skeleton
 
 from .conftest import CROWD, backwards, coords, person, picture, write_flic, write_mat
@@ -43,6 +45,18 @@ def test_slots_become_joints_counted_from_zero(flic: Flic) -> None:
     assert only.torso_swapped_px == pytest.approx(np.hypot(70 - 40, 992 - 995))  # right shoulder 4, left hip 7
     assert only.sticks_px.shape == (0, 4)
     assert only.occluded.shape == (8,) and not only.occluded.any()
+
+
+def test_the_window_is_that_of_a_stickman_with_the_nose_in_the_middle_of_its_head(flic: Flic) -> None:
+    """Head (170, 982), neck (25, 996.5), hips 7 and 10: the torso's centre is (25 + 85, 996.5 + 990.5) / 2."""
+    slots = np.stack([10.0 * np.arange(1, 30) + 1, 1000.0 - np.arange(1, 30)])
+    slots[1, [6, 9]] = 1401  # hips at y 1400, x 70 and 100
+    (only,) = flic([person(coords=slots)]).people()
+    top, bottom = 982 - 0.5 * (996.5 - 982), (996.5 + 1400) / 2
+    centre, half = (170 + (25 + 85) / 2) / 2, (bottom - top) / 0.9 / 2
+    np.testing.assert_allclose(only.window_px, [centre - half, top, centre + half, bottom])
+    slots[:, 6] = NAN
+    assert np.isnan(flic([person(coords=slots)]).people()[0].window_px).all()
 
 
 def test_records_keep_order_split_image_and_place(flic: Flic) -> None:
@@ -213,3 +227,24 @@ def test_real_points_lie_where_they_should(real_people: Sequence[Person]) -> Non
     assert (head[:, 1] < neck[:, 1]).mean() > 0.99  # y points down
     inside = (neck > boxes[:, :2] - 30) & (neck < boxes[:, 2:] + 30)
     assert inside.all(axis=1).mean() > 0.95
+
+
+@pytest.mark.real
+def test_real_window_rule(real_people: Sequence[Person], real_data: Path, skeleton: Skeleton) -> None:
+    """The numbers of HEAD_REACH (Buffy's) and conf/set/flic.yaml's window_factors are medians of training people."""
+    buffy = [p for p in BuffySource(str(real_data / "buffy"), skeleton).people() if p.split == "train"]
+    head, neck = skeleton.indices(["head", "neck"])
+    reach = [
+        (p.joints_px[head, 1] - p.window_px[1]) / (p.joints_px[neck, 1] - p.joints_px[head, 1])  # its top is the head's
+        for p in buffy
+    ]
+    assert np.median(reach) == pytest.approx(HEAD_REACH, abs=0.01)
+
+    train = [p for p in real_people if p.split == "train" and np.isfinite(p.window_px).all()]
+    boxes = np.stack([scale_box(p.detection_px, (3.5, 1.75, 1.75)) for p in train])
+    windows = np.stack([p.window_px for p in train])
+    half = (windows[:, 2:] - windows[:, :2]) / 2
+    across = (boxes[:, 2] - boxes[:, 0]) / 2 / half[:, 0]
+    up, down = (windows[:, 1] - boxes[:, 1]) / half[:, 1], (boxes[:, 3] - windows[:, 3]) / half[:, 1]
+    medians = np.median([across, up, down], axis=1)
+    np.testing.assert_allclose(medians, [2.0, 0.65, 2.7], atol=0.05)

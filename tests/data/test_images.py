@@ -8,6 +8,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -88,10 +89,79 @@ def test_what_is_no_photo_is_refused(tmp_path: Path, content: bytes) -> None:
         image_size(tmp_path, "x.jpg")
 
 
-def test_deep_greys_are_refused_as_they_would_turn_white(tmp_path: Path) -> None:
-    Image.fromarray(np.full((4, 6), 3000, np.uint16)).save(tmp_path / "x.png")
-    with refused("x.png", "8 bits"):
-        read_image(tmp_path, "x.png")
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+@pytest.mark.parametrize("upright", [False, True])
+def test_deep_greys_keep_their_upper_8_bits(tmp_path: Path, suffix: str, upright: bool) -> None:
+    deep = np.array([[0, 255, 256], [3000, 32768, 65535]], np.uint16)
+    assert cv2.imwrite(str(tmp_path / f"x.{suffix}"), deep)
+    grey = [[0, 0, 1], [11, 128, 255]]
+    assert np.array_equal(read_image(tmp_path, f"x.{suffix}", upright), np.repeat(np.array(grey)[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "ppm"])
+def test_deep_colours_keep_their_upper_8_bits(tmp_path: Path, suffix: str) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (4, 6, 3), dtype=np.uint16)
+    assert cv2.imwrite(str(tmp_path / f"x.{suffix}"), deep[..., ::-1])
+    assert np.array_equal(read_image(tmp_path, f"x.{suffix}"), deep >> 8)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_what_has_no_known_white_is_refused(tmp_path: Path, kind: type[np.generic]) -> None:
+    Image.fromarray(np.full((4, 6), 3000, kind)).save(tmp_path / "x.tif")
+    with refused("x.tif", "16 bits"):
+        read_image(tmp_path, "x.tif")
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "PA"])
+def test_what_is_transparent_is_laid_on_white(tmp_path: Path, mode: str) -> None:
+    """The colour under full transparency is anything, often black; half of it is half white."""
+    alpha = Image.fromarray(np.array([[0, 255, 128]], np.uint8))
+    image = Image.merge("LA", [Image.new("L", (3, 1), 40), alpha]).convert("RGBA")
+    if mode == "P":
+        image = Image.new("P", (3, 1), 1)
+        image.putpalette([0, 0, 0, 40, 40, 40])
+        image.putpixel((0, 0), 0)
+        image.save(tmp_path / "x.png", transparency=0)
+    else:
+        image.convert(mode).save(tmp_path / ("x.tif" if mode == "PA" else "x.png"))
+    (name,) = (path.name for path in tmp_path.iterdir())
+    seen = read_image(tmp_path, name)
+    assert seen[0, :2].tolist() == [[255] * 3, [40] * 3]
+    assert mode == "P" or abs(int(seen[0, 2, 0]) - 147) <= 1
+
+
+def test_printers_colours(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 8), (255, 0, 0, 0)).save(tmp_path / "x.jpg")  # cyan
+    assert read_image(tmp_path, "x.jpg")[4, 4].tolist() == [0, 255, 255]
+
+
+def test_of_an_animation_the_first_frame(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "lime", "blue")]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    assert read_image(tmp_path, "x.gif")[2, 3].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "I;16"])
+def test_upright(tmp_path: Path, turn: int, mode: str) -> None:
+    """As Pillow's own viewer turns it, in grey of 16 bits too."""
+    grey = np.arange(24, dtype=np.uint16).reshape(4, 6) * 2560
+    stored = Image.fromarray(grey) if mode == "I;16" else Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    stored.save(tmp_path / "x.png", exif=exif)
+    moved = {
+        1: grey,
+        2: grey[:, ::-1],
+        3: grey[::-1, ::-1],
+        4: grey[::-1],
+        5: grey.T,
+        6: grey[::-1].T,
+        7: grey[::-1, ::-1].T,
+        8: grey.T[::-1],
+    }[turn]
+    assert np.array_equal(read_image(tmp_path, "x.png", upright=True)[..., 0], moved >> 8)
+    assert np.array_equal(read_image(tmp_path, "x.png")[..., 0], grey >> 8)
 
 
 def test_size_is_the_headers(tmp_path: Path) -> None:

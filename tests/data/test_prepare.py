@@ -33,7 +33,7 @@ from hmlpe.skeleton import Skeleton
 from .conftest import CROWD, SIZE, Record, Watched, coords, person, picture, write_flic, write_mat
 
 Flic = Callable[..., FlicSource]
-PACK = {"crops.npy", "people.npz", "manifest.json"}
+PACK = {"crops.npy", "people.npz", "missed.npz", "manifest.json"}
 NAN, INF = float("nan"), float("inf")
 
 
@@ -43,7 +43,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in ("crops.npy", "people.npz")}
+    return {name: (folder / name).read_bytes() for name in ("crops.npy", "people.npz", "missed.npz")}
 
 
 @pytest.fixture
@@ -315,7 +315,11 @@ def test_a_person_without_a_box_is_left_out_and_counted(
     assert manifest["counts"] == {"people": 2, "train": 1, "test": 1, "annotated_train": 3, "annotated_test": 2}
     assert manifest["skipped_counts"] == {"no detection of this person": {"train": 2, "test": 1}}
     assert [one["where"][-1] for one in manifest["skipped"]] == ["2", "3", "4"]
-    assert open_pack(tmp_path / "pack", skeleton).people.image.tolist() == ["a.png", "c.png"] == source.read
+    pack = open_pack(tmp_path / "pack", skeleton)
+    assert pack.people.image.tolist() == ["a.png", "c.png"] == source.read
+    assert pack.missed.image.tolist() == ["t.png"] and np.isnan(pack.missed.box_px).all()
+    (missed,) = pack.missed.joints_px
+    np.testing.assert_array_equal(missed, source.people()[3].joints_px)  # the truth is known all the same
 
 
 # ---- several sets in one pack ----
@@ -809,7 +813,7 @@ def test_a_whole_pack_is_whole(pack: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [0, 200, 0.5, -1])
-@pytest.mark.parametrize("name", ["crops.npy", "people.npz"])
+@pytest.mark.parametrize("name", ["crops.npy", "people.npz", "missed.npz"])
 def test_one_flipped_bit_is_found(pack: Path, name: str, at: float) -> None:
     changed = bytearray((pack / name).read_bytes())
     changed[int(at * len(changed)) if at == 0.5 else int(at)] ^= 1
@@ -824,7 +828,7 @@ def assert_found(pack: Path, name: str) -> None:
     assert "\n" not in message and str(pack / name) in message and "prepare" in message, message
 
 
-@pytest.mark.parametrize("name", ["crops.npy", "people.npz"])
+@pytest.mark.parametrize("name", ["crops.npy", "people.npz", "missed.npz"])
 def test_a_missing_file_and_a_changed_digest_are_found(pack: Path, name: str) -> None:
     edit(pack / "manifest.json", lambda m: {**m, "files": {**m["files"], name: "0" * 64}})
     assert_found(pack, name)

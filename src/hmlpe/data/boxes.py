@@ -35,6 +35,7 @@ class BoxRule:
             (`record.Person.window_px`); "truth" is the box around all known joints, with the margin.
         test: the same choice for test people; all but "detection" are oracles there, and the protocol says so.
         factors: (across, up, down) of `geometry.scale_box`, for "detection" and "window".
+        window_factors: the same for "window" alone, where detections are of another kind; None: `factors`.
         margin: of `geometry.bounding_box`, for "truth" and for `cover`.
         aspect: height over width of a scaled box, measured from its top; None: as scaled.
         cover: a training box grows until all known joints lie inside with the margin (paper section 4).
@@ -46,13 +47,17 @@ class BoxRule:
     margin: float | int
     aspect: float | int | None = None
     cover: bool = False
+    window_factors: Sequence[float | int] | None = None
 
     def __post_init__(self) -> None:
         for split, rule in (("train", self.train), ("test", self.test)):
             if rule not in RULES:
                 raise UserError(f"data.boxes.{split}: must be one of {', '.join(RULES)}, got {rule!r}")
-        if not isinstance(self.factors, Sequence) or len(self.factors) != 3 or not all(map(_number, self.factors)):
-            raise UserError(f"data.boxes.factors: must be three numbers (across, up, down), got {self.factors}")
+        for name, factors in (("factors", self.factors), ("window_factors", self.window_factors)):
+            if name == "window_factors" and factors is None:
+                continue
+            if not isinstance(factors, Sequence) or len(factors) != 3 or not all(map(_number, factors)):
+                raise UserError(f"data.boxes.{name}: must be three numbers (across, up, down), got {factors}")
         if not (_number(self.margin) and self.margin >= 0):
             raise UserError(f"data.boxes.margin: must be a number of at least 0, got {self.margin!r}")
         if not (self.aspect is None or (_number(self.aspect) and self.aspect > 0)):
@@ -69,6 +74,7 @@ class BoxRule:
             "margin": float(self.margin),
             "aspect": None if self.aspect is None else float(self.aspect),
             "cover": self.cover,
+            "window_factors": None if self.window_factors is None else [float(one) for one in self.window_factors],
         }
 
     def of(self, split: str) -> str:
@@ -87,13 +93,14 @@ class BoxRule:
         given = around if rule == "truth" else getattr(person, f"{rule}_px")
         if np.isnan(given).any() or (rule == "truth" and not (given[2:] - given[:2] >= 1).all()):
             return None
-        box = self._checked(given if rule == "truth" else self._scaled(given), person, rule)
+        box = self._checked(given if rule == "truth" else self._scaled(given, rule), person, rule)
         if self.cover and person.split == "train":
             box = self._checked(union(box, around), person, rule)
         return box
 
-    def _scaled(self, given_px: Float[np.ndarray, " 4"]) -> Float[np.ndarray, " 4"]:
-        across, up, down = (float(factor) for factor in self.factors)
+    def _scaled(self, given_px: Float[np.ndarray, " 4"], rule: str) -> Float[np.ndarray, " 4"]:
+        own = self.window_factors if rule == "window" else None
+        across, up, down = (float(factor) for factor in own or self.factors)
         box = scale_box(given_px, (across, up, down))
         if self.aspect is not None:
             box[3] = box[1] + self.aspect * (box[2] - box[0])

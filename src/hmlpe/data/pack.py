@@ -2,6 +2,7 @@
 
 <pack>/crops.npy      (person, size, size, 3) uint8, opened memory-mapped and read-only
 <pack>/people.npz     one array per column of `Columns`
+<pack>/missed.npz     the same of test people without a box, who have no crop
 <pack>/manifest.json  settings, counts, who is left out and why, hashes
 <pack>/sheet.png      some of the people, drawn, for the eye; nothing reads it
 """
@@ -22,8 +23,8 @@ from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file, read_json
 from hmlpe.skeleton import Skeleton
 
-VERSION = 2
-FILES = ("crops.npy", "people.npz", "manifest.json")
+VERSION = 3
+FILES = ("crops.npy", "people.npz", "missed.npz", "manifest.json")
 EXTRA = ("sheet.png",)
 
 
@@ -97,11 +98,13 @@ class Pack:
     Attributes:
         crops: (person, size, size, 3) RGB.
         people: the columns, in the same order.
+        missed: test people without a box (the detector missed them); their `box_px` is NaN.
         manifest: as on disk; `digest` identifies the data, `skeleton` the joints.
     """
 
     crops: UInt8[np.ndarray, "person size size 3"]
     people: Columns
+    missed: Columns
     manifest: dict[str, Any]
 
     @property
@@ -136,14 +139,18 @@ def _open(folder: Path, manifest: dict[str, Any], skeleton: Skeleton) -> Pack:
         raise UserError(
             f"{folder}: pack of another skeleton (joints {manifest['skeleton']['joints']}); prepare it again"
         )
-    if digest_of_file(folder / "people.npz") != manifest["files"]["people.npz"]:
-        raise ValueError("people.npz is not what the manifest says")
+    people, missed = (_columns(folder, name, manifest) for name in ("people.npz", "missed.npz"))
     crops = np.load(folder / "crops.npy", mmap_mode="r")
-    with np.load(folder / "people.npz") as stored:
-        people = Columns(**{field.name: stored[field.name] for field in fields(Columns)})
     if len(crops) != len(people.image) or len(crops) != manifest["counts"]["people"]:
         raise ValueError("its files disagree in length")
-    return Pack(crops, people, manifest)
+    return Pack(crops, people, missed, manifest)
+
+
+def _columns(folder: Path, name: str, manifest: dict[str, Any]) -> Columns:
+    if digest_of_file(folder / name) != manifest["files"][name]:
+        raise ValueError(f"{name} is not what the manifest says")
+    with np.load(folder / name) as stored:
+        return Columns(**{field.name: stored[field.name] for field in fields(Columns)})
 
 
 def check_pack(folder: Path) -> dict[str, Any]:

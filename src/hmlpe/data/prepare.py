@@ -13,7 +13,17 @@ import numpy as np
 from hmlpe.data.crops import join_chunks, remove_chunks, write_chunks
 from hmlpe.data.leaks import check_distance, leaks_of
 from hmlpe.data.pack import EXTRA, FILES, VERSION, columns_of
-from hmlpe.data.selection import DataSet, Member, Skipped, box_statistics, counts_of, reasons_of, record_of, select
+from hmlpe.data.selection import (
+    DataSet,
+    Member,
+    Skipped,
+    box_statistics,
+    counts_of,
+    missed_of,
+    reasons_of,
+    record_of,
+    select,
+)
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file, read_json, write_json_atomic
 from hmlpe.skeleton import Skeleton
@@ -75,8 +85,12 @@ def prepare(
     skipped = [*skipped, *leaking]
     join_chunks(partial, len(members), kept, crop_px)
     remaining = [members[row] for row in kept]
-    np.savez(partial / "people.npz", **asdict(columns_of(remaining, hashes[kept])))
-    files = {name: digest_of_file(partial / name) for name in ("crops.npy", "people.npz")}
+    missed = missed_of(sets, skipped)
+    unhashed = np.zeros(len(missed), dtype=np.uint64)
+    everyone = columns_of([*remaining, *missed], np.concatenate([hashes[kept], unhashed]))
+    np.savez(partial / "people.npz", **asdict(everyone.rows(np.arange(len(kept)))))
+    np.savez(partial / "missed.npz", **asdict(everyone.rows(np.arange(len(kept), len(kept) + len(missed)))))
+    files = {name: digest_of_file(partial / name) for name in FILES if name != "manifest.json"}
     manifest = {
         **settings,
         "sets": {one.source.name: _describe(one, remaining, skipped) for one in sets},

@@ -93,6 +93,17 @@ def select(sets: Sequence[DataSet], allow_missing: bool) -> tuple[list[Member], 
     return kept, skipped
 
 
+def missed_of(sets: Sequence[DataSet], skipped: Sequence[Skipped]) -> list[Member]:
+    """The test people who are left out for want of a box: a protocol may count them as wrong. Their box is NaN."""
+    missed = {(person.set, person.where) for person in skipped if person.reason in RULES.values()}
+    return [
+        Member(one, person, np.full(4, np.nan))
+        for one in sets
+        for person in one.source.people()
+        if person.split == "test" and (one.source.name, record_of(person)) in missed
+    ]
+
+
 def counts_of(members: Sequence[Member], skipped: Sequence[Skipped], name: str | None = None) -> dict[str, int]:
     """People in the pack, and people annotated, by split; of one set, or of all."""
     kept = [member.person.split for member in members if name in (None, member.of.source.name)]

@@ -6,6 +6,7 @@ Labels are person-centric. Coordinates are MATLAB's, 1-based (FACTS 5, grade I),
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from jaxtyping import Float
 from hmlpe.data.record import Person, Split
 from hmlpe.data.sources.folder import FolderSource, image_name
 from hmlpe.data.sources.matlab import array, field, read_struct_array
+from hmlpe.data.sources.sticks import HEAD, TORSO, window_of_sticks
 from hmlpe.errors import UserError
 
 SLOTS = {  # 1-based columns of `coords`
@@ -28,6 +30,8 @@ SLOTS = {  # 1-based columns of `coords`
     "right_hip": 10,
     "head": 17,  # the nose stands for the head (FACTS 5)
 }
+
+HEAD_REACH = 0.5  # head's centre to its top, in distances of head and neck: the median of Buffy's training people (U)
 
 
 class FlicSource(FolderSource):
@@ -69,7 +73,18 @@ class FlicSource(FolderSource):
             torso_swapped_px=_distance(right, points["left_hip"]),
             sticks_px=np.zeros((0, 4)),
             faces_backwards=bool(left[0] < right[0]),
+            window_px=_window(points),
         )
+
+
+def _window(points: Mapping[str, Float[np.ndarray, " 2"]]) -> Float[np.ndarray, " 4"]:
+    """The upper-body detector's window of a true person, by the rule for stickmen; NaN if a joint that it needs is."""
+    head, neck = points["head"], points["neck"]
+    sticks = np.full((6, 4), np.nan)
+    reach = HEAD_REACH * (neck - head)
+    sticks[HEAD] = np.concatenate([head - reach, head + reach])
+    sticks[TORSO] = np.concatenate([neck, (points["left_hip"] + points["right_hip"]) / 2])
+    return window_of_sticks(sticks)
 
 
 def _detection(record: Any, where: str) -> Float[np.ndarray, " 4"]:

@@ -17,6 +17,7 @@ from hmlpe.errors import UserError
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # Pillow knows more, and starts programs for some
 DEEP = ("I", "F")  # modes of more than 8 bits per pixel begin so; to RGB, Pillow makes them white
+DEEP_WHOLE = ("PNG", "PPM")  # formats whose mode I is 16 bits, from 0 to 65535; a TIFF's is 32, or has a sign
 
 
 def read_image(folder: Path, name: str, upright: bool = False) -> UInt8[np.ndarray, "height width 3"]:
@@ -25,6 +26,9 @@ def read_image(folder: Path, name: str, upright: bool = False) -> UInt8[np.ndarr
     Args:
         upright: carry out the rotation that the file notes (EXIF), as viewers and labelling tools do; else the pixels
             are as they are stored.
+
+    Of 16 bits per channel the upper 8 are kept, in grey as in colour. What is transparent is laid on white. Of several
+    frames or pages the first is read.
 
     A name may not lead out of the folder. A link in the folder may: whoever owns the folder put it there.
 
@@ -38,9 +42,19 @@ def read_image(folder: Path, name: str, upright: bool = False) -> UInt8[np.ndarr
     with _opened(path) as image:
         if image.width * image.height > limit:
             raise UserError(f"{path}: {image.width} x {image.height} pixels are too many for a photo")
-        if image.mode.startswith(DEEP):
-            raise UserError(f"{path}: more than 8 bits per channel; save it with 8")
-        return np.asarray((ImageOps.exif_transpose(image) if upright else image).convert("RGB"))
+        return np.asarray(_rgb(ImageOps.exif_transpose(image) if upright else image, image.format, path))
+
+
+def _rgb(image: Image.Image, format: str | None, path: Path) -> Image.Image:
+    """Any mode as RGB of 8 bits."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and format in DEEP_WHOLE):
+        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode.startswith(DEEP):
+        raise UserError(f"{path}: more than 16 bits per channel, or with a sign; save it with 8 or 16")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    seen = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
 
 
 def image_size(folder: Path, name: str) -> tuple[int, int] | None:
