@@ -18,7 +18,7 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from hmlpe.errors import UserError
-from hmlpe.metrics import ModecPDJ, PixelError, Spread, StrictPCP, WindowAP
+from hmlpe.metrics import ModecPDJ, PixelError, Spread, StrictPCPOfJoints, WindowAP
 from hmlpe.skeleton import Skeleton
 
 CONFIGS = Path(__file__).parents[2] / "conf"
@@ -133,7 +133,7 @@ def test_pdj_of_nobody_is_nan() -> None:
 
 
 def test_pdj_of_an_unknown_joint_is_refused() -> None:
-    with pytest.raises(UserError, match=r"metrics: knee: no joint 'left_knee'"):
+    with pytest.raises(UserError, match=r"metrics: knee: no 'left_knee'"):
         ModecPDJ(SKELETON, {"knee": ["left_knee"]})
 
 
@@ -153,17 +153,19 @@ STICK = torch.tensor([[[0.0, 0.0], [0.0, 10.0]]])
 )
 def test_pcp_needs_both_ends_within_half_the_length(errors: tuple[float, float], correct: int) -> None:
     predicted = STICK + torch.tensor([[[errors[0], 0.0], [errors[1], 0.0]]])
-    assert result(StrictPCP(ONE_PART, {"all": ["stick"]}), predicted, STICK) == {"pcp_strict_all": correct}
+    assert result(StrictPCPOfJoints(ONE_PART, {"all": ["stick"]}), predicted, STICK) == {"pcp_strict_all": correct}
 
 
 def test_pcp_does_not_pair_ends_the_other_way_round() -> None:
-    assert result(StrictPCP(ONE_PART, {"all": ["stick"]}), STICK.flip(1), STICK) == {"pcp_strict_all": 0}
+    assert result(StrictPCPOfJoints(ONE_PART, {"all": ["stick"]}), STICK.flip(1), STICK) == {"pcp_strict_all": 0}
 
 
 def test_pcp_measures_by_the_true_stick_and_its_threshold() -> None:
     predicted = torch.tensor([[[0.0, 0.0], [0.0, 16.0]]])  # 6 off: within half of 16, not of 10
-    assert result(StrictPCP(ONE_PART, {"all": ["stick"]}), predicted, STICK) == {"pcp_strict_all": 0}
-    assert result(StrictPCP(ONE_PART, {"all": ["stick"]}, threshold=0.6), predicted, STICK) == {"pcp_strict_all": 1}
+    assert result(StrictPCPOfJoints(ONE_PART, {"all": ["stick"]}), predicted, STICK) == {"pcp_strict_all": 0}
+    assert result(StrictPCPOfJoints(ONE_PART, {"all": ["stick"]}, threshold=0.6), predicted, STICK) == {
+        "pcp_strict_all": 1
+    }
 
 
 def test_pcp_of_a_group_is_the_mean_of_its_parts() -> None:
@@ -174,19 +176,19 @@ def test_pcp_of_a_group_is_the_mean_of_its_parts() -> None:
     groups = {"upper_arm": ["left_upper_arm", "right_upper_arm"], "left": ["left_upper_arm"]}
     groups |= {"lower_arm": ["left_lower_arm", "right_lower_arm"]}
     predicted = moved(truth, {(2, 1): 50, (0, 3): 50})
-    assert result(StrictPCP(SKELETON, groups), predicted, truth) == pytest.approx(
+    assert result(StrictPCPOfJoints(SKELETON, groups), predicted, truth) == pytest.approx(
         {"pcp_strict_upper_arm": (2 / 3 + 0) / 2, "pcp_strict_left": 2 / 3, "pcp_strict_lower_arm": 1}
     )
 
 
 def test_pcp_of_nobody_is_nan() -> None:
-    found = result(StrictPCP(ONE_PART, {"all": ["stick"]}), STICK, STICK * NAN)
+    found = result(StrictPCPOfJoints(ONE_PART, {"all": ["stick"]}), STICK, STICK * NAN)
     assert math.isnan(found["pcp_strict_all"])
 
 
 def test_pcp_of_an_unknown_part_is_refused() -> None:
-    with pytest.raises(UserError, match=r"metrics: no part 'shin' .*left_upper_arm"):
-        StrictPCP(SKELETON, {"leg": ["shin"]})
+    with pytest.raises(UserError, match=r"metrics: leg: no 'shin' .*left_upper_arm"):
+        StrictPCPOfJoints(SKELETON, {"leg": ["shin"]})
 
 
 def test_pixel_error_is_the_mean_distance_of_known_joints() -> None:

@@ -1,14 +1,24 @@
 """Torchmetrics classes; a metric's name states its protocol, normaliser and threshold.
 
 `update` of each takes, by name, some of: predicted_px and truth_px (batch, joint, 2) in image pixels, torso_px
-(batch,), predicted_crop_px and truth_crop_px (batch, joint, 2) in pixels of the crop, part_maps and part_truth
-(batch, part, window). Unknown truth is NaN. `compute` gives a dict of named floats; NaN where there was nothing to
-measure.
+(batch,), predicted_sticks_px and true_sticks_px (batch, stick, 2, 2) in image pixels, predicted_crop_px and
+truth_crop_px (batch, joint, 2) in pixels of the crop, part_maps and part_truth (batch, part, window). Unknown truth is
+NaN. `compute` gives a dict of named floats; NaN where there was nothing to measure.
 """
 
-from hmlpe.metrics.pcp import StrictPCP
+from hmlpe.metrics.curve import ErrorCurve
+from hmlpe.metrics.pcp import OfficialPCP, StrictPCP, StrictPCPOfJoints
 from hmlpe.metrics.pdj import ModecPDJ
 from hmlpe.metrics.pose import PixelError, Spread
 from hmlpe.metrics.windows import WindowAP
 
-__all__ = ["ModecPDJ", "PixelError", "Spread", "StrictPCP", "WindowAP"]
+__all__ = [
+    "ErrorCurve",
+    "ModecPDJ",
+    "OfficialPCP",
+    "PixelError",
+    "Spread",
+    "StrictPCP",
+    "StrictPCPOfJoints",
+    "WindowAP",
+]

@@ -1,4 +1,4 @@
-"""PCP, corrected (strict): both ends of a stick within half its length of theirs (FACTS 6)."""
+"""PCP: the share of sticks that are found, strictly or by the official Buffy tool's rule (FACTS 6)."""
 
 from __future__ import annotations
 
@@ -7,48 +7,82 @@ from collections.abc import Mapping, Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torchmetrics import Metric
 
-from hmlpe.errors import UserError
+from hmlpe.metrics.curve import ErrorCurve
+from hmlpe.metrics.stick_errors import official_errors, strict_errors
 from hmlpe.skeleton import Skeleton
 
+Sticks = Float[Tensor, "batch stick 2 2"]
 
-class StrictPCP(Metric):
-    """Share of correct sticks, in image pixels; ends are joints, so their pairing is given.
+
+class StrictPCP(ErrorCurve):
+    """Corrected PCP, the paper's own: BOTH end points within half the true stick's length of theirs.
 
     Args:
-        skeleton: whose parts are the sticks.
-        groups: name in the result -> parts, e.g. upper_arm -> left_upper_arm, right_upper_arm; the group's value is the
-            mean over its parts, as the paper reports it.
+        sticks: names of the sticks.
+        groups: name in the result -> sticks, e.g. upper_arm -> left_upper_arm, right_upper_arm; the group's value is
+            the mean over its sticks, as the paper reports it.
         threshold: share of the true stick's length.
+        free_ends: the end points' order says nothing, so the better of the two pairings counts.
     """
 
     protocol = "pcp_strict"
-    hits: Tensor
-    total: Tensor
+    pooled = False
 
-    def __init__(self, skeleton: Skeleton, groups: Mapping[str, Sequence[str]], threshold: float = 0.5) -> None:
-        super().__init__()
-        names = list(skeleton.parts)
-        unknown = [part for parts in groups.values() for part in parts if part not in names]
-        if unknown:
-            raise UserError(f"metrics: no part {unknown[0]!r} in the skeleton; it has {', '.join(names)}")
-        self.groups = {name: [names.index(part) for part in parts] for name, parts in groups.items()}
-        self.ends, self.threshold = torch.tensor(skeleton.part_ends), threshold
-        self.add_state("hits", torch.zeros(len(names), dtype=torch.long), dist_reduce_fx="sum")
-        self.add_state("total", torch.zeros(len(names), dtype=torch.long), dist_reduce_fx="sum")
+    def __init__(
+        self,
+        sticks: Sequence[str],
+        groups: Mapping[str, Sequence[str]],
+        threshold: float = 0.5,
+        free_ends: bool = False,
+    ) -> None:
+        super().__init__(sticks, groups)
+        self.threshold, self.free_ends = threshold, free_ends
 
-    def update(self, predicted_px: Float[Tensor, "batch joint 2"], truth_px: Float[Tensor, "batch joint 2"]) -> None:
-        """Add people; a stick with an unknown end does not count."""
-        ends = self.ends.to(truth_px.device)
-        truth, error = truth_px[:, ends], (predicted_px - truth_px).norm(dim=-1)[:, ends]  # batch, part, end
-        length = (truth[:, :, 0] - truth[:, :, 1]).norm(dim=-1)
-        known = length.isfinite()
-        correct = (error <= self.threshold * length[..., None]).all(-1)
-        self.hits += (correct & known).sum(0)
-        self.total += known.sum(0)
+    def update(self, predicted_sticks_px: Sticks, true_sticks_px: Sticks) -> None:
+        """Add people; a stick with an unknown end does not count, and one that is not predicted (NaN) is wrong."""
+        self.add(self.stick_errors(predicted_sticks_px, true_sticks_px), true_sticks_px.flatten(2).isfinite().all(-1))
+
+    def stick_errors(self, predicted_px: Sticks, truth_px: Sticks) -> Float[Tensor, "batch stick"]:
+        """In lengths of the true stick."""
+        return strict_errors(predicted_px, truth_px, self.free_ends)
 
     def compute(self) -> dict[str, Tensor]:
-        """`pcp_strict_<group>`, in [0, 1]."""
-        share = self.hits / self.total
-        return {f"pcp_strict_{name}": share[parts].nanmean() for name, parts in self.groups.items()}
+        """`<protocol>_<group>`, in [0, 1]."""
+        found = self.within(self.threshold)
+        return {f"{self.protocol}_{name}": self.share(found, name)[0] for name in self.groups}
+
+
+class OfficialPCP(StrictPCP):
+    """PCP of the official Buffy tool: the MEAN over both ends of the parallel and of the perpendicular distance counts.
+
+    It is given people who are detected alone; the tool multiplies by the detection rate afterwards.
+    """
+
+    protocol = "pcp_official"
+    inclusive = False
+
+    def stick_errors(self, predicted_px: Sticks, truth_px: Sticks) -> Float[Tensor, "batch stick"]:
+        """In lengths of the true stick."""
+        return official_errors(predicted_px, truth_px)
+
+
+class StrictPCPOfJoints(StrictPCP):
+    """Corrected PCP of the sticks between joints, whose ends are therefore paired.
+
+    Args:
+        skeleton: whose parts are the sticks.
+        groups: name in the result -> parts.
+        threshold: share of the true stick's length.
+    """
+
+    def __init__(self, skeleton: Skeleton, groups: Mapping[str, Sequence[str]], threshold: float = 0.5) -> None:
+        super().__init__(list(skeleton.parts), groups, threshold)
+        self.ends = torch.tensor(skeleton.part_ends)
+
+    def update(  # by these names, as a collection of metrics hands out
+        self, predicted_px: Float[Tensor, "batch joint 2"], truth_px: Float[Tensor, "batch joint 2"]
+    ) -> None:
+        """Add people; a stick with an unknown end does not count."""
+        ends = self.ends.to(truth_px.device)
+        super().update(predicted_px[:, ends], truth_px[:, ends])

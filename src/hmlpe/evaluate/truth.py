@@ -1,0 +1,85 @@
+"""The annotated test people that a method is scored on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from hmlpe.data.labels import labels_of
+from hmlpe.data.pack import Columns, columns_of
+from hmlpe.data.record import Person
+from hmlpe.data.selection import DataSet, Member
+from hmlpe.errors import UserError
+from hmlpe.skeleton import Skeleton
+
+STICKS = ("torso", "left_upper_arm", "right_upper_arm", "left_lower_arm", "right_lower_arm", "head")
+"""The sticks of the sets of stickmen, in their files' order; left and right as seen in the image (FACTS 5)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Test people of one set, in its order. Coordinates are image pixels, pixel centres at integers, NaN where unknown.
+
+    Attributes:
+        data: name of the set.
+        skeleton: of the joints.
+        images: (person,) name of the image; people of one image share it.
+        wheres: (person,) the record in its annotation file, for messages.
+        joints_px: (person, joint, 2) under the convention of sides that the protocol names.
+        torso_px: (person,) the length that torso-normalised protocols divide by.
+        window_px: (person, 4) the upper-body window of the true person (`record.Person.window_px`).
+        sticks: names of the sticks: the set's own six, or the skeleton's parts.
+        sticks_px: (person, stick, 2, 2).
+        free_ends: which end of a stick comes first says nothing (the sets of stickmen).
+    """
+
+    data: str
+    skeleton: Skeleton
+    images: tuple[str, ...]
+    wheres: tuple[str, ...]
+    joints_px: Float[np.ndarray, "person joint 2"]
+    torso_px: Float[np.ndarray, " person"]
+    window_px: Float[np.ndarray, "person 4"]
+    sticks: tuple[str, ...]
+    sticks_px: Float[np.ndarray, "person stick 2 2"]
+    free_ends: bool
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def truth_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool) -> Truth:
+    """The truth of people of one set (`labels.labels_of` for sides and use_occluded).
+
+    Raises:
+        UserError: there is nobody.
+    """
+    if not len(people.image):
+        raise UserError("there are no test people to score")
+    labels = labels_of(people, skeleton, sides, use_occluded)
+    own = people.sticks_px[:, : len(STICKS)].reshape(len(people.image), -1, 2, 2)
+    has_sticks = own.shape[1] == len(STICKS) and np.isfinite(own).any()
+    return Truth(
+        data=str(people.set[0]),
+        skeleton=skeleton,
+        images=tuple(map(str, people.image)),
+        wheres=tuple(map(str, people.where)),
+        joints_px=labels.joints_px,
+        torso_px=labels.torso_px,
+        window_px=people.window_px,
+        sticks=STICKS if has_sticks else tuple(skeleton.parts),
+        sticks_px=own if has_sticks else labels.joints_px[:, skeleton.part_ends],
+        free_ends=has_sticks,
+    )
+
+
+def annotated(one: DataSet) -> Columns:
+    """Every annotated test person of a set, with or without an image. Raises UserError if it has none."""
+    people: Sequence[Person] = [person for person in one.source.people() if person.split == "test"]
+    if not people:
+        raise UserError(f"{one.source.name}: the set has no test people")
+    members = [Member(one, person, np.full(4, np.nan)) for person in people]
+    return columns_of(members, np.zeros(len(people), dtype=np.uint64))
