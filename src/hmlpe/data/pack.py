@@ -52,6 +52,11 @@ class Columns:
         """The chosen people."""
         return Columns(**{field.name: getattr(self, field.name)[keep] for field in fields(self)})
 
+    def followed_by(self, others: Columns) -> Columns:
+        """These people, then others."""
+        joined = ((f.name, np.concatenate([getattr(self, f.name), getattr(others, f.name)])) for f in fields(self))
+        return Columns(**dict(joined))
+
     @property
     def image_ids(self) -> np.ndarray:
         """(person,) the image's name with that of its set, unique in the pack."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -22,6 +22,7 @@ class Detections(NamedTuple):
     scores: Float[np.ndarray, " person"]
 
 
+@runtime_checkable
 class Detector(Protocol):
     """Finds people's upper bodies."""
 

@@ -24,3 +24,16 @@ def detection_of(window_px: Box, boxes: Sequence[Box]) -> Box:
     """The box that is a detection of the person with this window, or NaN."""
     index = index_of_detection(window_px, boxes)
     return np.full(4, np.nan) if index is None else boxes[index]
+
+
+def assign(windows_px: Sequence[Box], boxes: Sequence[Box]) -> dict[int, int]:
+    """Person -> box, for the people of one image and a detector's boxes in it.
+
+    Pairs are made in the order of their IoU, the largest first, above 0.5; a box is of one person alone.
+    """
+    overlaps = [(iou(box, window), p, b) for p, window in enumerate(windows_px) for b, box in enumerate(boxes)]
+    found: dict[int, int] = {}
+    for overlap, person, index in sorted(overlaps, key=lambda pair: -pair[0]):
+        if overlap > DETECTED and person not in found and index not in found.values():
+            found[person] = index
+    return found

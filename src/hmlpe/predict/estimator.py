@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -76,6 +76,7 @@ class Poses(NamedTuple):
     part_maps: Float[np.ndarray, "crop part window"] | None
 
 
+@runtime_checkable
 class Estimator(Protocol):
     """Estimates the poses in crops."""
 

@@ -14,6 +14,7 @@ from torchmetrics import Metric, MetricCollection
 from hmlpe.balance import FixedWeights
 from hmlpe.data.collection import box_rules
 from hmlpe.data.datamodule import PoseDataModule
+from hmlpe.data.pack import Pack
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.tasks import Task
@@ -93,7 +94,13 @@ def build_data(config: DictConfig) -> PoseDataModule:
         test_sets=config.data.test_sets,
         balanced=config.data.balanced,
     )
-    manifest = data.pack.manifest
+    check_settings(config, data.pack)
+    return data
+
+
+def check_settings(config: DictConfig, pack: Pack) -> None:
+    """Raise UserError if the pack was prepared with other settings than these."""
+    manifest = pack.manifest
     rules = box_rules(config.data, list(manifest["boxes"]))
     unknown = sorted(set(manifest["boxes"]) - set(rules))
     if unknown:
@@ -110,7 +117,6 @@ def build_data(config: DictConfig) -> PoseDataModule:
         raise UserError(
             f"data.{other[0]}: the pack {config.data.pack} was prepared with another; run hmlpe-prepare again"
         )
-    return data
 
 
 def build_tasks(config: DictConfig) -> dict[str, Task]:

@@ -26,8 +26,8 @@ PACKAGES = (
     "numpy",
 )
 SHOWN = (
-    "report/",
-    "cli/",
+    *(f"{package}/" for package in ("report", "deploy", "predict", "evaluate", "demo", "cli")),
+    "palette.py",
     *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "stages", "validate")),
 )
 PACKAGE = Path(hmlpe.__file__).parent

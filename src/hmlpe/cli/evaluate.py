@@ -1,0 +1,35 @@
+"""hmlpe-evaluate: a network, or another method's predictions, by the field's protocols."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from hmlpe.cli.app import run_app
+
+
+def evaluate_all(config: DictConfig) -> None:
+    """Score, write the records, and the comparison with what was scored before."""
+    from hmlpe.evaluate.run import evaluate
+    from hmlpe.evaluate.write import summary, write_comparison, write_evaluation
+
+    written: list[Path] = []
+    sets: list[str] = []
+    for record in evaluate(config):
+        folder = Path(config.out) / record.data
+        print(summary(record))
+        written += write_evaluation(folder, record, config.overwrite)
+        sets.append(record.data)
+    for name in dict.fromkeys(sets):
+        written += write_comparison(Path(config.out) / name, name, config.published.get(name) or [])
+    print("\n".join(f"wrote {path}" for path in written))
+
+
+def main() -> None:
+    """Entry point."""
+    run_app("evaluate", evaluate_all)
+
+
+if __name__ == "__main__":
+    main()

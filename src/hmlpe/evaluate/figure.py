@@ -1,0 +1,70 @@
+"""The protocols' curves of all methods on one set."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hmlpe.evaluate.record import Record
+from hmlpe.evaluate.table import PUBLISHED, Line
+from hmlpe.files import write_bytes_atomic
+from hmlpe.palette import PARTS
+
+PANELS = (("pdj_modec", "elbow"), ("pdj_modec", "wrist"), ("pcp_strict", "upper_arm"), ("pcp_strict", "lower_arm"))
+AXES = {
+    "pdj_modec": ("threshold [share of the torso]", "joints within the threshold [%]"),
+    "pcp_strict": ("threshold [share of the stick]", "sticks within the threshold [%]"),
+}
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", *PARTS[:1])
+MARKERS = "osD^vP*X"
+
+
+def draw_curves(data: str, records: Sequence[Record], lines: Sequence[Line], path: Path) -> bool:
+    """A panel for each curve that a record has: intervals are bands, published points markers. False: no curve."""
+    panels = [panel for panel in PANELS if any(panel[1] in record.curves.get(panel[0], {}) for record in records)]
+    if not panels:
+        return False
+    figure = Figure(figsize=(4.4 * len(panels), 4.6), layout="constrained")
+    for axis, (protocol, group) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for index, record in enumerate(records):
+            _curve(axis, record, protocol, group, COLOURS[index % len(COLOURS)])
+        for index, line in enumerate(line for line in lines if line.boxes == PUBLISHED):
+            _points(axis, line, f"{protocol}_{group}@", MARKERS[index % len(MARKERS)])
+        axis.set(xlabel=AXES[protocol][0], ylabel=AXES[protocol][1], ylim=(0, 100))
+        axis.set_title(f"{protocol}: {group.replace('_', ' ')}", fontsize=10)
+        axis.grid(color="0.92")
+    entries = {
+        label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2, fontsize=8)
+    figure.suptitle(data, fontsize=11)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    write_bytes_atomic(path, buffer.getvalue())
+    return True
+
+
+def _curve(axis: Axes, record: Record, protocol: str, group: str, colour: str) -> None:
+    curve = record.curves.get(protocol, {}).get(group)
+    if curve is None:
+        return
+    points = sorted((float(threshold), values) for threshold, values in curve.items())
+    shares = 100 * np.array([[np.nan if v is None else v for v in values] for _, values in points])
+    at = [threshold for threshold, _ in points]
+    label = f"{record.method} ({record.boxes}; {record.counted} people, {record.people})"
+    axis.plot(at, shares[:, 0], color=colour, lw=1.8, label=label)
+    axis.fill_between(at, shares[:, 1], shares[:, 2], color=colour, alpha=0.15, lw=0)
+
+
+def _points(axis: Axes, line: Line, beginning: str, marker: str) -> None:
+    found = {
+        float(name.removeprefix(beginning)): v for name, (v, *_) in line.scores.items() if name.startswith(beginning)
+    }
+    if found:
+        values = [100 * value for value in found.values() if value is not None]
+        axis.plot(list(found), values, marker, color="0.35", mfc="none", ms=6, label=f"{line.method} ({line.people})")

@@ -1,0 +1,102 @@
+"""A network's estimates of a pack's test people, in the boxes that the pack gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from tqdm import tqdm
+
+from hmlpe.data.labels import labels_of
+from hmlpe.data.pack import Columns, Pack
+from hmlpe.errors import UserError
+from hmlpe.evaluate.estimates import Estimates, of_joints
+from hmlpe.evaluate.truth import Truth
+from hmlpe.geometry import crop_to_image, image_to_crop, resized
+from hmlpe.predict.estimator import Estimator, Poses
+from hmlpe.skeleton import Skeleton
+
+Rows = Int[np.ndarray, " row"]
+
+
+def check_skeleton(estimator: Estimator, skeleton: Skeleton) -> None:
+    """Raise UserError unless the network's joints and parts are the data's."""
+    if estimator.card.skeleton != skeleton:
+        raise UserError(
+            f"checkpoint: {estimator.card.name} has another skeleton (joints "
+            f"{', '.join(estimator.card.skeleton.joints)}) than the data; give the skeleton it was trained with"
+        )
+
+
+def rows_of(pack: Pack, name: str) -> tuple[Rows, Columns]:
+    """Rows of a set's test people who have a crop, and the truth of them and, after them, of those who were missed."""
+    rows = np.flatnonzero((pack.people.split == "test") & (pack.people.set == name))
+    missed = np.flatnonzero((pack.missed.split == "test") & (pack.missed.set == name))
+    return rows, pack.people.rows(rows).followed_by(pack.missed.rows(missed))
+
+
+def in_given_boxes(
+    estimator: Estimator, pack: Pack, rows: Rows, truth: Truth, batch_size: int, progress: bool = True
+) -> Estimates:
+    """What the network says of the people with a crop; the others of the truth, after them, are undetected."""
+    poses = list(_poses(estimator, pack, rows, batch_size, progress))
+    boxes = pack.people.box_px[rows]
+    crop_px = np.concatenate([found.joints_px for found in poses]).astype(np.float64)
+    joints = crop_to_image(crop_px, boxes[:, None], estimator.card.size_px)
+    confidence = np.concatenate([found.confidence for found in poses]).astype(np.float64)
+    known = np.isfinite(confidence).any()
+    return of_joints(truth, _padded(joints, truth), _first(rows, truth), _padded(confidence, truth) if known else None)
+
+
+def mean_pose(pack: Pack, name: str, rows: Rows, truth: Truth, sides: str, use_occluded: bool) -> Estimates:
+    """What learning nothing gives: the mean pose of the set's training people, in the same boxes.
+
+    Of a set without training people it is that of all the pack's.
+
+    Raises:
+        UserError: the pack has no training people.
+    """
+    train = np.flatnonzero((pack.people.split == "train") & (pack.people.set == name))
+    train = train if len(train) else pack.indices("train")
+    if not len(train):
+        raise UserError("the pack has no training people, whose mean pose is the row to compare with")
+    labels = labels_of(pack.people, truth.skeleton, sides, use_occluded)
+    inside = image_to_crop(labels.joints_px[train], labels.box_px[train, None], 1)
+    known = np.isfinite(inside).all(-1)[..., None]
+    mean = np.where(known, inside, 0).sum(0) / np.maximum(known.sum(0), 1)
+    mean = np.where(known.any(0), mean, np.nan)
+    joints = crop_to_image(np.broadcast_to(mean, (len(rows), *mean.shape)), labels.box_px[rows, None], 1)
+    return of_joints(truth, _padded(joints, truth), _first(rows, truth))
+
+
+def _poses(estimator: Estimator, pack: Pack, rows: Rows, batch_size: int, progress: bool) -> Iterator[Poses]:
+    """The poses of one batch after another; the next batch is read while the network runs."""
+    starts = range(0, len(rows), batch_size)
+    with (
+        ThreadPoolExecutor(1) as reader,
+        tqdm(total=len(rows), unit="people", disable=None if progress else True) as bar,
+    ):
+        waiting = [reader.submit(_crops, pack, rows[:batch_size], estimator.card.size_px)]
+        for start in starts:
+            crops = waiting.pop().result()
+            if start + batch_size < len(rows):
+                following = rows[start + batch_size : start + 2 * batch_size]
+                waiting.append(reader.submit(_crops, pack, following, estimator.card.size_px))
+            yield estimator(crops)
+            bar.update(len(crops))
+
+
+def _crops(pack: Pack, rows: Rows, size_px: int) -> UInt8[np.ndarray, "crop size size 3"]:
+    """By the test-crop rule: the box resized straight to the network's input (FACTS 4)."""
+    return np.stack([resized(np.asarray(pack.crops[row]), size_px) for row in rows])
+
+
+def _padded(values: Float[np.ndarray, "row *rest"], truth: Truth) -> Float[np.ndarray, "person *rest"]:
+    nothing = np.full((len(truth) - len(values), *values.shape[1:]), np.nan)
+    return np.concatenate([values, nothing])
+
+
+def _first(rows: Rows, truth: Truth) -> Bool[np.ndarray, " person"]:
+    return np.arange(len(truth)) < len(rows)

@@ -1,0 +1,103 @@
+"""An evaluation on disk: one JSON for each method, its boxes and its people."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hmlpe.errors import UserError
+from hmlpe.evaluate.bootstrap import Score
+from hmlpe.files import read_json, write_json_atomic
+
+SCHEMA = 1
+Numbers = dict[str, list[float | None]]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was measured of one method on one set.
+
+    Attributes:
+        method: its name in the table.
+        data: the set.
+        boxes: where the boxes of the people come from.
+        people: whole or detected: who counts, of those with an image.
+        counted, detected, annotated, without_image: how many people.
+        sides: the convention of left and right.
+        scores: name -> value, low, high, in [0, 1]; None where there was nothing to measure.
+        curves: protocol -> group -> threshold -> value, low, high.
+        not_applicable: protocol -> why.
+        ranking: of the confidence, by group.
+        notes: what a reader must know beside the numbers.
+        identity: digests of what was scored and of what it was scored on.
+    """
+
+    method: str
+    data: str
+    boxes: str
+    people: str
+    counted: int
+    detected: int
+    annotated: int
+    without_image: int
+    sides: str
+    scores: Numbers
+    curves: dict[str, dict[str, Numbers]]
+    not_applicable: dict[str, str]
+    ranking: dict[str, dict[str, Any]]
+    notes: str
+    identity: dict[str, str]
+    schema: int = field(default=SCHEMA)
+
+    @property
+    def file(self) -> str:
+        """Its file's name, without the ending."""
+        return "__".join(
+            re.sub(r"[^A-Za-z0-9._+-]+", "-", part).strip("-.") for part in (self.method, self.boxes, self.people)
+        )
+
+
+def numbers(scores: Mapping[Any, Score]) -> Numbers:
+    """Scores as JSON takes them, keys as texts."""
+    return {_key(key): [None if math.isnan(v) else v for v in score] for key, score in scores.items()}
+
+
+def _key(key: Any) -> str:
+    return f"{key:.2f}" if isinstance(key, float) else str(key)
+
+
+def write_record(folder: Path, record: Record, overwrite: bool) -> Path:
+    """Write it as `<folder>/<file>.json`.
+
+    Raises:
+        UserError: there is one of another network or file under that name, and it must not be overwritten.
+    """
+    path = folder / f"{record.file}.json"
+    if path.is_file() and not overwrite:
+        there = read_json(path).get("identity", {}).get("method")
+        if there != record.identity["method"]:
+            raise UserError(
+                f"{path}: holds another {record.method!r}; give this one a name of its own (method=...), or let it be "
+                "replaced: overwrite=true"
+            )
+    write_json_atomic(path, asdict(record))
+    return path
+
+
+def read_records(folder: Path) -> list[Record]:
+    """Every evaluation in a folder, by name. Raises UserError at a file that is no evaluation of this version."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        content = read_json(path)
+        try:
+            record = Record(**content)
+            if record.schema != SCHEMA or record.file != path.stem:
+                raise ValueError("another version")
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path}: not an evaluation of this version; move it away, and evaluate again") from error
+        found.append(record)
+    return found

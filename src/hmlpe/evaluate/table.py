@@ -1,0 +1,100 @@
+"""Methods side by side on one set: our networks, other methods' files and published numbers, by protocol."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hmlpe.errors import UserError
+from hmlpe.evaluate.record import Numbers, Record
+
+EMPTY = "–"
+PUBLISHED = "published"
+
+SHOWN = (  # beginnings and ends of the scores in the table's Markdown; the CSV has all
+    *(f"pdj_modec_{group}{end}" for group in ("elbow", "wrist") for end in ("@0.05", "@0.10", "@0.20", "_auc")),
+    *(f"pcp_strict_{group}" for group in ("upper_arm", "lower_arm", "six_parts")),
+    *(
+        f"pcp_official_{group}"
+        for group in ("detection_rate", "upper_arm", "lower_arm", "six_parts", "total_six_parts")
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table."""
+
+    method: str
+    boxes: str
+    people: str
+    scores: Numbers
+
+
+def lines_of(records: Sequence[Record], published: Iterable[Mapping[str, Any]]) -> list[Line]:
+    """The rows: published numbers first, then what was measured.
+
+    Raises:
+        UserError: the records are of different conventions of sides.
+    """
+    sides = sorted({record.sides for record in records})
+    if len(sides) > 1:
+        raise UserError(f"the evaluations in one folder must have one data.sides, they have {' and '.join(sides)}")
+    found = [
+        Line(
+            str(one["method"]),
+            PUBLISHED,
+            f"{one['people']}",
+            {str(name): [float(value), None, None] for name, value in one["scores"].items()},
+        )
+        for one in published
+    ]
+    for record in records:
+        people = f"{record.counted}, {record.people}"
+        found.append(Line(record.method, record.boxes, people, record.scores))
+    return found
+
+
+def render_csv(lines: Sequence[Line]) -> str:
+    """Every score with its interval, as shares, one row a method; a column's name begins with its protocol."""
+    names = list(dict.fromkeys(name for line in lines for name in line.scores))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["method", "boxes", "people", *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))])
+    for line in lines:
+        values = [value for name in names for value in line.scores.get(name, [None] * 3)]
+        writer.writerow([line.method, line.boxes, line.people, *("" if v is None else f"{v:.6f}" for v in values)])
+    return out.getvalue()
+
+
+def render_markdown(data: str, lines: Sequence[Line], notes: Sequence[str]) -> str:
+    """The shown scores in per cent, a table for each protocol."""
+    text = [f"# {data}", ""]
+    for protocol in ("pdj_modec", "pcp_strict", "pcp_official"):
+        names = [name for name in SHOWN if name.startswith(protocol) and any(name in line.scores for line in lines)]
+        rows = [line for line in lines if any(name in line.scores for name in names)]
+        if not rows:
+            continue
+        heads = [name.removeprefix(f"{protocol}_").replace("_", " ").replace("@", " @") for name in names]
+        text += [f"## {protocol}", "", _pipes(["method", "boxes", "people", *heads])]
+        text.append(_pipes([":--", ":--", "--:", *["--:"] * len(heads)]))
+        text += [
+            _pipes([line.method, line.boxes, line.people, *(_cell(line, name) for name in names)]) for line in rows
+        ]
+        text.append("")
+    return "\n".join([*text, *(f"- {note}" for note in notes)]) + "\n"
+
+
+def _cell(line: Line, name: str) -> str:
+    value, low, high = line.scores.get(name, [None] * 3)
+    if value is None:
+        return EMPTY
+    interval = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{100 * value:.1f}{interval}"
+
+
+def _pipes(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(text.replace('|', '/') for text in texts)} |"

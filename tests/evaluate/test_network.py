@@ -1,0 +1,196 @@
+"""Estimates of a network, in the pack's boxes and in detected ones: joints land where the network puts them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from jaxtyping import UInt8
+
+from hmlpe.data.pack import Columns, Pack
+from hmlpe.data.record import Person
+from hmlpe.detect.detector import Detections
+from hmlpe.errors import UserError
+from hmlpe.evaluate.detected import in_detected_boxes, present
+from hmlpe.evaluate.network import check_skeleton, in_given_boxes, mean_pose, rows_of
+from hmlpe.evaluate.truth import truth_of
+from hmlpe.geometry import crop_to_image
+from hmlpe.predict.estimator import Card, Poses
+from hmlpe.skeleton import Skeleton
+
+from .conftest import truth_like, upper_body
+
+SIZE = 16
+FACTORS = (2.0, 0.5, 1.0)
+
+
+@dataclass
+class Sees:
+    """An estimator that answers with the mean brightness of each crop: (b, b / 2) for every joint."""
+
+    card: Card = field(default_factory=lambda: card())
+    batches: list[int] = field(default_factory=list)
+    detects: bool = True
+
+    def __call__(self, crops: UInt8[np.ndarray, "crop size size 3"]) -> Poses:
+        assert crops.shape[1:] == (SIZE, SIZE, 3)
+        self.batches.append(len(crops))
+        bright = crops.mean(axis=(1, 2, 3)).astype(np.float32)
+        joints = np.stack([np.stack([bright, bright / 2], axis=1)] * 8, axis=1)
+        sure = bright / 255 if self.detects else np.full_like(bright, np.nan)
+        return Poses(joints, np.repeat(sure[:, None], 8, axis=1), None)
+
+
+def card(skeleton: Skeleton | None = None) -> Card:
+    return Card("flic/row_s1", skeleton or upper_body(), SIZE, {}, FACTORS, ("regression",), {"data": "d"})
+
+
+def columns(people: int, split: str = "test", name: str = "flic") -> Columns:
+    truth = truth_like(people)
+    corner = np.arange(people)[:, None] * 10.0
+    return Columns(
+        set=np.full(people, name),
+        image=np.array(truth.images),
+        where=np.array(truth.wheres),
+        split=np.full(people, split),
+        identity=np.full(people, ""),
+        hash=np.zeros(people, dtype=np.uint64),
+        joints_px=truth.joints_px,
+        occluded=np.zeros((people, 8), dtype=bool),
+        box_px=np.concatenate([corner, corner, corner + 100, corner + 200], axis=1),
+        detection_px=np.full((people, 4), np.nan),
+        window_px=truth.window_px,
+        torso_px=truth.torso_px,
+        torso_swapped_px=truth.torso_px,
+        sticks_px=np.zeros((people, 0, 4)),
+        faces_backwards=np.zeros(people, dtype=bool),
+    )
+
+
+def pack(test: int = 5, missed: int = 2) -> Pack:
+    """Four training people of another brightness, then the test people: number i has brightness 20 i."""
+    train, shown = columns(4, "train"), columns(test)
+    bright = [200] * 4 + [20 * i for i in range(test)]
+    crops = np.stack([np.full((SIZE + 4, SIZE + 4, 3), value, dtype=np.uint8) for value in bright])
+    return Pack(crops, train.followed_by(shown), columns(missed), {})
+
+
+def test_the_networks_joints_land_in_the_image() -> None:
+    held, estimator = pack(), Sees()
+    rows, people = rows_of(held, "flic")
+    truth = truth_of(people, upper_body(), "image", True)
+    found = in_given_boxes(estimator, held, rows, truth, batch_size=2, progress=False)
+    assert estimator.batches == [2, 2, 1] and len(truth) == 7
+    assert found.joints_px is not None and found.confidence is not None
+    for i in range(5):
+        inside = np.array([20.0 * i, 10.0 * i])
+        expected = crop_to_image(inside, np.array([10.0 * i, 10.0 * i, 10.0 * i + 100, 10.0 * i + 200]), SIZE)
+        np.testing.assert_allclose(found.joints_px[i], np.tile(expected, (8, 1)), rtol=1e-6)
+        np.testing.assert_allclose(found.confidence[i], 20 * i / 255, rtol=1e-6)
+    assert found.detected.tolist() == [True] * 5 + [False] * 2
+    assert np.isnan(found.joints_px[5:]).all() and np.isnan(found.sticks_px[5:]).all()
+
+
+def test_the_batch_size_changes_nothing() -> None:
+    held = pack()
+    rows, people = rows_of(held, "flic")
+    truth = truth_of(people, upper_body(), "image", True)
+    one, all_at_once = (in_given_boxes(Sees(), held, rows, truth, size, progress=False) for size in (1, 64))
+    np.testing.assert_array_equal(one.sticks_px, all_at_once.sticks_px)
+
+
+def test_a_network_without_detectors_has_no_confidence() -> None:
+    held = pack(missed=1)
+    rows, people = rows_of(held, "flic")
+    truth = truth_of(people, upper_body(), "image", True)
+    assert in_given_boxes(Sees(detects=False), held, rows, truth, 4, progress=False).confidence is None
+
+
+def test_the_mean_pose_is_that_of_the_training_people_in_each_ones_box() -> None:
+    held = pack()
+    rows, people = rows_of(held, "flic")
+    truth = truth_of(people, upper_body(), "image", True)
+    found = mean_pose(held, "flic", rows, truth, "image", True)
+    own = held.people
+    mean = np.mean([(own.joints_px[i] - own.box_px[i, :2]) / (100, 200) for i in range(4)], axis=0)
+    assert found.joints_px is not None
+    np.testing.assert_allclose(found.joints_px[3], own.box_px[7, :2] + mean * (100, 200))
+    assert found.detected.tolist() == [True] * 5 + [False] * 2 and np.isnan(found.joints_px[5:]).all()
+
+
+def test_another_skeleton_is_refused() -> None:
+    other = Skeleton(["head", "tail"], {"back": ["head", "tail"]})
+    with pytest.raises(UserError, match="another skeleton"):
+        check_skeleton(Sees(card(other)), upper_body())
+    check_skeleton(Sees(), upper_body())
+
+
+# ---- in detected boxes ----
+
+
+@dataclass
+class Images:
+    """A source of people in grey images; number i has brightness 20 i."""
+
+    names: Sequence[str]
+    lost: Sequence[str] = ()
+    name: str = "made"
+
+    def people(self) -> Sequence[Person]:
+        truth = truth_like(len(self.names))
+        nothing = np.full(4, np.nan)
+        return [
+            Person(image, f"/folder/{truth.wheres[i]}", "test", truth.joints_px[i], np.zeros(8, dtype=bool), nothing,
+                   100.0, np.zeros((0, 4)), False)
+            for i, image in enumerate(self.names)
+        ]  # fmt: skip
+
+    def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
+        return np.full((300, 700, 3), 20 * list(self.names).index(name), dtype=np.uint8)
+
+    def missing_images(self) -> Sequence[str]:
+        return self.lost
+
+    def skipped(self) -> Mapping[str, int]:
+        return {}
+
+    def fingerprint(self) -> str:
+        return "f"
+
+
+@dataclass
+class Finds:
+    """A detector of the given windows."""
+
+    windows: Mapping[str, Sequence[Sequence[float]]]
+
+    def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str) -> Detections:
+        windows = np.array(self.windows.get(name, []), dtype=float).reshape(-1, 4)
+        return Detections(windows, np.arange(len(windows), 0, -1, dtype=float))
+
+
+def test_people_are_told_by_their_windows() -> None:
+    """Nobody in image 1, somebody else in image 2; in image 3 the second window is nearer to the true one."""
+    truth = truth_like(4)  # windows [100 i, 0, 100 i + 50, 60]
+    finds = Finds({"0.png": [[0, 0, 50, 60]], "2.png": [[600, 0, 650, 60]],
+                   "3.png": [[310, 0, 360, 60], [301, 0, 351, 60]]})  # fmt: skip
+    found = in_detected_boxes(Sees(), finds, Images(truth.images), truth, 8, progress=False)
+    assert found.detected.tolist() == [True, False, False, True]
+    assert found.joints_px is not None and np.isnan(found.joints_px[1:3]).all()
+    box = np.array([301.0 + 25 - 50, -15, 301 + 25 + 50, 60 + 30])  # (2.0, 0.5, 1.0) of half sides 25 and 30
+    np.testing.assert_allclose(found.joints_px[3][0], crop_to_image(np.array([60.0, 30.0]), box, SIZE), rtol=1e-6)
+    assert "2 windows of nobody" in found.missing
+
+
+def test_a_window_is_of_one_person_alone() -> None:
+    truth = truth_like(2, images=("a.png", "a.png"), window_px=np.array([[0.0, 0, 50, 60], [4, 0, 54, 60]]))
+    finds = Finds({"a.png": [[3, 0, 53, 60]]})
+    found = in_detected_boxes(Sees(), finds, Images(["a.png"]), truth, 8, progress=False)
+    assert found.detected.tolist() == [False, True]
+
+
+def test_who_has_an_image() -> None:
+    truth = truth_like(3)
+    assert present(Images(truth.images, lost=["1.png"]), truth.wheres).tolist() == [True, False, True]

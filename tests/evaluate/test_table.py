@@ -1,0 +1,154 @@
+"""Records and the comparison of methods."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hmlpe.errors import UserError
+from hmlpe.evaluate.record import Record, read_records, write_record
+from hmlpe.evaluate.table import SHOWN, lines_of, render_csv, render_markdown
+from hmlpe.evaluate.write import summary, write_comparison, write_evaluation
+
+from .conftest import CONF
+
+MODEC = {"method": "Other 2013", "people": 1016, "source": "its files", "scores": {"pdj_modec_elbow@0.20": 0.755}}
+
+
+def record(**changes: Any) -> Record:
+    values: dict[str, Any] = {
+        "method": "flic/det_0.1_s1",
+        "data": "flic",
+        "boxes": "given",
+        "people": "whole",
+        "counted": 766,
+        "detected": 766,
+        "annotated": 1016,
+        "without_image": 250,
+        "sides": "image",
+        "scores": {"pdj_modec_elbow@0.20": [0.7, 0.68, 0.72], "pcp_strict_upper_arm": [0.8, None, None]},
+        "curves": {"pdj_modec": {"elbow": {"0.10": [0.3, 0.2, 0.4], "0.20": [0.7, 0.68, 0.72]}}},
+        "not_applicable": {"pcp_official": "nobody is detected"},
+        "ranking": {},
+        "notes": "",
+        "identity": {"method": "abc", "data": "def"},
+    }
+    return Record(**{**values, **changes})
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_methods_share_a_table_and_protocols_no_column() -> None:
+    other = record(method="six parts", scores={"pcp_official_upper_arm": [0.9, 0.8, 1.0]})
+    rows = rows_of(render_csv(lines_of([record(), other], [MODEC])))
+    assert [row["method"] for row in rows] == ["Other 2013", "flic/det_0.1_s1", "six parts"]
+    assert [row["pdj_modec_elbow@0.20"] for row in rows] == ["0.755000", "0.700000", ""]
+    assert [row["pcp_official_upper_arm_low"] for row in rows] == ["", "", "0.800000"]
+    assert rows[0]["boxes"] == "published" and rows[0]["people"] == "1016" and rows[1]["people"] == "766, whole"
+    protocols = ("pdj_modec_", "pcp_strict_", "pcp_official_")
+    assert all(name.startswith(protocols) for name in rows[0] if name not in ("method", "boxes", "people"))
+
+
+def test_the_markdown_has_a_table_for_each_protocol() -> None:
+    text = render_markdown("flic", lines_of([record()], [MODEC]), ["a note"])
+    assert "## pdj_modec" in text and "## pcp_strict" in text and "## pcp_official" not in text
+    assert "| Other 2013 | published | 1016 | 75.5 |" in text
+    assert "| flic/det_0.1_s1 | given | 766, whole | 70.0 [68.0, 72.0] |" in text
+    assert "| flic/det_0.1_s1 | given | 766, whole | 80.0 |" in text
+    assert text.endswith("- a note\n")
+
+
+def test_conventions_of_sides_do_not_mix() -> None:
+    with pytest.raises(UserError, match=r"data\.sides.*image and person"):
+        lines_of([record(), record(sides="person")], [])
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    path = write_record(tmp_path, record(), overwrite=False)
+    assert path.name == "flic-det_0.1_s1__given__whole.json" and read_records(tmp_path) == [record()]
+    write_record(tmp_path, record(counted=700), overwrite=False)  # the same network again
+    assert read_records(tmp_path)[0].counted == 700
+
+
+def test_another_network_does_not_take_the_name(tmp_path: Path) -> None:
+    write_record(tmp_path, record(), overwrite=False)
+    other = record(identity={"method": "another", "data": "def"})
+    with pytest.raises(UserError, match="method=") as raised:
+        write_record(tmp_path, other, overwrite=False)
+    assert "\n" not in str(raised.value) and read_records(tmp_path) == [record()]
+    write_record(tmp_path, other, overwrite=True)
+    assert read_records(tmp_path) == [other]
+    write_record(tmp_path, replace(record(), people="detected"), overwrite=False)
+    assert len(read_records(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("content", ["{}", '{"method": 1}', "[1]", '"text"'])
+def test_a_foreign_json_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "other.json").write_text(content)
+    with pytest.raises(UserError, match=r"other\.json"):
+        read_records(tmp_path)
+
+
+@given(st.text(min_size=1, max_size=30))
+def test_any_name_makes_a_file_in_its_folder(name: str) -> None:
+    file = record(method=name).file
+    assert file and Path(file).name == file and len(Path(file).parts) == 1 and not file.startswith(".")
+
+
+def test_the_comparison_is_written_whole(tmp_path: Path) -> None:
+    write_evaluation(tmp_path, record(notes="of another pack"), overwrite=False)
+    written = write_comparison(tmp_path, "flic", [MODEC])
+    assert [path.name for path in written] == ["table.csv", "table.md", "curves.png"]
+    assert all(path.stat().st_size for path in written)
+    text = (tmp_path / "table.md").read_text()
+    assert "250 of 1016" in text and "of another pack" in text and "its files" in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["flic-det_0.1_s1__given__whole.json", *(path.name for path in written)]
+    )
+
+
+def test_no_curve_no_figure(tmp_path: Path) -> None:
+    write_record(tmp_path, record(curves={}), overwrite=False)
+    assert [path.name for path in write_comparison(tmp_path, "flic", [])] == ["table.csv", "table.md"]
+
+
+def test_the_console_gives_four_decimals() -> None:
+    text = summary(record(scores={"pcp_official_six_parts": [0.83269, 0.8, 0.9], "pcp_official_x": [None] * 3}))
+    assert "pcp_official_six_parts  0.8327  [0.8000, 0.9000]" in text
+    assert "pcp_official_x          –" in text and "pcp_official: does not apply" in text
+    assert "766 of 1016 people count (whole), 766 detected, 250 without an image" in text
+
+
+def test_published_numbers_are_those_of_the_facts() -> None:
+    """FACTS 7, per cent: elbow/wrist at 0.05, 0.1 and 0.2 of the torso, 1016 people."""
+    facts = {
+        "MODEC": (24.0, 19.3, 51.9, 38.4, 75.5, 57.9),
+        "Chen & Yuille": (35.4, 40.3, 76.5, 76.4, 94.7, 91.7),
+        "Convolutional Pose Machines": (62.4, 67.2, 89.4, 87.6, 97.59, 95.03),
+        "Stacked Hourglass": (60.9, 60.1, 90.6, 88.7, 99.0, 97.0),
+    }
+    rows = yaml.safe_load((CONF / "published" / "default.yaml").read_text())["flic"]
+    assert len(rows) == len(facts) and {row["people"] for row in rows} == {1016}
+    names = [f"pdj_modec_{joint}@{at}" for at in ("0.05", "0.10", "0.20") for joint in ("elbow", "wrist")]
+    for row, (name, values) in zip(rows, facts.items(), strict=True):
+        assert row["method"].startswith(name) and set(names) <= set(SHOWN)
+        assert [100 * row["scores"][key] for key in names] == pytest.approx(values)
+
+
+def test_a_record_is_json() -> None:
+    from dataclasses import asdict
+
+    assert json.loads(json.dumps(asdict(record()))) == asdict(record())
+    assert np.isfinite(record().scores["pdj_modec_elbow@0.20"]).all()  # type: ignore[arg-type]
