@@ -1,0 +1,189 @@
+"""hmlpe-fit-detector: how OpenCV's cascades do on a set's people, and which maps, scores and files suit them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from hmlpe.cli.app import run_app
+from hmlpe.errors import UserError
+
+if TYPE_CHECKING:
+    from hmlpe.data.record import Source
+    from hmlpe.detect.cascade import CascadeDetector
+
+COLUMNS = (
+    "set", "split", "cascade", "file", "min_neighbours", "least_score", "images", "people", "found", "recall",
+    "false_per_image", "ms_per_image", "near", *(f"{name}_{q}" for name in ("shift", "top", "height") for q in
+    ("q25", "median", "q75")), "sum_low", "sum_true",
+)  # fmt: skip
+SHOWN = ("cascade", "file", "min_neighbours", "least_score", "recall", "false_per_image", "ms_per_image", "near")
+
+Row = dict[str, Any]
+
+
+def fit_detector(config: DictConfig) -> None:
+    """For each configured set, and for all together: the cascades one by one, and the detector that they make."""
+    from hydra.utils import instantiate
+
+    from hmlpe.data.collection import sets_of
+    from hmlpe.detect.cascade import CascadeDetector
+    from hmlpe.files import write_text_atomic
+
+    fit = config.fit
+    if fit.split not in ("train", "test"):
+        raise UserError(f"fit.split: must be train or test, got {fit.split!r}")
+    if fit.images is not None and not (isinstance(fit.images, int) and fit.images >= 1):
+        raise UserError(f"fit.images: must be a number of images, or null for all, got {fit.images!r}")
+    detector = instantiate(config.detector)
+    if not isinstance(detector, CascadeDetector):
+        raise UserError("detector: hmlpe-fit-detector measures cascades; take detector=cascade")
+    looked: dict[str, _Looked] = {}
+    for one in sets_of(config.data)[0]:
+        limit = None if fit.split == "test" else fit.images
+        looked[one.source.name] = _look(one.source, fit.split, limit, _tried(detector, config), detector)
+    if len(looked) > 1 and fit.split == "train":
+        looked["together"] = _Looked.joined(list(looked.values()))
+    thresholds = sorted({0.0, float(detector.least_score), *((fit.least_scores or ()) if fit.split == "train" else ())})
+    for name, seen in looked.items():
+        rows = [{"set": name, "split": fit.split, **row} for row in _rows(seen, detector, thresholds)]
+        out = io.StringIO()
+        writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        path = Path(config.out) / f"{name}_{fit.split}.csv"
+        write_text_atomic(path, out.getvalue())
+        print(f"{name}: {rows[0]['people']} people in {rows[0]['images']} images, {fit.split}")
+        print(_table(rows), f"\nwrote {path}\n")
+
+
+class _Looked:
+    """What was found in some images: the truth's windows, and per tried cascade its boxes; configured ones first."""
+
+    def __init__(self, cascades: dict[str, Any]) -> None:
+        self.cascades = cascades
+        self.truths: list[Any] = []
+        self.found: dict[str, list[Any]] = {key: [] for key in cascades}
+        self.seconds: dict[str, list[float]] = {key: [] for key in cascades}
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Looked]) -> _Looked:
+        whole = cls(parts[0].cascades)
+        for part in parts:
+            whole.truths += part.truths
+            for key in whole.cascades:
+                whole.found[key] += part.found[key]
+                whole.seconds[key] += part.seconds[key]
+        return whole
+
+
+def _tried(detector: CascadeDetector, config: DictConfig) -> dict[str, Any]:
+    """The detector's cascades by their names, and variants of them under further names."""
+    tried = dict(detector.cascades)
+    if config.fit.split == "test":  # nothing is to be chosen
+        return tried
+    first = next(iter(detector.cascades.values()))
+    others = {file: replace(first, file=file) for file in config.fit.files or ()}
+    for name, cascade in (detector.cascades | others).items():
+        for count in config.fit.min_neighbours or (cascade.min_neighbours,):
+            if name in others or count != cascade.min_neighbours:
+                tried[f"{name}, {count}"] = replace(cascade, min_neighbours=count)
+    return tried
+
+
+def _look(source: Source, split: str, limit: int | None, tried: dict[str, Any], detector: CascadeDetector) -> _Looked:
+    import numpy as np
+    from tqdm import tqdm
+
+    from hmlpe.detect.cascade import CascadeDetector
+
+    missing = set(source.missing_images())
+    windows: dict[str, list[Any]] = {}
+    for person in source.people():
+        if person.split == split and person.image not in missing and np.isfinite(person.window_px).all():
+            windows.setdefault(person.image, []).append(person.window_px)
+    if not windows:
+        raise UserError(f"{source.name}: no {split} person has both an image and a window to compare with")
+    names = sorted(windows)
+    if limit is not None and limit < len(names):
+        names = [names[place] for place in np.linspace(0, len(names) - 1, limit).round().astype(int)]
+    looked = _Looked(tried)
+    alone = {key: CascadeDetector({key: cascade}, detector.longest_px) for key, cascade in tried.items()}
+    for name in tqdm(names, desc=source.name, unit="image"):
+        image = source.image(name)
+        looked.truths.append(np.stack(windows[name]))
+        for key, one in alone.items():
+            start = time.perf_counter()
+            looked.found[key].append(one.boxes(image)[key])
+            looked.seconds[key].append(time.perf_counter() - start)
+    return looked
+
+
+def _rows(looked: _Looked, detector: CascadeDetector, thresholds: Sequence[float]) -> Iterator[Row]:
+    from hmlpe.detect.fit import QUARTILES, relation, score, score_of_boxes
+
+    for key, cascade in looked.cascades.items():
+        near = relation(looked.truths, looked.found[key])
+        names = [f"{name}_{q}" for name in ("shift", "top", "height") for q in ("q25", "median", "q75")]
+        assert len(names) == 3 * len(QUARTILES)
+        yield {
+            "cascade": key.partition(",")[0],
+            "file": cascade.file,
+            "min_neighbours": cascade.min_neighbours,
+            **_counts(score_of_boxes(looked.truths, looked.found[key], cascade), looked.seconds[key]),
+            "near": near.boxes,
+            **{name: f"{value:.3f}" for name, value in zip(names, near.quartiles.T.ravel(), strict=True)},
+            "sum_low": f"{near.sum_low:.2f}",
+            "sum_true": f"{near.sum_true:.2f}",
+        }
+    people = [
+        detector.people_of({key: looked.found[key][place] for key in detector.cascades})
+        for place in range(len(looked.truths))
+    ]
+    seconds = [sum(times) for times in zip(*(looked.seconds[key] for key in detector.cascades), strict=True)]
+    for least in thresholds:
+        kept = [one.windows_px[one.scores >= least] for one in people]
+        yield {"cascade": "all together", "least_score": least, **_counts(score(looked.truths, kept), seconds)}
+
+
+def _counts(counted: Any, seconds: Sequence[float]) -> Row:
+    return {
+        "images": counted.images,
+        "people": counted.people,
+        "found": counted.found,
+        "recall": f"{counted.recall:.4f}",
+        "false_per_image": f"{counted.false_per_image:.3f}",
+        "ms_per_image": f"{1000 * sum(seconds) / len(seconds):.0f}",
+    }
+
+
+def _table(rows: Sequence[Row]) -> str:
+    """For a console: of the map, median and quartiles."""
+    header = (*SHOWN, "shift", "top", "height", "sum_low", "sum_true")
+    lines: list[tuple[str, ...]] = [header]
+    for row in rows:
+        cells = {
+            name: f"{row[f'{name}_median']} [{row[f'{name}_q25']} {row[f'{name}_q75']}]" if "near" in row else ""
+            for name in ("shift", "top", "height")
+        }
+        lines.append(tuple(str({**row, **cells}.get(column, "")) for column in header))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def main() -> None:
+    """Entry point."""
+    run_app("fit_detector", fit_detector)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""From a detector's own box to the upper-body window."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+
+from hmlpe.errors import UserError
+
+WINDOW_ASPECT = 0.9  # the window's height over its width (FACTS 6)
+
+
+@dataclass(frozen=True)
+class BoxMap:
+    """An affine map of boxes: a fixed place and size relative to the box.
+
+    Attributes:
+        shift: the window's x centre, right of the box's, in widths of the box.
+        top: the window's upper edge, below the box's, in heights of the box.
+        height: the window's height, in heights of the box; its width follows, height / 0.9.
+
+    Raises:
+        UserError: one is no finite number, or the height is not above 0.
+    """
+
+    shift: float | int
+    top: float | int
+    height: float | int
+
+    def __post_init__(self) -> None:
+        for name in ("shift", "top", "height"):
+            value: object = getattr(self, name)  # a configuration can hold anything
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise UserError(f"map of a detector's boxes: {name} must be a finite number, got {value!r}")
+        if self.height <= 0:
+            raise UserError(f"map of a detector's boxes: height must be above 0, got {self.height}")
+
+    def __call__(self, boxes_px: Float[np.ndarray, "box 4"]) -> Float[np.ndarray, "box 4"]:
+        """Each box's window, x0 y0 x1 y1."""
+        size = boxes_px[:, 2:] - boxes_px[:, :2]
+        centre_x = (boxes_px[:, 0] + boxes_px[:, 2]) / 2 + self.shift * size[:, 0]
+        top, height = boxes_px[:, 1] + self.top * size[:, 1], self.height * size[:, 1]
+        half_width = height / WINDOW_ASPECT / 2
+        return np.stack([centre_x - half_width, top, centre_x + half_width, top + height], axis=1)
+
+    def mirrored(self) -> BoxMap:
+        """The map of a detector that looks at the mirror image."""
+        return replace(self, shift=-self.shift)
+
+
+def relative_to(window_px: Float[np.ndarray, " 4"], box_px: Float[np.ndarray, " 4"]) -> Float[np.ndarray, " 3"]:
+    """Shift, top and height of the map that takes the box to the window, its width aside."""
+    size = box_px[2:] - box_px[:2]
+    shift = ((window_px[0] + window_px[2]) - (box_px[0] + box_px[2])) / 2 / size[0]
+    return np.array([shift, (window_px[1] - box_px[1]) / size[1], (window_px[3] - window_px[1]) / size[1]])

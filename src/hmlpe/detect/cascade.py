@@ -1,0 +1,177 @@
+"""Finding people by OpenCV's cascades of Haar features: faces and upper bodies, brought to one kind of window.
+
+Viola & Jones, CVPR 2001; the upper-body cascade is by Kruppa, Castrillon-Santana & Schiele, VS-PETS 2003. Their files
+come with OpenCV. On photos of films they miss many; experiments/detector says how many.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import cv2.data
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from hmlpe.detect.box_map import BoxMap
+from hmlpe.detect.detector import Detections
+from hmlpe.detect.merge import merged
+from hmlpe.errors import UserError
+
+Grey = UInt8[np.ndarray, "height width"]
+Found = tuple[Float[np.ndarray, "_ 4"], Float[np.ndarray, " _"]]  # one cascade's boxes, their sums of the last stage
+
+LEAST = 0.01  # score of any box, however far below zero: it has been found after all
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """One cascade and what its boxes mean.
+
+    Attributes:
+        file: of the cascade; without a folder: one that comes with OpenCV.
+        to_window: from its box to the upper-body window.
+        scale_factor: between the sizes that are tried.
+        min_neighbours: hits on about the same place that make a box, at least 1.
+        least_px: side of the smallest box, in pixels of the image after `longest_px` (shorter side of the cascade's).
+        zero: the sum of OpenCV's last stage that scores 0; sums of different cascades are not comparable.
+        weight: the score of each 1 above that.
+        mirror: look at the mirror image; profile faces look one way.
+    """
+
+    file: str
+    to_window: BoxMap
+    scale_factor: float | int = 1.1
+    min_neighbours: int = 3
+    least_px: int = 24
+    zero: float | int = 0.0
+    weight: float | int = 1.0
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        wanted = {
+            "scale_factor": (self.scale_factor, 1.001, 10),
+            "min_neighbours": (self.min_neighbours, 1, 1000),  # without neighbours OpenCV gives no scores
+            "least_px": (self.least_px, 1, 100_000),
+            "zero": (self.zero, -1e9, 1e9),
+            "weight": (self.weight, 1e-9, 1e9),
+        }
+        for name, (value, low, high) in wanted.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                raise UserError(f"cascade {self.file}: {name} must be from {low:g} to {high:g}, got {value!r}")
+
+    def scores(self, sums: Float[np.ndarray, " box"]) -> Float[np.ndarray, " box"]:
+        """Scores above 0, from OpenCV's sums of the last stage."""
+        return np.maximum(self.weight * (sums - self.zero), LEAST)
+
+
+class CascadeDetector:
+    """Cascades whose windows are merged, so that a face and an upper body of one person become one window.
+
+    Args:
+        cascades: name -> cascade; None leaves one of the configuration's out.
+        longest_px: larger images are shrunk until their longer side is this.
+        overlap: windows with a larger IoU are of one person.
+        least_score: people below it are dropped; of the sum of a person's weighted scores.
+
+    Raises:
+        UserError: a setting is of no use, or a file is no cascade.
+    """
+
+    def __init__(
+        self,
+        cascades: Mapping[str, Cascade | None],
+        longest_px: int = 640,
+        overlap: float | int = 0.4,
+        least_score: float | int = 0.0,
+    ) -> None:
+        self.cascades = {name: cascade for name, cascade in cascades.items() if cascade is not None}
+        if not self.cascades:
+            raise UserError("detector.cascades: there must be at least one")
+        if isinstance(longest_px, bool) or not isinstance(longest_px, int) or longest_px < 1:
+            raise UserError(f"detector.longest_px: must be a whole number of pixels, got {longest_px!r}")
+        if not 0 <= overlap < 1:
+            raise UserError(f"detector.overlap: must be at least 0 and below 1, got {overlap}")
+        if not math.isfinite(least_score):
+            raise UserError(f"detector.least_score: must be a number, got {least_score}")
+        self.longest_px, self.overlap, self.least_score = longest_px, overlap, least_score
+        self._classifiers = {name: _load(cascade.file) for name, cascade in self.cascades.items()}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """OpenCV's classifiers cannot be pickled; their files are read again."""
+        return type(self), (self.cascades, self.longest_px, self.overlap, self.least_score)
+
+    def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str = "") -> Detections:
+        """The people in an RGB image, the surest first."""
+        return self.people_of(self.boxes(image))
+
+    def people_of(self, boxes: Mapping[str, Found]) -> Detections:
+        """The people that the cascades' own boxes (see `boxes`) are of."""
+        windows, scores, finders = [np.zeros((0, 4))], [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
+        for number, (key, (edges, sums)) in enumerate(boxes.items()):
+            windows.append(self.cascades[key].to_window(edges))
+            scores.append(self.cascades[key].scores(sums))
+            finders.append(np.full(len(edges), number))
+        found = merged(np.concatenate(windows), np.concatenate(scores), np.concatenate(finders), self.overlap)
+        sure = found.scores >= self.least_score
+        return Detections(found.windows_px[sure], found.scores[sure])
+
+    def boxes(self, image: UInt8[np.ndarray, "height width 3"]) -> dict[str, Found]:
+        """Each cascade's own boxes, x0 y0 x1 y1 in image pixels, and sums of the last stage, in no certain order."""
+        height, width = image.shape[:2]
+        if not height or not width:
+            return {}
+        grey = _shrunk(image, self.longest_px)
+        size = np.array([width / grey.shape[1], height / grey.shape[0]] * 2)
+        found = {}
+        for key, cascade in self.cascades.items():
+            edges, sums = _detect(self._classifiers[key], cascade, grey)
+            found[key] = edges * size - 0.5, sums
+        return found
+
+
+def _load(file: str) -> cv2.CascadeClassifier:
+    path = Path(file).expanduser()
+    if path == Path(path.name):
+        path = Path(cv2.data.haarcascades) / path
+    if not path.is_file():
+        raise UserError(f"cascade {file}: there is no such file, here or among OpenCV's {cv2.data.haarcascades}")
+    classifier = cv2.CascadeClassifier()
+    try:
+        read = classifier.load(str(path))
+    except cv2.error as error:
+        raise UserError(f"cascade {path}: OpenCV cannot read it; it must be a cascade's XML file") from error
+    if not read:
+        raise UserError(f"cascade {path}: OpenCV cannot read it; it must be a cascade's XML file")
+    return classifier
+
+
+def _shrunk(image: UInt8[np.ndarray, "height width 3"], longest_px: int) -> UInt8[np.ndarray, "new_height new_width"]:
+    """In grey, its longer side at most so long; by area, so that it does not alias."""
+    height, width = image.shape[:2]
+    factor = longest_px / max(height, width)
+    if factor < 1:
+        size = max(round(width * factor), 1), max(round(height * factor), 1)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+
+
+def _detect(classifier: cv2.CascadeClassifier, cascade: Cascade, grey: Grey) -> Found:
+    """Boxes in edges of the grey image's pixels, the first at 0, and the sums of the last stage."""
+    window = classifier.getOriginalWindowSize()
+    least = [max(round(cascade.least_px * side / min(window)), side) for side in window]
+    if grey.shape[1] < least[0] or grey.shape[0] < least[1]:
+        return np.zeros((0, 4)), np.zeros(0)
+    seen = np.ascontiguousarray(grey[:, ::-1]) if cascade.mirror else grey
+    rectangles, _, weights = classifier.detectMultiScale3(
+        seen, cascade.scale_factor, cascade.min_neighbours, minSize=least, outputRejectLevels=True
+    )
+    found = np.array(rectangles, dtype=np.float64).reshape(-1, 4)
+    if cascade.mirror:
+        found[:, 0] = grey.shape[1] - found[:, 0] - found[:, 2]
+    found[:, 2:] += found[:, :2]
+    return found, np.array(weights, dtype=np.float64).reshape(-1)
