@@ -1,0 +1,127 @@
+"""Does a file give what the network gives?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from hmlpe.data.sources.embedded import EmbeddedSource
+from hmlpe.deploy.model import PoseModel
+from hmlpe.errors import UserError
+from hmlpe.geometry import crop_resized
+from hmlpe.predict.estimator import Poses
+
+TOLERANCE = 1e-5
+TIE = 1e-4  # nearer than this to a threshold, rounding decides on which side a window falls
+BATCHES = (1, 2, 7, 16)
+Crops = UInt8[np.ndarray, "crop size size 3"]
+
+
+class Deviation(NamedTuple):
+    """Largest absolute differences of a file's outputs from the network's.
+
+    Attributes:
+        joints: of joint positions in crop sizes, as the network gives them, so that 1e-5 is about 0.001 pixels.
+        part_maps: of probabilities; 0 without detectors.
+        confidence: given the file's own joints and part maps, away from ties; 0 without detectors.
+        compared: share of the confidences that are away from ties.
+    """
+
+    joints: float
+    part_maps: float
+    confidence: float
+    compared: float
+
+    @property
+    def largest(self) -> float:
+        """Of the three; NaN if one is."""
+        return float(np.max([self.joints, self.part_maps, self.confidence]))
+
+
+def check(what: str, model: PoseModel, run: Callable[[Crops], Poses], size_px: int) -> Deviation:
+    """Compare on noise, on drawn people and on the extremes, at several batch sizes.
+
+    Args:
+        what: the file's name, for the error.
+        model: the network, on the CPU.
+        run: runs the file.
+        size_px: side of the crops.
+
+    Raises:
+        UserError: a difference above `TOLERANCE`.
+    """
+    crops, found = probe_crops(size_px), []
+    for size in BATCHES:
+        for start in range(0, len(crops) - size + 1, max(size, len(crops) // 4)):
+            found.append(deviation(model, crops[start : start + size], run))
+    joints, maps, confidence, compared = np.array(found).T
+    worst = Deviation(float(joints.max()), float(maps.max()), float(confidence.max()), float(compared.mean()))
+    if not worst.largest <= TOLERANCE:  # NaN too
+        raise UserError(
+            f"{what}: its outputs differ from the network's by {worst.largest:.1e} (joints in crop sizes, or "
+            f"probabilities), more than {TOLERANCE:g}; nothing was written"
+        )
+    return worst
+
+
+@torch.inference_mode()
+def deviation(model: PoseModel, crops: Crops, run: Callable[[Crops], Poses]) -> Deviation:
+    """The differences on one batch. Infinite where the file has other outputs, or NaN where the network has none."""
+    expected = model(torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))))
+    poses = run(crops)
+    joints = _largest(torch.from_numpy(poses.joints_px) - expected["joints_px"]) / crops.shape[1]
+    if (poses.part_maps is None) != ("part_maps" not in expected):
+        return Deviation(joints, np.inf, np.inf, 0.0)
+    confidence = torch.from_numpy(poses.confidence)
+    if poses.part_maps is None:
+        return Deviation(joints, 0.0, 0.0 if bool(confidence.isnan().all()) else np.inf, 1.0)
+    part_maps, own_px = torch.from_numpy(poses.part_maps), torch.from_numpy(poses.joints_px)
+    # From the file's own joints: a window that a deviation of 1e-7 moves over a threshold is no error of the file.
+    wanted = model.confidence(own_px, part_maps)
+    clear = ~ties(model, own_px, part_maps)
+    if not torch.equal(wanted.isnan(), confidence.isnan()):
+        return Deviation(joints, _largest(part_maps - expected["part_maps"]), np.inf, 0.0)
+    difference = (confidence - wanted)[clear & ~wanted.isnan()]
+    return Deviation(
+        joints, _largest(part_maps - expected["part_maps"]), _largest(difference), float(clear.float().mean())
+    )
+
+
+def ties(
+    model: PoseModel, joints_px: Float[Tensor, "batch joint 2"], part_maps: Float[Tensor, "batch part window"]
+) -> Bool[Tensor, "batch joint"]:
+    """Joints in whose confidence rounding decides over a window: the stick's share inside it is at beta, or its
+    probability at `fires`."""
+    assert model.detection is not None
+    windows = model.detection[1].windows
+    tied = (windows.share_inside(joints_px[:, model.ends]) - windows.beta).abs() < TIE
+    if model.fires is not None:
+        tied |= (part_maps - model.fires).abs() < TIE
+    meets = model.share_of.nan_to_num() > 0
+    return (tied.any(-1)[:, :, None] & meets).any(1)
+
+
+@cache
+def probe_crops(size_px: int) -> Crops:
+    """(22, size, size, 3), read-only: five of noise, five of blurred noise, ten drawn people, black and white."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (5, size_px, size_px, 3), dtype=np.uint8)
+    blurred = [cv2.GaussianBlur(crop, (0, 0), 3) for crop in noise]
+    source = EmbeddedSource(train=10, test=0, seed=0)
+    people = [crop_resized(source.image(one.image), one.detection_px, size_px) for one in source.people()]
+    flat = [np.full((size_px, size_px, 3), value, np.uint8) for value in (0, 255)]
+    crops = np.stack([*noise, *blurred, *people, *flat])
+    crops.flags.writeable = False
+    return crops
+
+
+def _largest(difference: Tensor) -> float:
+    """NaN if one is; 0 of nothing."""
+    return float(difference.abs().max()) if difference.numel() else 0.0

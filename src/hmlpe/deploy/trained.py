@@ -1,0 +1,130 @@
+"""A trained network out of a file, rebuilt from the configuration that lies beside the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from hmlpe.deploy.factors import factors_of
+from hmlpe.deploy.model import FIRES, PoseModel, check_fires
+from hmlpe.deploy.trusted import arguments, build, ours
+from hmlpe.errors import UserError
+from hmlpe.network import HeterogeneousNet
+from hmlpe.predict.estimator import Card
+from hmlpe.skeleton import Skeleton
+from hmlpe.tasks import JointRegression, PartDetection, Task
+from hmlpe.training.checkpoint import KEY, read_checkpoint
+from hmlpe.windows import WindowGrid
+
+PREFIX = "network."  # of the weights, in the LightningModule's state
+DESIGN = ("skeleton", "tasks", "network", "row")
+"""The settings that `build_model` reads."""
+
+
+class Trained(NamedTuple):
+    """A network that estimates poses, in evaluation mode on the CPU.
+
+    Attributes:
+        model: the network with its outputs read.
+        card: what it says of itself.
+        config: the configuration it was rebuilt from, at least its `DESIGN`.
+    """
+
+    model: PoseModel
+    card: Card
+    config: Mapping[str, Any]
+
+
+def load_trained(path: Path, fires: float | int | None = FIRES) -> Trained:
+    """The network of a checkpoint of hmlpe-train. Nothing in the file is executed.
+
+    Args:
+        fires: see `PoseModel`.
+
+    Raises:
+        UserError: no such file, no checkpoint, one of a network that gives no joints, or one that does not fit its own
+            configuration.
+    """
+    check_fires(fires)  # a setting, and not the file's fault
+    content = read_checkpoint(path)
+    with blamed(path):
+        config, state = content[KEY]["config"], content["state_dict"]
+        weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+        return Trained(build_model(config, weights, fires), card_of(config, content[KEY].get("made_by") or {}), config)
+
+
+def build_model(config: Mapping[str, Any], weights: Mapping[str, Tensor], fires: float | int | None) -> PoseModel:
+    """The network from its `DESIGN` and its weights, with the heads that poses need and no others.
+
+    Raises:
+        UserError: it was not trained to give joints, or its weights are broken.
+    """
+    trained = trained_tasks(config)
+    # A task whose class is not of this package cannot be built here, and no pose needs it: its head is left out.
+    tasks: dict[str, Task] = {name: build(config["tasks"][name]) for name in trained if ours(config["tasks"][name])}
+    regression = next(((name, task) for name, task in tasks.items() if isinstance(task, JointRegression)), None)
+    detection = next(((name, task) for name, task in tasks.items() if isinstance(task, PartDetection)), None)
+    if regression is None:
+        raise UserError(
+            f"was trained for {' and '.join(trained) or 'nothing'} alone and gives no joints; "
+            "train with a weight for the joint regression"
+        )
+    used: dict[str, Task] = dict([regression] if detection is None else [regression, detection])
+    network = build(config["network"], outputs={name: task.outputs for name, task in used.items()})
+    if not isinstance(network, HeterogeneousNet):
+        raise UserError(f"its network is a {type(network).__name__}, not a HeterogeneousNet")
+    network.load_state_dict(_checked(weights, used))
+    model = PoseModel(network, Skeleton(**arguments(config["skeleton"])), regression, detection, fires)
+    return model.eval().requires_grad_(False)
+
+
+def trained_tasks(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the tasks that had a weight."""
+    return tuple(str(name) for name in config["tasks"] if config["row"]["weights"][name] > 0)
+
+
+def card_of(config: Mapping[str, Any], made_by: Mapping[str, str]) -> Card:
+    """What a run's configuration says of its network."""
+    windows = WindowGrid(**arguments(config["windows"]))
+    return Card(
+        name=f"{config['study']}/{config['row']['name']}_s{config['seed']}",
+        skeleton=Skeleton(**arguments(config["skeleton"])),
+        size_px=int(config["size_px"]),
+        windows={key: float(getattr(windows, key)) for key in ("count", "stride_px", "extent_px", "beta")},
+        factors=factors_of(config["data"]),
+        tasks=trained_tasks(config),
+        made_by={str(key): str(value) for key, value in made_by.items()},
+    )
+
+
+@contextmanager
+def blamed(path: Path) -> Iterator[None]:
+    """Whatever goes wrong inside is the file's fault, and said in one line."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # a file that was made or damaged by anyone can fail anywhere
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"{path}: its network cannot be rebuilt from what the file says ({type(error).__name__}: {reason})"
+        ) from error
+
+
+def _checked(weights: Mapping[str, Tensor], used: Mapping[str, Task]) -> dict[str, Tensor]:
+    """The weights without the heads that are not used. Raises UserError if one is not finite."""
+    found = {}
+    for name, value in weights.items():
+        if name.startswith("heads.") and name.split(".")[1] not in used:
+            continue
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise UserError(f"its weights are broken ({name} is not finite); train again")
+        found[name] = value
+    return found
