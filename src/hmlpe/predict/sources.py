@@ -1,0 +1,164 @@
+"""What the user points at: photos, folders, globs, videos, cameras -> the things to look at, in order."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from hmlpe.predict.pictures import is_drawn
+
+IMAGES = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp"}
+VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".3gp", ".mjpeg"}
+
+
+class Photo(NamedTuple):
+    """A file that should be an image. `name` is its path below the folder of all sources, with slashes."""
+
+    path: Path
+    name: str
+
+
+class Video(NamedTuple):
+    """A file that should be a video. `name` as a photo's."""
+
+    path: Path
+    name: str
+
+
+class Camera(NamedTuple):
+    """A camera by its number."""
+
+    number: int
+    name: str
+
+
+class Skipped(NamedTuple):
+    """What was asked for and cannot be had, and why, in one line."""
+
+    name: str
+    reason: str
+
+
+@dataclass
+class Found:
+    """What sources lead to.
+
+    Attributes:
+        folder: the one that holds all files, absolute; names are relative to it.
+        items: in the order asked for; a folder's and a glob's by name; nothing twice.
+        skipped: what was asked for by name and is not there.
+        ignored: files in folders and under globs that are none by their suffix, hidden, or drawn by an earlier call.
+    """
+
+    folder: Path
+    items: list[Photo | Video | Camera] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    ignored: int = 0
+
+
+def find(sources: Sequence[str | int], recursive: bool = False) -> Found:
+    """What the sources lead to; a whole number that is no file's name is a camera's.
+
+    Of a folder the images are taken, of a glob images and videos, each known by its suffix and sorted by its path.
+    A file that is named itself is taken whatever its suffix: as a video by a video's suffix, else as an image.
+
+    Args:
+        recursive: folders with all folders below them, though not through links.
+    """
+    roots: list[Path] = []
+    paths: list[Path | int] = []
+    skipped: list[Skipped] = []
+    ignored = 0
+    for source in sources:
+        path = Path(os.path.abspath(str(source)))
+        if _exists(path):
+            roots.append(path if path.is_dir() else path.parent)
+            if not path.is_dir():
+                paths.append(path)
+                continue
+            try:
+                files, wanted, what = _files(path, recursive), IMAGES, "folder"
+            except OSError as error:
+                skipped.append(Skipped(str(source), f"{source}: {error.strerror}"))
+                continue
+        elif str(source).isdecimal():
+            paths.append(int(source))
+            continue
+        elif glob.has_magic(str(source)):
+            roots.append(_fixed(path))
+            files = [Path(one) for one in glob.iglob(str(path), recursive=True) if os.path.isfile(one)]
+            wanted, what = IMAGES | VIDEOS, "glob"
+        else:
+            skipped.append(Skipped(str(source), f"{source}: there is no such file or folder"))
+            continue
+        kept = sorted(one for one in files if _known(one, wanted) and not _ours(one, files))
+        ignored += len(files) - len(kept)
+        paths += kept
+        if not kept:
+            skipped.append(Skipped(str(source), _nothing(str(source), what, len(files), recursive)))
+    found = Found(_above(roots), skipped=skipped, ignored=ignored)
+    found.items = [_item(path, found.folder) for path in dict.fromkeys(paths)]
+    return found
+
+
+def _item(path: Path | int, folder: Path) -> Photo | Video | Camera:
+    if isinstance(path, int):
+        return Camera(path, f"camera{path}")
+    name = path.relative_to(folder).as_posix()
+    return Video(path, name) if path.suffix.lower() in VIDEOS else Photo(path, name)
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is something; a link that leads nowhere is refused later, by its name."""
+    try:
+        return os.path.lexists(path)
+    except ValueError:  # a zero byte in the name
+        return False
+
+
+def _files(folder: Path, recursive: bool) -> list[Path]:
+    return [path for path in _walk(folder, recursive) if not path.is_dir()]
+
+
+def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
+    if not recursive:
+        yield from folder.iterdir()
+        return
+    for here, _, names in os.walk(folder):
+        yield from (Path(here, name) for name in names)
+
+
+def _known(path: Path, suffixes: set[str]) -> bool:
+    return path.suffix.lower() in suffixes and not path.name.startswith(".")
+
+
+def _ours(path: Path, files: Collection[Path]) -> bool:
+    """Whether an earlier call has made it: pictures say so themselves, a video stands beside the one it is of."""
+    if path.suffix.lower() in VIDEOS:
+        of = path.stem.removesuffix("_pose")
+        return of != path.stem and any(one.stem == of and one.suffix.lower() in VIDEOS for one in files)
+    return is_drawn(path)
+
+
+def _nothing(source: str, what: str, count: int, recursive: bool) -> str:
+    if what == "glob":
+        return f"{source}: no {'image or video' if count else 'file'} has a name like that"
+    deeper = "" if recursive else "; recursive=true looks into folders below, too"
+    return f"{source}: no image in this folder ({count} other files){deeper}"
+
+
+def _fixed(pattern: Path) -> Path:
+    """The folder of a glob: as far as it is no pattern."""
+    parts = pattern.parts
+    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:first])
+
+
+def _above(folders: Iterable[Path]) -> Path:
+    """The folder that holds all of these."""
+    known = [str(folder) for folder in folders]
+    return Path(os.path.commonpath(known)) if known else Path.cwd()

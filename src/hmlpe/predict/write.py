@@ -1,0 +1,120 @@
+"""Poses as files: `poses.json` and `poses.csv`, written as they come and whole at any moment."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from hmlpe.predict.estimator import Card
+from hmlpe.predict.people import FoundPerson
+
+WINDOW = ("window_x0", "window_y0", "window_x1", "window_y1")
+COLUMNS = ("image", "person", "joint", "x", "y", "confidence", "score", *WINDOW)
+COORDINATES = "pixels of the upright image: x to the right, y down, (0, 0) is the centre of the upper left pixel"
+CONFIDENCE = "how well the part detectors agree with the joint, 0 to 1; null if the network has none"
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, with its suffix, that takes its place when the block is left without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class PoseFiles:
+    """Writes the poses of one call. A context: what `out` held is replaced when it is left without an error.
+
+    `poses.json` is an object with what is known at the start (model, made_by, tasks, detector, coordinates,
+    confidence, folder), `images` in order, one a line, and at its end what `close_with` was given. `poses.csv` has a
+    line for each joint of each person, with `COLUMNS`. An image is its name below `folder`, and of a video
+    `<name>#<frame>`, frames counted from 0; the JSON has `frame` and `time_s` too. Numbers that are not known are
+    null, and empty in the table. People are numbered from 1, as in the pictures, the surest first.
+
+    Args:
+        out: folder of both files.
+        card: of the network.
+        detector: what found the people, in words.
+        folder: what names of images are relative to.
+    """
+
+    def __init__(self, out: Path, card: Card, detector: str, folder: Path) -> None:
+        self._out, self._joints = out, card.skeleton.joints
+        self._head = {
+            "model": card.name,
+            "made_by": dict(card.made_by),
+            "tasks": list(card.tasks),
+            "detector": detector,
+            "coordinates": COORDINATES,
+            "confidence": CONFIDENCE,
+            "folder": str(folder),
+        }
+        self._tail: Mapping[str, Any] = {}
+        self._first = True
+
+    def __enter__(self) -> PoseFiles:
+        with ExitStack() as stack:
+            names = [stack.enter_context(new_file(self._out / name)) for name in ("poses.json", "poses.csv")]
+            self._json, table = (
+                stack.enter_context(name.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
+                for name in names
+            )
+            self._table = csv.writer(table, lineterminator="\n")
+            self._table.writerow(COLUMNS)
+            self._json.write(f'{json.dumps(self._head, indent=1).removesuffix("}").rstrip()},\n "images": [')
+            self._stack = stack.pop_all()
+        return self
+
+    def add(self, image: str, width: int, height: int, people: Sequence[FoundPerson], **more: Any) -> None:
+        """One image and its people; `more` goes into the JSON alone."""
+        rows = [self._person(number, person) for number, person in enumerate(people, start=1)]
+        entry = {"image": image, "width": width, "height": height, **more, "people": rows}
+        separator = "\n" if self._first else ",\n"
+        self._json.write(f"{separator}  {json.dumps(entry, allow_nan=False)}")
+        self._first = False
+        for row in rows:
+            for name, joint in row["joints"].items():
+                values = (joint["x"], joint["y"], joint["confidence"], row["score"], *row["window_px"])
+                self._table.writerow([image, row["number"], name, *values])
+
+    def close_with(self, **tail: Any) -> None:
+        """What the JSON says at its end."""
+        self._tail = tail
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack:
+            rest = json.dumps(self._tail, indent=1, allow_nan=False).removeprefix("{").lstrip("\n")
+            self._json.write(f"\n ],\n{rest}\n" if self._tail else "\n ]\n}\n")
+
+    def _person(self, number: int, person: FoundPerson) -> dict[str, Any]:
+        joints = zip(self._joints, person.joints_px.tolist(), person.confidence.tolist(), strict=True)
+        return {
+            "number": number,
+            "score": _number(person.score, 6),
+            "window_px": [_number(value, 2) for value in person.window_px.tolist()],
+            "box_px": [_number(value, 2) for value in person.box_px.tolist()],
+            "joints": {
+                name: {"x": _number(x, 2), "y": _number(y, 2), "confidence": _number(sure, 4)}
+                for name, (x, y), sure in joints
+            },
+        }
+
+
+def _number(value: float, digits: int) -> float | None:
+    return round(float(value), digits) if math.isfinite(value) else None
