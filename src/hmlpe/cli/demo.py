@@ -1,0 +1,47 @@
+"""hmlpe-demo: a local page to try a network on photos."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from hmlpe.cli.app import run_app
+from hmlpe.cli.predict import quoted
+from hmlpe.errors import UserError
+
+
+def demo(config: DictConfig) -> None:
+    """Serve the page until Ctrl-C."""
+    from hydra.utils import instantiate
+
+    from hmlpe.demo.finder import Finder
+    from hmlpe.demo.markup import STYLE
+    from hmlpe.demo.serve import listen, quiet_session, serve
+    from hmlpe.demo.view import Viewer
+    from hmlpe.predict.open import open_estimator
+
+    if find_spec("gradio") is None:
+        raise UserError("hmlpe-demo needs gradio, which is not installed: pip install 'hmlpe[demo]'")
+    if OmegaConf.is_missing(config, "checkpoint") or config.checkpoint is None:
+        raise UserError("checkpoint: is not given; for example checkpoint=model.onnx")
+    with listen(config.host, config.port) as held, quiet_session():
+        estimator = open_estimator(Path(str(config.checkpoint)), str(config.device))
+        if OmegaConf.is_missing(config.detector, "factors"):  # a detector that asks for the network's own box rule
+            config.detector.factors = list(estimator.card.factors)
+        finder = Finder(instantiate(config.detector), estimator)
+        from hmlpe.demo.page import build_page  # not before the session: gradio reads its settings when imported
+
+        serve(build_page(Viewer(finder)), STYLE, held, bool(config.open))
+
+
+def main() -> None:
+    """Entry point."""
+    sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
+    run_app("demo", demo)
+
+
+if __name__ == "__main__":
+    main()

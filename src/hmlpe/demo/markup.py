@@ -1,0 +1,88 @@
+"""The pieces of the page that are plain HTML. Pictures and files travel inside it, so that none need lie on a disk."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image as Pillow
+
+from hmlpe.predict.estimator import Card
+from hmlpe.predict.people import FoundPerson
+
+SHOWN_PX = 1600  # longer side of a picture on the page: sharp on a screen, and quick to send
+
+STYLE = """
+.gradio-container {width: 100%; max-width: 1280px !important; margin: 0 auto !important}
+.gradio-container .html-container {padding: 0}
+/* gradio's own style hides the dot of a chosen radio button while the mouse is over it */
+.gradio-container input[type=radio]:checked:hover {background-color: var(--checkbox-background-color-selected)}
+.message {margin: 0; font-size: 1.1em; overflow-wrap: anywhere}
+.message[role=alert] {padding: .5em .75em; border-left: 4px solid #c62828; background: rgb(198 40 40 / 12%)}
+.hint {margin: 0; padding: 4em 1em; text-align: center; border: 1px dashed rgb(128 128 128 / 50%)}
+a.poses {color: inherit; text-decoration: underline}
+figure.picture {margin: 0; overflow-x: auto}
+figure.picture img {display: block; max-width: 100%; max-height: 80vh; margin: 0 auto}
+figure.maps {margin-bottom: 1em}
+figure.maps img {width: 100%; min-width: 520px; max-width: none; max-height: none} /* a phone scrolls */
+figure.picture figcaption, table.joints caption {text-align: left; font-weight: 600; padding: .25em 0}
+table.joints {width: 100%; max-width: 640px; border-collapse: collapse; white-space: nowrap}
+table.joints {font-variant-numeric: tabular-nums}
+table.joints :is(th, td) {padding: .3em .5em; text-align: right; border-bottom: 1px solid rgb(128 128 128 / 35%)}
+table.joints :is(th:first-child, tbody th) {padding-left: 0; text-align: left; font-weight: normal}
+table.joints thead th {font-weight: 600 !important}
+"""
+
+Image = UInt8[np.ndarray, "height width 3"]
+
+
+def message(text: str, wrong: bool = False) -> str:
+    """A line that screen readers speak when it appears."""
+    return f'<p class="message" role="{"alert" if wrong else "status"}">{escape(text)}</p>'
+
+
+def hint() -> str:
+    """What is there before the first photo."""
+    return '<p class="hint">The poses will appear here.</p>'
+
+
+def figure(image: Image, alt: str, caption: str = "", kind: str = "") -> str:
+    """A picture, no larger than `SHOWN_PX`."""
+    small, data = Pillow.fromarray(image), io.BytesIO()
+    small.thumbnail((SHOWN_PX, SHOWN_PX))
+    small.save(data, "JPEG", quality=92, subsampling=0)  # thin coloured lines want all of their colour
+    words = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return (
+        f'<figure class="picture {kind}" tabindex="0">{words}'
+        f'<img alt="{escape(alt)}" src="{_data("image/jpeg", data.getvalue())}"></figure>'
+    )
+
+
+def joint_table(person: FoundPerson, caption: str, card: Card) -> str:
+    """Name, x and y in pixels of the upright photo, and confidence of each joint."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td>{x:.1f}</td><td>{y:.1f}</td>'
+        f"<td>{f'{sure:.2f}' if np.isfinite(sure) else '–'}</td></tr>"
+        for name, (x, y), sure in zip(card.skeleton.joints, person.joints_px, person.confidence, strict=True)
+    )
+    head = "".join(f'<th scope="col">{word}</th>' for word in ("joint", "x [px]", "y [px]", "confidence"))
+    return (
+        f'<table class="joints"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def json_link(content: bytes, photo: str) -> str:
+    """A link under which the browser saves the poses found in a photo."""
+    name = escape(f"{Path(photo).stem}.poses.json")
+    return (
+        f'<a class="poses" download="{name}" href="{_data("application/json", content)}">Download the poses (json)</a>'
+    )
+
+
+def _data(mime: str, data: bytes) -> str:
+    return f"data:{mime};base64,{base64.b64encode(data).decode()}"
