@@ -61,7 +61,7 @@ def truth_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool
         raise UserError("there are no test people to score")
     labels = labels_of(people, skeleton, sides, use_occluded)
     own = people.sticks_px[:, : len(STICKS)].reshape(len(people.image), -1, 2, 2)
-    has_sticks = own.shape[1] == len(STICKS) and np.isfinite(own).any()
+    has_sticks = own.shape[1] == len(STICKS) and bool(np.isfinite(own).any())
     return Truth(
         data=str(people.set[0]),
         skeleton=skeleton,

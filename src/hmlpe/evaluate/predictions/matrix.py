@@ -1,0 +1,114 @@
+"""Predictions as a numeric array in a .mat file, 2 x joints x people in test order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from hmlpe.errors import UserError
+from hmlpe.evaluate.estimates import Estimates, of_joints
+from hmlpe.evaluate.predictions.mat_file import choose, load_mat
+from hmlpe.evaluate.predictions.options import name_of, origin_of
+from hmlpe.evaluate.predictions.points import check_point
+from hmlpe.evaluate.truth import Truth
+
+AXES = ("xy", "joint", "person")
+
+
+class MatrixReader:
+    """Reader of an array of x and y, joints and people; the people are the set's test people, in its order.
+
+    The number of people must be that of the annotated test people. NaN x and y are not predicted, which is wrong.
+
+    Args:
+        joints: joint of the skeleton -> its place on the array's axis of joints, counted from 1 as MATLAB does; or
+            several, whose mean it is. Other joints are not predicted.
+        variable: name of the array; None: the only numeric one with three axes.
+        axes: what the array's axes are, in its order.
+        origin: the coordinate of the first pixel's centre: 1, or 0.
+
+    Raises:
+        UserError: a setting is of no use.
+    """
+
+    def __init__(
+        self,
+        joints: object = None,  # object: a configuration can hold anything, and what is of no use is refused
+        variable: object = None,
+        axes: object = AXES,
+        origin: object = 1,
+    ) -> None:
+        if not isinstance(joints, Mapping) or not joints:
+            raise UserError(
+                "predictions_form.joints: must say where in the array each joint is, from 1, e.g. "
+                f"predictions_form.joints={{left_elbow: 2, left_wrist: 3}}, got {joints!r}"
+            )
+        if not isinstance(axes, Sequence) or sorted(map(str, axes)) != sorted(AXES):
+            raise UserError(f"predictions_form.axes: must be {', '.join(AXES)} in the array's order, got {axes!r}")
+        self.columns = {
+            str(joint): _columns(value, f"predictions_form.joints.{joint}") for joint, value in joints.items()
+        }
+        self.variable, self.origin = name_of(variable, "variable"), origin_of(origin)
+        self.axes = tuple(map(str, axes))
+
+    def __call__(self, path: Path, truth: Truth) -> Estimates:
+        """The array's answers. Raises UserError naming file and variable."""
+        indices = truth.skeleton.indices(self.columns, where="predictions_form.joints")
+        points, where = self._read(path)
+        if len(points) != len(truth):
+            raise UserError(
+                f"{where}: {len(points)} people, {truth.data} has {len(truth)} annotated test people; the array must "
+                "hold all of them, in the set's order"
+            )
+        for joint, columns in self.columns.items():
+            if max(columns) > points.shape[1]:
+                raise UserError(
+                    f"predictions_form.joints.{joint}: no place {max(columns)} in {path}, which has {points.shape[1]}"
+                )
+        joints = np.full((len(truth), len(truth.skeleton.joints), 2), np.nan)
+        for index, columns in zip(indices, self.columns.values(), strict=True):
+            used = points[:, [column - 1 for column in columns]]
+            _check(used, columns, where)
+            joints[:, index] = used.mean(axis=1) - self.origin
+        absent = [joint for joint in truth.skeleton.joints if joint not in self.columns]
+        return of_joints(truth, joints, missing=f"no {', '.join(absent)}" if absent else "")
+
+    def _read(self, path: Path) -> tuple[Float[np.ndarray, "person place 2"], str]:
+        """The points as the file has them, and where they are."""
+        content = load_mat(path, squeeze=False)
+        numeric = [name for name, value in content.items() if _is_numeric(value)]
+        fitting = [name for name in numeric if content[name].ndim == 3]
+        variable = choose(path, content, self.variable, fitting, "numeric array with three axes")
+        where = f"{path}, variable {variable}"
+        values = content[variable]
+        if variable not in numeric or values.ndim > 3:
+            raise UserError(f"{where}: must be a numeric array with the axes {', '.join(self.axes)}")
+        values = values.reshape(*values.shape, *[1] * (3 - values.ndim))  # MATLAB drops last axes of length 1
+        if values.shape[self.axes.index("xy")] != 2:
+            raise UserError(
+                f"{where}: is of shape {values.shape}, and its axis of x and y must be 2 long, by "
+                f"predictions_form.axes=[{', '.join(self.axes)}]; give the array's own order"
+            )
+        order = [self.axes.index(axis) for axis in ("person", "joint", "xy")]
+        return values.transpose(order).astype(np.float64), where
+
+
+def _columns(value: object, key: str) -> list[int]:
+    columns = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    whole = [column for column in columns if isinstance(column, int) and not isinstance(column, bool) and column >= 1]
+    if not columns or len(whole) != len(columns):
+        raise UserError(f"{key}: must be a place in the array, counted from 1, or a list of them, got {value!r}")
+    return whole
+
+
+def _is_numeric(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iuf"
+
+
+def _check(points: Float[np.ndarray, "person place 2"], columns: Sequence[int], where: str) -> None:
+    for person, own in enumerate(points, start=1):
+        for column, point in zip(columns, own, strict=True):
+            check_point(point, f"{where}, person {person}, place {column}")

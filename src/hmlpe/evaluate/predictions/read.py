@@ -1,0 +1,55 @@
+"""Which form a file of predictions has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from hmlpe.errors import UserError
+from hmlpe.evaluate.estimates import Estimates
+from hmlpe.evaluate.predictions.buffy_tool import FIELDS, BuffyToolReader
+from hmlpe.evaluate.predictions.mat_file import load_mat, with_fields
+from hmlpe.evaluate.predictions.table import CsvReader
+from hmlpe.evaluate.truth import Truth
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Reads one form of files; a configuration of `predictions_form` builds it."""
+
+    def __call__(self, path: Path, truth: Truth) -> Estimates:
+        """The file's answers for the people of `truth`. Raises UserError naming file and line or record."""
+        ...
+
+
+def read_predictions(path: Path, truth: Truth, form: Reader | None) -> Estimates:
+    """A method's answers.
+
+    Args:
+        path: the file.
+        truth: the annotated people that it is scored on.
+        form: its reader; None: by what the file is (`reader_of`).
+
+    Raises:
+        UserError: there is no such file, its form is not known, or whatever its reader says.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; predictions= must name a file of predictions")
+    return (form or reader_of(path))(path, truth)
+
+
+def reader_of(path: Path) -> Reader:
+    """The reader of a file whose form is plain: a csv, or results of the Buffy tool. Raises UserError otherwise."""
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        return CsvReader()
+    if suffix != ".mat":
+        raise UserError(
+            f"{path}: a .csv or a .mat is due, or say what it is with predictions_form=csv, buffy or matrix"
+        )
+    if with_fields(load_mat(path, squeeze=True), FIELDS):
+        return BuffyToolReader()
+    raise UserError(
+        f"{path}: no struct array with the fields {', '.join(FIELDS)} is in it; say what it is, for an array of "
+        "2 x joints x people with predictions_form=matrix and predictions_form.joints={joint: column, ...}"
+    )

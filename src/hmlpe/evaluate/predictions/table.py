@@ -1,0 +1,140 @@
+"""Predictions as a plain table: a CSV file, one joint or end of a stick a line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from hmlpe.data.sources.csv_file import Row, read_rows
+from hmlpe.data.sources.folder import image_name
+from hmlpe.errors import UserError
+from hmlpe.evaluate.estimates import Estimates
+from hmlpe.evaluate.predictions.cells import COLUMNS, WINDOW, Found, add, person_number
+from hmlpe.evaluate.predictions.options import flag, origin_of
+from hmlpe.evaluate.predictions.people import People, matched
+from hmlpe.evaluate.predictions.points import Marks
+from hmlpe.evaluate.truth import Truth
+
+
+class CsvReader:
+    """Reader of a CSV file with the columns image, person, joint, x, y, in any order, among others.
+
+    A line is a joint of a person in an image, or an end of a stick, `<stick>_1` or `<stick>_2`. Empty or NaN x and y
+    are not predicted, which is wrong. `person` counts the annotated test people of the image from 1, in the
+    annotation's order. With the columns window_x0, window_y0, window_x1 and window_y1, as hmlpe-predict writes them,
+    `person` only tells the people apart who were found, and an annotated person is who is found of them by the
+    windows' IoU, above 0.5 (FACTS 6); others are not detected. A column confidence, in [0, 1] or empty, is kept.
+
+    Args:
+        origin: the coordinate of the first pixel's centre: 0, or 1.
+        match: "window" or "person", see above; None: by windows if the file has them.
+        allow_missing: people without a line count as wrong; else they are an error. With windows they are no error.
+        allow_unknown: lines of other images are left out; else they are an error.
+
+    Raises:
+        UserError: a setting is of no use.
+    """
+
+    def __init__(
+        self,
+        origin: object = 0,  # object: a configuration can hold anything, and what is of no use is refused
+        match: object = None,
+        allow_missing: object = False,
+        allow_unknown: object = False,
+    ) -> None:
+        if match not in (None, "window", "person"):
+            raise UserError(f"predictions_form.match: must be window, person or null, got {match!r}")
+        self.origin, self.match = origin_of(origin), match
+        self.allow_missing = flag(allow_missing, "allow_missing")
+        self.allow_unknown = flag(allow_unknown, "allow_unknown")
+
+    def __call__(self, path: Path, truth: Truth) -> Estimates:
+        """The table's answers. Raises UserError naming file and line."""
+        header = _header(path)
+        windows = any(name in header for name in WINDOW) if self.match is None else self.match == "window"
+        required = (*COLUMNS, *WINDOW) if windows else COLUMNS
+        rows = read_rows(path, required, [name for name in header if name not in required])
+        people, marks = People(truth), Marks(truth)
+        found, given, left_out = self._found(rows, people, marks, windows)
+        chosen, missing = (
+            self._by_window(path, found, people, truth) if windows else self._by_number(path, found, people)
+        )
+        points = np.full((len(truth), len(marks.names), 2), np.nan)
+        confidence = np.full((len(truth), len(marks.names)), np.nan)
+        for person, one in chosen.items():
+            points[person], confidence[person] = one.points_px, one.confidence
+        detected = np.isfinite(points).all(axis=-1).any(axis=-1)
+        if windows:
+            detected[list(chosen)] = True
+        if left_out:
+            missing.append(f"lines of {left_out} other images left out")
+        return marks.estimates(points, given, detected, confidence, "; ".join(missing))
+
+    def _found(
+        self, rows: Sequence[Row], people: People, marks: Marks, windows: bool
+    ) -> tuple[dict[tuple[str, str], Found], Bool[np.ndarray, " mark"], int]:
+        """(image, person as the table has it) -> what it says of them; the points that it gives; other images."""
+        found: dict[tuple[str, str], Found] = {}
+        given, others = np.zeros(len(marks.names), dtype=bool), set()
+        for row in rows:
+            name = image_name(row.cells["image"], f"{row.where}, column 'image'")
+            image = people.image(name, row.where)
+            if image is None and not self.allow_unknown:
+                raise people.unknown(name, row.where, "csv")
+            mark = marks.index(row.cells["joint"], row.where)
+            if image is None:
+                others.add(name)
+                continue
+            label = row.cells["person"]
+            if not label:
+                raise UserError(f"{row.where}: column 'person' is empty; number the people of an image")
+            label = label if windows else str(person_number(row, len(people.of_image[image]), image))
+            one = found.setdefault((image, label), Found.nothing(len(marks.names)))
+            add(one, row, mark, self.origin, windows)
+            given[mark] = True
+        return found, given, len(others)
+
+    def _by_number(
+        self, path: Path, found: dict[tuple[str, str], Found], people: People
+    ) -> tuple[dict[int, Found], list[str]]:
+        chosen = {people.of_image[image][int(number) - 1]: one for (image, number), one in found.items()}
+        everyone = [person for own in people.of_image.values() for person in own]
+        missing = sorted(set(everyone) - set(chosen))
+        if not self.allow_missing:
+            people.check_missing(missing, path, "line", "csv")
+        return chosen, [f"no line for {len(missing)} of {len(everyone)} people"] if missing else []
+
+    def _by_window(
+        self, path: Path, found: dict[tuple[str, str], Found], people: People, truth: Truth
+    ) -> tuple[dict[int, Found], list[str]]:
+        if not np.isfinite(truth.window_px).all(axis=1).any():
+            raise UserError(
+                f"{path}: people of {truth.data} have no upper-body windows to find them by; let column 'person' count "
+                "the annotated people, with predictions_form=csv predictions_form.match=person"
+            )
+        chosen: dict[int, Found] = {}
+        silent = 0
+        found_in: dict[str, list[Found]] = {}
+        for (image, _), one in found.items():
+            found_in.setdefault(image, []).append(one)
+        for image, own in people.of_image.items():
+            there = found_in.get(image, [])
+            silent += 0 if there else len(own)
+            best = matched(truth.window_px[own], [one.window_px for one in there])
+            chosen |= {own[i]: there[j] for i, j in best.items()}
+        lost, extra = len(truth) - len(chosen), len(found) - len(chosen)
+        text = [f"{lost} of {len(truth)} people not found, {silent} of them in images without a line"] if lost else []
+        return chosen, text + ([f"{extra} found who are nobody annotated"] if extra else [])
+
+
+def _header(path: Path) -> list[str]:
+    """The columns' names as far as they can be read; what is wrong with the file is for `read_rows` to say."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [name.strip() for name in next(csv.reader(file, skipinitialspace=True), [])]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
