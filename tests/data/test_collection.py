@@ -73,7 +73,7 @@ def test_a_configuration_of_one_set(root: Path) -> None:
     assert one.source.name == "flic" and len(one.source.people()) == len(CROWD) and absent == []
     assert one.boxes.as_dict() == {
         "train": "detection", "test": "detection", "factors": [3.5, 1.75, 1.75], "margin": 0.25, "aspect": None,
-        "cover": True, "window_factors": [2.0, 0.65, 2.7],
+        "cover": True, "window_factors": [1.75, 0.32, 2.37],
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -21,7 +22,7 @@ from hmlpe.errors import UserError
 from hmlpe.geometry import scale_box
 from hmlpe.skeleton import Skeleton
 
-from .conftest import CROWD, backwards, coords, person, picture, write_flic, write_mat
+from .conftest import CONF, CROWD, backwards, coords, person, picture, write_flic, write_mat
 
 Flic = Callable[..., FlicSource]
 NAN = float("nan")
@@ -246,5 +247,8 @@ def test_real_window_rule(real_people: Sequence[Person], real_data: Path, skelet
     half = (windows[:, 2:] - windows[:, :2]) / 2
     across = (boxes[:, 2] - boxes[:, 0]) / 2 / half[:, 0]
     up, down = (windows[:, 1] - boxes[:, 1]) / half[:, 1], (boxes[:, 3] - windows[:, 3]) / half[:, 1]
-    medians = np.median([across, up, down], axis=1)
-    np.testing.assert_allclose(medians, [2.0, 0.65, 2.7], atol=0.05)
+    across, up, down = np.median([across, up, down], axis=1)
+    np.testing.assert_allclose([across, up, down], [2.0, 0.65, 2.7], atol=0.05)
+    shrunk, cut = across * 112 / 128, (2 + up + down) * (1 - 112 / 128) / 2
+    factors = yaml.safe_load((CONF / "set" / "flic.yaml").read_text())["boxes"]["window_factors"]
+    np.testing.assert_allclose([shrunk, up - cut, down - cut], factors, atol=0.05)

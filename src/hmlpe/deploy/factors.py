@@ -7,8 +7,8 @@ from typing import Any
 
 Factors = tuple[float, float, float]
 
-DEFAULT: Factors = (2.0, 0.65, 2.7)
-"""FLIC's: its boxes, which are made from torsos, expressed in upper-body windows. For sets that have no window rule."""
+DEFAULT: Factors = (1.75, 0.32, 2.37)
+"""FLIC's (`conf/set/flic.yaml`), for sets that have no window rule."""
 WINDOW_SOURCES = ("BuffySource", "EthzSource", "ActivitiesSource", "FamilySource")
 """Sets whose boxes are upper-body windows scaled: their `factors` are the answer (FACTS 5)."""
 
