@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+FINE = 6  # pixels of an image for one of its crop, above which the image is shrunk first: no frame of a film is so fine
+
 Points = Float[np.ndarray, "*batch 2"]
 Box = Float[np.ndarray, " 4"]
 
@@ -88,6 +90,10 @@ def crop_resized(
     """
     if not (np.isfinite(box_px).all() and (box_px[2:] > box_px[:2]).all()):
         raise ValueError(f"box without area: {box_px.tolist()}")
+    shrink = int((box_px[2:] - box_px[:2]).min() / size / FINE)
+    if shrink > 1:  # a close-up in a photo of many megapixels, and a box that reaches far beyond it
+        image = np.asarray(Image.fromarray(image).reduce(shrink))
+        box_px = (box_px + 0.5) / shrink - 0.5
     height, width = image.shape[:2]
     left, top, right, bottom = box_px + 0.5  # Pillow puts pixel EDGES at integers
     x0, y0, x1, y1 = int(np.floor(left)), int(np.floor(top)), int(np.ceil(right)), int(np.ceil(bottom))

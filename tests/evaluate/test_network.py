@@ -14,7 +14,7 @@ from hmlpe.data.record import Person
 from hmlpe.detect.detector import Detections
 from hmlpe.errors import UserError
 from hmlpe.evaluate.detected import in_detected_boxes, present
-from hmlpe.evaluate.network import check_skeleton, in_given_boxes, mean_pose, rows_of
+from hmlpe.evaluate.network import check_skeleton, in_given_boxes, mean_pose, people_tested
 from hmlpe.evaluate.truth import truth_of
 from hmlpe.geometry import crop_to_image
 from hmlpe.predict.estimator import Card, Poses
@@ -79,7 +79,7 @@ def pack(test: int = 5, missed: int = 2) -> Pack:
 
 def test_the_networks_joints_land_in_the_image() -> None:
     held, estimator = pack(), Sees()
-    rows, people = rows_of(held, "flic")
+    rows, people = people_tested(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
     found = in_given_boxes(estimator, held, rows, truth, batch_size=2, progress=False)
     assert estimator.batches == [2, 2, 1] and len(truth) == 7
@@ -93,9 +93,23 @@ def test_the_networks_joints_land_in_the_image() -> None:
     assert np.isnan(found.joints_px[5:]).all() and np.isnan(found.sticks_px[5:]).all()
 
 
+def test_a_smaller_box_is_the_middle_of_the_crop() -> None:
+    """Half the box: of a crop that is bright in the middle half alone the network sees nothing else."""
+    held = pack(test=1, missed=1)
+    held.crops[4] = 0
+    quarter = held.size_px // 4
+    held.crops[4, quarter:-quarter, quarter:-quarter] = 80
+    rows, people = people_tested(held, "flic")
+    truth = truth_of(people, upper_body(), "image", True)
+    found = in_given_boxes(Sees(), held, rows, truth, 4, zoom=0.5, progress=False)
+    box = np.array([25.0, 50, 75, 150])  # the middle half of [0, 0, 100, 200]
+    assert found.joints_px is not None
+    np.testing.assert_allclose(found.joints_px[0, 0], crop_to_image(np.array([80.0, 40.0]), box, SIZE), rtol=1e-6)
+
+
 def test_the_batch_size_changes_nothing() -> None:
     held = pack()
-    rows, people = rows_of(held, "flic")
+    rows, people = people_tested(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
     one, all_at_once = (in_given_boxes(Sees(), held, rows, truth, size, progress=False) for size in (1, 64))
     np.testing.assert_array_equal(one.sticks_px, all_at_once.sticks_px)
@@ -103,14 +117,14 @@ def test_the_batch_size_changes_nothing() -> None:
 
 def test_a_network_without_detectors_has_no_confidence() -> None:
     held = pack(missed=1)
-    rows, people = rows_of(held, "flic")
+    rows, people = people_tested(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
     assert in_given_boxes(Sees(detects=False), held, rows, truth, 4, progress=False).confidence is None
 
 
 def test_the_mean_pose_is_that_of_the_training_people_in_each_ones_box() -> None:
     held = pack()
-    rows, people = rows_of(held, "flic")
+    rows, people = people_tested(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
     found = mean_pose(held, "flic", rows, truth, "image", True)
     own = held.people

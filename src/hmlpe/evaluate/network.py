@@ -14,7 +14,7 @@ from hmlpe.data.pack import Columns, Pack
 from hmlpe.errors import UserError
 from hmlpe.evaluate.estimates import Estimates, of_joints
 from hmlpe.evaluate.truth import Truth
-from hmlpe.geometry import crop_to_image, image_to_crop, resized
+from hmlpe.geometry import crop_resized, crop_to_image, image_to_crop, resized
 from hmlpe.predict.estimator import Estimator, Poses
 from hmlpe.skeleton import Skeleton
 
@@ -30,19 +30,36 @@ def check_skeleton(estimator: Estimator, skeleton: Skeleton) -> None:
         )
 
 
-def rows_of(pack: Pack, name: str) -> tuple[Rows, Columns]:
-    """Rows of a set's test people who have a crop, and the truth of them and, after them, of those who were missed."""
+def zoomed(box_px: Float[np.ndarray, "*box 4"], zoom: float | int) -> Float[np.ndarray, "*box 4"]:
+    """Boxes with their sides times `zoom`, about their centres."""
+    centre, half = (box_px[..., :2] + box_px[..., 2:]) / 2, (box_px[..., 2:] - box_px[..., :2]) / 2
+    return np.concatenate([centre - zoom * half, centre + zoom * half], axis=-1)
+
+
+def people_tested(pack: Pack, name: str) -> tuple[Rows, Columns]:
+    """Rows of a set's test people who have a crop; and the columns of them, and after them of the missed ones."""
     rows = np.flatnonzero((pack.people.split == "test") & (pack.people.set == name))
     missed = np.flatnonzero((pack.missed.split == "test") & (pack.missed.set == name))
     return rows, pack.people.rows(rows).followed_by(pack.missed.rows(missed))
 
 
 def in_given_boxes(
-    estimator: Estimator, pack: Pack, rows: Rows, truth: Truth, batch_size: int, progress: bool = True
+    estimator: Estimator,
+    pack: Pack,
+    rows: Rows,
+    truth: Truth,
+    batch_size: int,
+    zoom: float | int = 1,
+    progress: bool = True,
 ) -> Estimates:
-    """What the network says of the people with a crop; the others of the truth, after them, are undetected."""
-    poses = list(_poses(estimator, pack, rows, batch_size, progress))
-    boxes = pack.people.box_px[rows]
+    """What the network says of the people with a crop; the others of the truth, after them, are undetected.
+
+    Args:
+        zoom: the network sees the box times this. 1 is the test-crop rule (FACTS 4); with 112/128 people are as large
+            as in training, whose random crops are 112 of 128.
+    """
+    poses = list(_poses(estimator, pack, rows, batch_size, zoom, progress))
+    boxes = zoomed(pack.people.box_px[rows], zoom)
     crop_px = np.concatenate([found.joints_px for found in poses]).astype(np.float64)
     joints = crop_to_image(crop_px, boxes[:, None], estimator.card.size_px)
     confidence = np.concatenate([found.confidence for found in poses]).astype(np.float64)
@@ -71,26 +88,31 @@ def mean_pose(pack: Pack, name: str, rows: Rows, truth: Truth, sides: str, use_o
     return of_joints(truth, _padded(joints, truth), _first(rows, truth))
 
 
-def _poses(estimator: Estimator, pack: Pack, rows: Rows, batch_size: int, progress: bool) -> Iterator[Poses]:
+def _poses(
+    estimator: Estimator, pack: Pack, rows: Rows, batch_size: int, zoom: float | int, progress: bool
+) -> Iterator[Poses]:
     """The poses of one batch after another; the next batch is read while the network runs."""
+    size = estimator.card.size_px
     starts = range(0, len(rows), batch_size)
     with (
         ThreadPoolExecutor(1) as reader,
         tqdm(total=len(rows), unit="people", disable=None if progress else True) as bar,
     ):
-        waiting = [reader.submit(_crops, pack, rows[:batch_size], estimator.card.size_px)]
+        waiting = [reader.submit(_crops, pack, rows[:batch_size], size, zoom)]
         for start in starts:
             crops = waiting.pop().result()
             if start + batch_size < len(rows):
                 following = rows[start + batch_size : start + 2 * batch_size]
-                waiting.append(reader.submit(_crops, pack, following, estimator.card.size_px))
+                waiting.append(reader.submit(_crops, pack, following, size, zoom))
             yield estimator(crops)
             bar.update(len(crops))
 
 
-def _crops(pack: Pack, rows: Rows, size_px: int) -> UInt8[np.ndarray, "crop size size 3"]:
-    """By the test-crop rule: the box resized straight to the network's input (FACTS 4)."""
-    return np.stack([resized(np.asarray(pack.crops[row]), size_px) for row in rows])
+def _crops(pack: Pack, rows: Rows, size_px: int, zoom: float | int) -> UInt8[np.ndarray, "crop size size 3"]:
+    if zoom == 1:
+        return np.stack([resized(np.asarray(pack.crops[row]), size_px) for row in rows])
+    whole = np.array([0, 0, pack.size_px, pack.size_px]) - 0.5
+    return np.stack([crop_resized(np.asarray(pack.crops[row]), zoomed(whole, zoom), size_px) for row in rows])
 
 
 def _padded(values: Float[np.ndarray, "row *rest"], truth: Truth) -> Float[np.ndarray, "person *rest"]:

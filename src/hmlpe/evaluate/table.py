@@ -52,7 +52,7 @@ def lines_of(records: Sequence[Record], published: Iterable[Mapping[str, Any]]) 
         )
         for one in published
     ]
-    for record in records:
+    for record in sorted(records, key=lambda record: (record.people != "whole", record.file)):
         people = f"{record.counted}, {record.people}"
         found.append(Line(record.method, record.boxes, people, record.scores))
     return found

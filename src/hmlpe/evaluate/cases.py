@@ -1,0 +1,179 @@
+"""What is scored: a network in the pack's boxes or in detected ones, or another method's file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from hmlpe.data.collection import sets_of
+from hmlpe.data.pack import Pack, open_pack
+from hmlpe.data.selection import DataSet, set_names
+from hmlpe.errors import UserError
+from hmlpe.evaluate.detected import in_detected_boxes, present
+from hmlpe.evaluate.estimates import Estimates
+from hmlpe.evaluate.network import check_skeleton, in_given_boxes, mean_pose, people_tested
+from hmlpe.evaluate.predictions import read_predictions
+from hmlpe.evaluate.truth import Truth, annotated, truth_of
+from hmlpe.files import digest_of, digest_of_file
+from hmlpe.predict.estimator import Estimator
+from hmlpe.predict.open import ONNX, open_estimator
+from hmlpe.training.build import build_data, check_settings
+
+ORACLES = {"window": "true window", "truth": "true joints"}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One method on one set, not scored yet."""
+
+    method: str
+    boxes: str
+    truth: Truth
+    estimates: Estimates
+    annotated: int
+    without_image: int
+    identity: dict[str, str]
+    notes: str
+
+
+def cases(config: DictConfig) -> Iterator[Case]:
+    """What is to be scored: a network in the pack's boxes or in detected ones, or a predictions file."""
+    if config.predictions is not None:
+        yield from _of_file(config)
+        return
+    path = Path(config.checkpoint)
+    estimator = _estimator(config, path)
+    check_skeleton(estimator, instantiate(config.skeleton))
+    identity = {"method": digest_of_file(path)}
+    if config.get("detector") is None:
+        yield from _in_pack(config, estimator, identity)
+    else:
+        yield from _in_images(config, estimator, identity)
+
+
+def _estimator(config: DictConfig, path: Path) -> Estimator:
+    import torch
+
+    on_gpu = config.trainer.accelerator != "cpu" and path.suffix.lower() != ONNX and torch.cuda.is_available()
+    return open_estimator(path, "cuda" if on_gpu else "cpu", config.trainer.threads)
+
+
+def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
+    skeleton, data = instantiate(config.skeleton), config.data
+    pack = open_pack(Path(data.pack), skeleton)
+    check_settings(config, pack)
+    manifest, of_val = pack.manifest, config.split == "val"
+    other = estimator.card.made_by.get("data") != manifest["digest"]
+    notes = f"{estimator.card.name} was trained on another pack than is tested" if other else ""
+    validating = build_data(config).plain["val"].rows if of_val else np.array([], dtype=np.int64)
+    for name in _names(config, pack, validating):
+        if of_val:
+            rows = validating[pack.people.set[validating] == name]
+            people, count = pack.people.rows(rows), len(rows)
+        else:
+            rows, people = people_tested(pack, name)
+            count = manifest["sets"][name]["counts"]["annotated_test"]
+        without_image = count - len(people.image)
+        if data.subset is not None:
+            rows = rows[: data.subset]
+            people = people.rows(np.arange(len(rows)))
+        truth = truth_of(people, skeleton, data.sides, data.use_occluded)
+        rule = manifest["boxes"][name]["train" if of_val else "test"]
+        zoom = "" if config.zoom == 1 else f" x {config.zoom:g}"
+        about: dict[str, Any] = {"truth": truth, "annotated": count, "without_image": without_image}
+        own = {**identity, "data": manifest["digest"]}
+        progress = config.trainer.progress != "none"
+        yield Case(
+            method=config.method or estimator.card.name,
+            boxes=ORACLES.get(rule, "given") + zoom,
+            estimates=in_given_boxes(estimator, pack, rows, truth, config.batch_size, config.zoom, progress),
+            identity=own,
+            notes=notes,
+            **about,
+        )
+        yield Case(
+            method="mean pose",
+            boxes=ORACLES.get(rule, "given"),
+            estimates=mean_pose(pack, name, rows, truth, data.sides, data.use_occluded),
+            identity={**own, "method": "mean pose"},
+            notes="",
+            **about,
+        )
+
+
+def _names(config: DictConfig, pack: Pack, validating: np.ndarray) -> list[str]:
+    """The sets of the pack whose people are evaluated."""
+    there, wanted = list(pack.manifest["sets"]), config.data.test_sets
+    names = there if wanted is None or config.split == "val" else set_names(wanted, "data.test_sets")
+    held = set(pack.people.set[validating if config.split == "val" else pack.indices("test")].tolist())
+    found = [name for name in names if name in held]
+    if not found:
+        raise UserError(f"{config.data.pack}: the pack has no {config.split} people of {', '.join(names)}")
+    return found
+
+
+def _in_images(config: DictConfig, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
+    detector, data = instantiate(config.detector), config.data
+    for one in _tested(config):
+        people = annotated(one)
+        there = present(one.source, tuple(map(str, people.where)))
+        if not there.all() and not data.allow_missing:
+            raise UserError(
+                f"{one.source.name}: the images of {int((~there).sum())} of {len(there)} test people are missing; add "
+                "them, or go on without: data.allow_missing=true"
+            )
+        rows = np.flatnonzero(there)[: data.subset]
+        truth = truth_of(people.rows(rows), instantiate(config.skeleton), data.sides, data.use_occluded)
+        known = np.isfinite(truth.window_px).all(1)
+        if not known.any():
+            raise UserError(f"{one.source.name}: nobody has a window to tell whose detection it is")
+        progress = config.trainer.progress != "none"
+        found = in_detected_boxes(estimator, detector, one.source, truth, config.batch_size, progress)
+        yield Case(
+            method=config.method or estimator.card.name,
+            boxes=HydraConfig.get().runtime.choices["detector"],
+            truth=truth,
+            estimates=found,
+            annotated=len(people.image),
+            without_image=int((~there).sum()),
+            identity={**identity, "data": one.source.fingerprint()},
+            notes="",
+        )
+
+
+def _of_file(config: DictConfig) -> Iterator[Case]:
+    path = Path(config.predictions)
+    sets = _tested(config)
+    if len(sets) > 1:
+        raise UserError("predictions: are of one set; name it, e.g. data=buffy")
+    (one,) = sets
+    people = annotated(one)
+    truth = truth_of(people, instantiate(config.skeleton), config.data.sides, config.data.use_occluded)
+    form = None if config.get("predictions_form") is None else instantiate(config.predictions_form)
+    estimates = read_predictions(path, truth, form)
+    yield Case(
+        method=config.method or path.stem,
+        boxes="its own",
+        truth=truth,
+        estimates=estimates,
+        annotated=len(truth),
+        without_image=0,
+        identity={"method": digest_of_file(path), "data": digest_of([truth.data, list(truth.wheres)])},
+        notes="",
+    )
+
+
+def _tested(config: DictConfig) -> list[DataSet]:
+    """The configured sets that are tested."""
+    found = sets_of(config.data)[0]
+    if config.data.test_sets is None:
+        return found
+    names = set_names(config.data.test_sets, "data.test_sets")
+    return [one for one in found if one.source.name in names]
