@@ -11,16 +11,25 @@ def report(config: DictConfig) -> None:
     """Measure, and print the rates and their ratio."""
     import torch
 
+    from hmlpe.evaluate.bench import bench_evaluation
     from hmlpe.training.bench import bench
     from hmlpe.training.provenance import device_name
 
     found = bench(config)
+    evaluation = bench_evaluation(config)
     device, threads = device_name(config.trainer.accelerator), torch.get_num_threads()
     print(f"{config.network_name} net, batch {config.optim.batch_size}, {device}, {threads} threads")
+    print("training")
     print(f"bare loop   {found['bare']:8.1f} images/s")
     print(f"framework   {found['framework']:8.1f} images/s")
     print(f"ratio       {found['ratio']:8.3f}")
     print(f"loader      {found['loader']:8.1f} images/s, alone, {config.trainer.workers} loading processes")
+    print("evaluation, in fp32")
+    print(f"forward     {evaluation.bare:8.1f} images/s")
+    print(f"evaluate    {evaluation.evaluate:8.1f} images/s: {evaluation.people} people in {evaluation.seconds:.2f} s")
+    print(f"ratio       {evaluation.ratio:8.3f}")
+    one = evaluation.one
+    print(f"one crop    {one.torch_ms:8.2f} ms by torch, {one.onnx_ms:.2f} ms by onnxruntime, ratio {one.ratio:.2f}")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.data.collection import sets_of
 from hmlpe.data.pack import Pack, open_pack
@@ -72,7 +72,12 @@ def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str])
     manifest, of_val = pack.manifest, config.split == "val"
     other = estimator.card.made_by.get("data") != manifest["digest"]
     notes = f"{estimator.card.name} was trained on another pack than is tested" if other else ""
-    validating = build_data(config).plain["val"].rows if of_val else np.array([], dtype=np.int64)
+    unbatched = OmegaConf.merge(config, {"optim": {"batch_size": 1}})  # nothing is trained: a few people will do
+    assert isinstance(unbatched, DictConfig)
+    training = build_data(unbatched).plain if len(pack.indices("train")) else {}
+    if of_val and not training:
+        raise UserError(f"split: {data.pack} has no training people, and so none who validate")
+    validating = training["val"].rows if of_val else np.array([], dtype=np.int64)
     for name in _names(config, pack, validating):
         if of_val:
             rows = validating[pack.people.set[validating] == name]
@@ -98,10 +103,13 @@ def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str])
             notes=notes,
             **about,
         )
+        if not training:
+            continue
+        pose = training["train"].mean_pose_px().numpy().astype(np.float64)
         yield Case(
             method="mean pose",
             boxes=ORACLES.get(rule, "given"),
-            estimates=mean_pose(pack, name, rows, truth, data.sides, data.use_occluded),
+            estimates=mean_pose(pose, config.size_px, pack, rows, truth),
             identity={**own, "method": "mean pose"},
             notes="",
             **about,

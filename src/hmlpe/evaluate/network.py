@@ -9,12 +9,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from tqdm import tqdm
 
-from hmlpe.data.labels import labels_of
 from hmlpe.data.pack import Columns, Pack
 from hmlpe.errors import UserError
 from hmlpe.evaluate.estimates import Estimates, of_joints
 from hmlpe.evaluate.truth import Truth
-from hmlpe.geometry import crop_resized, crop_to_image, image_to_crop, resized
+from hmlpe.geometry import crop_resized, crop_to_image, resized
 from hmlpe.predict.estimator import Estimator, Poses
 from hmlpe.skeleton import Skeleton
 
@@ -67,24 +66,10 @@ def in_given_boxes(
     return of_joints(truth, _padded(joints, truth), _first(rows, truth), _padded(confidence, truth) if known else None)
 
 
-def mean_pose(pack: Pack, name: str, rows: Rows, truth: Truth, sides: str, use_occluded: bool) -> Estimates:
-    """What learning nothing gives: the mean pose of the set's training people, in the same boxes.
-
-    Of a set without training people it is that of all the pack's.
-
-    Raises:
-        UserError: the pack has no training people.
-    """
-    train = np.flatnonzero((pack.people.split == "train") & (pack.people.set == name))
-    train = train if len(train) else pack.indices("train")
-    if not len(train):
-        raise UserError("the pack has no training people, whose mean pose is the row to compare with")
-    labels = labels_of(pack.people, truth.skeleton, sides, use_occluded)
-    inside = image_to_crop(labels.joints_px[train], labels.box_px[train, None], 1)
-    known = np.isfinite(inside).all(-1)[..., None]
-    mean = np.where(known, inside, 0).sum(0) / np.maximum(known.sum(0), 1)
-    mean = np.where(known.any(0), mean, np.nan)
-    joints = crop_to_image(np.broadcast_to(mean, (len(rows), *mean.shape)), labels.box_px[rows, None], 1)
+def mean_pose(pose_px: Float[np.ndarray, "joint 2"], size_px: int, pack: Pack, rows: Rows, truth: Truth) -> Estimates:
+    """What learning nothing gives: one pose, in pixels of a crop of `size_px`, in everyone's box."""
+    boxes = pack.people.box_px[rows]
+    joints = crop_to_image(np.broadcast_to(pose_px, (len(rows), *pose_px.shape)), boxes[:, None], size_px)
     return of_joints(truth, _padded(joints, truth), _first(rows, truth))
 
 

@@ -38,6 +38,9 @@ def validate(config: DictConfig) -> None:
         raise UserError("zoom: is for a network in the pack's boxes alone")
     if not config.get("protocol"):
         raise UserError("protocol: name at least one, e.g. protocol=[pcp_strict,pcp_official]")
+    level = config.bootstrap.level
+    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
+        raise UserError(f"bootstrap.level: must be a share between 0 and 1, got {level!r}")
     for name in ("batch_size", "bootstrap.draws"):
         value: Any = config.bootstrap.draws if "." in name else config.batch_size
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:

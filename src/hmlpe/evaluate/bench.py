@@ -1,0 +1,83 @@
+"""Evaluation speed as ratios: the whole evaluation against the bare forward pass, torch against ONNX for one crop."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from hmlpe.deploy.bench import Latency, latency
+from hmlpe.deploy.checkpoint import TorchEstimator
+from hmlpe.deploy.export import FILES, export
+from hmlpe.deploy.trained import Trained, card_of
+from hmlpe.deploy.trained import build_model as build_pose_model
+from hmlpe.evaluate.network import in_given_boxes
+from hmlpe.evaluate.truth import truth_of
+from hmlpe.geometry import resized
+from hmlpe.predict.onnx_file import OnnxEstimator
+from hmlpe.training.build import build_data, build_model, build_tasks, plain, start_from_statistics
+
+
+class EvaluationSpeed(NamedTuple):
+    """Medians over rounds that take turns.
+
+    Attributes:
+        bare: images per second of the forward pass on batches that lie ready.
+        evaluate: images per second from the pack on disk to joints in image pixels, with confidences.
+        ratio: evaluate over bare.
+        people: in the test set.
+        seconds: for the whole test set.
+        one: latency for one crop.
+    """
+
+    bare: float
+    evaluate: float
+    ratio: float
+    people: int
+    seconds: float
+    one: Latency
+
+
+def bench_evaluation(config: DictConfig) -> EvaluationSpeed:
+    """Time an untrained network, whose weights change nothing, on the prepared pack's test people.
+
+    Raises:
+        UserError: there is no prepared pack, or what export needs is not installed.
+    """
+    data = build_data(config)
+    model = build_model(config, build_tasks(config))
+    start_from_statistics(model, data, config.optim.start_at_mean)
+    settings = plain(config)
+    pose_model = build_pose_model(settings, model.network.state_dict(), None)
+    trained = Trained(pose_model, card_of(settings, {}), settings)
+    estimator, size, batch = TorchEstimator(trained), int(config.size_px), int(config.optim.batch_size)
+    rows = data.plain["test"].rows
+    truth = truth_of(data.pack.people.rows(rows), instantiate(config.skeleton), config.data.sides, True)
+    crops = np.stack([resized(np.asarray(data.pack.crops[row]), size) for row in rows])
+    images = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
+    times: list[tuple[float, float]] = []
+    for _ in range(1 + config.bench.rounds):
+        started = time.perf_counter()
+        with torch.inference_mode():
+            for start in range(0, len(images), batch):
+                pose_model.network(images[start : start + batch])
+        between = time.perf_counter()
+        in_given_boxes(estimator, data.pack, rows, truth, batch, progress=False)
+        times.append((between - started, time.perf_counter() - between))
+    bare, whole = np.array(times[1:]).T  # the first round warms up
+    with TemporaryDirectory() as folder:
+        export(trained, Path(folder), ["onnx"])
+        by_onnx = OnnxEstimator(Path(folder) / FILES["onnx"], torch.get_num_threads())
+        one = latency(estimator, by_onnx)
+    ratio = statistics.median(bare / whole)
+    people = len(rows)
+    return EvaluationSpeed(
+        people / float(np.median(bare)), people / float(np.median(whole)), ratio, people, float(np.median(whole)), one
+    )

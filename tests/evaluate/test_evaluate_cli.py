@@ -1,0 +1,154 @@
+"""hmlpe-evaluate as a user types it, on a tiny network and generated people."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from hmlpe.cli.evaluate import evaluate_all
+from hmlpe.data.collection import sets_of
+from hmlpe.errors import UserError
+from hmlpe.evaluate.truth import annotated, truth_of
+
+from .conftest import CONF
+
+SET = ["data.source.train=40", "data.source.test=10"]
+TINY = [
+    *SET,
+    "network=slim",
+    "network.head.hidden=[16,16]",
+    "network.trunk.stages=[{maps: 2, kernel: 9, relu: true}]",
+    "optim.batch_size=8",
+    "trainer.threads=1",
+    "epochs=1",
+    "logger=csv",
+]
+
+
+def run(folder: Path, program: str, *overrides: str) -> str:
+    command = [sys.executable, "-m", f"hmlpe.cli.{program}", *overrides]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    run(folder, "prepare", *SET, "prepare.sheet=0")
+    run(folder, "train", *TINY)
+    return folder
+
+
+def checkpoint(folder: Path) -> Path:
+    return folder / "outputs" / "single" / "det_0.1_s1" / "checkpoints" / "model.ckpt"
+
+
+def configured(folder: Path, *overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(
+            "evaluate",
+            [*SET, f"paths.data={folder}/data", f"paths.outputs={folder}/outputs", "trainer.progress=none", *overrides],
+        )
+
+
+def records(out: Path) -> dict[str, dict[str, Any]]:
+    return {path.stem: json.loads(path.read_text()) for path in sorted(out.glob("*.json"))}
+
+
+def test_a_checkpoint_has_the_numbers_of_its_run(trained: Path) -> None:
+    """Another code path than training's own evaluation; the same people, to 1e-6."""
+    said = run(trained, "evaluate", f"checkpoint={checkpoint(trained)}", *SET, "bootstrap.draws=50")
+    result = json.loads((checkpoint(trained).parents[1] / "result.json").read_text())
+    out = trained / "outputs" / "evaluation" / "embedded"
+    found = records(out)
+    assert set(found) == {"single-det_0.1_s1__given__whole", "mean-pose__given__whole"}
+    for name, wanted in (
+        ("single-det_0.1_s1__given__whole", result["metrics"]["test"]),
+        ("mean-pose__given__whole", result["mean_pose"]["test"]),
+    ):
+        scores = {key: value for key, (value, _, _) in found[name]["scores"].items()}
+        shared = [key for key in scores if key in wanted]
+        assert {"pdj_modec_wrist@0.20", "pdj_modec_elbow_auc", "pcp_strict_lower_arm"} <= set(shared)
+        assert [scores[key] for key in shared] == pytest.approx([wanted[key] for key in shared], abs=1e-6)
+    assert set(found["single-det_0.1_s1__given__whole"]["ranking"]) == {"elbow", "wrist"}
+    with (out / "table.csv").open() as file:
+        assert [row["method"] for row in csv.DictReader(file)] == ["mean pose", "single/det_0.1_s1"]
+    assert (out / "curves.png").is_file() and "pdj_modec_wrist@0.20" in said and f"{Path('outputs')}" in said
+    assert not list(trained.glob("*.log"))
+
+
+def test_other_methods_stand_beside_it(trained: Path, tmp_path: Path) -> None:
+    """The truth itself as a csv, but for one wrist."""
+    config = configured(trained)
+    people = annotated(sets_of(config.data)[0][0])
+    truth = truth_of(people, instantiate(config.skeleton), "image", True)
+    lines = ["image,person,joint,x,y"]
+    for image, joints in zip(truth.images, truth.joints_px, strict=True):
+        for name, (x, y) in zip(truth.skeleton.joints, joints, strict=True):
+            off = 1000 if name == "left_wrist" and image == truth.images[0] else 0
+            lines += [f"{image},1,{name},{float(x) + off!r},{float(y)!r}"] if np.isfinite([x, y]).all() else []
+    (tmp_path / "other.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "out"
+    few = ["bootstrap.draws=20", f"out={out}"]
+    evaluate_all(configured(trained, f"predictions={tmp_path / 'other.csv'}", "method=Others 2020", *few))
+    evaluate_all(configured(trained, f"checkpoint={checkpoint(trained)}", *few))
+    found = records(out / "embedded")["Others-2020__its-own__whole"]["scores"]
+    known = int(np.isfinite(truth.joints_px[:, truth.skeleton.indices(["left_wrist", "right_wrist"])]).all(-1).sum())
+    assert found["pdj_modec_elbow@0.05"][0] == 1
+    assert found["pdj_modec_wrist@0.20"][0] == pytest.approx(1 - 1 / known)
+    text = (out / "embedded" / "table.md").read_text()
+    assert "| Others 2020 | its own |" in text and "| single/det_0.1_s1 | given |" in text
+
+
+def test_validation_people_are_not_test_people(trained: Path, tmp_path: Path) -> None:
+    few = ["bootstrap.draws=20", f"out={tmp_path}", f"checkpoint={checkpoint(trained)}"]
+    evaluate_all(configured(trained, "split=val", "zoom=0.875", *few))
+    result = json.loads((checkpoint(trained).parents[1] / "result.json").read_text())
+    found = records(tmp_path / "embedded_val")
+    assert set(found) == {"single-det_0.1_s1__given-x-0.875__whole", "mean-pose__given__whole"}
+    assert {one["counted"] for one in found.values()} == {result["people"]["val"]}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "word"),
+    [
+        ([], "checkpoint=PATH"),
+        (["checkpoint=a.ckpt", "predictions=b.csv"], "either"),
+        (["checkpoint=missing.ckpt"], "missing.ckpt"),
+        (["predictions=missing.csv"], "missing.csv"),
+        (["checkpoint=x", "people=some"], "people"),
+        (["checkpoint=x", "people=[]"], "people"),
+        (["checkpoint=x", "split=train"], "split"),
+        (["checkpoint=x", "zoom=2"], "zoom"),
+        (["checkpoint=x", "zoom=true"], "zoom"),
+        (["predictions=x", "zoom=0.9"], "zoom"),
+        (["predictions=x", "split=val"], "split"),
+        (["predictions=x", "detector=cascade"], "detector"),
+        (["checkpoint=x", "batch_size=0"], "batch_size"),
+        (["checkpoint=x", "bootstrap.draws=0"], "bootstrap.draws"),
+        (["checkpoint=x", "bootstrap.level=95"], "bootstrap.level"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(trained: Path, overrides: list[str], word: str) -> None:
+    with pytest.raises(UserError) as raised:
+        evaluate_all(configured(trained, *overrides))
+    assert word in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_what_is_no_checkpoint_is_refused_unread(trained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "text.ckpt"
+    path.write_text("not a checkpoint")
+    with pytest.raises(UserError, match=r"text\.ckpt"):
+        evaluate_all(configured(trained, f"checkpoint={path}", f"out={tmp_path}/out"))
+    assert not (tmp_path / "out").exists()
