@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from hmlpe.data.sources.folder import LARGEST_PX
-from hmlpe.data.sources.matlab import array, field, read_struct_array
+from hmlpe.data.sources.matlab import box, field, read_struct_array, whole
 from hmlpe.data.sources.stickmen import ORIGIN_PX
 from hmlpe.errors import UserError
 
@@ -28,22 +26,10 @@ def read_detections(path: Path) -> dict[Frame, list[Box]]:
     found: dict[Frame, list[Box]] = {}
     for i, record in enumerate(read_struct_array(path, "techrep2010_buffy"), start=1):
         where = f"{path}, record {i}"
-        frame = _whole(record, "episode", where), _whole(record, "frame", where)
+        frame = whole(record, "episode", where), whole(record, "frame", where)
         if frame in found:
             raise UserError(f"{where}: episode {frame[0]}, frame {frame[1]} has a record already; fetch the file again")
-        found[frame] = [_box(stickman, where) for stickman in np.atleast_1d(field(record, "stickmen", where))]
+        found[frame] = [
+            box(stickman, "det", where) - ORIGIN_PX for stickman in np.atleast_1d(field(record, "stickmen", where))
+        ]
     return found
-
-
-def _whole(record: Any, name: str, where: str) -> int:
-    value = float(array(record, name, (), where))
-    if not value.is_integer():
-        raise UserError(f"{where}: field {name!r} must be a whole number, got {value:g}")
-    return int(value)
-
-
-def _box(stickman: Any, where: str) -> Box:
-    box = array(stickman, "det", (4,), where)
-    if not ((abs(box) < LARGEST_PX).all() and (box[2:] > box[:2]).all()):
-        raise UserError(f"{where}: field 'det' must be a box [minx miny maxx maxy], got {box.tolist()}")
-    return box - ORIGIN_PX

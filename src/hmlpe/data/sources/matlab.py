@@ -10,6 +10,7 @@ import numpy as np
 import scipy.io
 from jaxtyping import Float
 
+from hmlpe.data.sources.folder import LARGEST_PX
 from hmlpe.data.sources.mat5 import check_mat5
 from hmlpe.errors import UserError
 
@@ -50,3 +51,19 @@ def array(record: Any, name: str, shape: tuple[int, ...], where: str) -> Float[n
     if numbers.shape != shape:
         raise UserError(f"{where}: field {name!r} must be of shape {shape}, got {numbers.shape}")
     return numbers
+
+
+def whole(record: Any, name: str, where: str) -> int:
+    """A field as a whole number of at least 0; raises UserError if it is anything else."""
+    value = float(array(record, name, (), where))
+    if not value.is_integer() or value < 0:
+        raise UserError(f"{where}: field {name!r} must be a whole number, got {value:g}")
+    return int(value)
+
+
+def box(record: Any, name: str, where: str) -> Float[np.ndarray, " 4"]:
+    """A field as a box x0 y0 x1 y1 with an area, of photographic size; raises UserError if it is anything else."""
+    found = array(record, name, (4,), where)
+    if not ((abs(found) < LARGEST_PX).all() and (found[2:] > found[:2]).all()):
+        raise UserError(f"{where}: field {name!r} must be a box [minx miny maxx maxy], got {found.tolist()}")
+    return found

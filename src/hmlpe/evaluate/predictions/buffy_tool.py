@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from hmlpe.data.sources.folder import LARGEST_PX
-from hmlpe.data.sources.matlab import array, field
+from hmlpe.data.sources.matlab import array, box, field, whole
+from hmlpe.detect.match import assign
 from hmlpe.errors import UserError
 from hmlpe.evaluate.estimates import Estimates
 from hmlpe.evaluate.predictions.mat_file import choose, load_mat, with_fields
 from hmlpe.evaluate.predictions.options import flag, name_of, origin_of
-from hmlpe.evaluate.predictions.people import People, matched
+from hmlpe.evaluate.predictions.people import People
 from hmlpe.evaluate.predictions.points import check_points
 from hmlpe.evaluate.truth import STICKS, Truth
 
@@ -83,7 +83,7 @@ class BuffyToolReader:
         sticks, detected = np.full((len(truth), 6, 2, 2), np.nan), np.zeros(len(truth), dtype=bool)
         for image, stickmen in found.items():
             own = people.of_image[image]
-            for i, j in matched(truth.window_px[own], [one.window_px for one in stickmen]).items():
+            for i, j in assign(list(truth.window_px[own]), [one.window_px for one in stickmen]).items():
                 sticks[own[i]], detected[own[i]] = stickmen[j].sticks_px, True
         return Estimates(None, sticks, detected, None, _missing(detected, len(lost), other))
 
@@ -93,7 +93,7 @@ class BuffyToolReader:
         seen: dict[str, int] = {}
         for i, record in enumerate(records, start=1):
             where = f"{path}, record {i}"
-            episode, frame = (_whole(record, name, where) for name in ("episode", "frame"))
+            episode, frame = (whole(record, name, where) for name in ("episode", "frame"))
             name = self.image.format(episode=episode, frame=frame)
             if name in seen:
                 raise UserError(
@@ -115,17 +115,7 @@ class BuffyToolReader:
             return None
         sticks = array(man, "coor", (4, 6), where).T.reshape(6, 2, 2)
         check_points(sticks, f"{where}, field 'coor'")
-        box = array(man, "det", (4,), where)
-        if not ((abs(box) <= LARGEST_PX).all() and (box[2:] > box[:2]).all()):
-            raise UserError(f"{where}: field 'det' must be a box [minx miny maxx maxy], got {box.tolist()}")
-        return Stickman(sticks - self.origin, box - self.origin)
-
-
-def _whole(record: Any, name: str, where: str) -> int:
-    value = float(array(record, name, (), where))
-    if not value.is_integer() or value < 0:
-        raise UserError(f"{where}: field {name!r} must be a whole number, got {value:g}")
-    return int(value)
+        return Stickman(sticks - self.origin, box(man, "det", where) - self.origin)
 
 
 def _missing(detected: np.ndarray, lost: int, other: int) -> str:

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from jaxtyping import Float
-
-from hmlpe.detect.match import DETECTED
 from hmlpe.errors import UserError
 from hmlpe.evaluate.predictions.options import allow
 from hmlpe.evaluate.truth import Truth
-from hmlpe.geometry import iou
 
 
 class People:
@@ -66,16 +61,3 @@ class People:
                 f"of {image} ({self._truth.wheres[missing[0]]}); add them, or count them as wrong with "
                 f"{allow(form, 'allow_missing')}"
             )
-
-
-def matched(windows_px: Float[np.ndarray, "person 4"], found_px: Sequence[Float[np.ndarray, " 4"]]) -> dict[int, int]:
-    """Person of an image -> who is found of them, by the windows' IoU, above 0.5 (FACTS 6).
-
-    The best pair first; one who is found serves one person. For an image of one person it is the best who is found.
-    """
-    pairs = [(iou(found, window), i, j) for i, window in enumerate(windows_px) for j, found in enumerate(found_px)]
-    result: dict[int, int] = {}
-    for overlap, i, j in sorted(pairs, key=lambda pair: -pair[0]):
-        if overlap > DETECTED and i not in result and j not in result.values():
-            result[i] = j
-    return result

@@ -11,11 +11,12 @@ from jaxtyping import Bool
 
 from hmlpe.data.sources.csv_file import Row, read_rows
 from hmlpe.data.sources.folder import image_name
+from hmlpe.detect.match import assign
 from hmlpe.errors import UserError
 from hmlpe.evaluate.estimates import Estimates
 from hmlpe.evaluate.predictions.cells import COLUMNS, WINDOW, Found, add, person_number
 from hmlpe.evaluate.predictions.options import flag, origin_of
-from hmlpe.evaluate.predictions.people import People, matched
+from hmlpe.evaluate.predictions.people import People
 from hmlpe.evaluate.predictions.points import Marks
 from hmlpe.evaluate.truth import Truth
 
@@ -124,7 +125,7 @@ class CsvReader:
         for image, own in people.of_image.items():
             there = found_in.get(image, [])
             silent += 0 if there else len(own)
-            best = matched(truth.window_px[own], [one.window_px for one in there])
+            best = assign(list(truth.window_px[own]), [one.window_px for one in there])
             chosen |= {own[i]: there[j] for i, j in best.items()}
         lost, extra = len(truth) - len(chosen), len(found) - len(chosen)
         text = [f"{lost} of {len(truth)} people not found, {silent} of them in images without a line"] if lost else []
