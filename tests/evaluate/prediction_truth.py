@@ -7,16 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from hmlpe.data.sources.sticks import joints_of_sticks, window_of_sticks
 from hmlpe.errors import UserError
-from hmlpe.evaluate.truth import STICKS, Truth
-from hmlpe.skeleton import Skeleton
+from hmlpe.evaluate.truth import Truth
 
-CONF = Path(__file__).parents[2] / "conf"
-_CONFIG = yaml.safe_load((CONF / "skeleton" / "upper_body.yaml").read_text(encoding="utf-8"))
-SKELETON = Skeleton(_CONFIG["joints"], _CONFIG["parts"], _CONFIG["mirror"])
+from .conftest import truth_like, upper_body
+
+SKELETON = upper_body()
 MAN = np.array(  # torso, left and right upper arm, left and right lower arm, head
     [
         [100, 60, 100, 120], [80, 62, 72, 90], [120, 62, 131, 91], [72, 90, 80, 118], [131, 91, 124, 117],
@@ -41,34 +39,30 @@ def man(person: int) -> np.ndarray:
 def stick_truth() -> Truth:
     sticks = [man(person) for person in range(len(IMAGES))]
     joints = [joints_of_sticks(one) for one in sticks]
-    return Truth(
+    return truth_like(
+        len(IMAGES),
+        sticks=True,
         data="buffy",
-        skeleton=SKELETON,
         images=IMAGES,
         wheres=tuple(f"sticks.txt, line {i}" for i in range(len(IMAGES))),
         joints_px=np.array([[one[name] for name in SKELETON.joints] for one in joints]),
         torso_px=np.full(len(IMAGES), np.nan),
         window_px=np.stack([window_of_sticks(one) for one in sticks]),
-        sticks=STICKS,
         sticks_px=np.stack(sticks).reshape(-1, 6, 2, 2),
-        free_ends=True,
     )
 
 
 def joint_truth(people: int = 3, windows: bool = False) -> Truth:
     """One person an image."""
     joints = np.random.default_rng(0).integers(0, 200, (people, 8, 2)).astype(np.float64)
-    return Truth(
+    return truth_like(
+        people,
         data="flic",
-        skeleton=SKELETON,
         images=tuple(f"film-{i:03d}.jpg" for i in range(people)),
         wheres=tuple(f"examples.mat, record {7 * i}" for i in range(people)),
         joints_px=joints,
-        torso_px=np.full(people, 50.0),
         window_px=np.tile([10.0, 20, 90, 110], (people, 1)) if windows else np.full((people, 4), np.nan),
-        sticks=tuple(SKELETON.parts),
         sticks_px=joints[:, SKELETON.part_ends],
-        free_ends=False,
     )
 
 

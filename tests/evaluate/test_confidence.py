@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmlpe.evaluate.bootstrap import Bootstrap
-from hmlpe.evaluate.confidence import KEPT, accuracy_over_kept, draw_ranking, ranking
+from hmlpe.evaluate.confidence import KEPT, accuracy_over_kept, ranking
 from hmlpe.evaluate.estimates import of_joints
+from hmlpe.evaluate.figure import draw_ranking
 
 from .conftest import truth_like
 

@@ -138,6 +138,19 @@ def test_validation_people_are_not_test_people(trained: Path, tmp_path: Path) ->
         (["checkpoint=x", "batch_size=0"], "batch_size"),
         (["checkpoint=x", "bootstrap.draws=0"], "bootstrap.draws"),
         (["checkpoint=x", "bootstrap.level=95"], "bootstrap.level"),
+        (["checkpoint=x", "bootstrap.level=high"], "bootstrap.level"),
+        (["checkpoint=x", "bootstrap.seed=-1"], "bootstrap.seed"),
+        (["checkpoint=x", "method=5"], "method"),
+        (["checkpoint=x", "method=''"], "method"),
+        (["checkpoint=5"], "checkpoint"),
+        (["predictions=7"], "predictions"),
+        (["checkpoint=x", "out=null"], "out"),
+        (["checkpoint=x", "overwrite=maybe"], "overwrite"),
+        (["checkpoint=x", "data.subset=-3"], "data.subset"),
+        (["checkpoint=x", "data.subset=abc"], "data.subset"),
+        (["predictions=x", "data.subset=3"], "data.subset"),
+        (["checkpoint=x", "trainer.threads=abc"], "trainer.threads"),
+        (["checkpoint=x", "confidence.at=x"], "confidence.at"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(trained: Path, overrides: list[str], word: str) -> None:
@@ -146,9 +159,27 @@ def test_settings_that_cannot_work_are_refused(trained: Path, overrides: list[st
     assert word in str(raised.value) and "\n" not in str(raised.value)
 
 
+def test_where_nothing_can_be_written_is_said_before_anything_is_scored(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UserError, match=r"out: .*file"):
+            evaluate_all(configured(trained, f"checkpoint={checkpoint(trained)}", f"out={out}"))
+
+
+def test_some_people_do_not_replace_all(trained: Path, tmp_path: Path) -> None:
+    few = [f"checkpoint={checkpoint(trained)}", f"out={tmp_path}", "bootstrap.draws=5"]
+    evaluate_all(configured(trained, *few))
+    with pytest.raises(UserError, match="another subset"):
+        evaluate_all(configured(trained, *few, "data.subset=4"))
+    assert {one["counted"] for one in records(tmp_path / "embedded").values()} == {10}
+    evaluate_all(configured(trained, *few, "data.subset=4", "overwrite=true"))
+    found = records(tmp_path / "embedded")["single-det_0.1_s1__given__whole"]
+    assert found["counted"] == 4 and found["without_image"] == 0 and "first 4" in found["notes"]
+
+
 def test_what_is_no_checkpoint_is_refused_unread(trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "text.ckpt"
     path.write_text("not a checkpoint")
     with pytest.raises(UserError, match=r"text\.ckpt"):
         evaluate_all(configured(trained, f"checkpoint={path}", f"out={tmp_path}/out"))
-    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "out").iterdir())

@@ -43,8 +43,8 @@ class Sees:
         return Poses(joints, np.repeat(sure[:, None], 8, axis=1), None)
 
 
-def card(skeleton: Skeleton | None = None) -> Card:
-    return Card("flic/row_s1", skeleton or upper_body(), SIZE, {}, FACTORS, ("regression",), {"data": "d"})
+def card(skeleton: Skeleton | None = None, factors: tuple[float, float, float] = FACTORS) -> Card:
+    return Card("flic/row_s1", skeleton or upper_body(), SIZE, {}, factors, ("regression",), {"data": "d"})
 
 
 def columns(people: int, split: str = "test", name: str = "flic") -> Columns:
@@ -89,7 +89,7 @@ def test_the_networks_joints_land_in_the_image() -> None:
         expected = crop_to_image(inside, np.array([10.0 * i, 10.0 * i, 10.0 * i + 100, 10.0 * i + 200]), SIZE)
         np.testing.assert_allclose(found.joints_px[i], np.tile(expected, (8, 1)), rtol=1e-6)
         np.testing.assert_allclose(found.confidence[i], 20 * i / 255, rtol=1e-6)
-    assert found.detected.tolist() == [True] * 5 + [False] * 2
+    assert found.detected.tolist() == [True] * 5 + [False] * 2 and found.by_detector
     assert np.isnan(found.joints_px[5:]).all() and np.isnan(found.sticks_px[5:]).all()
 
 
@@ -187,10 +187,11 @@ class Finds:
 def test_people_are_told_by_their_windows() -> None:
     """Nobody in image 1, somebody else in image 2; in image 3 the second window is nearer to the true one."""
     truth = truth_like(4)  # windows [100 i, 0, 100 i + 50, 60]
+    other = (1.0, 0.0, 0.0)
     finds = Finds({"0.png": [[0, 0, 50, 60]], "2.png": [[600, 0, 650, 60]],
                    "3.png": [[310, 0, 360, 60], [301, 0, 351, 60]]})  # fmt: skip
-    found = in_detected_boxes(Sees(), finds, Images(truth.images), truth, 8, progress=False)
-    assert found.detected.tolist() == [True, False, False, True]
+    found = in_detected_boxes(Sees(card(factors=other)), finds, Images(truth.images), truth, FACTORS, 8, progress=False)
+    assert found.detected.tolist() == [True, False, False, True] and found.by_detector
     assert found.joints_px is not None and np.isnan(found.joints_px[1:3]).all()
     box = np.array([301.0 + 25 - 50, -15, 301 + 25 + 50, 60 + 30])  # (2.0, 0.5, 1.0) of half sides 25 and 30
     np.testing.assert_allclose(found.joints_px[3][0], crop_to_image(np.array([60.0, 30.0]), box, SIZE), rtol=1e-6)
@@ -200,7 +201,7 @@ def test_people_are_told_by_their_windows() -> None:
 def test_a_window_is_of_one_person_alone() -> None:
     truth = truth_like(2, images=("a.png", "a.png"), window_px=np.array([[0.0, 0, 50, 60], [4, 0, 54, 60]]))
     finds = Finds({"a.png": [[3, 0, 53, 60]]})
-    found = in_detected_boxes(Sees(), finds, Images(["a.png"]), truth, 8, progress=False)
+    found = in_detected_boxes(Sees(), finds, Images(["a.png"]), truth, FACTORS, 8, progress=False)
     assert found.detected.tolist() == [False, True]
 
 

@@ -245,6 +245,20 @@ def test_damaged_windows_are_refused(tmp_path: Path, line: str, word: str) -> No
     assert f"{path}, {word}" in refusal(lambda: CsvReader()(path, joint_truth(1, windows=True)))
 
 
+def test_nobody_is_an_answer(tmp_path: Path) -> None:
+    """What hmlpe-predict writes where it finds nobody, and where it finds people in other images alone."""
+    truth = stick_truth()
+    for number, lines in enumerate([[], ["train.jpg,1,head,1,2,10,20,90,110"]]):
+        path = write(tmp_path / f"{number}.csv", WINDOWED, *lines)
+        found = CsvReader(allow_unknown=True)(path, truth)
+        assert not found.detected.any() and found.joints_px is not None and found.confidence is None
+        assert np.isnan(found.joints_px).all() and np.isnan(found.sticks_px).all()
+        assert found.missing.startswith("4 of 4 people not found, 4 of them in images without a line")
+        assert ("lines of 1 other images left out" in found.missing) == bool(lines) and "no head" not in found.missing
+    message = refusal(lambda: CsvReader(match="person")(tmp_path / "0.csv", truth))
+    assert "0.csv: there are no lines below its header" in message
+
+
 def test_windows_need_windows_of_the_truth(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", WINDOWED, "film-000.jpg,1,head,1,2,10,20,90,110")
     message = refusal(lambda: CsvReader()(path, joint_truth(1)))

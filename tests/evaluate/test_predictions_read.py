@@ -13,7 +13,8 @@ from hydra.utils import instantiate
 from hmlpe.evaluate.predictions import BuffyToolReader, CsvReader, MatrixReader, Reader, read_predictions, reader_of
 
 from . import test_predictions_buffy_tool as buffy_tool
-from .prediction_truth import CONF, joint_lines, joint_truth, refusal, stick_truth, write
+from .conftest import CONF
+from .prediction_truth import joint_lines, joint_truth, refusal, stick_truth, write
 
 
 def configured(*overrides: str) -> Reader:

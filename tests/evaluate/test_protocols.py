@@ -10,6 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
+from hmlpe.errors import UserError
 from hmlpe.evaluate.bootstrap import Bootstrap
 from hmlpe.evaluate.estimates import Estimates, of_joints
 from hmlpe.evaluate.protocols import PcpOfficial, PcpStrict, PdjModec, Protocol, Scores
@@ -107,6 +108,31 @@ def test_the_official_tool_multiplies_by_the_detection_rate() -> None:
     assert found["pcp_official_total_upper_arm"].value == pytest.approx(5 / 6 * 0.75)
     assert found["pcp_official_left_upper_arm"].value == pytest.approx(2 / 3)
     assert found["pcp_official_right_upper_arm"].value == 1
+
+
+def test_given_boxes_have_no_detection_rate() -> None:
+    truth = truth_like(3)
+    given = replace(of_joints(truth, truth.joints_px), by_detector=False)
+    found = scored(protocols()["pcp_official"], truth, given)
+    assert found["pcp_official_upper_arm"].value == 1
+    assert not [key for key in found if "rate" in key or "total" in key]
+
+
+def test_a_misspelt_item_is_named_and_another_skeletons_too() -> None:
+    truth = truth_like(3)
+    strict = PcpStrict({"lower_arm": ["left_lwer_arm"], "six_parts": ["torso", "head"]})
+    assert strict.unknown(truth) == {"lower_arm": "no stick 'left_lwer_arm' in the data"}
+    pdj = PdjModec({"wrist": ["left_wrist"], "tail": ["tail"]}, [0.2], 0.2)
+    assert pdj.unknown(truth) == {"tail": "no joint 'tail' in the data"}
+
+
+def test_thresholds_of_no_use_are_refused() -> None:
+    for bad in (0, -1, True, NAN):
+        with pytest.raises(UserError, match=r"protocol\.pcp_strict\.threshold"):
+            PcpStrict({}, bad)
+    for at, each in (([0.3], 0.2), ([0.2], 0.25), ([0.125], 0.2)):
+        with pytest.raises(UserError, match="thresholds are"):
+            PdjModec({}, at, each)
 
 
 def test_what_nobody_predicts_has_no_number() -> None:

@@ -42,6 +42,7 @@ def record(**changes: Any) -> Record:
         "ranking": {},
         "notes": "",
         "identity": {"method": "abc", "data": "def"},
+        "settings": {"pdj_modec": "p", "pcp_strict": "s", "labels": "l", "intervals": "i"},
     }
     return Record(**{**values, **changes})
 
@@ -70,21 +71,39 @@ def test_the_markdown_has_a_table_for_each_protocol() -> None:
     assert text.endswith("- a note\n")
 
 
-def test_conventions_of_sides_do_not_mix() -> None:
-    with pytest.raises(UserError, match=r"data\.sides.*image and person"):
-        lines_of([record(), record(sides="person")], [])
+@pytest.mark.parametrize("name", ["pdj_modec", "pcp_strict", "labels", "intervals"])
+def test_what_was_measured_otherwise_does_not_share_a_table(name: str) -> None:
+    """Another threshold, other sides, another level: one column would hold two protocols."""
+    other = record(method="other", settings={**record().settings, name: "another"})
+    with pytest.raises(UserError, match=rf"{name}.*out=") as raised:
+        lines_of([record(), other], [])
+    assert "\n" not in str(raised.value)
+
+
+def test_a_table_is_of_the_same_annotated_people_and_any_choice_of_protocols() -> None:
+    with pytest.raises(UserError, match="annotated people"):
+        lines_of([record(), record(method="other", annotated=276)], [])
+    some = {name: record().settings[name] for name in ("pcp_strict", "labels", "intervals")}
+    assert len(lines_of([record(), record(method="other", settings=some)], [])) == 2
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     path = write_record(tmp_path, record(), overwrite=False)
     assert path.name == "flic-det_0.1_s1__given__whole.json" and read_records(tmp_path) == [record()]
-    write_record(tmp_path, record(counted=700), overwrite=False)  # the same network again
-    assert read_records(tmp_path)[0].counted == 700
+    write_record(tmp_path, record(notes="again"), overwrite=False)  # the same again
+    assert read_records(tmp_path)[0].notes == "again"
 
 
 def test_another_network_does_not_take_the_name(tmp_path: Path) -> None:
     write_record(tmp_path, record(), overwrite=False)
     other = record(identity={"method": "another", "data": "def"})
+    for different in (
+        record(identity={"method": "abc", "data": "other people"}),
+        record(identity={"method": "abc", "data": "def", "boxes": "of a file"}),
+        record(settings={**record().settings, "pcp_strict": "another threshold"}),
+    ):
+        with pytest.raises(UserError, match="overwrite=true"):
+            write_record(tmp_path, different, overwrite=False)
     with pytest.raises(UserError, match="method=") as raised:
         write_record(tmp_path, other, overwrite=False)
     assert "\n" not in str(raised.value) and read_records(tmp_path) == [record()]
@@ -99,6 +118,9 @@ def test_a_foreign_json_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "other.json").write_text(content)
     with pytest.raises(UserError, match=r"other\.json"):
         read_records(tmp_path)
+    (tmp_path / f"{record().file}.json").write_text(content)
+    with pytest.raises(UserError, match=r"flic-det_0\.1_s1"):
+        write_record(tmp_path, record(), overwrite=False)
 
 
 @given(st.text(min_size=1, max_size=30))

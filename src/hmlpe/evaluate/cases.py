@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from hmlpe.data.collection import sets_of
 from hmlpe.data.pack import Pack, open_pack
 from hmlpe.data.selection import DataSet, set_names
+from hmlpe.detect.build import build_detector
 from hmlpe.errors import UserError
 from hmlpe.evaluate.detected import in_detected_boxes, present
 from hmlpe.evaluate.estimates import Estimates
@@ -26,7 +27,7 @@ from hmlpe.predict.estimator import Estimator
 from hmlpe.predict.open import ONNX, open_estimator
 from hmlpe.training.build import build_data, check_settings
 
-ORACLES = {"window": "true window", "truth": "true joints"}
+BOXES = {"detection": "given", "window": "true window", "truth": "true joints"}  # of a pack, by their rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +93,16 @@ def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str])
         truth = truth_of(people, skeleton, data.sides, data.use_occluded)
         rule = manifest["boxes"][name]["train" if of_val else "test"]
         zoom = "" if config.zoom == 1 else f" x {config.zoom:g}"
+        part = "" if data.subset is None else f"only the first {len(rows)} people with a box (data.subset)"
         about: dict[str, Any] = {"truth": truth, "annotated": count, "without_image": without_image}
-        own = {**identity, "data": manifest["digest"]}
+        own = {**identity, "data": manifest["digest"], "boxes": BOXES[rule] + zoom, "subset": str(data.subset)}
         progress = config.trainer.progress != "none"
         yield Case(
             method=config.method or estimator.card.name,
-            boxes=ORACLES.get(rule, "given") + zoom,
+            boxes=BOXES[rule] + zoom,
             estimates=in_given_boxes(estimator, pack, rows, truth, config.batch_size, config.zoom, progress),
             identity=own,
-            notes=notes,
+            notes="; ".join(note for note in (notes, part) if note),
             **about,
         )
         if not training:
@@ -108,10 +110,10 @@ def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str])
         pose = training["train"].mean_pose_px().numpy().astype(np.float64)
         yield Case(
             method="mean pose",
-            boxes=ORACLES.get(rule, "given"),
+            boxes=BOXES[rule],
             estimates=mean_pose(pose, config.size_px, pack, rows, truth),
-            identity={**own, "method": "mean pose"},
-            notes="",
+            identity={**own, "method": "mean pose", "boxes": BOXES[rule]},
+            notes=part,
             **about,
         )
 
@@ -128,7 +130,7 @@ def _names(config: DictConfig, pack: Pack, validating: np.ndarray) -> list[str]:
 
 
 def _in_images(config: DictConfig, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
-    detector, data = instantiate(config.detector), config.data
+    data = config.data
     for one in _tested(config):
         people = annotated(one)
         there = present(one.source, tuple(map(str, people.where)))
@@ -139,21 +141,35 @@ def _in_images(config: DictConfig, estimator: Estimator, identity: dict[str, str
             )
         rows = np.flatnonzero(there)[: data.subset]
         truth = truth_of(people.rows(rows), instantiate(config.skeleton), data.sides, data.use_occluded)
-        known = np.isfinite(truth.window_px).all(1)
-        if not known.any():
+        if not np.isfinite(truth.window_px).all(1).any():
             raise UserError(f"{one.source.name}: nobody has a window to tell whose detection it is")
+        across, up, down = (float(factor) for factor in one.boxes.window_factors or one.boxes.factors)
+        factors = across, up, down
+        detector = build_detector(config.detector, factors)
         progress = config.trainer.progress != "none"
-        found = in_detected_boxes(estimator, detector, one.source, truth, config.batch_size, progress)
+        found = in_detected_boxes(estimator, detector, one.source, truth, factors, config.batch_size, progress)
+        part = "" if data.subset is None else f"; only the first {len(rows)} people (data.subset)"
         yield Case(
             method=config.method or estimator.card.name,
-            boxes=HydraConfig.get().runtime.choices["detector"],
+            boxes=_detector_name(config),
             truth=truth,
             estimates=found,
             annotated=len(people.image),
             without_image=int((~there).sum()),
-            identity={**identity, "data": one.source.fingerprint()},
-            notes="",
+            identity={
+                **identity,
+                "data": one.source.fingerprint(),
+                "boxes": digest_of([OmegaConf.to_container(config.detector, resolve=True), list(factors)]),
+                "subset": str(data.subset),
+            },
+            notes=f"windows scaled by {across:g}, {up:g}, {down:g}{part}",
         )
+
+
+def _detector_name(config: DictConfig) -> str:
+    """The configuration's name, or that of the file whose boxes are taken."""
+    file = config.detector.get("file")
+    return f"boxes of {Path(str(file)).name}" if file else str(HydraConfig.get().runtime.choices["detector"])
 
 
 def _of_file(config: DictConfig) -> Iterator[Case]:
@@ -173,7 +189,7 @@ def _of_file(config: DictConfig) -> Iterator[Case]:
         estimates=estimates,
         annotated=len(truth),
         without_image=0,
-        identity={"method": digest_of_file(path), "data": digest_of([truth.data, list(truth.wheres)])},
+        identity={"method": digest_of_file(path), "data": digest_of([truth.data, list(truth.wheres)]), "boxes": "own"},
         notes="",
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,6 +58,7 @@ def ranking(
             "overall": float(hits.mean()),
             "gain_at_half": _gain(rows, hits, confidence, bootstrap),
             "joints": len(hits),
+            "threshold": float(threshold),
         }
     return found
 
@@ -70,26 +70,7 @@ def _gain(rows: np.ndarray, hits: np.ndarray, confidence: np.ndarray, bootstrap:
     people, person = np.unique(rows, return_inverse=True)
     half = KEPT.index(0.5)
     gains = []
-    for counts in bootstrap.counts(len(people)).numpy().astype(int)[: 1 + min(bootstrap.draws, 500)]:
+    for counts in bootstrap.counts(len(people)).numpy().astype(int):
         drawn = np.repeat(np.arange(len(hits)), counts[person])
         gains.append(accuracy_over_kept(hits[drawn], confidence[drawn])[half] - hits[drawn].mean())
     return list(bootstrap.score(torch.tensor(gains)))
-
-
-def draw_ranking(found: Mapping[str, Mapping[str, Any]], title: str, path: Path) -> None:
-    """One panel a group: the confidence's curve between an oracle's and no ranking at all."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.2 * len(found), 3.6), layout="constrained")
-    for axis, (name, one) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
-        share = 100 * np.array(one["kept"])
-        axis.plot(share, 100 * np.array(one["oracle"]), color="0.7", lw=1.2, label="an oracle's ranking")
-        axis.plot(share, 100 * np.array(one["accuracy"]), color="#0072B2", marker="o", ms=3.5, label="by confidence")
-        axis.axhline(100 * one["overall"], color="0.4", ls="--", lw=1, label="no ranking")
-        axis.set(xlabel=f"{name}s kept, the surest first [%]", ylabel="right at 0.20 torso [%]", ylim=(0, 103))
-        axis.set_title(name, fontsize=10)
-        axis.grid(color="0.92")
-    figure.axes[0].legend(fontsize=8, loc="lower left")
-    figure.suptitle(title, fontsize=10)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)

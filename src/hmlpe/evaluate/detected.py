@@ -18,14 +18,23 @@ CHUNK = 32  # images that are in memory at once
 
 
 def in_detected_boxes(
-    estimator: Estimator, detector: Detector, source: Source, truth: Truth, batch_size: int, progress: bool = True
+    estimator: Estimator,
+    detector: Detector,
+    source: Source,
+    truth: Truth,
+    factors: tuple[float, float, float],
+    batch_size: int,
+    progress: bool = True,
 ) -> Estimates:
     """Detect in every image; whose detection is whose: `detect.match.assign`.
+
+    Args:
+        factors: from a window to the box that the network sees (`geometry.scale_box`).
 
     Raises:
         UserError: an image is missing or broken.
     """
-    predictor = PosePredictor(detector, estimator, batch_size)
+    predictor = PosePredictor(detector, estimator, batch_size, factors)
     joints, confidence = np.full_like(truth.joints_px, np.nan), np.full(truth.joints_px.shape[:2], np.nan)
     detected = np.zeros(len(truth), dtype=bool)
     names = list(dict.fromkeys(truth.images))

@@ -22,6 +22,7 @@ class Estimates:
         sticks_px: (person, stick, 2, 2) in the order of `Truth.sticks`.
         detected: (person,) the person detector found this person (IoU of the windows > 0.5), or boxes were given.
         confidence: (person, joint) in [0, 1]; None if the method gives none.
+        by_detector: `detected` is what a person detector found, so that its rate is a number; else boxes were given.
         missing: what the file leaves out, in words for the reader; empty if nothing.
     """
 
@@ -30,6 +31,7 @@ class Estimates:
     detected: Bool[np.ndarray, " person"]
     confidence: Float[np.ndarray, "person joint"] | None = None
     missing: str = ""
+    by_detector: bool = True
 
 
 def sticks_of(joints_px: Float[np.ndarray, "person joint 2"], truth: Truth) -> Float[np.ndarray, "person stick 2 2"]:
@@ -63,6 +65,7 @@ def of_joints(
     detected: Bool[np.ndarray, " person"] | None = None,
     confidence: Float[np.ndarray, "person joint"] | None = None,
     missing: str = "",
+    by_detector: bool = True,
 ) -> Estimates:
     """Estimates of a method that gives joints.
 
@@ -71,4 +74,4 @@ def of_joints(
     """
     if detected is None:
         detected = np.isfinite(joints_px).all(-1).any(-1)
-    return Estimates(joints_px, sticks_of(joints_px, truth), np.asarray(detected), confidence, missing)
+    return Estimates(joints_px, sticks_of(joints_px, truth), np.asarray(detected), confidence, missing, by_detector)

@@ -1,10 +1,11 @@
-"""The protocols' curves of all methods on one set."""
+"""Pictures: the protocols' curves of all methods on one set, and how a method's confidence ranks its errors."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -43,10 +44,31 @@ def draw_curves(data: str, records: Sequence[Record], lines: Sequence[Line], pat
     }
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2, fontsize=8)
     figure.suptitle(data, fontsize=11)
+    _save(figure, path)
+    return True
+
+
+def draw_ranking(found: Mapping[str, Mapping[str, Any]], title: str, path: Path) -> None:
+    """One panel a group: accuracy over the share kept, between an oracle's ranking and none."""
+    figure = Figure(figsize=(4.2 * len(found), 3.6), layout="constrained")
+    for axis, (name, one) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
+        share = 100 * np.array(one["kept"])
+        axis.plot(share, 100 * np.array(one["oracle"]), color="0.7", lw=1.2, label="an oracle's ranking")
+        axis.plot(share, 100 * np.array(one["accuracy"]), color=COLOURS[0], marker="o", ms=3.5, label="by confidence")
+        axis.axhline(100 * one["overall"], color="0.4", ls="--", lw=1, label="no ranking")
+        axis.set(xlabel="joints kept, the surest first [%]", ylabel=f"right at {one['threshold']:.2f} torso [%]")
+        axis.set_ylim(0, 103)
+        axis.set_title(name, fontsize=10)
+        axis.grid(color="0.92")
+    figure.axes[0].legend(fontsize=8, loc="lower left")
+    figure.suptitle(title, fontsize=10)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     write_bytes_atomic(path, buffer.getvalue())
-    return True
 
 
 def _curve(axis: Axes, record: Record, protocol: str, group: str, colour: str) -> None:

@@ -62,15 +62,15 @@ def in_given_boxes(
     crop_px = np.concatenate([found.joints_px for found in poses]).astype(np.float64)
     joints = crop_to_image(crop_px, boxes[:, None], estimator.card.size_px)
     confidence = np.concatenate([found.confidence for found in poses]).astype(np.float64)
-    known = np.isfinite(confidence).any()
-    return of_joints(truth, _padded(joints, truth), _first(rows, truth), _padded(confidence, truth) if known else None)
+    sure = _padded(confidence, truth) if np.isfinite(confidence).any() else None
+    return of_joints(truth, _padded(joints, truth), _first(rows, truth), sure, by_detector=len(rows) < len(truth))
 
 
 def mean_pose(pose_px: Float[np.ndarray, "joint 2"], size_px: int, pack: Pack, rows: Rows, truth: Truth) -> Estimates:
     """What learning nothing gives: one pose, in pixels of a crop of `size_px`, in everyone's box."""
     boxes = pack.people.box_px[rows]
     joints = crop_to_image(np.broadcast_to(pose_px, (len(rows), *pose_px.shape)), boxes[:, None], size_px)
-    return of_joints(truth, _padded(joints, truth), _first(rows, truth))
+    return of_joints(truth, _padded(joints, truth), _first(rows, truth), by_detector=len(rows) < len(truth))
 
 
 def _poses(

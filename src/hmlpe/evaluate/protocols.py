@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from hmlpe.errors import UserError
 from hmlpe.evaluate.bootstrap import Bootstrap, Score
 from hmlpe.evaluate.estimates import Estimates
-from hmlpe.evaluate.truth import Truth
+from hmlpe.evaluate.truth import STICKS, Truth
 from hmlpe.metrics import ErrorCurve, ModecPDJ, OfficialPCP, StrictPCP
 from hmlpe.metrics.pdj import THRESHOLDS
 
@@ -39,6 +40,10 @@ class Protocol(ABC):
     def why_not(self, truth: Truth, estimates: Estimates) -> str:
         """Why it does not apply, in words; empty if it does."""
 
+    def unknown(self, truth: Truth) -> dict[str, str]:
+        """Groups that can have no number, as an item of theirs is none of the data's -> why."""
+        return {}
+
     @abstractmethod
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
@@ -63,12 +68,19 @@ class PdjModec(Protocol):
 
     def __init__(self, groups: Groups, at: Sequence[float], each_at: float) -> None:
         self.groups, self.at, self.each_at = groups, list(at), each_at
+        wrong = [t for t in (*self.at, each_at) if t not in THRESHOLDS]
+        if wrong:
+            raise UserError(f"protocol.pdj_modec: thresholds are 0.01, 0.02 ... 0.2, got {wrong[0]!r}")
 
     def why_not(self, truth: Truth, estimates: Estimates) -> str:
         """It needs joints, and a torso's length."""
         if estimates.joints_px is None:
             return "the predictions give sticks, no joints"
         return "" if np.isfinite(truth.torso_px).any() else f"{truth.data} has no torso length (no hips)"
+
+    def unknown(self, truth: Truth) -> dict[str, str]:
+        """Groups with a joint that is not in the skeleton."""
+        return _unknown(self.groups, truth.skeleton.joints, "joint")
 
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
@@ -105,8 +117,10 @@ class PcpStrict(Protocol):
 
     name = "pcp_strict"
 
-    def __init__(self, groups: Groups, threshold: float = 0.5) -> None:
+    def __init__(self, groups: Groups, threshold: float | int = 0.5) -> None:
         self.groups, self.threshold = groups, threshold
+        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not threshold > 0:
+            raise UserError(f"protocol.{self.name}.threshold: must be a number above 0, got {threshold!r}")
 
     def metric(self, truth: Truth, groups: Groups) -> ErrorCurve:
         """The torchmetrics class, for this truth."""
@@ -116,6 +130,10 @@ class PcpStrict(Protocol):
         """It needs a stick that is known and predicted for somebody."""
         known = np.isfinite(truth.sticks_px).all((-1, -2)) & np.isfinite(estimates.sticks_px).all((-1, -2))
         return "" if known.any() else "no stick is both annotated and predicted"
+
+    def unknown(self, truth: Truth) -> dict[str, str]:
+        """Groups with a stick that is neither the set's, nor the skeleton's, nor one of the six."""
+        return _unknown(self.groups, (*truth.sticks, *truth.skeleton.parts, *STICKS), "stick")
 
     def measured(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"]
@@ -157,7 +175,7 @@ class PcpOfficial(PcpStrict):
     ) -> tuple[Scores, Curves]:
         """`pcp_official_detection_rate`, `pcp_official_<group>` over detected people, `pcp_official_total_<group>`.
 
-        `counted` says nothing here: the tool always looks at all people.
+        Of given boxes there is no rate, and no total. `counted` says nothing here: the tool always looks at all people.
         """
         everyone = np.ones(len(truth), dtype=bool)
         metric, groups = self.measured(truth, estimates, everyone)
@@ -165,11 +183,12 @@ class PcpOfficial(PcpStrict):
         counts = bootstrap.counts(len(truth))
         rate = (counts @ detected.double()) / counts.sum(-1)
         found = metric.within(self.threshold).where(detected[:, None], torch.nan)
-        scores = {f"{self.name}_detection_rate": bootstrap.score(rate)}
+        scores = {f"{self.name}_detection_rate": bootstrap.score(rate)} if estimates.by_detector else {}
         for group in groups:
             share = metric.share(found, group, counts)
             scores[f"{self.name}_{group}"] = bootstrap.score(share)
-            scores[f"{self.name}_total_{group}"] = bootstrap.score(share * rate)
+            if estimates.by_detector:
+                scores[f"{self.name}_total_{group}"] = bootstrap.score(share * rate)
         return scores, {}
 
 
@@ -186,3 +205,8 @@ def _predicted(groups: Groups, items: Sequence[str], answered: Bool[np.ndarray, 
     """The groups of which the method answers every item."""
     there = {item for item, known in zip(items, answered, strict=True) if known}
     return {name: list(own) for name, own in groups.items() if set(own) <= there}
+
+
+def _unknown(groups: Groups, items: Sequence[str], word: str) -> dict[str, str]:
+    lost = {name: [item for item in own if item not in items] for name, own in groups.items()}
+    return {name: f"no {word} {own[0]!r} in the data" for name, own in lost.items() if own}

@@ -33,7 +33,8 @@ class Record:
         not_applicable: protocol -> why.
         ranking: of the confidence, by group.
         notes: what a reader must know beside the numbers.
-        identity: digests of what was scored and of what it was scored on.
+        identity: what was scored, on what, in which boxes: another identity does not replace this record.
+        settings: digests of what all records of a table must share (`settings.settings_of`).
     """
 
     method: str
@@ -51,6 +52,7 @@ class Record:
     ranking: dict[str, dict[str, Any]]
     notes: str
     identity: dict[str, str]
+    settings: dict[str, str]
     schema: int = field(default=SCHEMA)
 
     @property
@@ -74,30 +76,35 @@ def write_record(folder: Path, record: Record, overwrite: bool) -> Path:
     """Write it as `<folder>/<file>.json`.
 
     Raises:
-        UserError: there is one of another network or file under that name, and it must not be overwritten.
+        UserError: there is one of something else under that name, and it must not be overwritten.
     """
     path = folder / f"{record.file}.json"
     if path.is_file() and not overwrite:
-        there = read_json(path).get("identity", {}).get("method")
-        if there != record.identity["method"]:
+        there = read_record(path)
+        old, new = {**there.identity, **there.settings}, {**record.identity, **record.settings}
+        shared = there.settings.keys() & record.settings.keys() | there.identity.keys() | record.identity.keys()
+        other = sorted(name for name in shared if old.get(name) != new.get(name))
+        if other:
             raise UserError(
-                f"{path}: holds another {record.method!r}; give this one a name of its own (method=...), or let it be "
-                "replaced: overwrite=true"
+                f"{path}: is an evaluation of another {' and '.join(other)}; give this one a name of its own "
+                "(method=...) or another folder (out=...), or let it be replaced: overwrite=true"
             )
     write_json_atomic(path, asdict(record))
     return path
 
 
+def read_record(path: Path) -> Record:
+    """One evaluation. Raises UserError if the file is none of this version."""
+    content = read_json(path)
+    try:
+        record = Record(**content)
+        if record.schema != SCHEMA or record.file != path.stem:
+            raise ValueError("another version")
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: not an evaluation of this version; move it away, and evaluate again") from error
+    return record
+
+
 def read_records(folder: Path) -> list[Record]:
     """Every evaluation in a folder, by name. Raises UserError at a file that is no evaluation of this version."""
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        content = read_json(path)
-        try:
-            record = Record(**content)
-            if record.schema != SCHEMA or record.file != path.stem:
-                raise ValueError("another version")
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{path}: not an evaluation of this version; move it away, and evaluate again") from error
-        found.append(record)
-    return found
+    return [read_record(path) for path in sorted(folder.glob("*.json"))]

@@ -14,7 +14,7 @@ from hmlpe.evaluate.cases import Case, cases
 from hmlpe.evaluate.confidence import ranking
 from hmlpe.evaluate.protocols import Protocol, Scores
 from hmlpe.evaluate.record import Numbers, Record, numbers
-from hmlpe.evaluate.settings import people_of, validate
+from hmlpe.evaluate.settings import people_of, settings_of, validate
 
 
 def evaluate(config: DictConfig) -> Iterator[Record]:
@@ -28,12 +28,11 @@ def evaluate(config: DictConfig) -> Iterator[Record]:
     protocols = [instantiate(one) for one in config.protocol.values()]
     chosen = people_of(config)
     for case in cases(config):
-        everyone_found = bool(case.estimates.detected.all())
+        found = int(case.estimates.detected.sum())
         for place, people in enumerate(chosen):
-            if place and everyone_found:
-                continue  # whole and detected are the same people
-            own = [one for one in protocols if place == 0 or not one.looks_at_all]
-            yield score(case, people, own, config, bootstrap)
+            if place and people == "detected" and found in (0, len(case.truth)):
+                continue  # nobody to score, or the same people as the whole
+            yield score(case, people, protocols, config, bootstrap)
 
 
 def score(case: Case, people: str, protocols: list[Protocol], config: DictConfig, bootstrap: Any) -> Record:
@@ -47,9 +46,12 @@ def score(case: Case, people: str, protocols: list[Protocol], config: DictConfig
     reasons: dict[str, str] = {}
     for protocol in protocols:
         reason = protocol.why_not(truth, estimates)
+        if protocol.looks_at_all and people == "detected":
+            reason = "it looks at all people by itself: people=whole"
         if reason:
             reasons[protocol.name] = reason
             continue
+        reasons |= {f"{protocol.name} {group}": why for group, why in protocol.unknown(truth).items()}
         found, own = protocol.scores(truth, estimates, counted, bootstrap)
         scores |= found
         curves[protocol.name] = {group: numbers(curve) for group, curve in own.items()}
@@ -69,4 +71,5 @@ def score(case: Case, people: str, protocols: list[Protocol], config: DictConfig
         ranking=ranking(truth, estimates, counted, config.confidence.groups, config.confidence.at, bootstrap),
         notes="; ".join(note for note in (case.notes, estimates.missing) if note),
         identity=case.identity,
+        settings=settings_of(config),
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryFile
 
-from omegaconf import DictConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.errors import UserError
+from hmlpe.files import digest_of
+from hmlpe.training.validate import validate as validate_shared
 
 PEOPLE = ("whole", "detected")
 SPLITS = ("test", "val")
@@ -20,13 +24,39 @@ def people_of(config: DictConfig) -> list[str]:
     return list(dict.fromkeys(words))
 
 
+def settings_of(config: DictConfig) -> dict[str, str]:
+    """Digests of what the numbers of one table must have in common: settings of each protocol, of labels, intervals."""
+    protocols = OmegaConf.to_container(config.protocol, resolve=True)
+    assert isinstance(protocols, dict)
+    labels = [config.data.sides, config.data.use_occluded, instantiate(config.skeleton).as_dict()]
+    intervals = [config.bootstrap.level]
+    return {
+        **{str(name): digest_of(one) for name, one in protocols.items()},
+        "labels": digest_of(labels),
+        "intervals": digest_of(intervals),
+    }
+
+
 def validate(config: DictConfig) -> None:
     """Raise UserError, naming the setting, if one cannot work."""
+    for name in ("checkpoint", "predictions", "method"):
+        value = config[name]
+        if value is not None and not (isinstance(value, str) and value.strip()):
+            raise UserError(f"{name}: must be a text, or null, got {value!r}; quote it if it is a number")
+    if not isinstance(config.out, str) or not config.out.strip():
+        raise UserError(f"out: must name a folder, got {config.out!r}")
+    if config.overwrite not in (True, False):
+        raise UserError(f"overwrite: must be true or false, got {config.overwrite!r}")
+    if not isinstance(config.published, DictConfig):
+        raise UserError(f"published: must be rows by set, as in conf/published, got {config.published!r}")
+    validate_shared(config)
     if (config.checkpoint is None) == (config.predictions is None):
         raise UserError("give either checkpoint=PATH, a network, or predictions=FILE, another method's answers")
     if config.predictions is not None and config.get("detector") is not None:
         raise UserError("detector: is for a network; a predictions file brings its own people")
     people_of(config)
+    if config.predictions is not None and config.data.subset is not None:
+        raise UserError("data.subset: is not for a predictions file, which answers for everyone")
     if config.split not in SPLITS:
         raise UserError(f"split: must be one of {', '.join(SPLITS)}, got {config.split!r}")
     if config.split == "val" and (config.predictions is not None or config.get("detector") is not None):
@@ -41,7 +71,21 @@ def validate(config: DictConfig) -> None:
     level = config.bootstrap.level
     if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
         raise UserError(f"bootstrap.level: must be a share between 0 and 1, got {level!r}")
-    for name in ("batch_size", "bootstrap.draws"):
-        value: Any = config.bootstrap.draws if "." in name else config.batch_size
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UserError(f"{name}: must be a whole number of at least 1, got {value!r}")
+    at = config.confidence.at
+    if isinstance(at, bool) or not isinstance(at, int | float) or not at > 0:
+        raise UserError(f"confidence.at: must be a number above 0, got {at!r}")
+    whole = {"batch_size": (config.batch_size, 1), "bootstrap.draws": (config.bootstrap.draws, 1)}
+    for name, (value, least) in {**whole, "bootstrap.seed": (config.bootstrap.seed, 0)}.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UserError(f"{name}: must be a whole number of at least {least}, got {value!r}")
+    check_folder(Path(config.out))
+
+
+def check_folder(folder: Path) -> None:
+    """Raise UserError unless files can be written into the folder; it is made if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"out: {folder} cannot be written to ({error.strerror})") from error

@@ -38,11 +38,9 @@ def lines_of(records: Sequence[Record], published: Iterable[Mapping[str, Any]]) 
     """The rows: published numbers first, then what was measured.
 
     Raises:
-        UserError: the records are of different conventions of sides.
+        UserError: the records' protocols, labels or annotated people are not the same.
     """
-    sides = sorted({record.sides for record in records})
-    if len(sides) > 1:
-        raise UserError(f"the evaluations in one folder must have one data.sides, they have {' and '.join(sides)}")
+    check_comparable(records)
     found = [
         Line(
             str(one["method"]),
@@ -56,6 +54,19 @@ def lines_of(records: Sequence[Record], published: Iterable[Mapping[str, Any]]) 
         people = f"{record.counted}, {record.people}"
         found.append(Line(record.method, record.boxes, people, record.scores))
     return found
+
+
+def check_comparable(records: Sequence[Record]) -> None:
+    """Raise UserError if two records of a folder were made with other settings of a protocol or of the labels."""
+    first: dict[str, tuple[str, Record]] = {}
+    for record in records:
+        for name, digest in {**record.settings, "annotated people": str(record.annotated)}.items():
+            other, owner = first.setdefault(name, (digest, record))
+            if other != digest:
+                raise UserError(
+                    f"{record.file}.json and {owner.file}.json differ in {name}, and share a folder; evaluate one of "
+                    "them into another (out=...), or move it away"
+                )
 
 
 def render_csv(lines: Sequence[Line]) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmlpe.evaluate.confidence import draw_ranking
-from hmlpe.evaluate.figure import draw_curves
+from hmlpe.evaluate.figure import draw_curves, draw_ranking
 from hmlpe.evaluate.record import Record, read_records, write_record
 from hmlpe.evaluate.table import lines_of, render_csv, render_markdown
 from hmlpe.files import write_text_atomic
@@ -49,6 +48,8 @@ def summary(record: Record) -> str:
     for name, (value, low, high) in record.scores.items():
         interval = "" if low is None or high is None else f"  [{low:.4f}, {high:.4f}]"
         lines.append(f"  {name:<{width}}  {'–' if value is None else f'{value:.4f}'}{interval}")
+    if record.people == "whole" and record.detected == record.counted:
+        lines.append("  everyone is detected: whole and detected are the same people")
     lines += [f"  {protocol}: does not apply, {reason}" for protocol, reason in record.not_applicable.items()]
     for group, one in record.ranking.items():
         gain, low, high = one["gain_at_half"]

@@ -51,7 +51,7 @@ class ErrorCurve(Metric):
         errors = self.all_errors()
         limit = torch.tensor(threshold, dtype=errors.dtype, device=errors.device)
         hits = (errors <= limit) if self.inclusive else (errors < limit)
-        return hits.to(errors.dtype).where(errors.isfinite() | errors.isinf(), torch.nan)
+        return hits.to(errors.dtype).where(~errors.isnan(), torch.nan)
 
     def share(
         self, found: Float[Tensor, "person item"], group: str, counts: Float[Tensor, "draw person"] | None = None

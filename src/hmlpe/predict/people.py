@@ -43,20 +43,23 @@ class PosePredictor:
         detector: finds the people.
         estimator: finds their joints.
         batch_size: crops that the network sees at once.
+        factors: from a person's window to the box of the crop (`geometry.scale_box`); None: the network's own.
     """
 
-    def __init__(self, detector: Detector, estimator: Estimator, batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        estimator: Estimator,
+        batch_size: int = 32,
+        factors: tuple[float, float, float] | None = None,
+    ) -> None:
         self.detector, self.estimator, self.batch_size = detector, estimator, batch_size
-
-    def __call__(self, images: Sequence[Image], names: Sequence[str]) -> list[list[FoundPerson]]:
-        """The people of each image, the surest first; the crops of all images share batches."""
-        found = [self.detector(image, name) for image, name in zip(images, names, strict=True)]
-        return self.poses_of(images, found)
+        self.factors = factors or estimator.card.factors
 
     def poses_of(self, images: Sequence[Image], found: Sequence[Detections]) -> list[list[FoundPerson]]:
-        """The poses of people who are found already."""
-        factors, size = self.estimator.card.factors, self.estimator.card.size_px
-        boxes = [[scale_box(window, factors) for window in one.windows_px] for one in found]
+        """The people of each image, in the order in which they were found; the crops of all images share batches."""
+        size = self.estimator.card.size_px
+        boxes = [[scale_box(window, self.factors) for window in one.windows_px] for one in found]
         crops = [crop_resized(image, box, size) for image, own in zip(images, boxes, strict=True) for box in own]
         people = iter(self._people(crops))
         return [

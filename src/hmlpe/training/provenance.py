@@ -26,7 +26,7 @@ PACKAGES = (
     "numpy",
 )
 SHOWN = (
-    *(f"{package}/" for package in ("report", "deploy", "predict", "evaluate", "demo", "cli")),
+    *(f"{package}/" for package in ("detect", "report", "deploy", "predict", "evaluate", "demo", "cli")),
     "palette.py",
     *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "stages", "validate")),
 )

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from hmlpe.data.sources.csv_file import Row
+from hmlpe.csv_file import Row
 from hmlpe.data.sources.table import NUMBER
 from hmlpe.errors import UserError
 from hmlpe.evaluate.predictions.points import check_point
+from hmlpe.predict.write import WINDOW
 
 COLUMNS = ("image", "person", "joint", "x", "y")
-WINDOW = ("window_x0", "window_y0", "window_x1", "window_y1")
 
 
 @dataclass(eq=False)

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from hmlpe.data.sources.csv_file import Row, read_rows
+from hmlpe.csv_file import Row, read_rows
 from hmlpe.data.sources.folder import image_name
 from hmlpe.detect.match import assign
 from hmlpe.errors import UserError
 from hmlpe.evaluate.estimates import Estimates
-from hmlpe.evaluate.predictions.cells import COLUMNS, WINDOW, Found, add, person_number
+from hmlpe.evaluate.predictions.cells import COLUMNS, Found, add, person_number
 from hmlpe.evaluate.predictions.options import flag, origin_of
 from hmlpe.evaluate.predictions.people import People
 from hmlpe.evaluate.predictions.points import Marks
 from hmlpe.evaluate.truth import Truth
+from hmlpe.predict.write import WINDOW
 
 
 class CsvReader:
@@ -28,7 +29,7 @@ class CsvReader:
     are not predicted, which is wrong. `person` counts the annotated test people of the image from 1, in the
     annotation's order. With the columns window_x0, window_y0, window_x1 and window_y1, as hmlpe-predict writes them,
     `person` only tells the people apart who were found, and an annotated person is who is found of them by the
-    windows' IoU, above 0.5 (FACTS 6); others are not detected. A column confidence, in [0, 1] or empty, is kept.
+    windows' IoU, above 0.5 (FACTS 6); others are not detected, and a header alone says that nobody is. A column confidence, in [0, 1] or empty, is kept.
 
     Args:
         origin: the coordinate of the first pixel's centre: 0, or 1.
@@ -58,9 +59,11 @@ class CsvReader:
         header = _header(path)
         windows = any(name in header for name in WINDOW) if self.match is None else self.match == "window"
         required = (*COLUMNS, *WINDOW) if windows else COLUMNS
-        rows = read_rows(path, required, [name for name in header if name not in required])
+        rows = read_rows(path, required, [name for name in header if name not in required], may_be_empty=windows)
         people, marks = People(truth), Marks(truth)
         found, given, left_out = self._found(rows, people, marks, windows)
+        if windows and not found:  # nobody is detected: every joint was looked for
+            given[: len(truth.skeleton.joints)] = True
         chosen, missing = (
             self._by_window(path, found, people, truth) if windows else self._by_number(path, found, people)
         )
