@@ -24,6 +24,23 @@ def test_write_makes_folders_and_leaves_one_file(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_file_that_others_write_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Its temporary name has the suffix that a video's writer goes by."""
+    path = tmp_path / "new" / "a.mp4"
+    with files.new_file(path, ".mp4") as temporary:
+        temporary.write_text("first")
+        assert temporary.suffix == ".mp4" and temporary.parent == path.parent and not path.exists()
+
+    def fail() -> None:
+        with files.new_file(path) as temporary:
+            temporary.write_text("second")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert path.read_text() == "first" and list(path.parent.iterdir()) == [path]
+
+
 def test_old_content_stays_until_the_new_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, seen = tmp_path / "file", []
     files.write_text_atomic(path, "old")

@@ -202,13 +202,30 @@ def test_a_folder_that_is_none(checkpoint: Path, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.parametrize(("setting", "value"), [("threads", 0), ("rounds", -1), ("rounds", 1.5), ("fires", 1)])
-def test_settings_of_no_use(checkpoint: Path, tmp_path: Path, setting: str, value: float) -> None:
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        *[("threads", value) for value in (0, True, 1.5, "two")],
+        *[("rounds", value) for value in (-1, 1.5, True, None, "many")],
+        *[("fires", value) for value in (1, -0.1, True, "often")],
+        *[("formats", value) for value in (None, [], 3, True, "tflite", [None])],
+        *[("out", value) for value in (True, 1.5, "", ["a"])],
+        *[("checkpoint", value) for value in (True, "")],
+    ],
+)
+def test_settings_of_no_use(checkpoint: Path, tmp_path: Path, setting: str, value: object) -> None:
     good = {"checkpoint": str(checkpoint), "out": str(tmp_path / "out"), "formats": ["safetensors"], "fires": None}
     config = OmegaConf.create({**good, "threads": None, "rounds": 0, setting: value})
     with pytest.raises(UserError, match=f"^{setting}: must be "):
         cli.export(config)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("value", [None, "???"])
+def test_a_checkpoint_is_due(value: str | None) -> None:
+    rest = {"out": None, "formats": ["onnx"], "fires": None, "threads": None, "rounds": 0}
+    with pytest.raises(UserError, match=r"^checkpoint: is not given; for example"):
+        cli.export(OmegaConf.create({"checkpoint": value, **rest}))
 
 
 def test_the_program_writes_and_says_what_it_wrote(

@@ -14,6 +14,7 @@ import torch
 from hmlpe.deploy.checkpoint import CheckpointEstimator
 from hmlpe.deploy.trained import load_trained
 from hmlpe.errors import UserError
+from hmlpe.predict.open import open_estimator
 from hmlpe.tasks import JointRegression, PartDetection
 from hmlpe.training.checkpoint import KEY
 
@@ -58,6 +59,21 @@ def test_one_crop_is_estimated_as_among_others(checkpoint: Path) -> None:
 def test_a_net_of_detectors_alone_gives_no_poses(make_checkpoint: Callable[..., Path]) -> None:
     with pytest.raises(UserError, match=r"made.ckpt: was trained for detection alone and gives no joints; train"):
         load_trained(make_checkpoint("row=detection_only"))
+
+
+def test_a_net_of_several_sets_has_the_mean_of_their_factors(make_checkpoint: Callable[..., Path]) -> None:
+    """Of those that it trained on and that have some: LSP has none, ETHZ did not train."""
+    sets = ["data=all", "data.train_sets=[flic,buffy,lsp]", "data.known.buffy.boxes.factors=[1, 0, 2]"]
+    card = load_trained(make_checkpoint(*sets, "data.known.flic.boxes.window_factors=[3, 1, 5]")).card
+    assert card.factors == (2, 0.5, 3.5)
+
+
+@pytest.mark.parametrize("fires", [None, 0.25])
+def test_fires_reaches_the_network(checkpoint: Path, fires: float | None) -> None:
+    estimate = open_estimator(checkpoint, fires=fires)
+    assert isinstance(estimate, CheckpointEstimator) and estimate.model.fires == fires
+    expected = CheckpointEstimator(checkpoint, fires=fires)(CROPS)
+    np.testing.assert_array_equal(estimate(CROPS).confidence, expected.confidence)
 
 
 class Trap:

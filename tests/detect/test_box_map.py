@@ -42,14 +42,6 @@ def test_moving_and_scaling_the_image_commute_with_it(
     )
 
 
-@given(to_window=maps, box=boxes)
-def test_mirrored_is_the_map_of_the_mirror_image(to_window: BoxMap, box: np.ndarray) -> None:
-    def flip(many: np.ndarray) -> np.ndarray:
-        return many[:, [2, 1, 0, 3]] * [-1, 1, -1, 1]
-
-    np.testing.assert_allclose(to_window.mirrored()(flip(box[None])), flip(to_window(box[None])), atol=1e-6)
-
-
 @pytest.mark.parametrize("values", [(0, 0, 0), (0, 0, -1), (float("nan"), 0, 1), (0, float("inf"), 1)])
 def test_a_map_of_no_use(values: tuple[float, float, float]) -> None:
     with pytest.raises(UserError, match="map of a detector's boxes"):

@@ -73,8 +73,9 @@ def test_boxes_are_edges_where_pixel_centres_are_integers(hopper: np.ndarray, mo
 
 
 def test_a_mirrored_cascade_sees_the_mirror_image(hopper: np.ndarray) -> None:
-    mirror = CascadeDetector({"face": replace(FACE, mirror=True, to_window=FACE.to_window.mirrored())})
-    found, expected = mirror(hopper[:, ::-1]), CascadeDetector({"face": FACE})(hopper)
+    shifted = replace(FACE, to_window=BoxMap(0.1, 0.14, 2.59))
+    mirror = CascadeDetector({"face": replace(FACE, mirror=True, to_window=BoxMap(-0.1, 0.14, 2.59))})
+    found, expected = mirror(hopper[:, ::-1]), CascadeDetector({"face": shifted})(hopper)
     width = hopper.shape[1]
     np.testing.assert_allclose(
         found.windows_px, [width - 1, 0, width - 1, 0] + expected.windows_px[:, [2, 1, 0, 3]] * [-1, 1, -1, 1]
@@ -149,7 +150,7 @@ def test_a_detector_needs_a_cascade(hopper: np.ndarray) -> None:
     with pytest.raises(UserError, match="at least one"):
         CascadeDetector({"face": None})
     assert list(CascadeDetector({"face": FACE, "upper_body": None}).cascades) == ["face"]
-    for wrong in ({"longest_px": 0}, {"overlap": 1}, {"least_score": float("nan")}):
+    for wrong in ({"longest_px": 0}, {"overlap": 1}, {"least_score": float("nan")}, {"least_score": float("inf")}):
         with pytest.raises(UserError, match=next(iter(wrong))):
             CascadeDetector({"face": FACE}, **wrong)  # type: ignore[arg-type]
 

@@ -108,6 +108,15 @@ def test_what_the_command_measures() -> None:
     assert "face" in _table(rows) and "all together" in _table(rows)
 
 
+def test_a_threshold_below_the_configured_one_is_measured_as_such() -> None:
+    """The configured detector drops the photo's person; at 0 they are found all the same."""
+    photos = Photos(np.array([-18.0, 10, 151, 162]))
+    strict = CascadeDetector(DETECTOR.cascades, DETECTOR.longest_px, DETECTOR.overlap, least_score=1e6)
+    looked = _look(photos, "train", 2, dict(DETECTOR.cascades), strict)
+    rows = [row for row in _rows(looked, strict, [0.0, 1e6]) if "least_score" in row]
+    assert [(row["least_score"], row["found"]) for row in rows] == [(0.0, 2), (1e6, 0)]
+
+
 def test_testing_tries_nothing_and_training_tries_variants() -> None:
     from omegaconf import OmegaConf
 

@@ -46,9 +46,15 @@ def test_a_table_is_taken_as_it_is_and_sorted_by_score(csv: Write) -> None:
     found = given(IMAGE, "a.jpg")
     np.testing.assert_array_equal(found.windows_px, [[-0.5, -0.5, 9.5, 9.5], [1, 2, 30, 40]])
     np.testing.assert_array_equal(found.scores, [0.9, 0.5])
-    assert given.knows("b.jpg") and not given.knows("c.jpg")
-    nobody = given(IMAGE, "c.jpg")
-    assert nobody.windows_px.shape == (0, 4) and nobody.scores.shape == (0,)
+    for _ in range(2):
+        nobody = given(IMAGE, "c.jpg")
+        assert nobody.windows_px.shape == (0, 4) and nobody.scores.shape == (0,)
+    assert given.unknown == ["c.jpg"]
+
+
+def test_a_header_alone_says_that_there_is_nobody(csv: Write) -> None:
+    given = GivenBoxes(csv(HEADER))
+    assert len(given(IMAGE, "a.jpg").scores) == 0 and given.unknown == ["a.jpg"]
 
 
 def test_columns_in_any_order_and_without_score(csv: Write) -> None:
@@ -67,7 +73,7 @@ def test_coco_counts_from_corners(coco: Write) -> None:
     }
     given = GivenBoxes(coco(content))
     assert given(IMAGE, "a.jpg").windows_px.tolist() == [[-0.5, -0.5, 9.5, 9.5]]
-    assert given.knows("empty.jpg") and not len(given(IMAGE, "empty.jpg").scores)
+    assert not len(given(IMAGE, "empty.jpg").scores) and not given.unknown
 
 
 def test_a_list_of_detections_with_its_images_or_with_names(coco: Write) -> None:
@@ -104,7 +110,7 @@ def test_boxes_of_whole_people_become_windows(csv: Write) -> None:
 def test_names_are_relative_to_the_folder_or_a_base_name_that_only_one_has(csv: Write) -> None:
     given = GivenBoxes(csv(HEADER + "x/a.jpg,1,2,30,40,1\ny/a.jpg,5,5,9,9,1\nz/b.jpg,1,1,2,2,1\n"))
     assert given(IMAGE, "x/a.jpg").windows_px[0, 0] == 1 and given(IMAGE, "./y/a.jpg").windows_px[0, 0] == 5
-    assert given.knows("b.jpg") and given.knows("b.jpg")
+    assert given(IMAGE, "b.jpg").scores == given(IMAGE, "b.jpg").scores == [1]
     with pytest.raises(UserError, match=r"boxes\.csv: image 'a\.jpg' could be 'x/a\.jpg' or 'y/a\.jpg'"):
         given(IMAGE, "a.jpg")
     with pytest.raises(UserError, match=r"'z/b\.jpg' could be 'b\.jpg' or 'other/b\.jpg'"):
@@ -127,11 +133,12 @@ def test_what_is_returned_is_the_callers(csv: Write) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"boxes\.csv, line 1: must name the columns"),
-        ("image;x0;y0;x1;y1\n", r"line 1: must name the columns"),
-        ("image,x0,y0,x1\n", r"line 1: must name the columns"),
-        ("image,x0,y0,x1,y1,label\n", r"line 1: must name the columns"),
-        ("image,x0,x0,y0,x1,y1\n", r"line 1: must name the columns"),
+        ("", r"boxes\.csv: is empty; its first line must name the columns image, x0, y0, x1, y1"),
+        ("image;x0;y0;x1;y1\n", r"boxes\.csv, line 1: separated by semicolons"),
+        ("image,x0,y0,x1\n", r"line 1: no column 'y1'"),
+        ("image,x0,y0,x1,y1,label\n", r"line 1: unknown column 'label'"),
+        ("image,x0,x0,y0,x1,y1\n", r"line 1: the column 'x0' is there twice"),
+        (HEADER + "a.jpg,1,2,30,40,0.5\na.jpg,1,2,30,4", r"boxes\.csv: its last line has no end; is the file cut off"),
         (HEADER + "a.jpg,1,2,3,4,1\na.jpg,1,2,3\n", r"line 3: 4 cells, the header has 6"),
         (HEADER + "a.jpg,1,2,3,x,1\n", r"line 2, column y1: must be a number"),
         (HEADER + "a.jpg,1,2,3,nan,1\n", r"line 2, column y1: must be a number"),

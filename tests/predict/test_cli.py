@@ -99,6 +99,17 @@ def test_nobody_is_said_and_is_no_error(call: Call, tmp_path: Path) -> None:
     assert image["people"] == []
 
 
+def test_a_photo_that_is_not_in_the_file_of_boxes_is_said(call: Call, tmp_path: Path) -> None:
+    """A name that is written differently there must not look like a photo of nobody."""
+    (tmp_path / "boxes.csv").write_text("image,x0,y0,x1,y1\na.jpg,1,1,20,20\nB.png,1,1,20,20\n")
+    answer = call(MODEL, "source=photos", "detector=given", "detector.file=boxes.csv")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.splitlines()[0] == "no boxes in boxes.csv for 1 of the images, e.g. b.png"
+    assert "1 person in 2 images" in answer.out
+    (tmp_path / "boxes.csv").write_text("image,x0,y0,x1,y1\na.jpg,1,1,20,20\nb.png,1,1,20,20\n")
+    assert "boxes" not in call(MODEL, "source=photos", "detector=given", "detector.file=boxes.csv").out
+
+
 @pytest.mark.parametrize(
     ("source", "error"),
     [
@@ -173,7 +184,11 @@ def test_out_of_any_name_and_whole_photos(call: Call, tmp_path: Path) -> None:
         ("maps=perhaps", "maps: must be true or false"),
         ("checkpoint=gone.onnx", "gone.onnx: no such file"),
         ("checkpoint=null", "checkpoint: is not given"),
+        ("out=null", "out: is not given; for example out=found"),
+        *((f"{name}=true", f"{name}: must be a") for name in ("people", "frames", "batch", "threads", "score")),
+        ("fires=0.5", "model.onnx: an ONNX file has its own fires"),
         ("detector=given", "detector.file: is not given"),
+        ("detector.cascades=null", "detector.cascades: must be a mapping, got null"),
         ("out=model.onnx", "model.onnx: cannot be written"),
     ],
 )
@@ -181,6 +196,11 @@ def test_settings_that_are_none(call: Call, setting: str, error: str) -> None:
     answer = call(MODEL, "source=photos", setting)
     assert answer.code == 2 and answer.err.startswith("error: ") and error in answer.err
     assert answer.err.count("\n") == 1
+    assert not {"None", "True"} & set(os.listdir())
+
+
+def test_one_is_counted_as_one(call: Call) -> None:
+    assert call(MODEL, "source=photos/a.jpg").out.startswith("1 person in 1 image, ")
 
 
 def test_without_settings_it_says_what_to_give(call: Call) -> None:

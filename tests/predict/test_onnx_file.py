@@ -155,6 +155,8 @@ def test_what_is_not_there(tmp_path: Path, file: Path) -> None:
         open_estimator(tmp_path)
     with pytest.raises(UserError, match="ONNX files run on the CPU"):
         open_estimator(file, device="cuda")
+    with pytest.raises(UserError, match=r"model.onnx: an ONNX file has its own fires, .* leave fires=0.0 away$"):
+        open_estimator(file, fires=0.0)
 
 
 @pytest.mark.parametrize("threads", [0, -1, True])

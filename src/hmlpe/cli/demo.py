@@ -15,12 +15,11 @@ from hmlpe.errors import UserError
 
 def demo(config: DictConfig) -> None:
     """Serve the page until Ctrl-C."""
-    from hydra.utils import instantiate
-
     from hmlpe.demo.finder import Finder
     from hmlpe.demo.markup import STYLE
     from hmlpe.demo.serve import listen, quiet_session, serve
     from hmlpe.demo.view import Viewer
+    from hmlpe.detect.build import build_detector
     from hmlpe.predict.open import open_estimator
 
     if find_spec("gradio") is None:
@@ -29,9 +28,7 @@ def demo(config: DictConfig) -> None:
         raise UserError("checkpoint: is not given; for example checkpoint=model.onnx")
     with listen(config.host, config.port) as held, quiet_session():
         estimator = open_estimator(Path(str(config.checkpoint)), str(config.device))
-        if OmegaConf.is_missing(config.detector, "factors"):  # a detector that asks for the network's own box rule
-            config.detector.factors = list(estimator.card.factors)
-        finder = Finder(instantiate(config.detector), estimator)
+        finder = Finder(build_detector(config.detector, estimator.card.factors), estimator)
         from hmlpe.demo.page import build_page  # not before the session: gradio reads its settings when imported
 
         serve(build_page(Viewer(finder)), STYLE, held, bool(config.open))

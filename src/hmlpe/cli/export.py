@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from hmlpe.cli.app import run_app
 from hmlpe.errors import UserError
@@ -12,9 +12,15 @@ from hmlpe.errors import UserError
 
 def export(config: DictConfig) -> None:
     """Write the formats, check each, and print what was written."""
-    checkpoint = Path(str(config.checkpoint)).expanduser()
-    formats = [str(name) for name in config.formats] if isinstance(config.formats, ListConfig) else [config.formats]
-    folder = Path(str(config.out)).expanduser() if config.out is not None else checkpoint.parent / "export"
+    checkpoint, folder = _path(config, "checkpoint"), _path(config, "out")
+    if checkpoint is None:
+        raise UserError("checkpoint: is not given; for example checkpoint=model.ckpt")
+    folder = folder or checkpoint.parent / "export"
+    given = config.formats
+    formats = [str(name) for name in (given if isinstance(given, ListConfig) else [given])]
+    rounds = config.rounds
+    if not isinstance(rounds, int) or isinstance(rounds, bool) or rounds < 0:
+        raise UserError(f"rounds: must be a whole number of at least 0, got {rounds!r}")
 
     import torch
 
@@ -22,13 +28,13 @@ def export(config: DictConfig) -> None:
     from hmlpe.deploy.checkpoint import TorchEstimator
     from hmlpe.deploy.export import FILES
     from hmlpe.deploy.export import export as write
+    from hmlpe.deploy.model import check_fires
     from hmlpe.deploy.trained import load_trained
     from hmlpe.predict.onnx_file import OnnxEstimator
     from hmlpe.predict.open import check_threads
 
     check_threads(config.threads)
-    if not isinstance(config.rounds, int) or config.rounds < 0:
-        raise UserError(f"rounds: must be a whole number of at least 0, got {config.rounds!r}")
+    check_fires(config.fires)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     trained = load_trained(checkpoint, config.fires)
@@ -39,14 +45,20 @@ def export(config: DictConfig) -> None:
             f"side in joints, {deviation.part_maps:.1e} in probabilities, {deviation.confidence:.1e} in confidence "
             f"({deviation.compared:.1%} compared, the rest is within rounding of a threshold)"
         )
-    if "onnx" in formats and config.rounds:
-        found = latency(
-            TorchEstimator(trained), OnnxEstimator(folder / FILES["onnx"], torch.get_num_threads()), config.rounds
-        )
+    if "onnx" in formats and rounds:
+        found = latency(TorchEstimator(trained), OnnxEstimator(folder / FILES["onnx"], torch.get_num_threads()), rounds)
         print(
             f"one crop: torch {found.torch_ms:.2f} ms, onnxruntime {found.onnx_ms:.2f} ms, ratio {found.ratio:.2f}"
-            f" (medians of {config.rounds} runs in turn, {torch.get_num_threads()} threads)"
+            f" (medians of {rounds} runs in turn, {torch.get_num_threads()} threads)"
         )
+
+
+def _path(config: DictConfig, name: str) -> Path | None:
+    """A setting that is a file's or folder's name, 5 included, or null or not given."""
+    value = None if OmegaConf.is_missing(config, name) else config[name]
+    if value is not None and (not isinstance(value, str | int) or isinstance(value, bool) or value == ""):
+        raise UserError(f"{name}: must be a name, got {value!r}")
+    return None if value is None else Path(str(value)).expanduser()
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -31,9 +32,8 @@ Row = dict[str, Any]
 
 def fit_detector(config: DictConfig) -> None:
     """For each configured set, and for all together: the cascades one by one, and the detector that they make."""
-    from hydra.utils import instantiate
-
     from hmlpe.data.collection import sets_of
+    from hmlpe.detect.build import build_detector
     from hmlpe.detect.cascade import CascadeDetector
     from hmlpe.files import write_text_atomic
 
@@ -42,7 +42,7 @@ def fit_detector(config: DictConfig) -> None:
         raise UserError(f"fit.split: must be train or test, got {fit.split!r}")
     if fit.images is not None and not (isinstance(fit.images, int) and fit.images >= 1):
         raise UserError(f"fit.images: must be a number of images, or null for all, got {fit.images!r}")
-    detector = instantiate(config.detector)
+    detector = build_detector(config.detector)
     if not isinstance(detector, CascadeDetector):
         raise UserError("detector: hmlpe-fit-detector measures cascades; take detector=cascade")
     looked: dict[str, _Looked] = {}
@@ -127,6 +127,7 @@ def _look(source: Source, split: str, limit: int | None, tried: dict[str, Any], 
 
 
 def _rows(looked: _Looked, detector: CascadeDetector, thresholds: Sequence[float]) -> Iterator[Row]:
+    from hmlpe.detect.cascade import CascadeDetector
     from hmlpe.detect.fit import QUARTILES, relation, score, score_of_boxes
 
     for key, cascade in looked.cascades.items():
@@ -137,14 +138,16 @@ def _rows(looked: _Looked, detector: CascadeDetector, thresholds: Sequence[float
             "cascade": key.partition(",")[0],
             "file": cascade.file,
             "min_neighbours": cascade.min_neighbours,
-            **_counts(score_of_boxes(looked.truths, looked.found[key], cascade), looked.seconds[key]),
+            **_counts(score_of_boxes(looked.truths, looked.found[key], cascade.to_window), looked.seconds[key]),
             "near": near.boxes,
             **{name: f"{value:.3f}" for name, value in zip(names, near.quartiles.T.ravel(), strict=True)},
             "sum_low": f"{near.sum_low:.2f}",
             "sum_true": f"{near.sum_true:.2f}",
         }
+    # The thresholds are tried below, so nobody may be dropped before, by the configured one
+    everyone = CascadeDetector(detector.cascades, detector.longest_px, detector.overlap, least_score=-math.inf)
     people = [
-        detector.people_of({key: looked.found[key][place] for key in detector.cascades})
+        everyone.people_of({key: looked.found[key][place] for key in detector.cascades})
         for place in range(len(looked.truths))
     ]
     seconds = [sum(times) for times in zip(*(looked.seconds[key] for key in detector.cascades), strict=True)]

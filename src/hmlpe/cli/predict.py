@@ -15,7 +15,6 @@ from hmlpe.cli.app import run_app
 from hmlpe.errors import UserError
 
 if TYPE_CHECKING:
-    from hmlpe.predict.estimator import Card
     from hmlpe.predict.job import Options, Summary
 
 PATHS = ("checkpoint", "source", "out")  # settings that are names of files, which may hold anything
@@ -23,15 +22,15 @@ PATHS = ("checkpoint", "source", "out")  # settings that are names of files, whi
 
 def predict(config: DictConfig) -> None:
     """Look at what the configuration names, write what is found, and say it in a few lines."""
-    from hydra.utils import instantiate
-
+    from hmlpe.detect.build import build_detector
+    from hmlpe.detect.given import GivenBoxes
     from hmlpe.predict.job import Options
     from hmlpe.predict.open import open_estimator
     from hmlpe.predict.people import PosePredictor
     from hmlpe.predict.run import run
     from hmlpe.predict.sources import find
 
-    for name, example in (("checkpoint", "model.onnx"), ("source", "photo.jpg")):
+    for name, example in (("checkpoint", "model.onnx"), ("source", "photo.jpg"), ("out", "found")):
         if OmegaConf.is_missing(config, name) or config[name] is None:
             raise UserError(f"{name}: is not given; for example {name}={example}")
     numbers = {name: _count(config, name) for name in ("people", "frames", "threads")}
@@ -46,16 +45,20 @@ def predict(config: DictConfig) -> None:
         score=_score(config.score),
         frames=numbers["frames"],
     )
-    estimator = open_estimator(Path(str(config.checkpoint)), device=str(config.device), threads=numbers["threads"])
+    estimator = open_estimator(Path(str(config.checkpoint)), str(config.device), numbers["threads"], config.fires)
     found = find(_sources(config.source), recursive=_switch(config, "recursive"))
     if not found.items and len(found.skipped) == 1:
         raise UserError(found.skipped[0].reason)
-    detector = instantiate(_detector(config.detector, estimator.card))
+    detector = build_detector(config.detector, estimator.card.factors)
     predictor = PosePredictor(detector, estimator, batch_size=batch)
     start = time.monotonic()
     summary = run(found, predictor, options, detector=str(config.detector.get("_target_", "")))
     if summary.images or not summary.skipped:
-        print(*_lines(summary, options, found.ignored, time.monotonic() - start), sep="\n", flush=True)
+        lines = _lines(summary, options, found.ignored, time.monotonic() - start)
+        if isinstance(detector, GivenBoxes) and detector.unknown:
+            count = len(detector.unknown)
+            lines.insert(0, f"no boxes in {detector.path} for {count} of the images, e.g. {detector.unknown[0]}")
+        print(*lines, sep="\n", flush=True)
     if summary.skipped:
         _fail(summary)
     if summary.stopped:
@@ -78,11 +81,16 @@ def _lines(summary: Summary, options: Options, ignored: int, seconds: float) -> 
         lines.append(f"left out as no images, hidden, or drawn by an earlier call: {ignored} files")
     rate = f"{summary.images / seconds:.3g} a second" if seconds > 0 else ""
     lines.append(
-        f"{summary.people} people in {summary.images} images, {rate}; wrote {options.out}: poses.json, poses.csv"
+        f"{_counted(summary.people, 'person', 'people')} in {_counted(summary.images, 'image', 'images')}, {rate}; "
+        f"wrote {options.out}: poses.json, poses.csv"
     )
     if options.draw and summary.images:
         lines[-1] += " and pictures"
     return lines
+
+
+def _counted(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
 
 
 def _fail(summary: Summary) -> None:
@@ -93,18 +101,6 @@ def _fail(summary: Summary) -> None:
         raise UserError(summary.skipped[0].reason)
     print("\n".join(skipped_lines(summary.skipped)), file=sys.stderr)
     raise UserError(f"{len(summary.skipped)} images or other sources were skipped; all others are done")
-
-
-def _detector(config: DictConfig, card: Card) -> DictConfig:
-    """The detector's configuration, with the network's own box rule where it asks for one."""
-    values: Any = OmegaConf.to_container(config, resolve=True)
-    if values.get("factors", card.factors) in (None, "???"):
-        values["factors"] = list(card.factors)
-    for name, value in values.items():
-        if value == "???":
-            raise UserError(f"detector.{name}: is not given")
-    filled: DictConfig = OmegaConf.create(values)
-    return filled
 
 
 def _sources(value: Any) -> list[str | int]:

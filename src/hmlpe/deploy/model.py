@@ -12,8 +12,7 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection
 
 FIRES: float | None = None
-"""The probability above which a window fires; None counts by the probability itself. Chosen on FLIC's validation
-people; `conf/export.yaml` has the numbers."""
+"""The probability above which a window fires; None counts by the probability itself (docs/predict.md says why)."""
 
 
 class PoseModel(nn.Module):

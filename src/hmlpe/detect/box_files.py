@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from hmlpe.csv_file import read_rows
 from hmlpe.errors import UserError
 
 REQUIRED = ("image", "x0", "y0", "x1", "y1")
@@ -27,28 +26,14 @@ def read_csv(path: Path) -> Boxes:
     """The boxes of a table with the columns image, x0, y0, x1, y1 and perhaps score; pixel centres at integers.
 
     Raises:
-        UserError: not readable, other columns, or a line whose cells are no box.
+        UserError: not readable, cut off, other columns, or a line whose cells are no box.
     """
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True, skipinitialspace=True)
     boxes: Boxes = {}
-    try:
-        header = [cell.strip() for cell in next(reader, [])]
-        if not set(REQUIRED) <= set(header) <= {*REQUIRED, *OPTIONAL} or len(set(header)) < len(header):
-            wanted = f"{', '.join(REQUIRED)} and, if you like, {', '.join(OPTIONAL)}"
-            raise UserError(
-                f"{path}, line 1: must name the columns {wanted}, with commas; got {', '.join(header)[:200]!r}"
-            )
-        for cells in reader:
-            if not cells:
-                continue
-            where = f"{path}, line {reader.line_num}"
-            if len(cells) != len(header):
-                raise UserError(f"{where}: {len(cells)} cells, the header has {len(header)}")
-            row = dict(zip(header, map(str.strip, cells), strict=True))
-            values = [_number(row.get(column, "1"), f"{where}, column {column}") for column in REQUIRED[1:] + OPTIONAL]
-            boxes.setdefault(_name(row["image"], where), []).append(_checked(values, where))
-    except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from error
+    for row in read_rows(path, REQUIRED, OPTIONAL, may_be_empty=True):
+        values = [
+            _number(row.cells.get(column, "1"), f"{row.where}, column {column}") for column in REQUIRED[1:] + OPTIONAL
+        ]
+        boxes.setdefault(_name(row.cells["image"], row.where), []).append(_checked(values, row.where))
     return boxes
 
 

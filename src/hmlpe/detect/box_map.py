@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -45,10 +45,6 @@ class BoxMap:
         top, height = boxes_px[:, 1] + self.top * size[:, 1], self.height * size[:, 1]
         half_width = height / WINDOW_ASPECT / 2
         return np.stack([centre_x - half_width, top, centre_x + half_width, top + height], axis=1)
-
-    def mirrored(self) -> BoxMap:
-        """The map of a detector that looks at the mirror image."""
-        return replace(self, shift=-self.shift)
 
 
 def relative_to(window_px: Float[np.ndarray, " 4"], box_px: Float[np.ndarray, " 4"]) -> Float[np.ndarray, " 3"]:

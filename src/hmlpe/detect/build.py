@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.detect.detector import Detector
-from hmlpe.detect.settings import wrong_types
+from hmlpe.detect.settings import wrong_settings
 from hmlpe.errors import UserError
 
 MISSING = "???"
@@ -34,7 +34,7 @@ def build_detector(config: DictConfig | None, factors: Sequence[float | int] | N
         values["factors"] = [float(factor) for factor in factors]
     for setting in _open("detector", values):
         raise UserError(f"{setting}: is not given")
-    for wrong in wrong_types("detector", values):
+    for wrong in wrong_settings("detector", values):
         raise UserError(wrong)
     try:
         detector = instantiate(OmegaConf.create({"detector": values})).detector  # so that Hydra names the whole setting

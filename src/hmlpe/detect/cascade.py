@@ -76,7 +76,7 @@ class CascadeDetector:
         cascades: name -> cascade; None leaves one of the configuration's out.
         longest_px: larger images are shrunk until their longer side is this.
         overlap: windows with a larger IoU are of one person.
-        least_score: people below it are dropped; of the sum of a person's weighted scores.
+        least_score: people below it are dropped, -inf drops nobody; of the sum of a person's weighted scores.
 
     Raises:
         UserError: a setting is of no use, or a file is no cascade.
@@ -96,7 +96,7 @@ class CascadeDetector:
             raise UserError(f"detector.longest_px: must be a whole number of pixels, got {longest_px!r}")
         if not 0 <= overlap < 1:
             raise UserError(f"detector.overlap: must be at least 0 and below 1, got {overlap}")
-        if not math.isfinite(least_score):
+        if math.isnan(least_score) or least_score == math.inf:
             raise UserError(f"detector.least_score: must be a number, got {least_score}")
         self.longest_px, self.overlap, self.least_score = longest_px, overlap, least_score
         self._classifiers = {name: _load(cascade.file) for name, cascade in self.cascades.items()}

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hmlpe.detect.box_map import BoxMap, relative_to
-from hmlpe.detect.cascade import Cascade, Found
+from hmlpe.detect.cascade import Found
 from hmlpe.detect.match import DETECTED, index_of_detection
 from hmlpe.geometry import iou
 
@@ -95,9 +95,8 @@ def score(truths: Sequence[Windows], found: Sequence[Windows]) -> Score:
     return Score(sum(map(len, truths)), hits, false, len(truths))
 
 
-def score_of_boxes(truths: Sequence[Windows], found: Sequence[Found], cascade: Cascade | BoxMap) -> Score:
+def score_of_boxes(truths: Sequence[Windows], found: Sequence[Found], to_window: BoxMap) -> Score:
     """`score` of a cascade's own boxes, each brought to its window by the map."""
-    to_window = cascade.to_window if isinstance(cascade, Cascade) else cascade
     return score(truths, [to_window(boxes) for boxes, _ in found])
 
 

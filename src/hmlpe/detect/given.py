@@ -24,7 +24,7 @@ class GivenBoxes:
     - COCO's JSON: see `box_files.read_coco`; its boxes count from the pixels' corners, so 0.5 is subtracted.
 
     An image goes by its name relative to the folder of the images, or else by its base name, if only one image of the
-    file and only one that is asked for has it. An image that is not in the file has no people; `knows` tells.
+    file and only one that is asked for has it. An image that is not in the file has no people, and is in `unknown`.
 
     Args:
         file: .csv, or .json.
@@ -69,10 +69,12 @@ class GivenBoxes:
         for key in self._found:
             self._by_base[posixpath.basename(key)].append(key)
         self._asked: dict[str, str] = {}  # entry of the file -> the image that it was given to
+        self._unknown: dict[str, None] = {}
 
-    def knows(self, name: str) -> bool:
-        """Whether the image is in the file, with people or without. Raises UserError as a call does."""
-        return self._entry(name) is not None
+    @property
+    def unknown(self) -> list[str]:
+        """The images that were asked for so far and are not in the file, in the order of the first call."""
+        return list(self._unknown)
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str) -> Detections:
         """The image's people, the surest first.
@@ -83,6 +85,7 @@ class GivenBoxes:
         """
         entry = self._entry(name)
         if entry is None:
+            self._unknown[name] = None
             return Detections(np.zeros((0, 4)), np.zeros(0))
         found = self._found[entry]
         height, width = image.shape[:2]

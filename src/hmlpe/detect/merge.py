@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from hmlpe.detect.detector import Detections
+from hmlpe.geometry import iou
 
 
 def merged(
@@ -33,7 +34,7 @@ def merged(
     found, sums = [], []
     while len(order):
         first = order[0]
-        near = _ious(windows_px[first], windows_px[order]) > overlap
+        near = np.array([iou(windows_px[first], windows_px[other]) > overlap for other in order])
         near[0] = True  # itself, even without area
         own = order[near]
         found.append(windows_px[first])
@@ -41,12 +42,3 @@ def merged(
         order = order[~near]
     ranks = np.argsort(-np.array(sums), kind="stable")
     return Detections(np.array(found).reshape(-1, 4)[ranks], np.array(sums, dtype=np.float64)[ranks])
-
-
-def _ious(box_px: Float[np.ndarray, " 4"], others_px: Float[np.ndarray, "box 4"]) -> Float[np.ndarray, " box"]:
-    """`geometry.iou` of one box with many at once: cascades give hundreds."""
-    sides = np.minimum(box_px[2:], others_px[:, 2:]) - np.maximum(box_px[:2], others_px[:, :2])
-    common = np.clip(sides, 0, None).prod(axis=1)
-    areas = (others_px[:, 2:] - others_px[:, :2]).prod(axis=1)
-    union = (box_px[2:] - box_px[:2]).prod() + areas - common
-    return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=union > 0))

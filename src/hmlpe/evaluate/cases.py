@@ -52,7 +52,7 @@ def cases(config: DictConfig) -> Iterator[Case]:
     path = Path(config.checkpoint)
     estimator = _estimator(config, path)
     check_skeleton(estimator, instantiate(config.skeleton))
-    identity = {"method": digest_of_file(path)}
+    identity = {"method": digest_of_file(path), "fires": str(config.fires)}
     if config.get("detector") is None:
         yield from _in_pack(config, estimator, identity)
     else:
@@ -63,7 +63,7 @@ def _estimator(config: DictConfig, path: Path) -> Estimator:
     import torch
 
     on_gpu = config.trainer.accelerator != "cpu" and path.suffix.lower() != ONNX and torch.cuda.is_available()
-    return open_estimator(path, "cuda" if on_gpu else "cpu", config.trainer.threads)
+    return open_estimator(path, "cuda" if on_gpu else "cpu", config.trainer.threads, config.fires)
 
 
 def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:

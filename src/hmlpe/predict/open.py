@@ -10,12 +10,16 @@ from hmlpe.predict.estimator import Estimator
 ONNX = ".onnx"
 
 
-def open_estimator(path: Path, device: str = "cpu", threads: int | None = None) -> Estimator:
+def open_estimator(
+    path: Path, device: str = "cpu", threads: int | None = None, fires: float | int | None = None
+) -> Estimator:
     """Open `*.onnx` by onnxruntime, without torch; anything else as a checkpoint of hmlpe-train, by torch.
 
     Args:
         device: cpu or cuda; ONNX files run on the CPU.
         threads: of the CPU; None: as it comes.
+        fires: of a checkpoint, the probability above which a window fires in the joints' confidence; None: windows
+            count by their probability (`deploy.model.PoseModel`). An ONNX file has its own, given at its export.
 
     Raises:
         UserError: it is missing, or not what its name says; or a setting is of no use.
@@ -26,12 +30,14 @@ def open_estimator(path: Path, device: str = "cpu", threads: int | None = None) 
     if path.suffix.lower() == ONNX:
         if device != "cpu":
             raise UserError(f"{path}: ONNX files run on the CPU; set device=cpu, or give the checkpoint")
+        if fires is not None:
+            raise UserError(f"{path}: an ONNX file has its own fires, set by hmlpe-export; leave fires={fires} away")
         from hmlpe.predict.onnx_file import OnnxEstimator
 
         return OnnxEstimator(path, threads)
     from hmlpe.deploy.checkpoint import CheckpointEstimator
 
-    return CheckpointEstimator(path, device, threads)
+    return CheckpointEstimator(path, device, threads, fires)
 
 
 def check_threads(threads: object) -> None:

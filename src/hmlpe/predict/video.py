@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hmlpe.errors import UserError
+from hmlpe.files import new_file
 from hmlpe.predict.sources import Camera, Video
-from hmlpe.predict.write import new_file
 
 USUAL_RATE = 25.0  # where the source does not say
 
@@ -118,7 +118,7 @@ class Writer:
 @contextmanager
 def video_file(path: Path, rate: float) -> Iterator[Writer]:
     """Writes a video under a temporary name, renamed at the end; nothing is left of one without frames."""
-    with new_file(path) as temporary:
+    with new_file(path, path.suffix) as temporary:
         writer = Writer(temporary, rate)
         try:
             yield writer

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from hmlpe.files import new_file
 from hmlpe.predict.estimator import Card
 from hmlpe.predict.people import FoundPerson
 
@@ -19,18 +19,6 @@ WINDOW = ("window_x0", "window_y0", "window_x1", "window_y1")
 COLUMNS = ("image", "person", "joint", "x", "y", "confidence", "score", *WINDOW)
 COORDINATES = "pixels of the upright image: x to the right, y down, (0, 0) is the centre of the upper left pixel"
 CONFIDENCE = "how well the part detectors agree with the joint, 0 to 1; null if the network has none"
-
-
-@contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, with its suffix, that takes its place when the block is left without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class PoseFiles:

@@ -10,8 +10,8 @@ from typing import Any, cast
 import numpy as np
 from jaxtyping import Float
 
+from hmlpe.csv_file import Row, read_rows
 from hmlpe.data.record import Person, Split
-from hmlpe.data.sources.csv_file import Row, read_rows
 from hmlpe.data.sources.folder import LARGEST_PX, image_name
 from hmlpe.data.sources.own import OwnSource, annotation_file, checked_fraction, split_by_name
 from hmlpe.errors import UserError

@@ -29,7 +29,8 @@ class CsvReader:
     are not predicted, which is wrong. `person` counts the annotated test people of the image from 1, in the
     annotation's order. With the columns window_x0, window_y0, window_x1 and window_y1, as hmlpe-predict writes them,
     `person` only tells the people apart who were found, and an annotated person is who is found of them by the
-    windows' IoU, above 0.5 (FACTS 6); others are not detected, and a header alone says that nobody is. A column confidence, in [0, 1] or empty, is kept.
+    windows' IoU, above 0.5 (FACTS 6); others are not detected, and a header alone says that nobody is. A column
+    confidence, in [0, 1] or empty, is kept.
 
     Args:
         origin: the coordinate of the first pixel's centre: 0, or 1.

@@ -26,8 +26,11 @@ class Row:
     cells: Mapping[str, str]
 
 
-def read_rows(path: Path, required: Sequence[str], optional: Sequence[str]) -> list[Row]:
+def read_rows(path: Path, required: Sequence[str], optional: Sequence[str], may_be_empty: bool = False) -> list[Row]:
     """The lines below the header, which names all required columns and no others than the optional; empty lines aside.
+
+    Args:
+        may_be_empty: a header alone is a table too.
 
     Raises:
         UserError: no such file, not UTF-8, cut off, separated by something else, other columns, or cells that are odd.
@@ -57,7 +60,7 @@ def read_rows(path: Path, required: Sequence[str], optional: Sequence[str]) -> l
             rows.append(Row(where, reader.line_num, dict(zip(header, map(str.strip, cells), strict=True))))
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from error
-    if not rows:
+    if not rows and not may_be_empty:
         raise UserError(f"{path}: there are no lines below its header")
     return rows
 
