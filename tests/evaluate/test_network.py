@@ -198,11 +198,11 @@ def test_people_are_told_by_their_windows() -> None:
     assert "2 windows of nobody" in found.missing
 
 
-def test_a_window_is_of_one_person_alone() -> None:
+def test_someone_who_is_annotated_twice_is_found_twice() -> None:
     truth = truth_like(2, images=("a.png", "a.png"), window_px=np.array([[0.0, 0, 50, 60], [4, 0, 54, 60]]))
-    finds = Finds({"a.png": [[3, 0, 53, 60]]})
+    finds = Finds({"a.png": [[3, 0, 53, 60], [300, 0, 350, 60]]})
     found = in_detected_boxes(Sees(), finds, Images(["a.png"]), truth, FACTORS, 8, progress=False)
-    assert found.detected.tolist() == [False, True]
+    assert found.detected.tolist() == [True, True] and "1 windows of nobody" in found.missing
 
 
 def test_who_has_an_image() -> None:

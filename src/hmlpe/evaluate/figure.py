@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,17 +24,24 @@ AXES = {
 }
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", *PARTS[:1])
 MARKERS = "osD^vP*X"
+BANDS = 4  # with more curves, intervals would cover one another
 
 
 def draw_curves(data: str, records: Sequence[Record], lines: Sequence[Line], path: Path) -> bool:
-    """A panel for each curve that a record has: intervals are bands, published points markers. False: no curve."""
-    panels = [panel for panel in PANELS if any(panel[1] in record.curves.get(panel[0], {}) for record in records)]
+    """A panel for each curve that a record of the whole has (of the detected, if none has). False: there is no curve.
+
+    Seeds of one row share a colour; intervals are bands where curves are few; published points are markers.
+    """
+    shown = [record for record in records if record.people == "whole"] or list(records)
+    kinds = list(dict.fromkeys(_kind(record) for record in shown))
+    panels = [panel for panel in PANELS if any(panel[1] in record.curves.get(panel[0], {}) for record in shown)]
     if not panels:
         return False
     figure = Figure(figsize=(4.4 * len(panels), 4.6), layout="constrained")
     for axis, (protocol, group) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for index, record in enumerate(records):
-            _curve(axis, record, protocol, group, COLOURS[index % len(COLOURS)])
+        for record in shown:
+            colour = COLOURS[kinds.index(_kind(record)) % len(COLOURS)]
+            _curve(axis, record, protocol, group, colour, band=len(shown) <= BANDS)
         for index, line in enumerate(line for line in lines if line.boxes == PUBLISHED):
             _points(axis, line, f"{protocol}_{group}@", MARKERS[index % len(MARKERS)])
         axis.set(xlabel=AXES[protocol][0], ylabel=AXES[protocol][1], ylim=(0, 100))
@@ -71,16 +79,22 @@ def _save(figure: Figure, path: Path) -> None:
     write_bytes_atomic(path, buffer.getvalue())
 
 
-def _curve(axis: Axes, record: Record, protocol: str, group: str, colour: str) -> None:
+def _kind(record: Record) -> str:
+    """What the legend says of a curve: seeds of one row are one kind."""
+    method = re.sub(r"_s\d+$", "", record.method)
+    return f"{method} ({record.boxes}; {record.counted} people, {record.people})"
+
+
+def _curve(axis: Axes, record: Record, protocol: str, group: str, colour: str, band: bool) -> None:
     curve = record.curves.get(protocol, {}).get(group)
     if curve is None:
         return
     points = sorted((float(threshold), values) for threshold, values in curve.items())
     shares = 100 * np.array([[np.nan if v is None else v for v in values] for _, values in points])
     at = [threshold for threshold, _ in points]
-    label = f"{record.method} ({record.boxes}; {record.counted} people, {record.people})"
-    axis.plot(at, shares[:, 0], color=colour, lw=1.8, label=label)
-    axis.fill_between(at, shares[:, 1], shares[:, 2], color=colour, alpha=0.15, lw=0)
+    axis.plot(at, shares[:, 0], color=colour, lw=1.8, label=_kind(record))
+    if band:
+        axis.fill_between(at, shares[:, 1], shares[:, 2], color=colour, alpha=0.15, lw=0)
 
 
 def _points(axis: Axes, line: Line, beginning: str, marker: str) -> None:

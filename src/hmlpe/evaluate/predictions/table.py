@@ -131,7 +131,7 @@ class CsvReader:
             silent += 0 if there else len(own)
             best = assign(list(truth.window_px[own]), [one.window_px for one in there])
             chosen |= {own[i]: there[j] for i, j in best.items()}
-        lost, extra = len(truth) - len(chosen), len(found) - len(chosen)
+        lost, extra = len(truth) - len(chosen), len(found) - len({id(one) for one in chosen.values()})
         text = [f"{lost} of {len(truth)} people not found, {silent} of them in images without a line"] if lost else []
         return chosen, text + ([f"{extra} found who are nobody annotated"] if extra else [])
 
