@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from hmlpe.data.sources.buffy import BuffySource
 from hmlpe.data.sources.flic import HEAD_REACH, FlicSource
 from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
-from hmlpe.geometry import scale_box
+from hmlpe.geometry import iou, scale_box
 from hmlpe.skeleton import Skeleton
 
 from .conftest import CONF, CROWD, backwards, coords, person, picture, write_flic, write_mat
@@ -252,3 +253,16 @@ def test_real_window_rule(real_people: Sequence[Person], real_data: Path, skelet
     shrunk, cut = across * 112 / 128, (2 + up + down) * (1 - 112 / 128) / 2
     factors = yaml.safe_load((CONF / "set" / "flic.yaml").read_text())["boxes"]["window_factors"]
     np.testing.assert_allclose([shrunk, up - cut, down - cut], factors, atol=0.05)
+
+
+@pytest.mark.real
+def test_real_people_who_are_annotated_twice(real_people: Sequence[Person], real_flic: FlicSource) -> None:
+    """Of the test people with an image here; their joints differ by a few pixels (`detect.match.assign` minds)."""
+    missing = set(real_flic.missing_images())
+    images: dict[str, list[Person]] = {}
+    for one in (p for p in real_people if p.split == "test" and p.image not in missing):
+        images.setdefault(one.image, []).append(one)
+    pairs = [(a, b) for people in images.values() for a, b in combinations(people, 2)]
+    twice = [(a, b) for a, b in pairs if iou(a.window_px, b.window_px) > 0.5]
+    apart = [np.linalg.norm(a.joints_px - b.joints_px, axis=1).mean() for a, b in twice]
+    assert len(twice) == 63 and np.median(apart) < 6
