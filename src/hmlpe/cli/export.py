@@ -42,8 +42,8 @@ def export(config: DictConfig) -> None:
     for path, size, deviation in write(trained, folder, formats):
         print(
             f"wrote {path} ({size / 1e6:.1f} MB); differs from torch by at most {deviation.joints:.1e} of the crop's "
-            f"side in joints, {deviation.part_maps:.1e} in probabilities, {deviation.confidence:.1e} in confidence "
-            f"({deviation.compared:.1%} compared, the rest is within rounding of a threshold)"
+            f"side in joints, {deviation.part_maps:.1e} in probabilities, {deviation.confidence:.1e} in confidence"
+            + (f" ({deviation.compared:.1%} compared, the rest is a tie)" if deviation.compared < 1 else "")
         )
     if "onnx" in formats and rounds:
         found = latency(TorchEstimator(trained), OnnxEstimator(folder / FILES["onnx"], torch.get_num_threads()), rounds)

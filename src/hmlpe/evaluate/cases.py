@@ -72,7 +72,7 @@ def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str])
     check_settings(config, pack)
     manifest, of_val = pack.manifest, config.split == "val"
     other = estimator.card.made_by.get("data") != manifest["digest"]
-    notes = f"{estimator.card.name} was trained on another pack than is tested" if other else ""
+    notes = "trained on another pack than is tested" if other else ""
     unbatched = OmegaConf.merge(config, {"optim": {"batch_size": 1}})  # nothing is trained: a few people will do
     assert isinstance(unbatched, DictConfig)
     training = build_data(unbatched).plain if len(pack.indices("train")) else {}

@@ -14,13 +14,11 @@ from hmlpe.evaluate.record import Numbers, Record
 EMPTY = "–"
 PUBLISHED = "published"
 
+PARTS = ("upper_arm", "lower_arm", "six_parts")
 SHOWN = (  # beginnings and ends of the scores in the table's Markdown; the CSV has all
     *(f"pdj_modec_{group}{end}" for group in ("elbow", "wrist") for end in ("@0.05", "@0.10", "@0.20", "_auc")),
-    *(f"pcp_strict_{group}" for group in ("upper_arm", "lower_arm", "six_parts")),
-    *(
-        f"pcp_official_{group}"
-        for group in ("detection_rate", "upper_arm", "lower_arm", "six_parts", "total_six_parts")
-    ),
+    *(f"pcp_strict_{group}" for group in PARTS),
+    *(f"pcp_official_{group}" for group in ("detection_rate", *PARTS, *(f"total_{part}" for part in PARTS))),
 )
 
 
@@ -32,6 +30,7 @@ class Line:
     boxes: str
     people: str
     scores: Numbers
+    detected: str = ""  # of how many people, for the protocol that looks at the detected alone
 
 
 def lines_of(records: Sequence[Record], published: Iterable[Mapping[str, Any]]) -> list[Line]:
@@ -52,7 +51,7 @@ def lines_of(records: Sequence[Record], published: Iterable[Mapping[str, Any]]) 
     ]
     for record in sorted(records, key=lambda record: (record.people != "whole", record.file)):
         people = f"{record.counted}, {record.people}"
-        found.append(Line(record.method, record.boxes, people, record.scores))
+        found.append(Line(record.method, record.boxes, people, record.scores, f"{record.detected} of {record.counted}"))
     return found
 
 
@@ -90,11 +89,12 @@ def render_markdown(data: str, lines: Sequence[Line], notes: Sequence[str]) -> s
         if not rows:
             continue
         heads = [name.removeprefix(f"{protocol}_").replace("_", " ").replace("@", " @") for name in names]
-        text += [f"## {protocol}", "", _pipes(["method", "boxes", "people", *heads])]
+        official = protocol == "pcp_official"  # which looks at the detected people, whoever counts elsewhere
+        text += [f"## {protocol}", "", _pipes(["method", "boxes", "detected" if official else "people", *heads])]
         text.append(_pipes([":--", ":--", "--:", *["--:"] * len(heads)]))
-        text += [
-            _pipes([line.method, line.boxes, line.people, *(_cell(line, name) for name in names)]) for line in rows
-        ]
+        for line in rows:
+            people = line.detected if official else line.people
+            text.append(_pipes([line.method, line.boxes, people, *(_cell(line, name) for name in names)]))
         text.append("")
     return "\n".join([*text, *(f"- {note}" for note in notes)]) + "\n"
 

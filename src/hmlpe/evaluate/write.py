@@ -27,6 +27,10 @@ def write_comparison(folder: Path, data: str, published: Sequence[Mapping[str, A
     records = read_records(folder)
     lines = lines_of(records, published)
     notes = ["Intervals: bootstrap over people. A column is of one protocol; – is not measured."]
+    if any(record.method == "mean pose" for record in records):
+        notes.append("mean pose: of the training people of the pack whose people are tested.")
+    if not published:
+        notes.append("No published numbers of this set under these protocols are known here.")
     lost = {record.without_image for record in records} - {0}
     if lost:
         annotated = max(record.annotated for record in records)

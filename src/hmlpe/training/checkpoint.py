@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,9 @@ def read_checkpoint(path: Path, skeleton: Skeleton | None = None) -> dict[str, A
         UserError: it is missing, no checkpoint of this program, or of another skeleton.
     """
     try:
-        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # of a plain pickle, which is refused below
+            content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         described = content[KEY]["config"]["skeleton"]
         built = Skeleton(**{key: described[key] for key in ("joints", "parts", "mirror")})
     except FileNotFoundError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hmlpe.errors import UserError
 
@@ -81,6 +81,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise
     except FileNotFoundError as error:
         raise UserError(f"{path}: image is missing") from error
+    except UnidentifiedImageError as error:  # whose text is the path again
+        raise UserError(f"{path}: not a whole image (of no format that is known); fetch it again") from error
     except Image.DecompressionBombError as error:
         raise UserError(f"{path}: too many pixels for a photo ({error})") from error
     except Exception as error:  # a damaged file makes Pillow's decoders raise almost anything
