@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from hmlpe.cli.evaluate import evaluate_all
 from hmlpe.data.collection import sets_of
 from hmlpe.errors import UserError
+from hmlpe.evaluate.bench import bench_evaluation
 from hmlpe.evaluate.truth import annotated, truth_of
 
 from .conftest import CONF
@@ -183,3 +184,13 @@ def test_what_is_no_checkpoint_is_refused_unread(trained: Path, tmp_path: Path) 
     with pytest.raises(UserError, match=r"text\.ckpt"):
         evaluate_all(configured(trained, f"checkpoint={path}", f"out={tmp_path}/out"))
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_the_bench_times_an_untrained_network(trained: Path) -> None:
+    """The faithful one, whose untrained logits are too large for an export that is compared to 1e-5."""
+    settings = [*SET, f"paths.data={trained}/data", "optim.batch_size=4", "bench.rounds=1", "trainer.threads=1"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        found = bench_evaluation(compose("bench", settings))
+    assert found.people == 10
+    assert min(found.bare, found.evaluate, found.ratio, found.seconds, *found.one) > 0
+    assert found.evaluate == pytest.approx(found.people / found.seconds)
