@@ -27,7 +27,7 @@ DEPENDENCIES = [
 
 # A module imports from its own level and from earlier ones. One line is one level.
 LEVELS = [
-    {"allocator", "errors", "files", "csv_file", "skeleton", "geometry", "windows", "palette"},
+    {"allocator", "errors", "files", "lock", "csv_file", "skeleton", "geometry", "windows", "palette"},
     {"detect"},
     {"data"},
     {"network"},
@@ -35,6 +35,7 @@ LEVELS = [
     {"balance"},
     {"metrics"},
     {"training"},
+    {"sweep"},
     {"report"},
     {"deploy", "predict"},
     {"evaluate"},

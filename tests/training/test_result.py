@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from hmlpe.errors import UserError
-from hmlpe.training.checkpoint import readable
+from hmlpe.training.checkpoint import readable, state_to_resume
 from hmlpe.training.fit import monitored
-from hmlpe.training.result import finished_result, first_start, write_result
+from hmlpe.training.result import finished_result, first_start, objective_of, state_of, write_result
 
 OURS = {"code": "a", "data": "b", "config": "c", "seed": "1"}
 OTHER = {**OURS, "config": "d"}
@@ -72,3 +73,38 @@ def test_what_cannot_be_opened_is_not_called_broken(tmp_path: Path) -> None:
     (tmp_path / "resume.ckpt").mkdir()
     with pytest.raises(OSError, match=r"resume\.ckpt"):
         readable(tmp_path / "resume.ckpt")
+
+
+def test_the_state_of_a_folder_is_said_in_words(tmp_path: Path) -> None:
+    assert state_of(tmp_path, OURS).describe() == "missing"
+    put(tmp_path, "failed", OURS, resume=True)
+    assert state_of(tmp_path, OURS).describe() == "unfinished"
+    assert state_of(tmp_path, OTHER).describe() == "stale (of another config)"
+    write_result(tmp_path, "failed", {"identity": OURS, "error": "interrupted"})
+    assert state_of(tmp_path, OURS).describe() == "unfinished (interrupted)"
+
+
+def test_the_objective_is_a_metric_of_a_split() -> None:
+    result = {"metrics": {"val": {"regression_error": 0.5, "window_ap": None}}}
+    assert objective_of(result, "val/regression_error") == 0.5
+    assert objective_of(result, "val/window_ap") is objective_of(result, "test/x") is None
+
+
+def zipped(path: Path, value: int) -> None:
+    torch.save({"epoch": value, "weights": torch.arange(1000)}, path)
+
+
+def test_a_damaged_state_is_said_and_the_one_before_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    last, before = tmp_path / "resume.ckpt", tmp_path / "resume_before.ckpt"
+    zipped(last, 2)
+    zipped(before, 1)
+    assert state_to_resume(tmp_path, "run") == last
+    damaged = bytearray(last.read_bytes())
+    damaged[damaged.index(torch.arange(1000).numpy().tobytes()) + 4000] ^= 1  # one bit, inside of the weights
+    last.write_bytes(damaged)
+    assert state_to_resume(tmp_path, "run") == before
+    assert "resume.ckpt is damaged; going back to the one before it" in caplog.text
+    assert not last.exists()
+    before.write_bytes(b"cut")
+    assert state_to_resume(tmp_path, "run") is None
+    assert "resume_before.ckpt is damaged; going back to the start" in caplog.text

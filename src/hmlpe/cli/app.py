@@ -24,7 +24,7 @@ PACKAGE = Path(hmlpe.__file__).parent
 CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"  # wheel, or checkout
 
 
-def run_app(config_name: str, task: Callable[[DictConfig], None], flags: Mapping[str, str] | None = None) -> None:
+def run_app(config_name: str, task: Callable[[DictConfig], object], flags: Mapping[str, str] | None = None) -> None:
     """Run `task` as a Hydra app over the packaged configurations.
 
     Args:
@@ -43,9 +43,9 @@ def run_app(config_name: str, task: Callable[[DictConfig], None], flags: Mapping
         sys.exit(130)
 
 
-def _job(task: Callable[[DictConfig], None], config: DictConfig) -> None:
+def _job(task: Callable[[DictConfig], object], config: DictConfig) -> object:
     try:
-        task(config)
+        return task(config)
     except BAD_INPUT as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # this job fails, the others go on
             raise

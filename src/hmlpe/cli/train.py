@@ -13,23 +13,33 @@ from hmlpe.cli.app import run_app
 log = logging.getLogger(__name__)
 
 
-def train(config: DictConfig) -> None:
-    """Train what the configuration says."""
+def train(config: DictConfig) -> float | None:
+    """Train what the configuration says. Returns the objective (of the last stage), for sweepers that search."""
     from hmlpe.training.build import build_data
-    from hmlpe.training.run import run
     from hmlpe.training.stages import stages_of
     from hmlpe.training.validate import validate
 
     if not config.stages:
-        run(config, Path(HydraConfig.get().runtime.output_dir))
-        return
-    stages = stages_of(config, HydraConfig.get().overrides.task)
+        return train_one(config, Path(HydraConfig.get().runtime.output_dir))
+    stages, found = stages_of(config, HydraConfig.get().overrides.task), None
     for stage in stages:  # what cannot work is said before the first one has run for hours
         validate(stage)
         build_data(stage)
     for number, (name, stage) in enumerate(zip(config.stages, stages, strict=True), start=1):
         log.info("stage %d of %d: %s, into %s", number, len(stages), name, stage.folder)
-        run(stage, Path(stage.folder))
+        found = train_one(stage, Path(stage.folder))
+    return found
+
+
+def train_one(config: DictConfig, folder: Path) -> float | None:
+    """One run, or what it would do."""
+    from hmlpe.training.result import objective_of
+    from hmlpe.training.run import look, run
+
+    if config.sweep.dry_run:
+        log.info("%s: %s; nothing is run (sweep.dry_run)", folder, look(config, folder).describe())
+        return None
+    return objective_of(run(config, folder), config.objective)
 
 
 def main() -> None:

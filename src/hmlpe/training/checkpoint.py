@@ -1,22 +1,69 @@
-"""What a checkpoint says of itself: the configuration it was trained with, in plain containers."""
+"""Checkpoints: whole or absent, the last two states to go on from, and what a checkpoint says of itself."""
 
 from __future__ import annotations
 
+import logging
+import os
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from hmlpe.errors import UserError
+from hmlpe.files import new_file
 from hmlpe.skeleton import Skeleton
+from hmlpe.training.result import BEFORE, RESUME
+
+log = logging.getLogger(__name__)
 
 KEY = "hmlpe"
 
 
 class ResumeCheckpoint(ModelCheckpoint):
-    """The last epoch's whole state, to go on from. A class of its own, as Lightning tells callbacks apart by class."""
+    """The last epoch's whole state, to go on from, and the one before in case that the last is damaged.
+
+    A class of its own, as Lightning tells callbacks apart by class.
+    """
+
+    def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
+        last = Path(filepath)
+        if trainer.is_global_zero and last.is_file():
+            last.replace(last.with_name(BEFORE))
+        super()._save_checkpoint(trainer, filepath)
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes beside the checkpoint, then renames. (Lightning's own goes through the system's temporary folder.)"""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write `checkpoint` to `path`, which holds the old or the new one at any moment."""
+        with new_file(Path(path)) as temporary, temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def state_to_resume(checkpoints: Path, name: str) -> Path | None:
+    """The last whole state in the folder, None if there is none. A damaged one is said and deleted.
+
+    Args:
+        name: of the run, for the log.
+    """
+    for path in (checkpoints / RESUME, checkpoints / BEFORE):
+        if not path.is_file():
+            continue
+        if readable(path):
+            log.info("%s: going on from %s", name, path)
+            return path
+        other = "the one before it" if path.name == RESUME else "the start"
+        log.warning("%s: %s is damaged; going back to %s", name, path, other)
+        path.unlink()
+    return None
 
 
 def epoch_of(path: Path) -> int:
@@ -25,8 +72,11 @@ def epoch_of(path: Path) -> int:
 
 
 def readable(path: Path) -> bool:
-    """Whether a checkpoint can be decoded. What is not the file's fault is raised: no access to it, or no memory."""
+    """Whether a checkpoint is whole and can be decoded. What is not its fault is raised: no access, or no memory."""
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load does not look at the sums that torch.save wrote
+            if archive.testzip() is not None:
+                return False
         torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, MemoryError):  # the caller deletes what is broken, and with it the epochs that it holds
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -20,11 +19,10 @@ from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import mean_pose_metrics, plain, start_from_statistics
 from hmlpe.training.callbacks import progress
-from hmlpe.training.checkpoint import KEY, ResumeCheckpoint, epoch_of, read_checkpoint, readable
+from hmlpe.training.checkpoint import KEY, ResumeCheckpoint, WholeFiles, epoch_of, read_checkpoint, state_to_resume
 from hmlpe.training.logs import finish, loggers
 from hmlpe.training.module import MultiTaskPose
-
-log = logging.getLogger(__name__)
+from hmlpe.training.result import RESUME
 
 HEADS = "network.heads."  # how the names of the heads' weights begin
 
@@ -49,7 +47,7 @@ def fit_and_evaluate(
     )
     resume = ResumeCheckpoint(
         checkpoints,
-        "resume",
+        Path(RESUME).stem,
         save_on_train_epoch_end=True,  # not before validation is done, so that nothing of the epoch is left to do
         enable_version_counter=False,
         auto_insert_metric_name=False,
@@ -65,6 +63,7 @@ def fit_and_evaluate(
             max_epochs=config.epochs,
             callbacks=[chosen, resume, LearningRateMonitor("step"), *watching],
             logger=active,
+            plugins=[WholeFiles()],
             log_every_n_steps=config.trainer.log_every_n_steps,
             gradient_clip_val=config.optim.gradient_clip,
             num_sanity_val_steps=0,
@@ -79,13 +78,7 @@ def fit_and_evaluate(
             warnings.filterwarnings("ignore", "The number of training batches")  # few people: all epochs are logged
             warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
             if config.fit:
-                path = checkpoints / "resume.ckpt"
-                if path.is_file() and not readable(path):
-                    log.warning("%s: %s is broken; starting anew", name, path)
-                    path.unlink()
-                if path.is_file():
-                    log.info("%s: going on from %s", name, path)
-                trainer.fit(model, data, ckpt_path=path if path.is_file() else None, weights_only=True)
+                trainer.fit(model, data, ckpt_path=state_to_resume(checkpoints, name), weights_only=True)
                 load_weights(model, Path(chosen.best_model_path), instantiate(config.skeleton))
             metrics = {split: evaluate(trainer, model, data, split) for split in data.plain}
         exit_code = 0

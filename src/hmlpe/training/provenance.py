@@ -12,9 +12,10 @@ import torch
 from omegaconf import DictConfig
 
 import hmlpe
-from hmlpe.files import digest_of_files
+from hmlpe.files import digest_of_file, digest_of_files
 from hmlpe.training.build import config_digest
 
+MADE_BY = ("code", "data", "config")  # what of a run's identity its checkpoints carry
 PACKAGES = (
     "torch",
     "lightning",
@@ -26,9 +27,9 @@ PACKAGES = (
     "numpy",
 )
 SHOWN = (
-    *(f"{package}/" for package in ("detect", "report", "deploy", "predict", "evaluate", "demo", "cli")),
-    "palette.py",
-    *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "stages", "validate")),
+    *(f"{package}/" for package in ("detect", "report", "deploy", "predict", "evaluate", "demo", "cli", "sweep")),
+    *("palette.py", "lock.py"),
+    *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "stages", "validate", "watch")),
 )
 PACKAGE = Path(hmlpe.__file__).parent
 
@@ -39,6 +40,13 @@ def code_digest() -> str:
         path for path in sorted(PACKAGE.rglob("*.py")) if not path.relative_to(PACKAGE).as_posix().startswith(SHOWN)
     ]
     return digest_of_files(sources, PACKAGE)
+
+
+def identity_of(config: DictConfig, data: str) -> dict[str, str]:
+    """What a result is of, by which a later call knows it again; `data` is the pack's digest."""
+    start = digest_of_file(Path(config.checkpoint)) if config.checkpoint else "scratch"
+    made_by = {"code": code_digest(), "data": data, "config": config_digest(config)}
+    return {**made_by, "start": start, "seed": str(config.seed)}
 
 
 def provenance(config: DictConfig, data: str, precision: str) -> dict[str, Any]:

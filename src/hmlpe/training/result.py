@@ -2,43 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hmlpe.errors import UserError
 from hmlpe.files import read_json, write_json_atomic
 
 SCHEMA = 1
+RESUME, BEFORE = "resume.ckpt", "resume_before.ckpt"  # the whole state after the last epoch, and after the one before
 
 
-def finished_result(folder: Path, identity: dict[str, str], overwrite: bool) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class State:
+    """What a run's folder holds.
+
+    Attributes:
+        kind: "missing", "unfinished" (broken off, or still at work), "finished", or "stale": worth keeping, but of
+            other code, data, start or configuration.
+        result: as on disk, if there is one.
+        changed: what a stale one is of another of.
+    """
+
+    kind: Literal["missing", "unfinished", "finished", "stale"]
+    result: dict[str, Any] | None = None
+    changed: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """In words, for a list of what a sweep would do."""
+        if self.kind == "stale":
+            return f"stale (of another {' and '.join(self.changed)})"
+        failed = self.result and self.result.get("error")
+        return f"{self.kind} ({failed})" if failed else self.kind
+
+
+def state_of(folder: Path, identity: Mapping[str, str]) -> State:
+    """The state of `folder` for a run of this `identity`: digests of code, data, start and config, and the seed.
+
+    Raises:
+        UserError: result.json is broken.
+    """
+    path = folder / "result.json"
+    if not path.is_file():
+        return State("missing")
+    result: dict[str, Any] = read_json(path)
+    finished = result.get("status") == "finished"
+    changed = tuple(key for key, value in identity.items() if result.get("identity", {}).get(key) != value)
+    if not changed:
+        return State("finished" if finished else "unfinished", result)
+    worth_keeping = finished or any((folder / "checkpoints" / name).exists() for name in (RESUME, BEFORE))
+    return State("stale" if worth_keeping else "missing", result, changed)
+
+
+def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) -> dict[str, Any] | None:
     """The result in `folder` if it is finished; None if there is work to do.
 
     Args:
-        identity: digests of code, data and config, and the seed, that the result must be of.
+        identity: see `state_of`.
         overwrite: forget a result of anything else.
 
     Raises:
         UserError: the folder belongs to something else, and must not be overwritten.
     """
-    path, resume = folder / "result.json", folder / "checkpoints" / "resume.ckpt"
-    if not path.is_file():
-        resume.unlink(missing_ok=True)  # nobody knows what it is of
-        return None
-    result: dict[str, Any] = read_json(path)
-    changed = [key for key, value in identity.items() if result.get("identity", {}).get(key) != value]
-    if not changed:
-        return result if result["status"] == "finished" else None
-    worth_keeping = result.get("status") == "finished" or resume.exists()
-    if worth_keeping and not overwrite:
+    state = state_of(folder, identity)
+    if state.kind == "finished":
+        return state.result
+    if state.kind == "stale" and not overwrite:
         raise UserError(
-            f"{path}: is of another {' and '.join(changed)}; move the folder away, choose another paths.outputs, "
-            "or let it be replaced: overwrite=true"
+            stale(folder, state) + "; move the folder away, choose another paths.outputs, or let it be "
+            "replaced: overwrite=true, in a sweep sweep.redo=stale"
         )
-    for checkpoint in (folder / "checkpoints").glob("*.ckpt"):
-        checkpoint.unlink()
-    path.unlink()
+    if state.kind == "missing":  # nobody knows what a state without its record is of
+        (folder / "checkpoints" / RESUME).unlink(missing_ok=True)
+        (folder / "checkpoints" / BEFORE).unlink(missing_ok=True)
+    if state.changed:
+        for checkpoint in (folder / "checkpoints").glob("*.ckpt"):
+            checkpoint.unlink()
+        (folder / "result.json").unlink()
     return None
+
+
+def stale(folder: Path, state: State) -> str:
+    """What is wrong with a stale result, in words."""
+    return f"{folder / 'result.json'}: is of another {' and '.join(state.changed)}"
+
+
+def objective_of(result: Mapping[str, Any], name: str) -> float | None:
+    """The metric `<split>/<metric>` of a finished run; None if it has none of that name."""
+    split, _, metric = name.partition("/")
+    value = result.get("metrics", {}).get(split, {}).get(metric)
+    return None if value is None else float(value)
 
 
 def first_start(folder: Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,26 @@ from typing import Any
 import lightning as L
 import torch
 import yaml
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from hmlpe.data.datamodule import PoseDataModule
+from hmlpe.data.pack import open_pack
 from hmlpe.errors import UserError
-from hmlpe.files import digest_of_file, read_json, write_text_atomic
-from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, config_digest, plain
+from hmlpe.files import read_json, write_text_atomic
+from hmlpe.lock import locked
+from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, plain
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.fit import fit_and_evaluate
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.precision import resolve_precision
-from hmlpe.training.provenance import code_digest, provenance
-from hmlpe.training.result import finished_result, first_start, write_result
+from hmlpe.training.provenance import MADE_BY, identity_of, provenance
+from hmlpe.training.result import BEFORE, RESUME, State, finished_result, first_start, state_of, write_result
 from hmlpe.training.validate import validate
 
 log = logging.getLogger(__name__)
+
+LOCK_PATIENCE_S = 10.0  # a killed run's loading processes hold its lock until they notice
 
 CHECKPOINT_RULES = {
     "best": "lowest validation error of regression, or of the first trained task",
@@ -40,7 +46,8 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
         The result, as in `<folder>/result.json`.
 
     Raises:
-        UserError: bad input. An error of training itself is recorded in result.json first.
+        UserError: bad input, or another process is at this run. An error of training itself is recorded in
+            result.json first.
     """
     name = f"{config.row.name} · seed {config.seed}"
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints on hardware and products, per run
@@ -50,22 +57,33 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     L.seed_everything(config.seed, workers=True, verbose=False)
     check_start(config)
     data = build_data(config)
-    made_by = {
-        "code": code_digest(),
-        "data": str(data.pack.manifest["digest"]),
-        "config": config_digest(config),
-    }
-    model = build_model(config, build_tasks(config), made_by)
-    digests = {**made_by, "start": digest_of_file(Path(config.checkpoint)) if config.checkpoint else "scratch"}
-    warn_of_another_pack(config, name, made_by["data"])
-    done = finished_result(folder, {**digests, "seed": str(config.seed)}, config.overwrite)
-    if done is not None:
-        log.info("%s: finished already, skipped (%s)", name, folder)
-        return done
+    identity = identity_of(config, str(data.pack.manifest["digest"]))
+    model = build_model(config, build_tasks(config), {key: identity[key] for key in MADE_BY})
+    warn_of_another_pack(config, name, identity["data"])
+    with locked(folder / ".lock", "run", LOCK_PATIENCE_S):
+        done = finished_result(folder, identity, config.overwrite or config.sweep.redo == "stale")
+        if done is not None:
+            log.info("%s: finished already, skipped (%s)", name, folder)
+            return done
+        return _train(config, folder, data, model, identity, name)
+
+
+def look(config: DictConfig, folder: Path) -> State:
+    """What `run` would find in `folder`, without touching it. Raises UserError: bad input."""
+    validate(config)
+    check_start(config)
+    pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
+    return state_of(folder, identity_of(config, str(pack.manifest["digest"])))
+
+
+def _train(
+    config: DictConfig, folder: Path, data: PoseDataModule, model: MultiTaskPose, identity: dict[str, str], name: str
+) -> dict[str, Any]:
+    """The record says that it runs, then that it failed or finished."""
     precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
     fields = describe(config, data, model) | {
-        "identity": {**digests, "seed": str(config.seed)},
-        "provenance": provenance(config, digests["data"], precision),
+        "identity": identity,
+        "provenance": provenance(config, identity["data"], precision),
         "started": first_start(folder) or now(),
     }
     write_text_atomic(folder / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True))
@@ -78,11 +96,13 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
         write_result(folder, "failed", fields | {"error": "interrupted"})
         raise
     except BaseException as error:
-        write_result(folder, "failed", fields | {"error": " ".join(f"{type(error).__name__}: {error}".split())})
+        with suppress(OSError):  # on a full disk there is no room for the record either; the error itself is raised
+            write_result(folder, "failed", fields | {"error": " ".join(f"{type(error).__name__}: {error}".split())})
         raise
     fields |= {"finished": now(), "seconds": round(time.monotonic() - started, 1)}  # seconds of the last start
     result = write_result(folder, "finished", fields)
-    (folder / "checkpoints" / "resume.ckpt").unlink(missing_ok=True)
+    for state in (RESUME, BEFORE):
+        (folder / "checkpoints" / state).unlink(missing_ok=True)
     return result
 
 
