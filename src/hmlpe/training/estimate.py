@@ -26,19 +26,19 @@ class SweepEstimate(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Say it. Finished runs are counted as work too, until their folders say otherwise."""
+        if "Isolated" in str(config.hydra.launcher.get("_target_")):
+            return  # it says so itself, of the runs that are left
         runs = jobs(config)
         stages = stages_of(config, runs[0])
-        side_by_side = min(len(runs), beside(config))
         steps = sum(steps_of(stage) for stage in stages)
-        seconds = steps * seconds_per_step(stages[0]) * len(runs) / side_by_side
+        seconds = steps * seconds_per_step(stages[0]) * len(runs)
         results = Path(config.hydra.sweep.dir).glob("*/result.json")
         finished = sum(read_json(path).get("status") == "finished" for path in results)
         log.info(
-            "%s: %d runs of %s epochs, %d side by side: about %.0f minutes of training on this machine%s",
+            "%s: %d runs of %s epochs, one by one: about %.0f minutes of training on this machine%s",
             config.study,
             len(runs),
             " + ".join(str(stage.epochs) for stage in stages),
-            side_by_side,
             max(1, seconds / 60),
             f", less what the {finished} runs that are there have done" if finished else "",
         )
@@ -64,14 +64,6 @@ def jobs(config: DictConfig) -> list[list[str]]:
     given = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
     overrides = OverridesParser.create().parse_overrides([*given, *config.hydra.overrides.task])
     return BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
-
-
-def beside(config: DictConfig) -> int:
-    """How many runs the launcher has in work at once."""
-    import joblib
-
-    wanted = int(config.hydra.launcher.get("n_jobs", 1))
-    return int(joblib.cpu_count()) if wanted == -1 else wanted
 
 
 def seconds_per_step(config: DictConfig) -> float:

@@ -1,0 +1,162 @@
+"""A batch of a sweep's jobs: what there is to do, said first; then done."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from hmlpe.errors import UserError
+from hmlpe.lock import locked
+from hmlpe.sweep.devices import Slot, cpu_slots, gpu_slots, visible_gpus
+from hmlpe.sweep.jobs import Job, compose
+from hmlpe.sweep.outcome import Outcome
+from hmlpe.sweep.record import write_sweep
+from hmlpe.sweep.schedule import Policy, Schedule
+from hmlpe.sweep.survey import Survey, survey
+from hmlpe.sweep.tries import Try
+from hmlpe.sweep.view import duration, view_of
+from hmlpe.sweep.warm import warm_up
+from hmlpe.training.result import objective_of, stale
+
+log = logging.getLogger(__name__)
+
+
+class Batch:
+    """Jobs that are launched together.
+
+    Args:
+        settings: of the launcher.
+        context, task, config: of the sweep, from Hydra.
+
+    Raises:
+        UserError: settings that cannot work.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, Any], context: HydraContext, task: TaskFunction, config: DictConfig
+    ) -> None:
+        self.settings, self.context, self.task, self.config = settings, context, task, config
+        self.folder = Path(str(config.hydra.sweep.dir))
+        if settings["on_failure"] not in ("go_on", "stop"):
+            raise UserError(f"hydra.launcher.on_failure: must be go_on or stop, got {settings['on_failure']!r}")
+        for name in ("timeout_s", "grace_s"):
+            value = settings[name]
+            if not ((name == "timeout_s" and value is None) or (isinstance(value, int | float) and value > 0)):
+                raise UserError(f"hydra.launcher.{name}: must be seconds, more than 0, got {value!r}")
+        self.policy = Policy(settings["retries"], settings["on_failure"] == "stop")
+        self.redo, self.dry = (OmegaConf.select(config, f"sweep.{name}") for name in ("redo", "dry_run"))
+        if self.redo not in ("missing", "stale", None):
+            raise UserError(f"sweep.redo: must be missing or stale, got {self.redo!r}")
+
+    def lock(self, held: ExitStack) -> None:
+        """Take the sweep's folder for as long as `held` lasts. Raises UserError if another process has it."""
+        held.enter_context(locked(self.folder / ".lock", "sweep"))
+
+    def run(self, overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
+        """Do what there is to do; returns see `Isolated.launch`."""
+        warm_up()  # in the background of the next line
+        jobs = compose(self.context, self.config, overrides, first)
+        found = survey([(job.config, job.folder, job.overrides) for job in jobs], time_steps=len(jobs) > 1)
+        todo = self.sort(jobs, found)
+        slots = self.slots(jobs[0], found)
+        self.say(jobs, todo, found, len(slots))
+        if self.dry:
+            sys.exit(0)  # before any sweeper asks for values that are not there
+        with ending_on_signals(), view_of(self.settings["progress"], todo, len(slots)) as view:
+            schedule = Schedule(self.start, slots, self.policy, view, lambda: write_sweep(self.folder, jobs))
+            try:
+                schedule.run(todo)
+            except BaseException:
+                log.warning("interrupted; %s; the same command goes on", counts(jobs))
+                raise
+            finally:
+                write_sweep(self.folder, jobs)
+        for job in jobs:
+            if job.outcome is not None and job.outcome.kind != "finished":
+                log.error("%s: %s; its log: %s", job.name, job.outcome, job.log)
+        log.info("%s", counts(jobs))
+        return [job.result() for job in jobs]
+
+    def sort(self, jobs: Sequence[Job], found: Survey) -> list[Job]:
+        """The jobs that are to run; the others get their outcome."""
+        todo = []
+        for job, state, steps in zip(jobs, found.states, found.steps, strict=True):
+            job.steps = steps
+            if isinstance(state, UserError):
+                job.outcome = Outcome("error", str(state))
+                continue
+            job.state = state
+            if state.kind == "finished":
+                job.outcome = Outcome("finished", "before")
+                job.value = objective_of(state.result or {}, str(job.config.objective))
+            elif state.kind == "stale" and self.redo != "stale" and not job.config.get("overwrite"):
+                job.outcome = Outcome("stale", f"{stale(job.folder, state)}; sweep.redo=stale replaces it")
+            else:
+                todo.append(job)
+        return todo
+
+    def slots(self, job: Job, found: Survey) -> list[Slot]:
+        """The pool, by what the jobs ask for."""
+        n_jobs, per_job = self.settings["n_jobs"], OmegaConf.select(job.config, "trainer.devices", default=1)
+        if found.gpus:
+            devices = self.settings["devices"]
+            pool = devices if devices == "auto" else list(devices)
+            return gpu_slots(n_jobs, pool, per_job, visible_gpus(found.gpus))
+        return cpu_slots(n_jobs, OmegaConf.select(job.config, "trainer.threads"), per_job)
+
+    def say(self, jobs: Sequence[Job], todo: Sequence[Job], found: Survey, slots: int) -> None:
+        """What is there, what would run, and how long it would take."""
+        for job in jobs if self.dry else []:
+            log.info("%s: %s%s", job.name, job.state.describe(), "" if job in todo else ", not run")
+        for job in jobs:
+            if job not in todo and job.outcome is not None and job.outcome.kind != "finished":
+                log.warning("%s: %s", job.name, job.outcome)
+        states = [job.state.kind for job in todo]
+        kinds = [f"{states.count(kind)} {kind}" for kind in ("missing", "unfinished", "stale") if kind in states]
+        estimate = ""
+        if todo and found.seconds_per_step is not None:
+            seconds = sum(job.steps for job in todo) * found.seconds_per_step / min(slots, len(todo))
+            estimate = f": about {duration(max(60, round(seconds / 60) * 60))} of training on this machine"
+        log.info(
+            "%s: %d runs, %d finished before, %d to run%s, %d side by side%s",
+            self.folder, len(jobs), len(jobs) - len(todo), len(todo), f" ({', '.join(kinds)})" if kinds else "",
+            min(slots, max(1, len(todo))), estimate,
+        )  # fmt: skip
+
+    def start(self, job: Job, slot: Slot) -> Try:
+        """Begin a try of a job."""
+        return Try(job, slot, self.context, self.task, self.settings["timeout_s"], self.settings["grace_s"])
+
+
+def counts(jobs: Sequence[Job]) -> str:
+    """How many jobs ended how, in words."""
+    kinds = [job.outcome.kind.replace("_", " ") if job.outcome is not None else "not begun" for job in jobs]
+    return f"of {len(jobs)} runs: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+
+
+@contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the block as Ctrl-C does: in order."""
+
+    def end(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # as the sweeper has it
+        yield
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

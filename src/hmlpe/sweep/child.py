@@ -1,0 +1,118 @@
+"""What a job's process does: a log of its own, a lifeline to the launcher, then the job as a plain single run."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobStatus, run_job
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, open_dict, read_write
+
+from hmlpe.sweep import hydra_state
+from hmlpe.sweep.outcome import Outcome, of_error
+from hmlpe.training.watch import listen
+
+
+@dataclass(frozen=True, eq=False)
+class Errand:
+    """One try of a job, as it is sent to its process."""
+
+    config: DictConfig
+    overrides: Sequence[str]
+    folder: Path
+    log: Path
+    slot: str
+    environment: dict[str, str]
+    attempt: int
+    hydra_context: HydraContext
+    task_function: TaskFunction
+    hydra_state: dict[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Ended:
+    """A job's last word."""
+
+    outcome: Outcome
+    value: Any = None  # that the job returned
+
+
+def work(pipe: Connection, errand: Errand) -> None:
+    """Do the errand, and send how it ended."""
+    lifeline(pipe)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    os.environ.update(errand.environment)
+    try:
+        redirect(errand.log)
+        command = f"{Path(sys.argv[0]).name} {' '.join(errand.overrides)}"
+        print(f"[{datetime.now():%F %T}] {command} (try {errand.attempt}, {errand.slot}, process {os.getpid()})")
+        ended = Ended(Outcome("finished"), run(pipe, errand))
+    except BaseException as error:
+        ended = Ended(of_error(error))
+        if not isinstance(error, SystemExit):  # what ends in one has said its line
+            traceback.print_exception(error)
+    print(f"[{datetime.now():%F %T}] {ended.outcome}")
+    atexit._run_exitfuncs()  # a fork would end without them
+    pipe.send(ended)
+
+
+def lifeline(pipe: Connection) -> None:
+    """End this process and all that it starts, at once, when the other side of the pipe is closed or dies.
+
+    It gets a process group of its own: Ctrl-C in the terminal reaches the launcher alone, which ends all in order.
+    """
+    os.setsid()
+
+    def wait() -> None:
+        try:
+            pipe.recv()  # nothing is ever sent this way
+        except (EOFError, OSError):
+            os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
+def redirect(log: Path) -> None:
+    """Let all output of this process and of its children go to the end of `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        for descriptor in (1, 2):
+            os.dup2(file.fileno(), descriptor)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # text streams, as nothing replaced them
+
+
+def run(pipe: Connection, errand: Errand) -> Any:
+    """The job as a plain single run: what asks Hydra or sys.argv finds one, not a sweep."""
+    hydra_state.give(errand.hydra_state)
+    config = errand.config
+    with read_write(config), open_dict(config):
+        config.hydra.mode = RunMode.RUN
+        config.hydra.run.dir = str(errand.folder)
+        config.hydra.job_logging.root.handlers = ["console"]  # which is the log file already
+    HydraConfig.instance().set_config(config)
+    sys.argv[1:] = [*errand.overrides, f"hydra.run.dir={errand.folder}"]
+    listen(pipe.send)
+    done = run_job(
+        task_function=errand.task_function,
+        config=config,
+        job_dir_key="hydra.run.dir",
+        job_subdir_key=None,
+        hydra_context=errand.hydra_context,
+    )
+    if done.status != JobStatus.COMPLETED:
+        raise done._return_value  # the property would print lines of Hydra's own
+    return done.return_value

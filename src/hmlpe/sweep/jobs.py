@@ -1,0 +1,82 @@
+"""The jobs of a sweep: their configurations, where each has its folder, and what it has come to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from hmlpe.errors import UserError
+from hmlpe.sweep.outcome import Outcome
+from hmlpe.training.result import State
+from hmlpe.training.watch import Progress
+
+
+class JobFailed(UserError):
+    """A job that failed, for the sweeper; the launcher has said why."""
+
+
+@dataclass(eq=False)
+class Job:
+    """One job and its story."""
+
+    number: int
+    overrides: Sequence[str]
+    config: DictConfig
+    folder: Path
+    state: State = field(default_factory=lambda: State("missing"))
+    steps: float = 0.0  # of training, if it starts anew
+    attempts: dict[str, int] = field(default_factory=dict)  # by how they ended
+    slot: str = ""
+    progress: Progress | None = None
+    seconds: float = 0.0  # of all tries
+    outcome: Outcome | None = None
+    value: Any = None  # that it returned
+
+    @property
+    def name(self) -> str:
+        """`<row> · seed <seed>`, or what the job overrides where it has no row."""
+        row, seed = OmegaConf.select(self.config, "row.name"), OmegaConf.select(self.config, "seed")
+        return f"{row} · seed {seed}" if row is not None else " ".join(self.overrides) or f"job {self.number}"
+
+    @property
+    def log(self) -> Path:
+        """Where everything goes that the job's processes print."""
+        return self.folder / f"{self.config.hydra.job.name}.log"
+
+    def result(self) -> JobReturn:
+        """What a sweeper gets: the job's value, or an error that it raises."""
+        found = JobReturn(overrides=list(self.overrides), cfg=self.config, working_dir=str(self.folder))
+        if self.outcome is not None and self.outcome.kind == "finished":
+            found.status, found.return_value = JobStatus.COMPLETED, self.value
+        else:
+            found.status, found.return_value = JobStatus.FAILED, JobFailed(f"{self.name}: {self.outcome}")
+        return found
+
+
+def compose(context: HydraContext, base: DictConfig, batch: Sequence[Sequence[str]], first: int) -> list[Job]:
+    """The jobs of a batch of overrides, numbered from `first`.
+
+    Raises:
+        UserError: two of them would share a folder.
+    """
+    jobs: list[Job] = []
+    for number, overrides in enumerate(batch, start=first):
+        config = context.config_loader.load_sweep_config(base, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id, config.hydra.job.num = str(number), number
+        folder = Path(str(config.hydra.sweep.dir)) / str(config.hydra.sweep.subdir)
+        job = Job(number, [word for word in overrides if not word.startswith("hydra.")], config, folder)
+        same = next((other for other in jobs if other.folder == folder), None)
+        if same is not None:
+            raise UserError(
+                f"{folder}: would be the folder of two runs ({' '.join(same.overrides)}; {' '.join(job.overrides)}); "
+                "let row.name, or hydra.sweep.subdir, say in what they differ"
+            )
+        jobs.append(job)
+    return jobs

@@ -1,0 +1,75 @@
+"""How a job ended, and why."""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+Kind = Literal["finished", "error", "killed", "out_of_memory", "timed_out", "interrupted", "stale"]
+RETRIED = ("error", "killed", "out_of_memory", "timed_out")  # reasons for which one may want another try
+assert set(RETRIED) < set(get_args(Kind))
+
+_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|MemoryError", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a job; `message` is one line for a person."""
+
+    kind: Kind
+    message: str = ""
+
+    def __str__(self) -> str:
+        """Both, in one line."""
+        return f"{self.kind.replace('_', ' ')}: {self.message}" if self.message else self.kind.replace("_", " ")
+
+
+def of_error(error: BaseException) -> Outcome:
+    """The outcome of a job that raised; a program's exit is of the error that it was made for."""
+    if isinstance(error, SystemExit) and error.__context__ is not None:
+        error = error.__context__
+    if isinstance(error, KeyboardInterrupt):
+        return Outcome("interrupted")
+    text = " ".join(f"{error}".split()) or type(error).__name__
+    named = text if type(error).__name__ == "UserError" else f"{type(error).__name__}: {text}"
+    memory = isinstance(error, MemoryError) or _MEMORY.search(named)
+    return Outcome("out_of_memory" if memory else "error", named)
+
+
+def of_exit(code: int | None, kills_before: int) -> Outcome:
+    """The outcome of a job that ended without a word.
+
+    Args:
+        code: its exit code, minus the signal's number where one ended it; None: its fork server is gone.
+        kills_before: what `memory_kills` said when it started.
+    """
+    if code is None or code == 255:
+        return Outcome("killed", "lost with the process that had started it")
+    if code >= 0:
+        return Outcome("error", f"ended with exit code {code} without a result")
+    if code == -signal.SIGKILL and memory_kills() > kills_before:
+        return Outcome("out_of_memory", "killed by the system, which had run out of memory")
+    return Outcome("killed", f"by signal {-code} ({signal.Signals(-code).name})")
+
+
+def memory_kills() -> int:
+    """How many processes the system has killed for memory, in this control group or, where it has none, at all."""
+    for path, key in ((_own_group() / "memory.events", "oom_kill"), (Path("/proc/vmstat"), "oom_kill")):
+        try:
+            found = re.search(rf"^{key} (\d+)$", path.read_text(), re.MULTILINE)
+        except OSError:
+            continue
+        if found:
+            return int(found[1])
+    return 0
+
+
+def _own_group() -> Path:
+    try:
+        found = re.search(r"^0::/(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return Path("/sys/fs/cgroup") / (found[1] if found else "")

@@ -1,0 +1,95 @@
+"""What there is to do, found out in a process of its own: the launcher itself never loads torch or sees a GPU."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from hmlpe.errors import UserError
+from hmlpe.sweep import hydra_state
+from hmlpe.sweep.child import lifeline
+from hmlpe.sweep.warm import start
+from hmlpe.training.result import State
+
+
+@dataclass(frozen=True)
+class Survey:
+    """By job: its state or why it cannot run, and the steps of training of one that starts anew.
+
+    Attributes:
+        seconds_per_step: of the first job that is to run, on this machine; None where none is.
+        gpus: how many there are for the jobs; 0 where they run on the CPU.
+    """
+
+    states: Sequence[State | UserError]
+    steps: Sequence[float]
+    seconds_per_step: float | None
+    gpus: int
+
+
+def survey(jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], time_steps: bool) -> Survey:
+    """Look at every job's folder, by its configuration and the words that made it.
+
+    Raises:
+        UserError: the process that looks has died.
+    """
+    process, pipe = start(_look, jobs, time_steps, hydra_state.take())
+    try:
+        found = pipe.recv()
+    except EOFError as error:
+        raise UserError(
+            f"the look at what the {len(jobs)} runs hold has died (exit code {process.exitcode})"
+        ) from error
+    finally:
+        pipe.close()
+        process.join()
+    if isinstance(found, BaseException):
+        raise found
+    assert isinstance(found, Survey)
+    return found
+
+
+def _look(pipe: Connection, jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], timed: bool, state: Any) -> None:
+    lifeline(pipe)
+    hydra_state.give(state)
+    try:
+        pipe.send(_survey(jobs, timed))
+    except UserError as error:
+        pipe.send(UserError(str(error)))
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        raise
+
+
+def _survey(jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], timed: bool) -> Survey:
+    import torch
+
+    from hmlpe.training.estimate import seconds_per_step, steps_of
+    from hmlpe.training.run import look
+    from hmlpe.training.stages import stages_of
+
+    states: list[State | UserError] = []
+    steps, per_step = [], None
+    for config, folder, overrides in jobs:
+        if OmegaConf.select(config, "row.weights") is None:  # another program's sweep: every job is run
+            states.append(State("missing"))
+            steps.append(0.0)
+            continue
+        try:
+            chain = stages_of(config, overrides)
+            state = State("missing") if config.stages else look(config, folder)  # a chain's stages look themselves
+            states.append(state)
+            steps.append(sum(steps_of(stage) for stage in chain))
+            if timed and per_step is None and state.kind != "finished":
+                per_step = seconds_per_step(chain[0])
+        except UserError as error:
+            states.append(UserError(str(error)))
+            steps.append(0.0)
+    on_cpu = OmegaConf.select(jobs[0][0], "trainer.accelerator") in ("cpu", None)
+    return Survey(states, steps, per_step, 0 if on_cpu else torch.cuda.device_count())

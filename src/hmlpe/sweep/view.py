@@ -1,0 +1,186 @@
+"""What one watches while a sweep runs: one table of all runs on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from hmlpe.errors import UserError
+from hmlpe.sweep.jobs import Job
+from hmlpe.training.watch import Progress
+
+log = logging.getLogger(__name__)
+
+MINUTE_S = 60.0
+HEADINGS = ("run", "state", "step", "loss", "val errors", "steps/s", "left", "device")
+
+
+class View:
+    """Shows nothing; the others show what it is told.
+
+    Args:
+        jobs: all of the sweep.
+        slots: how many run at once.
+    """
+
+    def __init__(self, jobs: Sequence[Job], slots: int) -> None:
+        self.jobs, self.slots, self.at_work = jobs, slots, set[int]()
+
+    def __enter__(self) -> View:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        pass
+
+    def started(self, job: Job) -> None:
+        """A try of a job has begun."""
+        self.at_work.add(job.number)
+
+    def ended(self, job: Job, again: bool) -> None:
+        """A try has ended; `again`: another follows."""
+        self.at_work.discard(job.number)
+
+    def tick(self) -> None:
+        """Time has passed."""
+
+    def left(self) -> float | None:
+        """Seconds until all is done, by the jobs that have a rate; None before there is one."""
+        running = [job for job in self.jobs if job.number in self.at_work and job.progress is not None]
+        known = [(job.progress, left) for job in running if (left := _seconds_left(job.progress)) is not None]
+        whole = [progress.steps / progress.rate for progress, _ in known if progress and progress.rate]
+        past = [job.seconds for job in self.jobs if job.outcome is not None and job.outcome.kind == "finished"]
+        each = whole or [seconds for seconds in past if seconds]
+        waiting = sum(job.outcome is None and job.number not in self.at_work for job in self.jobs)
+        if not each or (running and not known):
+            return None
+        total = sum(left for _, left in known) + waiting * sum(each) / len(each)
+        return max([total / self.slots, *(left for _, left in known)])
+
+    def summary(self) -> str:
+        """How the sweep stands, in one line."""
+        finished = sum(job.outcome is not None and job.outcome.kind == "finished" for job in self.jobs)
+        failed = sum(job.outcome is not None and job.outcome.kind != "finished" for job in self.jobs)
+        left = self.left()
+        parts = [f"{finished} of {len(self.jobs)} finished"]
+        parts += [f"{failed} not"] if failed else []
+        parts += [f"{len(self.at_work)} at work"] if self.at_work else []
+        return ", ".join(parts) + (f", about {duration(left)} left" if left is not None and self.at_work else "")
+
+
+class Lines(View):
+    """A line when a job begins or ends, and one a minute."""
+
+    def __init__(self, jobs: Sequence[Job], slots: int) -> None:
+        super().__init__(jobs, slots)
+        self.said = time.monotonic()
+
+    def started(self, job: Job) -> None:
+        """Say it."""
+        super().started(job)
+        log.info("%s: begins on %s%s", job.name, job.slot, ", once more" if job.attempts else "")
+
+    def ended(self, job: Job, again: bool) -> None:
+        """Say it."""
+        super().ended(job, again)
+        errors = _errors(job.progress) if job.outcome is not None and job.outcome.kind == "finished" else ""
+        log.info(
+            "%s: %s after %s%s%s; %s", job.name, job.outcome, duration(job.seconds), f", {errors}" if errors else "",
+            ", tries again" if again else "", self.summary(),
+        )  # fmt: skip
+
+    def tick(self) -> None:
+        """Say how it stands, once a minute."""
+        if time.monotonic() - self.said >= MINUTE_S:
+            self.said = time.monotonic()
+            steps = [f"{job.name} {_step(job.progress)}" for job in self.jobs if job.number in self.at_work]
+            log.info("%s (%s)", self.summary(), "; ".join(steps))
+
+
+class LiveTable(View):
+    """The table of the runs that are at work or over, and how many wait."""
+
+    def __init__(self, jobs: Sequence[Job], slots: int, console: Console | None = None) -> None:
+        super().__init__(jobs, slots)
+        self.live = Live(console=console, get_renderable=self.table, refresh_per_second=2)
+        self.handlers = [handler for handler in logging.root.handlers if type(handler) is logging.StreamHandler]
+
+    def __enter__(self) -> View:
+        self.live.start()
+        for handler in self.handlers:  # what is logged goes above the table
+            handler.setStream(sys.stdout)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.live.stop()
+        for handler in self.handlers:
+            handler.setStream(sys.stdout)
+
+    def table(self) -> Table:
+        """As it is now."""
+        table = Table(title=self.summary(), title_justify="left", title_style="bold", box=None, pad_edge=False)
+        for heading in HEADINGS:
+            table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right", no_wrap=True)
+        for job in self.jobs:
+            if job.number in self.at_work or job.outcome is not None:
+                table.add_row(*self._cells(job), style=self._style(job))
+        waiting = sum(job.outcome is None and job.number not in self.at_work for job in self.jobs)
+        table.caption = f"{waiting} waiting" if waiting else None
+        return table
+
+    def _cells(self, job: Job) -> Iterable[str]:
+        running = job.number in self.at_work
+        state = "running" if running else str(job.outcome)
+        progress = job.progress
+        rate = f"{progress.rate:.1f}" if progress and progress.rate else ""
+        left = _seconds_left(progress)
+        loss = f"{progress.losses['train/total']:.4g}" if progress and "train/total" in progress.losses else ""
+        last = (duration(left) if left is not None else "") if running else duration(job.seconds)
+        return job.name, state[:40], _step(progress), loss, _errors(progress), rate, last, job.slot
+
+    def _style(self, job: Job) -> str:
+        if job.number in self.at_work or job.outcome is None:
+            return ""
+        return "dim" if job.outcome.kind == "finished" else "red"
+
+
+def view_of(wanted: str, jobs: Sequence[Job], slots: int) -> View:
+    """The view for a setting: table, lines, none, or auto: the table where stdout is a terminal, else lines.
+
+    Raises:
+        UserError: another setting.
+    """
+    kinds: dict[str, type[View]] = {"table": LiveTable, "lines": Lines, "none": View}
+    if wanted == "auto":
+        wanted = "table" if sys.stdout.isatty() else "lines"
+    if wanted not in kinds:
+        raise UserError(f"hydra.launcher.progress: must be auto, table, lines or none, got {wanted!r}")
+    return kinds[wanted](jobs, slots)
+
+
+def duration(seconds: float) -> str:
+    """For a person: 12 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    parts = (whole // 60, "min", whole % 60, "s") if whole < 3600 else (whole // 3600, "h", whole % 3600 // 60, "min")
+    return " ".join(map(str, parts if parts[2] else parts[:2]))
+
+
+def _seconds_left(progress: Progress | None) -> float | None:
+    return None if progress is None else progress.seconds_left
+
+
+def _step(progress: Progress | None) -> str:
+    return f"{progress.step}/{progress.steps}" if progress else "–"
+
+
+def _errors(progress: Progress | None) -> str:
+    found = progress.losses if progress else {}
+    return ", ".join(f"{key.split('/')[1].removesuffix('_error')} {found[key]:.4g}" for key in found if "_error" in key)
