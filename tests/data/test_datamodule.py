@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,20 @@ def test_batches_are_the_same_for_any_number_of_workers(module: Module) -> None:
         first, *others = [epoch_of(loader, epoch) for loader in loaders]
         for other in others:
             assert_same(first, other)
+
+
+def test_a_pack_is_mapped_by_every_process_and_copied_by_none(module: Module) -> None:
+    """A dataset that is sent to another process (spawned, as on macOS) takes the file's name, not the crops."""
+    dataset = module().augmented
+    sent = pickle.dumps(dataset)
+    got = pickle.loads(sent)
+    assert isinstance(dataset.crops, np.memmap) and isinstance(got.crops, np.memmap)
+    assert not dataset.crops.flags.writeable and not got.crops.flags.writeable
+    assert bytes(dataset.crops[0]) not in sent
+    for key in ((0, 0), (1, 3)):
+        assert_same([dataset[key]], [got[key]])
+    dataset.crops = dataset.crops[2:]  # a part of the file is no file
+    assert np.array_equal(pickle.loads(pickle.dumps(dataset)).crops, dataset.crops)
 
 
 def test_the_same_seed_gives_the_same_batches_another_gives_others(module: Module) -> None:

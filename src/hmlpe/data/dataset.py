@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -40,6 +43,17 @@ class PeopleDataset(Dataset[Sample]):
     ) -> None:
         self.crops, self.labels, self.rows = crops, labels, rows
         self.size_px, self.augmentation, self.seed = size_px, augmentation, seed
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A loading process that is not a fork gets the crops' file, to map it too, instead of a copy of all crops."""
+        crops: Any = self.crops
+        mapped = isinstance(crops, np.memmap) and not isinstance(crops.base, np.ndarray)  # the file, not a part of it
+        return self.__dict__ | ({"crops": Path(crops.filename)} if mapped else {})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if isinstance(self.crops, Path):
+            self.crops = np.load(self.crops, mmap_mode="r")
 
     def __len__(self) -> int:
         return len(self.rows)
