@@ -30,6 +30,22 @@ def report(config: DictConfig) -> None:
     print(f"ratio       {evaluation.ratio:8.3f}")
     one = evaluation.one
     print(f"one crop    {one.torch_ms:8.2f} ms by torch, {one.onnx_ms:.2f} ms by onnxruntime, ratio {one.ratio:.2f}")
+    if config.bench.sweep.jobs:
+        report_sweep(config)
+
+
+def report_sweep(config: DictConfig) -> None:
+    """Measure what a sweep costs beside its jobs."""
+    from hmlpe.sweep.bench import IN_A_ROW, bench_sweep
+
+    jobs, seconds = config.bench.sweep.jobs, config.bench.sweep.seconds
+    print(f"sweeps: {jobs} jobs of about {seconds} s by each launcher, about {6 * jobs * seconds / 60:.0f} minutes ...")
+    found = bench_sweep(config)
+    print(f"{'':24}{'wall':>9} {'of jobs':>9} {'overhead':>9} {'to in a row':>12} {'start of a job':>15}")
+    for name, cost in found.items():
+        start = f"{max(cost.starts):.2f} s" if cost.starts else ""
+        ratio = cost.wall / found[IN_A_ROW].wall
+        print(f"{name:24}{cost.wall:7.1f} s {cost.own:7.1f} s {cost.overhead:9.1%} {ratio:12.3f} {start:>15}")
 
 
 def main() -> None:

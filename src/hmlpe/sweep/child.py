@@ -41,6 +41,11 @@ class Errand:
     hydra_state: dict[Any, Any]
 
 
+@dataclass(frozen=True)
+class Begun:
+    """A job's first word: the process is there, its configuration too, and the job begins."""
+
+
 @dataclass(frozen=True, eq=False)
 class Ended:
     """A job's last word."""
@@ -106,6 +111,7 @@ def run(pipe: Connection, errand: Errand) -> Any:
     HydraConfig.instance().set_config(config)
     sys.argv[1:] = [*errand.overrides, f"hydra.run.dir={errand.folder}"]
     listen(pipe.send)
+    pipe.send(Begun())
     done = run_job(
         task_function=errand.task_function,
         config=config,

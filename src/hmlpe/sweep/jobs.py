@@ -34,6 +34,7 @@ class Job:
     attempts: dict[str, int] = field(default_factory=dict)  # by how they ended
     slot: str = ""
     progress: Progress | None = None
+    start_seconds: float | None = None  # until the last try's process began with the job
     seconds: float = 0.0  # of all tries
     outcome: Outcome | None = None
     value: Any = None  # that it returned

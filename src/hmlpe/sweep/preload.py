@@ -1,8 +1,10 @@
 """What the fork server loads once for all jobs. Nothing here may start threads or touch a GPU: jobs are forks of it."""
 
-import hmlpe.cli  # sets up memory, before torch
+from hmlpe.allocator import keep_pages
 
-import hmlpe.metrics  # isort: skip
-import hmlpe.training.run  # isort: skip
+keep_pages()  # before torch loads
+
+import hmlpe.metrics  # noqa: E402
+import hmlpe.training.run  # noqa: E402
 
 __all__ = ["hmlpe"]

@@ -26,6 +26,7 @@ def write_sweep(folder: Path, jobs: Sequence[Job]) -> None:
             "message": None if job.outcome is None else job.outcome.message,
             "tries": job.attempts,
             "seconds": round(job.seconds, 1),
+            "start_seconds": None if job.start_seconds is None else round(job.start_seconds, 3),
             "device": job.slot,
         }
         for job in jobs

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from hydra.types import HydraContext, TaskFunction
 
 from hmlpe.sweep import hydra_state
-from hmlpe.sweep.child import Ended, Errand, work
+from hmlpe.sweep.child import Begun, Ended, Errand, work
 from hmlpe.sweep.devices import Slot
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.outcome import Outcome, memory_kills, of_exit
@@ -93,6 +93,8 @@ class Try:
                 word = self.pipe.recv()
                 if isinstance(word, Progress):
                     self.job.progress = word
+                elif isinstance(word, Begun):
+                    self.job.start_seconds = time.monotonic() - self.started
                 else:
                     self.ended = word
 

@@ -1,0 +1,86 @@
+"""What a sweep costs beside its jobs: the same jobs by each launcher, and in one process in a row."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from hmlpe.errors import UserError
+from hmlpe.files import read_json
+from hmlpe.sweep.devices import cores
+from hmlpe.training.estimate import seconds_per_step, steps_of
+
+IN_A_ROW = "in a row"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of all jobs by one launcher.
+
+    Attributes:
+        wall: seconds from the command to its end.
+        own: the sum of what the jobs themselves took to train and evaluate, as their results say.
+        starts: seconds until each job's process began with it; empty where jobs have no process of their own.
+    """
+
+    wall: float
+    own: float
+    starts: tuple[float, ...] = ()
+
+    @property
+    def overhead(self) -> float:
+        """wall over own, less 1. (Of jobs side by side: less than nothing.)"""
+        return self.wall / self.own - 1
+
+
+def bench_sweep(config: DictConfig) -> dict[str, Cost]:
+    """Run the jobs of `bench.sweep` by every launcher, one at a time and then side by side; fp32, one thread each.
+
+    Raises:
+        UserError: a sweep failed, or there is no prepared pack.
+    """
+    words = [word for word in HydraConfig.get().overrides.task if not word.startswith(("bench.", "trainer."))]
+    words = [*words, "network=slim", "trainer.threads=1", "trainer.progress=none", "logger=csv"]
+    epochs = max(1, round(config.bench.sweep.seconds / (seconds_per_step(config) * steps_of(config) / config.epochs)))
+    words.append(f"epochs={epochs}")
+    seeds = list(range(1, config.bench.sweep.jobs + 1))
+    launchers = {"isolated": "isolated hydra.launcher.n_jobs=1", "basic": "basic"}
+    if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher"):
+        launchers |= {"joblib": "joblib hydra.launcher.n_jobs=1"}
+    if cores() > 1:
+        launchers |= {f"{name}, side by side": f"{name} hydra.launcher.n_jobs={min(cores(), len(seeds))}"
+                      for name in ("isolated", "joblib") if name in launchers}  # fmt: skip
+    with TemporaryDirectory() as folder:
+        sources = HydraConfig.get().runtime.config_sources
+        configs = next(source.path for source in sources if source.provider == "main")
+        row = [[*words, f"seed={seed}", "study=row", f"paths.outputs={folder}"] for seed in seeds]
+        row_command = ["-m", "hmlpe.sweep.in_a_row", json.dumps([configs, row])]
+        found = {IN_A_ROW: _cost(row_command, Path(folder) / "row")}
+        for name, launcher in launchers.items():
+            study = name.replace(", ", "_").replace(" ", "_")
+            sweep = ["-m", "hmlpe.cli.train", "-m", *words, f"seed={','.join(map(str, seeds))}", f"study={study}"]
+            sweep += [f"paths.outputs={folder}", *f"hydra/launcher={launcher}".split()]
+            found[name] = _cost(sweep, Path(folder) / study)
+    return found
+
+
+def _cost(command: list[str], study: Path) -> Cost:
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+    wall = time.perf_counter() - started
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
+        raise UserError(f"{study.name}: ended with {done.returncode}: {last}")
+    own = sum(read_json(path)["seconds"] for path in study.glob("*/result.json"))
+    record = study / "sweep.json"
+    jobs = read_json(record)["jobs"] if record.is_file() else []
+    return Cost(wall, own, tuple(job["start_seconds"] for job in jobs))

@@ -1,0 +1,27 @@
+"""The same jobs one after another in one process, without any launcher: what `make bench` compares sweeps with."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from hmlpe.allocator import keep_pages
+
+keep_pages()  # before torch loads
+
+
+def main(configs: str, jobs: list[list[str]]) -> None:
+    """Run each list of overrides as `hmlpe-train` would, by the configurations in a folder."""
+    from hydra import compose, initialize_config_dir
+
+    from hmlpe.training.run import run
+
+    with initialize_config_dir(configs, version_base="1.3"):
+        composed = [compose("train", words) for words in jobs]
+    for config in composed:
+        run(config, Path(config.folder))
+
+
+if __name__ == "__main__":
+    main(*json.loads(sys.argv[1]))
