@@ -154,7 +154,8 @@ def ending_on_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # as the sweeper has it
         yield
         return
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heard}  # nohup's are not heard
     try:
         yield
     finally:

@@ -19,6 +19,7 @@ from hmlpe.training.watch import Progress
 log = logging.getLogger(__name__)
 
 MINUTE_S = 60.0
+FRAME_LINES = 6  # of the terminal that are not rows of the table
 HEADINGS = ("run", "state", "step", "loss", "val errors", "steps/s", "left", "device")
 
 
@@ -69,7 +70,7 @@ class View:
         failed = sum(job.outcome is not None and job.outcome.kind != "finished" for job in self.jobs)
         left = self.left()
         parts = [f"{finished} of {len(self.jobs)} finished"]
-        parts += [f"{failed} not"] if failed else []
+        parts += [f"{failed} failed"] if failed else []
         parts += [f"{len(self.at_work)} at work"] if self.at_work else []
         return ", ".join(parts) + (f", about {duration(left)} left" if left is not None and self.at_work else "")
 
@@ -104,11 +105,12 @@ class Lines(View):
 
 
 class LiveTable(View):
-    """The table of the runs that are at work or over, and how many wait."""
+    """The table of the runs that are at work or over, and how many wait; where it gets too long, without the oldest."""
 
     def __init__(self, jobs: Sequence[Job], slots: int, console: Console | None = None) -> None:
         super().__init__(jobs, slots)
         self.live = Live(console=console, get_renderable=self.table, refresh_per_second=2)
+        self.whole = False
         self.handlers = [handler for handler in logging.root.handlers if type(handler) is logging.StreamHandler]
 
     def __enter__(self) -> View:
@@ -118,6 +120,7 @@ class LiveTable(View):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.whole = True  # the last picture stays
         self.live.stop()
         for handler in self.handlers:
             handler.setStream(sys.stdout)
@@ -127,11 +130,16 @@ class LiveTable(View):
         table = Table(title=self.summary(), title_justify="left", title_style="bold", box=None, pad_edge=False)
         for heading in HEADINGS:
             table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right", no_wrap=True)
-        for job in self.jobs:
-            if job.number in self.at_work or job.outcome is not None:
+        begun = [job for job in self.jobs if job.number in self.at_work or job.outcome is not None]
+        room = len(begun) if self.whole else max(len(self.at_work), self.live.console.height - FRAME_LINES)
+        over = [job for job in begun if job.number not in self.at_work]
+        hidden = {job.number for job in over[: max(0, len(begun) - room)]}
+        for job in begun:
+            if job.number not in hidden:
                 table.add_row(*self._cells(job), style=self._style(job))
-        waiting = sum(job.outcome is None and job.number not in self.at_work for job in self.jobs)
-        table.caption = f"{waiting} waiting" if waiting else None
+        waiting = len(self.jobs) - len(begun)
+        notes = [f"{len(hidden)} more are over"] if hidden else []
+        table.caption = ", ".join([*notes, *([f"{waiting} waiting"] if waiting else [])]) or None
         return table
 
     def _cells(self, job: Job) -> Iterable[str]:
