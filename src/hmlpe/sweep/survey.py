@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from hmlpe.errors import UserError
 from hmlpe.sweep import hydra_state
 from hmlpe.sweep.child import lifeline
 from hmlpe.sweep.warm import start
 from hmlpe.training.result import State
+
+BAD_INPUT = (UserError, HydraException, OmegaConfBaseException)
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,9 @@ def survey(jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], time_steps: b
     process, pipe = start(_look, jobs, time_steps, hydra_state.take())
     try:
         found = pipe.recv()
-    except EOFError as error:
-        raise UserError(
-            f"the look at what the {len(jobs)} runs hold has died (exit code {process.exitcode})"
-        ) from error
+    except EOFError:
+        process.join()
+        found = UserError(f"the look at what is there of the {len(jobs)} runs ended with exit code {process.exitcode}")
     finally:
         pipe.close()
         process.join()
@@ -60,11 +62,8 @@ def _look(pipe: Connection, jobs: Sequence[tuple[DictConfig, Path, Sequence[str]
     hydra_state.give(state)
     try:
         pipe.send(_survey(jobs, timed))
-    except UserError as error:
+    except BAD_INPUT as error:
         pipe.send(UserError(str(error)))
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        raise
 
 
 def _survey(jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], timed: bool) -> Survey:
@@ -88,7 +87,7 @@ def _survey(jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], timed: bool)
             steps.append(sum(steps_of(stage) for stage in chain))
             if timed and per_step is None and state.kind != "finished":
                 per_step = seconds_per_step(chain[0])
-        except UserError as error:
+        except BAD_INPUT as error:
             states.append(UserError(str(error)))
             steps.append(0.0)
     on_cpu = OmegaConf.select(jobs[0][0], "trainer.accelerator") in ("cpu", None)

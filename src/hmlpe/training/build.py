@@ -146,7 +146,7 @@ def build_model(config: DictConfig, tasks: dict[str, Task], made_by: Mapping[str
     return MultiTaskPose(
         network=network,
         tasks=tasks,
-        balance=FixedWeights(plain(config.row)["weights"]),
+        balance=FixedWeights(plain(config)["row"]["weights"]),
         metrics=build_metrics(config),
         optimizer=lambda net: make_optimizer(groups(net)),
         scheduler=instantiate(config.optim.scheduler),
