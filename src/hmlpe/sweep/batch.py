@@ -1,4 +1,4 @@
-"""A batch of a sweep's jobs: what there is to do, said first; then done."""
+"""A batch of a sweep's jobs: its settings, its pool, and its course from the first look to the last word."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from hmlpe.errors import UserError
 from hmlpe.lock import locked
 from hmlpe.sweep.devices import Slot, cpu_slots, gpu_slots, visible_gpus
 from hmlpe.sweep.jobs import Job, compose
-from hmlpe.sweep.outcome import Outcome
+from hmlpe.sweep.plan import counts, say, sort
 from hmlpe.sweep.record import write_sweep
 from hmlpe.sweep.schedule import Policy, Schedule
 from hmlpe.sweep.survey import Survey, survey
 from hmlpe.sweep.tries import Try
-from hmlpe.sweep.view import duration, view_of
+from hmlpe.sweep.view import view_of
 from hmlpe.sweep.warm import warm_up
-from hmlpe.training.result import objective_of, stale
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +62,13 @@ class Batch:
         held.enter_context(locked(self.folder / ".lock", "sweep"))
 
     def run(self, overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
-        """Do what there is to do; returns see `Isolated.launch`."""
+        """Do what there is to do; returns and raises see `Isolated.launch`."""
         warm_up()  # in the background of the next line
         jobs = compose(self.context, self.config, overrides, first)
         found = survey([(job.config, job.folder, job.overrides) for job in jobs], time_steps=len(jobs) > 1)
-        todo = self.sort(jobs, found)
+        todo = sort(jobs, found, self.redo == "stale")
         slots = self.slots(jobs[0], found)
-        self.say(jobs, todo, found, len(slots))
+        say(self.folder, jobs, todo, found, len(slots), each=bool(self.dry))
         if self.dry:
             sys.exit(0)  # before any sweeper asks for values that are not there
         with ending_on_signals(), view_of(self.settings["progress"], todo, len(slots)) as view:
@@ -81,29 +80,11 @@ class Batch:
                 raise
             finally:
                 write_sweep(self.folder, jobs)
-        for job in jobs:
+        for job in todo:
             if job.outcome is not None and job.outcome.kind != "finished":
                 log.error("%s: %s; its log: %s", job.name, job.outcome, job.log)
         log.info("%s", counts(jobs))
         return [job.result() for job in jobs]
-
-    def sort(self, jobs: Sequence[Job], found: Survey) -> list[Job]:
-        """The jobs that are to run; the others get their outcome."""
-        todo = []
-        for job, state, steps in zip(jobs, found.states, found.steps, strict=True):
-            job.steps = steps
-            if isinstance(state, UserError):
-                job.outcome = Outcome("error", str(state))
-                continue
-            job.state = state
-            if state.kind == "finished":
-                job.outcome = Outcome("finished", "before")
-                job.value = objective_of(state.result or {}, str(job.config.objective))
-            elif state.kind == "stale" and self.redo != "stale" and not job.config.get("overwrite"):
-                job.outcome = Outcome("stale", f"{stale(job.folder, state)}; sweep.redo=stale replaces it")
-            else:
-                todo.append(job)
-        return todo
 
     def slots(self, job: Job, found: Survey) -> list[Slot]:
         """The pool, by what the jobs ask for."""
@@ -114,34 +95,9 @@ class Batch:
             return gpu_slots(n_jobs, pool, per_job, visible_gpus(found.gpus))
         return cpu_slots(n_jobs, OmegaConf.select(job.config, "trainer.threads"), per_job)
 
-    def say(self, jobs: Sequence[Job], todo: Sequence[Job], found: Survey, slots: int) -> None:
-        """What is there, what would run, and how long it would take."""
-        for job in jobs if self.dry else []:
-            log.info("%s: %s%s", job.name, job.state.describe(), "" if job in todo else ", not run")
-        for job in jobs:
-            if job not in todo and job.outcome is not None and job.outcome.kind != "finished":
-                log.warning("%s: %s", job.name, job.outcome)
-        states = [job.state.kind for job in todo]
-        kinds = [f"{states.count(kind)} {kind}" for kind in ("missing", "unfinished", "stale") if kind in states]
-        estimate = ""
-        if todo and found.seconds_per_step is not None:
-            seconds = sum(job.steps for job in todo) * found.seconds_per_step / min(slots, len(todo))
-            estimate = f": about {duration(max(60, round(seconds / 60) * 60))} of training on this machine"
-        log.info(
-            "%s: %d runs, %d finished before, %d to run%s, %d side by side%s",
-            self.folder, len(jobs), len(jobs) - len(todo), len(todo), f" ({', '.join(kinds)})" if kinds else "",
-            min(slots, max(1, len(todo))), estimate,
-        )  # fmt: skip
-
     def start(self, job: Job, slot: Slot) -> Try:
         """Begin a try of a job."""
         return Try(job, slot, self.context, self.task, self.settings["timeout_s"], self.settings["grace_s"])
-
-
-def counts(jobs: Sequence[Job]) -> str:
-    """How many jobs ended how, in words."""
-    kinds = [job.outcome.kind.replace("_", " ") if job.outcome is not None else "not begun" for job in jobs]
-    return f"of {len(jobs)} runs: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
 
 
 @contextmanager

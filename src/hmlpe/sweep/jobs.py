@@ -17,8 +17,17 @@ from hmlpe.training.result import State
 from hmlpe.training.watch import Progress
 
 
-class JobFailed(UserError):
-    """A job that failed, for the sweeper; the launcher has said why."""
+class JobFailed(JobReturn):
+    """What a job that failed returned. (Hydra's own prints lines before it raises.)"""
+
+    @property
+    def return_value(self) -> Any:
+        """Raises the job's error, for the sweeper."""
+        raise self._return_value
+
+    @return_value.setter
+    def return_value(self, value: UserError) -> None:
+        self._return_value = value
 
 
 @dataclass(eq=False)
@@ -52,11 +61,12 @@ class Job:
 
     def result(self) -> JobReturn:
         """What a sweeper gets: the job's value, or an error that it raises."""
-        found = JobReturn(overrides=list(self.overrides), cfg=self.config, working_dir=str(self.folder))
-        if self.outcome is not None and self.outcome.kind == "finished":
-            found.status, found.return_value = JobStatus.COMPLETED, self.value
-        else:
-            found.status, found.return_value = JobStatus.FAILED, JobFailed(f"{self.name}: {self.outcome}")
+        finished = self.outcome is not None and self.outcome.kind == "finished"
+        found = (JobReturn if finished else JobFailed)(
+            overrides=list(self.overrides), cfg=self.config, working_dir=str(self.folder)
+        )
+        found.status = JobStatus.COMPLETED if finished else JobStatus.FAILED
+        found.return_value = self.value if finished else UserError(f"{self.name}: {self.outcome}")
         return found
 
 
