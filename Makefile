@@ -6,6 +6,7 @@ ARGS =
 
 BIN = .venv/bin
 STAMP = .venv/.installed
+EXTRAS = .venv/.extras
 TARGET = $(firstword $(MAKECMDGOALS))
 
 # The first Python within pyproject's bound that can make an environment; 3.11 is the tested one.
@@ -52,10 +53,16 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --disable-pip-version-check $(if $(FRESH),,--quiet) -c constraints.txt -e '.[dev,export,demo]'
 	@pwd -P > $(STAMP)
 
+# What only a cluster or a search needs: the slow tests do, setup and the others do not.
+$(EXTRAS): $(STAMP)
+	@echo 'installing the extras slurm, ray and optuna into .venv: about a minute'
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[slurm,ray,optuna]'
+	@touch $(EXTRAS)
+
 test: $(STAMP) ## the test suite, without the slow ones
 	$(BIN)/python -m pytest $(CORES) -m 'not slow' $(ARGS)
 
-test-all: $(STAMP) ## the whole test suite
+test-all: $(EXTRAS) ## the whole test suite, on SLURM (tests/cluster/slurm.sh install) and Ray too
 	$(BIN)/python -m pytest $(CORES) $(ARGS)
 
 lint: $(STAMP) ## ruff, the format, and mypy's strict types
@@ -87,11 +94,12 @@ options:
 
 # To move the pins: change .venv (pip install -U ...), make test-all, make lock. Local tags (+cpu) go, so that every
 # index serves the versions; setuptools stays, torch needs it.
-lock: $(STAMP) ## write constraints.txt from what .venv holds
+lock: $(EXTRAS) ## write constraints.txt from what .venv holds
 	@{ echo '# The tested set: make lock'; \
 	$(BIN)/python -m pip freeze --all --exclude pip --exclude hmlpe | sed 's/+[^+]*$$//'; } > constraints.tmp
 	@mv constraints.tmp constraints.txt
 	@touch $(STAMP)
+	@touch $(EXTRAS)
 
 clean: ## remove caches and builds; .venv, data and outputs stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,10 +18,13 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import hmlpe
+from hmlpe.cli.engines import engine_error
 from hmlpe.errors import UserError
 
 BAD_INPUT = (UserError, HydraException, OmegaConfBaseException)
 PACKAGE = Path(hmlpe.__file__).parent
+# A launcher's config of ours has the name of its plugin's, against which Hydra checks it: that is meant.
+warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
 CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"  # wheel, or checkout
 
 
@@ -41,6 +45,11 @@ def run_app(config_name: str, task: Callable[[DictConfig], object], flags: Mappi
         _stop(error)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        line = engine_error(error)
+        if line is None:
+            raise
+        _stop(UserError(line))
 
 
 def _job(task: Callable[[DictConfig], object], config: DictConfig) -> object:
