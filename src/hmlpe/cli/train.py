@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from hmlpe.cli.app import run_app
@@ -16,14 +17,18 @@ log = logging.getLogger(__name__)
 def train(config: DictConfig) -> None:
     """Train what the configuration says."""
     from hmlpe.training.build import build_data
+    from hmlpe.training.devices import check_sweep
     from hmlpe.training.run import run
     from hmlpe.training.stages import stages_of
     from hmlpe.training.validate import validate
 
+    hydra = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN:  # a swept trainer.devices: this row fails
+        check_sweep(config, hydra.launcher._target_)
     if not config.stages:
-        run(config, Path(HydraConfig.get().runtime.output_dir))
+        run(config, Path(hydra.runtime.output_dir))
         return
-    stages = stages_of(config, HydraConfig.get().overrides.task)
+    stages = stages_of(config, hydra.overrides.task)
     for stage in stages:  # what cannot work is said before the first one has run for hours
         validate(stage)
         build_data(stage)

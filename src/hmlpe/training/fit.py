@@ -23,6 +23,7 @@ from hmlpe.training.callbacks import progress
 from hmlpe.training.checkpoint import KEY, ResumeCheckpoint, epoch_of, read_checkpoint, readable
 from hmlpe.training.logs import finish, loggers
 from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.ranks import OwnSignals, from_first, is_first, place, trainer_options
 
 log = logging.getLogger(__name__)
 
@@ -54,16 +55,19 @@ def fit_and_evaluate(
         enable_version_counter=False,
         auto_insert_metric_name=False,
     )
-    watching = progress(name, config.trainer.progress)
-    active = loggers(config, folder, plain(config))
+    watching, active = [], []
+    if is_first():
+        watching = [LearningRateMonitor("step"), *progress(name, config.trainer.progress)]
+        active = loggers(config, folder, plain(config))
+    if place()[1] > 1:
+        watching.append(OwnSignals())
     exit_code = 1
     try:
         trainer = L.Trainer(
-            accelerator=config.trainer.accelerator,
-            devices=config.trainer.devices,
+            **trainer_options(config),
             precision=precision,  # type: ignore[arg-type]  # checked by Lightning
             max_epochs=config.epochs,
-            callbacks=[chosen, resume, LearningRateMonitor("step"), *watching],
+            callbacks=[chosen, resume, *watching],
             logger=active,
             log_every_n_steps=config.trainer.log_every_n_steps,
             gradient_clip_val=config.optim.gradient_clip,
@@ -78,14 +82,10 @@ def fit_and_evaluate(
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is meant
             warnings.filterwarnings("ignore", "The number of training batches")  # few people: all epochs are logged
             warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
+            warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # what is logged is of all processes already
             if config.fit:
-                path = checkpoints / "resume.ckpt"
-                if path.is_file() and not readable(path):
-                    log.warning("%s: %s is broken; starting anew", name, path)
-                    path.unlink()
-                if path.is_file():
-                    log.info("%s: going on from %s", name, path)
-                trainer.fit(model, data, ckpt_path=path if path.is_file() else None, weights_only=True)
+                path = from_first(lambda: whole_state(checkpoints / "resume.ckpt", name))
+                trainer.fit(model, data, ckpt_path=path, weights_only=True)
                 load_weights(model, Path(chosen.best_model_path), instantiate(config.skeleton))
             metrics = {split: evaluate(trainer, model, data, split) for split in data.plain}
         exit_code = 0
@@ -106,6 +106,17 @@ def fit_and_evaluate(
         "metrics": metrics,
         "mean_pose": mean_pose,
     }
+
+
+def whole_state(path: Path, name: str) -> Path | None:
+    """The checkpoint to go on from, if it is there and readable; a broken one is deleted."""
+    if path.is_file() and not readable(path):
+        log.warning("%s: %s is broken; starting anew", name, path)
+        path.unlink()
+    if not path.is_file():
+        return None
+    log.info("%s: going on from %s", name, path)
+    return path
 
 
 def average(splits: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:

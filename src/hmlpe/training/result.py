@@ -7,6 +7,7 @@ from typing import Any
 
 from hmlpe.errors import UserError
 from hmlpe.files import read_json, write_json_atomic
+from hmlpe.training.ranks import is_first
 
 SCHEMA = 1
 
@@ -48,7 +49,8 @@ def first_start(folder: Path) -> str | None:
 
 
 def write_result(folder: Path, status: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """Write `result.json` with its state: running, failed or finished. Returns what was written."""
+    """Write `result.json` with its state: running, failed or finished. Returns it; one process of a run writes it."""
     result = {"schema": SCHEMA, "status": status, **fields}
-    write_json_atomic(folder / "result.json", result)
+    if is_first():
+        write_json_atomic(folder / "result.json", result)
     return result

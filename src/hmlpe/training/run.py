@@ -19,9 +19,11 @@ from hmlpe.files import digest_of_file, read_json, write_text_atomic
 from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, config_digest, plain
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.fit import fit_and_evaluate
+from hmlpe.training.launch import over_devices
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.precision import resolve_precision
 from hmlpe.training.provenance import code_digest, provenance
+from hmlpe.training.ranks import from_first, is_first
 from hmlpe.training.result import finished_result, first_start, write_result
 from hmlpe.training.validate import validate
 
@@ -33,6 +35,7 @@ CHECKPOINT_RULES = {
 }
 
 
+@over_devices
 def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     """Train and evaluate what `config` says, in `folder`; skip a finished run, go on with a broken one.
 
@@ -58,17 +61,19 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     model = build_model(config, build_tasks(config), made_by)
     digests = {**made_by, "start": digest_of_file(Path(config.checkpoint)) if config.checkpoint else "scratch"}
     warn_of_another_pack(config, name, made_by["data"])
-    done = finished_result(folder, {**digests, "seed": str(config.seed)}, config.overwrite)
+    identity = {**digests, "seed": str(config.seed)}
+    done = from_first(lambda: finished_result(folder, identity, config.overwrite))
     if done is not None:
         log.info("%s: finished already, skipped (%s)", name, folder)
         return done
     precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
     fields = describe(config, data, model) | {
-        "identity": {**digests, "seed": str(config.seed)},
+        "identity": identity,
         "provenance": provenance(config, digests["data"], precision),
         "started": first_start(folder) or now(),
     }
-    write_text_atomic(folder / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True))
+    if is_first():
+        write_text_atomic(folder / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True))
     write_result(folder, "running", fields)
     started = time.monotonic()
     try:
@@ -82,7 +87,8 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
         raise
     fields |= {"finished": now(), "seconds": round(time.monotonic() - started, 1)}  # seconds of the last start
     result = write_result(folder, "finished", fields)
-    (folder / "checkpoints" / "resume.ckpt").unlink(missing_ok=True)
+    if is_first():
+        (folder / "checkpoints" / "resume.ckpt").unlink(missing_ok=True)
     return result
 
 
