@@ -1,10 +1,12 @@
-"""What one process and each of several do alike in test_ddp.py; as a program (torchrun) it saves what each rank saw.
+"""A program of test_ddp.py: what one process does and, under torchrun, each of several. Each saves what it saw.
 
-    torchrun --nproc-per-node=2 ddp_ranks.py <folder> <override> ...
+python ddp_ranks.py <folder> <override> ...
+torchrun --nproc-per-node=2 ddp_ranks.py <folder> <override> ...
 """
 
 import sys
-from contextlib import ExitStack
+import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,16 @@ from omegaconf import DictConfig
 
 from hmlpe.cli.app import CONFIGS
 from hmlpe.data.datamodule import PoseDataModule
+from hmlpe.network.norm import GlobalBatchNorm2d
 from hmlpe.training.build import build_data, build_model, build_tasks, mean_pose_metrics, start_from_statistics
+from hmlpe.training.devices import is_rank
 from hmlpe.training.fit import evaluate
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.ranks import from_first, joined, mean_of_all, place, trainer_options
 
 ROWS = ("regression_only", "det_0.1", "detection_only")
 STEPS = 3
+WORDS: list[str] = []  # of the configuration
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -39,7 +44,9 @@ class Watch(Callback):
         self.images: list[torch.Tensor] = []
         self.logged: list[dict[str, float]] = []
 
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         self.images.append(batch["image"].clone())
 
     def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any) -> None:
@@ -80,10 +87,18 @@ def evaluated(config: DictConfig) -> dict[str, dict[str, float | None]]:
 
 def trainer_of(config: DictConfig, *watching: Callback) -> L.Trainer:
     return L.Trainer(
-        **trainer_options(config), max_steps=STEPS, callbacks=[*watching], logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False, num_sanity_val_steps=0,
+        **trainer_options(config),
+        precision=config.trainer.precision,
+        max_steps=STEPS,
+        callbacks=[*watching],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
         deterministic=True,
-    )  # fmt: skip
+    )
 
 
 def served(config: DictConfig) -> dict[str, list[Any]]:
@@ -108,21 +123,50 @@ def decided() -> dict[str, Any]:
         from_first(fails)
     except ValueError as error:
         raised = str(error)
-    return {"from_first": from_first(lambda: rank), "raised": raised, "mean": mean_of_all(torch.tensor([float(rank)]))}
+    mean = mean_of_all(torch.tensor([float(rank)]))
+    return {"from_first": from_first(lambda: rank), "raised": raised, "mean": float(mean)}
 
 
-def seen(overrides: list[str]) -> dict[str, Any]:
+def normalised() -> dict[str, torch.Tensor]:
+    """This rank's part of a batch through the normalisation and back, in fp64; gradients of the mean of all losses."""
+    rank, world = place()
+    draw = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(16, 3, 5, 7, dtype=torch.float64, generator=draw) for _ in range(2))
+    x, weight = (3 * x + 100).chunk(world)[rank].requires_grad_(), weight.chunk(world)[rank]
+    norm = GlobalBatchNorm2d(3).double()
+    y = norm(x)
+    ((y.square() * weight).sum() / len(x)).backward()
+    assert x.grad is not None
+    found = {"y": y.detach(), "x": x.grad / world, **{name: value.clone() for name, value in norm.state_dict().items()}}
+    return found | {f"d_{name}": mean_of_all(value.grad) for name, value in norm.named_parameters()}
+
+
+def drawn() -> list[torch.Tensor]:
+    """What dropout draws at step 0 of two seeds."""
+    data, model = built(composed(*WORDS, "row=det_0.1"))
+    found = []
+    for model.seed in (1, 2):
+        model.on_train_batch_start(next(iter(data.train_dataloader())), 0)
+        found.append(torch.rand(100))
+    return found
+
+
+def seen() -> dict[str, Any]:
     """All of it."""
-    found = {row: train(composed(f"row={row}", *overrides)) for row in ROWS}
-    found["evaluated"] = {row: evaluated(composed(f"row={row}", *overrides)) for row in ROWS}
-    found["balanced"] = served(composed("data.balanced=true", *overrides))
-    found["dropout"] = train(composed("network.head.keep=0.5", *overrides))["gradients"]
-    return found | {"served": served(composed(*overrides)), "decided": decided()}
+    found = {row: train(composed(f"row={row}", *WORDS)) for row in ROWS}
+    found["evaluated"] = {row: evaluated(composed(f"row={row}", *WORDS)) for row in ROWS}
+    found["balanced"] = served(composed("data.balanced=true", *WORDS))
+    found["bf16"] = train(composed(*WORDS, "trainer.precision=bf16-mixed"))
+    found["without"] = train(composed(*WORDS, "network.trunk.norm=none"))
+    found["normalised"] = normalised()
+    found["dropout"] = drawn()
+    return found | {"served": served(composed(*WORDS)), "decided": decided()}
 
 
 if __name__ == "__main__":
-    folder, *words = sys.argv[1:]
-    with ExitStack() as stack:
-        if place()[1] == 1 and len(words):
-            stack.enter_context(joined(composed(*words)))
-        torch.save(seen(words), Path(folder) / f"rank_{place()[0]}.pt")
+    folder, *WORDS = sys.argv[1:]
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    with joined(composed(*WORDS)) if is_rank() else nullcontext():
+        rank, world = place()
+        torch.save(seen(), Path(folder) / f"{rank}_of_{world}.pt")

@@ -20,6 +20,8 @@ from hmlpe.tasks import Target, Task
 from hmlpe.training.checkpoint import KEY
 from hmlpe.training.ranks import mean_of_all, place
 
+RANK_STRIDE = 2_654_435_761  # far apart in the 32 bits that the CPU's generator takes of a seed
+
 OptimizerFactory = Callable[[nn.Module], torch.optim.Optimizer]
 SchedulerFactory = Callable[[torch.optim.Optimizer, int], LRScheduler]
 
@@ -76,7 +78,7 @@ class MultiTaskPose(L.LightningModule):
 
     def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
         """Dropout of this step."""
-        torch.manual_seed(self.seed * 1_000_003 + self.global_step + (place()[0] << 56))
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step + place()[0] * RANK_STRIDE)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """phi of the batch."""

@@ -119,7 +119,9 @@ class OwnSignals(Callback):
 def trainer_options(config: DictConfig) -> dict[str, Any]:
     """The arguments of Lightning's trainer that say where it runs; it detects no cluster by itself.
 
-    Gradients are averaged over the ranks, whose batches are equally large; no parameter that learns is ever unused.
+    Gradients are averaged over the ranks, whose batches are equally large. No parameter that learns is ever unused, but
+    DDP that does not look for such ones regroups the gradients after its first step, and three ranks or more then add
+    them up in another order: a resumed run would not end where an undisturbed one does.
     """
     world = place()[1]
     if world == 1:
@@ -129,6 +131,6 @@ def trainer_options(config: DictConfig) -> dict[str, Any]:
         "accelerator": "cuda" if gpus(config.trainer.accelerator) else "cpu",
         "devices": local,
         "num_nodes": world // local,
-        "strategy": DDPStrategy(),
+        "strategy": DDPStrategy(find_unused_parameters=True),
         "plugins": [TorchElasticEnvironment()],
     }
