@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hmlpe.errors import UserError
 from hmlpe.network import Dropout, Head, HeterogeneousNet, Trunk
+from hmlpe.network.norm import GlobalBatchNorm2d
 from hmlpe.training.optim import parameter_groups
 
 CONFIGS = Path(__file__).parents[2] / "conf"
@@ -133,7 +134,9 @@ def test_variants_keep_the_geometry_and_the_outputs(network: str) -> None:
     assert all(output.isfinite().all() for output in outputs.values())
 
 
-@pytest.mark.parametrize(("norm", "kind"), [("batch", nn.BatchNorm2d), ("lrn", nn.LocalResponseNorm), ("none", None)])
+@pytest.mark.parametrize(
+    ("norm", "kind"), [("batch", GlobalBatchNorm2d), ("lrn", nn.LocalResponseNorm), ("none", None)]
+)
 def test_normalisation_follows_each_pooling(norm: str, kind: type[nn.Module] | None) -> None:
     trunk = Trunk(STAGES, [3, 2], norm)
     layers = list(trunk)

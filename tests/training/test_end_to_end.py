@@ -153,7 +153,7 @@ def test_a_checkpoint_is_tested_from_its_path(folder: Path) -> None:
 
 def test_settings_that_cannot_work_are_one_line() -> None:
     for bad in ("seed=-1", "seed=x", "epochs=0", "optim.batch_size=0", "data.subset=-5", "select=bset", "size_px=200",
-                "trainer.precision=foo", "trainer.devices=2", "fit=false", "trainer.threads=0"):  # fmt: skip
+                "trainer.precision=foo", "trainer.devices=0", "fit=false", "trainer.threads=0"):  # fmt: skip
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             config = compose("train", overrides=[bad])
         with pytest.raises(UserError, match=bad.split("=")[0]) as raised:

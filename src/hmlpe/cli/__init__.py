@@ -5,4 +5,5 @@ import os
 from hmlpe.allocator import keep_pages
 
 keep_pages()
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP warns of what ranks.trainer_options wants
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for news at import

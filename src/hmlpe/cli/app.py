@@ -43,6 +43,10 @@ def run_app(config_name: str, task: Callable[[DictConfig], object], flags: Mappi
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
     except BAD_INPUT as error:
         _stop(error)
+    except SystemExit as leaving:
+        if isinstance(leaving.code, UserError):  # of a callback: Hydra swallows its errors
+            _stop(leaving.code)
+        raise
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from hmlpe.cli.app import run_app
@@ -16,12 +17,16 @@ log = logging.getLogger(__name__)
 def train(config: DictConfig) -> float | None:
     """Train what the configuration says. Returns the objective (of the last stage), for sweepers that search."""
     from hmlpe.training.build import build_data
+    from hmlpe.training.devices import check_sweep
     from hmlpe.training.stages import stages_of
     from hmlpe.training.validate import validate
 
+    hydra = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN:  # a swept trainer.devices: this row fails
+        check_sweep(config, hydra.launcher._target_)
     if not config.stages:
-        return train_one(config, Path(HydraConfig.get().runtime.output_dir))
-    stages, found = stages_of(config, HydraConfig.get().overrides.task), None
+        return train_one(config, Path(hydra.runtime.output_dir))
+    stages, found = stages_of(config, hydra.overrides.task), None
     for stage in stages:  # what cannot work is said before the first one has run for hours
         validate(stage)
         build_data(stage)

@@ -34,16 +34,18 @@ class PoseDataModule(L.LightningDataModule):
             from the whole pack, so that a person who validates in one choice of sets never trains in another.
         split_seed: of the validation split.
         subset: use only so many people of each split, of each set the first ones; None: all.
-        batch_size: of training; evaluation uses the same.
+        batch_size: of training, over all processes; evaluation uses the same.
         workers: loading processes; 0 loads in the training process, which is as fast where cores are few.
         seed: of order and augmentation.
         train_sets: names of the sets of the pack that train and validate; None: all. Those that the manifest calls
             absent do not count.
         test_sets: the same for testing.
         balanced: every training set gives the same share of an epoch.
+        rank, world: number of this process, and of all: it serves its share of each training batch, and of the people
+            of a split every `world`-th, so that all together serve what one process serves.
 
     Raises:
-        UserError: no usable pack, or a split without people.
+        UserError: no usable pack, a split without people, or with fewer than processes.
     """
 
     def __init__(
@@ -63,8 +65,11 @@ class PoseDataModule(L.LightningDataModule):
         train_sets: str | Sequence[str] | None = None,
         test_sets: str | Sequence[str] | None = None,
         balanced: bool = False,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         super().__init__()
+        self.rank, self.world = rank, world
         self.pack: Pack = open_pack(Path(pack), skeleton)
         people = self.pack.people
         labels = labels_of(people, skeleton, sides, use_occluded)
@@ -85,6 +90,9 @@ class PoseDataModule(L.LightningDataModule):
         rows = {name: some_of_each(part, people.set[part], subset) for name, part in chosen.items()}
         if len(rows["train"]) < batch_size:
             raise UserError(f"optim.batch_size: {batch_size} is more than the {len(rows['train'])} training people")
+        least = min(rows, key=lambda name: len(rows[name]))
+        if len(rows[least]) < world:  # one without people would leave the others waiting
+            raise UserError(f"trainer.devices: {world} are more than the {len(rows[least])} people of {least}")
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.plain = {name: PeopleDataset(self.pack.crops, labels, part, size_px) for name, part in rows.items()}
         self.augmented = PeopleDataset(self.pack.crops, labels, rows["train"], size_px, augmentation, seed)
@@ -97,18 +105,22 @@ class PoseDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Augmented people in another order each epoch; the incomplete last batch is left out."""
-        sampler = EpochSampler(len(self.augmented), self.seed, self.groups)
+        sampler = EpochSampler(len(self.augmented), self.seed, self.groups, self.batch_size, self.rank, self.world)
         if self.trainer is not None:  # Lightning starts the first epoch's iterator before it calls set_epoch
             sampler.set_epoch(self.trainer.current_epoch)
-        return self._loader(self.augmented, sampler=sampler, drop_last=True)
+        return self._loader(self.augmented, sampler)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Validation people, test-crop rule."""
         return self.evaluation_loader("val")
 
     def evaluation_loader(self, split: str) -> DataLoader[Sample]:
-        """People of a split ("train", "val", "test", "test_<set>"), all of them, in order, by the test-crop rule."""
-        return self._loader(self.plain[split])
+        """People of a split ("train", "val", "test", "test_<set>"), all of them, in order, by the test-crop rule.
+
+        Of several processes each has its share; they differ in number by one at most.
+        """
+        people = self.plain[split]
+        return self._loader(people, range(self.rank, len(people), self.world))
 
     def people(self) -> dict[str, int]:
         """On how many people each split stands, and how many of the sets' test people are left out."""
@@ -135,14 +147,11 @@ class PoseDataModule(L.LightningDataModule):
             raise UserError(f"{setting}: the pack has no people of {', '.join(names)} for this; it has {there}")
         return found
 
-    def _loader(
-        self, dataset: PeopleDataset, sampler: EpochSampler | None = None, drop_last: bool = False
-    ) -> DataLoader[Sample]:
+    def _loader(self, dataset: PeopleDataset, sampler: EpochSampler | range) -> DataLoader[Sample]:
         return DataLoader(
             dataset,
-            batch_size=self.batch_size,
+            batch_size=self.batch_size // self.world,
             sampler=sampler,
-            drop_last=drop_last,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
         )

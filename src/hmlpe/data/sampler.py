@@ -17,10 +17,16 @@ class EpochSampler(Sampler[tuple[int, int]]):
         seed: of the order.
         groups: (person,) the set that each person is of: every set then gives the same share of an epoch, its people
             one after another in a new order until the share is full. None: everyone once.
+        batch: people of a step, over all processes; what is over at the end of an epoch is left out.
+        rank, world: number of this process, and of all: of each batch it yields its own share alone, one after another
+            as they come in the order of one process. `world` divides `batch`.
     """
 
-    def __init__(self, length: int, seed: int, groups: np.ndarray | None = None) -> None:
+    def __init__(
+        self, length: int, seed: int, groups: np.ndarray | None = None, batch: int = 1, rank: int = 0, world: int = 1
+    ) -> None:
         self.length, self.seed, self.epoch = length, seed, 0
+        self.batch, self.rank, self.world = batch, rank, world
         self.members = None if groups is None else [np.flatnonzero(groups == name) for name in np.unique(groups)]
 
     def set_epoch(self, epoch: int) -> None:
@@ -28,12 +34,13 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length
+        return self.length // self.batch * self.batch // self.world
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(self.length) if self.members is None else self._balanced(rng)
-        return iter((self.epoch, int(index)) for index in order)
+        whole = order[: self.length // self.batch * self.batch].reshape(-1, self.world, self.batch // self.world)
+        return iter((self.epoch, int(index)) for index in whole[:, self.rank].flatten())
 
     def _balanced(self, rng: np.random.Generator) -> Int[np.ndarray, " length"]:
         members = self.members or []

@@ -44,7 +44,7 @@ class ErrorCurve(Metric):
 
     def all_errors(self) -> Float[Tensor, "person item"]:
         """Everyone's errors; NaN where the truth is unknown, infinite where there is no answer."""
-        return dim_zero_cat(self.errors) if self.errors else torch.empty(0, len(self.items))
+        return dim_zero_cat(self.errors) if len(self.errors) else torch.empty(0, len(self.items))
 
     def within(self, threshold: float) -> Float[Tensor, "person item"]:
         """1 where the error is within the threshold, 0 where not, NaN where the truth is unknown."""

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from hmlpe.errors import UserError
+from hmlpe.network.norm import GlobalBatchNorm2d
 
 
 class Dropout(nn.Module):
@@ -52,7 +53,7 @@ class Trunk(nn.Sequential):
             layers[f"pool{i}"] = nn.MaxPool2d(pool[0], pool[1], ceil_mode=True)
             maps = stage["maps"]
             if norm == "batch":
-                layers[f"norm{i}"] = nn.BatchNorm2d(maps)
+                layers[f"norm{i}"] = GlobalBatchNorm2d(maps)
             elif norm == "lrn":
                 layers[f"norm{i}"] = nn.LocalResponseNorm(5, alpha=0.0025, beta=0.75)  # I; size U
             elif norm != "none":

@@ -89,6 +89,8 @@ class Batch:
     def slots(self, job: Job, found: Survey) -> list[Slot]:
         """The pool, by what the jobs ask for."""
         n_jobs, per_job = self.settings["n_jobs"], OmegaConf.select(job.config, "trainer.devices", default=1)
+        if not isinstance(per_job, int):
+            raise UserError(f"trainer.devices: in a sweep, say how many devices a run takes; got {per_job!r}")
         if found.gpus:
             devices = self.settings["devices"]
             pool = devices if devices == "auto" else list(devices)

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from hmlpe.errors import UserError
 from hmlpe.files import read_json
-from hmlpe.sweep.devices import cores
+from hmlpe.training.devices import cores
 from hmlpe.training.estimate import seconds_per_step, steps_of
 
 IN_A_ROW = "in a row"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hmlpe.errors import UserError
+from hmlpe.training.devices import cores
 
 
 @dataclass(frozen=True)
@@ -15,11 +16,6 @@ class Slot:
 
     name: str
     environment: dict[str, str] = field(default_factory=dict)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus(count: int) -> list[str]:

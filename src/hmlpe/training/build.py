@@ -17,10 +17,13 @@ from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import Pack
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
+from hmlpe.metrics import MeanLoss
 from hmlpe.tasks import Task
 from hmlpe.training.checkpoint import KEY, read_checkpoint
+from hmlpe.training.devices import world_size
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.precision import resolve_precision
+from hmlpe.training.ranks import place
 
 NUMERIC = (
     "skeleton",
@@ -37,7 +40,7 @@ NUMERIC = (
     "fit",
 )
 NUMERIC_DATA = ("name", "sides", "use_occluded", "validation", "subset", "train_sets", "test_sets", "balanced")
-NUMERIC_TRAINER = ("accelerator", "devices", "precision", "threads")
+NUMERIC_TRAINER = ("accelerator", "threads")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -61,7 +64,11 @@ def config_digest(config: DictConfig, row: bool = True) -> str:
         "data": {key: tree["data"][key] for key in NUMERIC_DATA},
         "checkpoint": start_digest(config),
         "heads": None if config.checkpoint is None else tree["heads"],
-        "trainer": {**{key: tree["trainer"][key] for key in NUMERIC_TRAINER}, "precision": precision},
+        "trainer": {
+            **{key: tree["trainer"][key] for key in NUMERIC_TRAINER},
+            "devices": world_size(config),  # dropout and the order of sums depend on it
+            "precision": precision,
+        },
     }
     return digest_of({key: value for key, value in found.items() if row or key not in ("row", *config.varies)})
 
@@ -76,7 +83,8 @@ def start_digest(config: DictConfig) -> str | None:
 
 
 def build_data(config: DictConfig) -> PoseDataModule:
-    """The datamodule over the prepared pack. Raises UserError if there is none that fits."""
+    """The datamodule over this process's share of the prepared pack. Raises UserError if there is none that fits."""
+    rank, world = place()
     data = PoseDataModule(
         pack=config.data.pack,
         skeleton=instantiate(config.skeleton),
@@ -93,6 +101,8 @@ def build_data(config: DictConfig) -> PoseDataModule:
         train_sets=config.data.train_sets,
         test_sets=config.data.test_sets,
         balanced=config.data.balanced,
+        rank=rank,
+        world=world,
     )
     check_settings(config, data.pack)
     return data
@@ -175,14 +185,13 @@ def mean_pose_metrics(
     constants = {name: task.constant_output(pose) for name, task in model.tasks.items()}
     known = {name: constant for name, constant in constants.items() if constant is not None}
     metrics = MetricCollection([m for name in known for m in build_metrics(config).get(name, [])], compute_groups=False)
-    errors, people = dict.fromkeys(known, 0.0), 0
+    errors = {name: MeanLoss() for name in known}
     for batch in data.evaluation_loader(split):
         size = len(batch["image"])
         outputs = {name: constant.expand(size, -1) for name, constant in known.items()}
         targets = {name: model.tasks[name].target(batch["joints_px"]) for name in known}
         metrics.update(**model.view(batch, outputs, targets))
-        people += size
         for name, output in outputs.items():
-            errors[name] += float(model.tasks[name].loss(output, targets[name])) * size
+            errors[name].update(model.tasks[name].loss(output, targets[name]), size)
     found = {key: float(value) for key, value in metrics.compute().items()}
-    return {**{f"{name}_error": total / people for name, total in errors.items()}, **found}
+    return {**{f"{name}_error": float(error.compute()) for name, error in errors.items()}, **found}

@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from hmlpe.files import read_json
+from hmlpe.training.devices import world_size
 from hmlpe.training.stages import stages_of
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,8 @@ def seconds_per_step(config: DictConfig) -> float:
     model = build_model(config, build_tasks(config))
     optimizer = model.make_optimizer(model.network)
     size, joints = int(config.size_px), len(config.skeleton.joints)
-    image = torch.randint(256, (config.optim.batch_size, 3, size, size), dtype=torch.uint8)
+    people = config.optim.batch_size // world_size(config)
+    image = torch.randint(256, (people, 3, size, size), dtype=torch.uint8)
     batch = {"image": image, "joints_px": torch.rand(len(image), joints, 2) * size}
     taken = []
     for _ in range(STEPS):

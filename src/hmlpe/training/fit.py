@@ -19,9 +19,10 @@ from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import mean_pose_metrics, plain, start_from_statistics
 from hmlpe.training.callbacks import progress
-from hmlpe.training.checkpoint import KEY, ResumeCheckpoint, WholeFiles, epoch_of, read_checkpoint, state_to_resume
+from hmlpe.training.checkpoint import KEY, ResumeCheckpoint, epoch_of, read_checkpoint, state_to_resume
 from hmlpe.training.logs import finish, loggers
 from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.ranks import OwnSignals, from_first, is_first, place, trainer_options
 from hmlpe.training.result import RESUME
 
 HEADS = "network.heads."  # how the names of the heads' weights begin
@@ -52,18 +53,20 @@ def fit_and_evaluate(
         enable_version_counter=False,
         auto_insert_metric_name=False,
     )
-    watching = progress(name, config.trainer.progress)
-    active = loggers(config, folder, plain(config))
+    watching, active = [], []
+    if is_first():
+        watching = [LearningRateMonitor("step"), *progress(name, config.trainer.progress)]
+        active = loggers(config, folder, plain(config))
+    if place()[1] > 1:
+        watching.append(OwnSignals())
     exit_code = 1
     try:
         trainer = L.Trainer(
-            accelerator=config.trainer.accelerator,
-            devices=config.trainer.devices,
+            **trainer_options(config),
             precision=precision,  # type: ignore[arg-type]  # checked by Lightning
             max_epochs=config.epochs,
-            callbacks=[chosen, resume, LearningRateMonitor("step"), *watching],
+            callbacks=[chosen, resume, *watching],
             logger=active,
-            plugins=[WholeFiles()],
             log_every_n_steps=config.trainer.log_every_n_steps,
             gradient_clip_val=config.optim.gradient_clip,
             num_sanity_val_steps=0,
@@ -77,8 +80,10 @@ def fit_and_evaluate(
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is meant
             warnings.filterwarnings("ignore", "The number of training batches")  # few people: all epochs are logged
             warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
+            warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # what is logged is of all processes already
             if config.fit:
-                trainer.fit(model, data, ckpt_path=state_to_resume(checkpoints, name), weights_only=True)
+                path = from_first(lambda: state_to_resume(checkpoints, name))
+                trainer.fit(model, data, ckpt_path=path, weights_only=True)
                 load_weights(model, Path(chosen.best_model_path), instantiate(config.skeleton))
             metrics = {split: evaluate(trainer, model, data, split) for split in data.plain}
         exit_code = 0

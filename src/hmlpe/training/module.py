@@ -14,9 +14,13 @@ from torchmetrics import Metric, MetricCollection
 
 from hmlpe.balance import FixedWeights
 from hmlpe.data.dataset import Sample
+from hmlpe.metrics import MeanLoss
 from hmlpe.network import HeterogeneousNet
 from hmlpe.tasks import Target, Task
 from hmlpe.training.checkpoint import KEY
+from hmlpe.training.ranks import mean_of_all, place
+
+RANK_STRIDE = 2_654_435_761  # far apart in the 32 bits that the CPU's generator takes of a seed
 
 OptimizerFactory = Callable[[nn.Module], torch.optim.Optimizer]
 SchedulerFactory = Callable[[torch.optim.Optimizer, int], LRScheduler]
@@ -34,7 +38,7 @@ class MultiTaskPose(L.LightningModule):
         scheduler: makes the schedule, given the optimiser and the number of steps; None keeps the rate constant.
         config: what the module was built from, in plain containers; every checkpoint carries it.
         made_by: digests of configuration, code and data; every checkpoint carries them.
-        seed: dropout draws from (seed, step), so that a resumed run goes on as if it had not stopped.
+        seed: dropout draws from (seed, step, rank), so that a resumed run goes on as if it had not stopped.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class MultiTaskPose(L.LightningModule):
         self.metrics = MetricCollection(
             [m for name in balance.active for m in metrics.get(name, [])], compute_groups=False
         )
+        self.errors = nn.ModuleDict({name: MeanLoss() for name in balance.active})
         self.split = "val"
         self.config, self.made_by, self.steps_before = dict(config), dict(made_by), 0
         for name, head in network.heads.items():
@@ -73,7 +78,7 @@ class MultiTaskPose(L.LightningModule):
 
     def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
         """Dropout of this step."""
-        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step + place()[0] * RANK_STRIDE)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """phi of the batch."""
@@ -81,10 +86,9 @@ class MultiTaskPose(L.LightningModule):
         terms = self.balance.weighted(losses)
         total = torch.stack(list(terms.values())).sum()
         size = len(batch["image"])
-        self.log("train/total", total, batch_size=size, prog_bar=True, on_step=True, on_epoch=False)
-        for name in losses:
-            self.log(f"train/{name}", losses[name], batch_size=size, on_step=True, on_epoch=False)
-            self.log(f"train/{name}_weighted", terms[name], batch_size=size, on_step=True, on_epoch=False)
+        shown = {"total": total, **losses, **{f"{name}_weighted": term for name, term in terms.items()}}
+        for name, value in zip(shown, mean_of_all(torch.stack(list(shown.values()))), strict=True):
+            self.log(f"train/{name}", value, batch_size=size, prog_bar=name == "total", on_step=True, on_epoch=False)
         return total
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:
@@ -92,14 +96,22 @@ class MultiTaskPose(L.LightningModule):
         with torch.autocast(self.device.type, enabled=False):  # numbers that are reported are exact
             losses, outputs, targets = self.losses(batch)
         for name, loss in losses.items():
-            self.log(f"{self.split}/{name}_error", loss, batch_size=len(batch["image"]), prog_bar=True)
+            self._error(name).update(loss, len(batch["image"]))
         self.metrics.update(**self.view(batch, outputs, targets))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics of the split."""
+        """Log errors and metrics of the split, over all people of all processes."""
+        for name in self.errors:
+            self.log(f"{self.split}/{name}_error", self._error(name).compute(), prog_bar=True)
+            self._error(name).reset()
         found = self.metrics.compute()
         self.log_dict({f"{self.split}/{name}": value for name, value in found.items()})
         self.metrics.reset()
+
+    def _error(self, task: str) -> MeanLoss:
+        error = self.errors[task]
+        assert isinstance(error, MeanLoss)
+        return error
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:
         """As validation."""

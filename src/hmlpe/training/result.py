@@ -101,8 +101,13 @@ def first_start(folder: Path) -> str | None:
     return read_json(path).get("started") if path.is_file() else None
 
 
-def write_result(folder: Path, status: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """Write `result.json` with its state: running, failed or finished. Returns what was written."""
+def write_result(folder: Path, status: str, fields: dict[str, Any], write: bool = True) -> dict[str, Any]:
+    """Write `result.json` with its state: running, failed or finished. Returns what it holds.
+
+    Args:
+        write: False in a process of a run whose first process writes it.
+    """
     result = {"schema": SCHEMA, "status": status, **fields}
-    write_json_atomic(folder / "result.json", result)
+    if write:
+        write_json_atomic(folder / "result.json", result)
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from hmlpe.lock import locked
 from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, plain
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.fit import fit_and_evaluate
+from hmlpe.training.launch import over_devices
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.precision import resolve_precision
 from hmlpe.training.provenance import MADE_BY, identity_of, provenance
+from hmlpe.training.ranks import from_first, is_first
 from hmlpe.training.result import BEFORE, RESUME, State, finished_result, first_start, state_of, write_result
 from hmlpe.training.validate import validate
 
@@ -39,6 +41,7 @@ CHECKPOINT_RULES = {
 }
 
 
+@over_devices
 def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     """Train and evaluate what `config` says, in `folder`; skip a finished run, go on with a broken one.
 
@@ -60,8 +63,10 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     identity = identity_of(config, str(data.pack.manifest["digest"]))
     model = build_model(config, build_tasks(config), {key: identity[key] for key in MADE_BY})
     warn_of_another_pack(config, name, identity["data"])
-    with locked(folder / ".lock", "run", LOCK_PATIENCE_S):
-        done = finished_result(folder, identity, config.overwrite or config.sweep.redo == "stale")
+    with ExitStack() as held:
+        from_first(lambda: held.enter_context(locked(folder / ".lock", "run", LOCK_PATIENCE_S)))
+        overwrite = config.overwrite or config.sweep.redo == "stale"
+        done = from_first(lambda: finished_result(folder, identity, overwrite))
         if done is not None:
             log.info("%s: finished already, skipped (%s)", name, folder)
             return done
@@ -86,23 +91,26 @@ def _train(
         "provenance": provenance(config, identity["data"], precision),
         "started": first_start(folder) or now(),
     }
-    write_text_atomic(folder / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True))
-    write_result(folder, "running", fields)
+    if is_first():
+        write_text_atomic(folder / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True))
+    write_result(folder, "running", fields, is_first())
     started = time.monotonic()
     try:
         fields |= fit_and_evaluate(config, folder, data, model, precision, name)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
         log.warning("%s: interrupted; the same command goes on after the last whole epoch", name)
-        write_result(folder, "failed", fields | {"error": "interrupted"})
+        write_result(folder, "failed", fields | {"error": "interrupted"}, is_first())
         raise
     except BaseException as error:
         with suppress(OSError):  # on a full disk there is no room for the record either; the error itself is raised
-            write_result(folder, "failed", fields | {"error": " ".join(f"{type(error).__name__}: {error}".split())})
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            write_result(folder, "failed", fields | {"error": said}, is_first())
         raise
     fields |= {"finished": now(), "seconds": round(time.monotonic() - started, 1)}  # seconds of the last start
-    result = write_result(folder, "finished", fields)
-    for state in (RESUME, BEFORE):
-        (folder / "checkpoints" / state).unlink(missing_ok=True)
+    result = write_result(folder, "finished", fields, is_first())
+    if is_first():
+        for state in (RESUME, BEFORE):
+            (folder / "checkpoints" / state).unlink(missing_ok=True)
     return result
 
 

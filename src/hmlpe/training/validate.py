@@ -6,6 +6,7 @@ import torch
 from omegaconf import DictConfig, ListConfig
 
 from hmlpe.errors import UserError
+from hmlpe.training.devices import world_size
 from hmlpe.training.precision import PRECISIONS
 
 VARIES = ("checkpoint", "heads", "epochs")  # what the table shows of rows that differ beside their weights
@@ -26,9 +27,10 @@ def validate(config: DictConfig) -> None:
         raise UserError(
             f"size_px: {config.size_px} is larger than the pack's crops (data.crop_px: {config.data.crop_px})"
         )
-    if config.trainer.devices != 1:
+    devices = world_size(config)
+    if config.optim.batch_size % devices:
         raise UserError(
-            f"trainer.devices: a run uses one device, got {config.trainer.devices!r}; run rows side by side"
+            f"optim.batch_size: {config.optim.batch_size} people do not divide over trainer.devices: {devices}"
         )
     if config.trainer.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError("trainer.accelerator: no GPU is available here; use cpu or auto")

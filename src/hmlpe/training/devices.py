@@ -1,0 +1,91 @@
+"""On how many devices a run is trained, and which sweeps may do so. Every program loads this module: torch waits."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from hmlpe.errors import UserError
+
+# What a process is told that is one of several of a run: by torchrun, or by `launch`.
+VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+ISOLATED = "IsolatedLauncher"  # of hydra/launcher=isolated, which runs each job in a process of its own
+CPU_PROCESSES = 2
+
+
+def is_rank() -> bool:
+    """Whether this process is one of those of a run, started by torchrun or by `launch`."""
+    return all(name in os.environ for name in VARIABLES)
+
+
+def world_size(config: DictConfig) -> int:
+    """How many processes train the run, each on a device of its own.
+
+    A rank is told so by its environment, whatever `trainer.devices` is. "auto" is all GPUs that are visible, or two
+    processes where the run is on the CPU, which has no number of its own.
+
+    Raises:
+        UserError: `trainer.devices` is no number of devices, or more than there are GPUs.
+    """
+    if is_rank():
+        wanted: object = int(os.environ["LOCAL_WORLD_SIZE"])
+    else:
+        wanted = config.trainer.devices
+    if wanted == 1:
+        return int(os.environ["WORLD_SIZE"]) if is_rank() else 1
+    there = gpus(config.trainer.accelerator)
+    if wanted == "auto":
+        return there or CPU_PROCESSES
+    if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
+        raise UserError(f"trainer.devices: must be a whole number of at least 1, or auto, got {wanted!r}")
+    if there and wanted > there:
+        raise UserError(f"trainer.devices: {wanted} GPUs are wanted on this machine, which shows {there}")
+    return int(os.environ["WORLD_SIZE"]) if is_rank() else wanted
+
+
+def cores() -> int:
+    """How many CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus(accelerator: str) -> int:
+    """How many GPUs a run of this accelerator setting may use; 0: it is on the CPU."""
+    import torch
+
+    return 0 if accelerator == "cpu" or not torch.cuda.is_available() else torch.cuda.device_count()
+
+
+def check_sweep(config: DictConfig, launcher: str) -> None:
+    """Raise UserError if a sweep's runs would be on several devices without a process of their own.
+
+    Args:
+        launcher: the `_target_` of Hydra's launcher.
+    """
+    if is_rank():
+        raise UserError(
+            "-m: under torchrun every process would sweep on its own; start the sweep without torchrun, with "
+            "hydra/launcher=isolated trainer.devices=N"
+        )
+    name = launcher.rpartition(".")[2]
+    if name == ISOLATED:
+        return
+    devices = world_size(config)
+    if devices > 1:
+        raise UserError(
+            f"trainer.devices: a run on {devices} devices within a sweep needs a process of its own, which {name} does "
+            "not give it; add hydra/launcher=isolated, or use trainer.devices=1"
+        )
+
+
+class SweepDevices(Callback):
+    """Hydra callback: refuses a sweep that `check_sweep` refuses, before its first job."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Leave the program; Hydra would swallow the error itself and go on."""
+        try:
+            check_sweep(config, config.hydra.launcher._target_)
+        except UserError as error:
+            raise SystemExit(error) from error

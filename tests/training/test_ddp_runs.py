@@ -1,0 +1,294 @@
+"""Runs over two processes as a user types them: alone and under torchrun, killed and resumed; and what is refused."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from hmlpe.cli.app import CONFIGS
+from hmlpe.errors import UserError
+from hmlpe.training.build import config_digest
+from hmlpe.training.devices import VARIABLES, check_sweep, world_size
+from hmlpe.training.launch import _first_error, _record
+from hmlpe.training.validate import validate
+
+TINY = [
+    "network=slim",
+    "network.head.hidden=[16,16]",
+    "network.trunk.stages=[{maps: 2, kernel: 9, relu: true}, {maps: 2, kernel: 5, relu: true}]",
+    "optim.batch_size=16",
+    "trainer.precision=32-true",
+    "trainer.threads=1",
+    "data.source.train=60",
+    "data.source.test=13",
+    "logger=csv",
+]
+NO_DROPOUT = ["network.head.keep=1.0", "optim.optimizer._target_=torch.optim.SGD"]  # comparable with one process
+RUN = "det_0.1_s1"
+
+
+def words(folder: Path, *overrides: str) -> list[str]:
+    return [f"paths.data={folder / 'data'}", f"paths.outputs={folder / 'outputs'}", *TINY, *overrides]
+
+
+def train(folder: Path, *overrides: str, launch: tuple[str, ...] = ()) -> list[str]:
+    """The command, by itself or under torchrun with the options `launch`."""
+    torchrun = ["-m", "torch.distributed.run", *launch] if launch else []
+    return [sys.executable, *torchrun, "-m", "hmlpe.cli.train", *words(folder, *overrides)]
+
+
+def finish(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def of(folder: Path, study: str) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Result and weights of a run."""
+    run = folder / "outputs" / study / RUN
+    checkpoint = torch.load(run / "checkpoints" / "model.ckpt", weights_only=True)
+    return json.loads((run / "result.json").read_text()), checkpoint["state_dict"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ddp_runs")
+    finish([sys.executable, "-m", "hmlpe.cli.prepare", *words(folder)])
+    return folder
+
+
+@pytest.mark.slow
+def test_typed_alone_under_torchrun_and_over_two_nodes_it_is_one_result(folder: Path) -> None:
+    """The same weights to the last bit, and those of one process but for rounding."""
+    recipe = ["epochs=3", *NO_DROPOUT]
+    log = finish(train(folder, "study=alone", "trainer=ddp", *recipe))
+    assert log.count("epoch 3/3") == 1 and "over 2 processes" in log and "Warning" not in log
+    run = folder / "outputs" / "alone" / RUN
+    assert {path.name for path in run.iterdir()} == {
+        "checkpoints", "config.yaml", "csv", "hmlpe-train.log", "result.json"}  # fmt: skip
+    assert [path.name for path in (run / "csv").iterdir()] == ["version_0"]
+    assert "epoch 3/3" in (run / "hmlpe-train.log").read_text()
+    finish(train(folder, "study=torchrun", "trainer=ddp", *recipe, launch=("--nproc-per-node=2",)))
+    meeting = ("--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:29641")
+    node = train(folder, "study=nodes", "trainer=ddp", *recipe, launch=(*meeting, "--local-addr=127.0.0.1"))
+    other = subprocess.Popen(node, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    finish(node)
+    assert other.wait(60) == 0
+    finish(train(folder, "study=one", *recipe))
+
+    alone, one = of(folder, "alone"), of(folder, "one")
+    for study in ("torchrun", "nodes"):
+        found = of(folder, study)
+        for part in ("metrics", "mean_pose", "identity", "steps", "best_epoch", "people"):
+            assert found[0][part] == alone[0][part], (study, part)
+        assert found[0]["status"] == "finished"
+        assert all(torch.equal(value, found[1][name]) for name, value in alone[1].items()), study
+    assert alone[0]["steps"] == one[0]["steps"] == 9 and list(alone[1]) == list(one[1])
+    assert alone[0]["identity"]["config"] != one[0]["identity"]["config"]
+    for name, value in one[1].items():
+        torch.testing.assert_close(alone[1][name], value, rtol=1e-3, atol=1e-4)
+    for split, values in one[0]["metrics"].items():
+        for key in ("regression_error", "detection_error"):
+            assert alone[0]["metrics"][split][key] == pytest.approx(values[key], rel=1e-4)
+
+    again = [f"checkpoint={run / 'checkpoints' / 'model.ckpt'}", "fit=false", *NO_DROPOUT]
+    finish(train(folder, "study=again", *again))  # the two processes' checkpoint, evaluated by one
+    again_metrics = of(folder, "again") if (folder / "outputs/again" / RUN / "checkpoints").exists() else None
+    assert again_metrics is None  # evaluating writes no checkpoint
+    result = json.loads((folder / "outputs" / "again" / RUN / "result.json").read_text())
+    for split, values in result["metrics"].items():
+        assert values == pytest.approx(alone[0]["metrics"][split], rel=1e-6, abs=1e-6, nan_ok=True)
+    log = finish(train(folder, "study=alone", "trainer=ddp", *recipe))
+    assert log.count("finished already, skipped") == 1
+
+
+def started(command: list[str], checkpoint: Path) -> tuple[subprocess.Popen[str], list[int]]:
+    """A run in a session of its own that has written its first checkpoint, and its ranks in order."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               start_new_session=True)  # fmt: skip
+    deadline = time.monotonic() + 200
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert checkpoint.exists() and process.poll() is None
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ranks = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert len(ranks) == 2
+    return process, ranks
+
+
+def gone(pids: list[int]) -> bool:
+    deadline = time.monotonic() + 15
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@pytest.mark.slow
+def test_killed_in_any_way_it_goes_on_to_the_identical_result(folder: Path) -> None:
+    """One rank, the parent alone, Ctrl-C, SIGTERM, all at once; the last command ends where an undisturbed run does."""
+    recipe = ["epochs=60", "trainer=ddp"]
+    finish(train(folder, "study=whole", *recipe))
+    command = train(folder, "study=killed", *recipe)
+    run = folder / "outputs" / "killed" / RUN
+    resume, record = run / "checkpoints" / "resume.ckpt", run / "result.json"
+    killed = "rank 1 of 2 was killed (SIGKILL); the same command goes on after the last whole epoch"
+    for how, code, status, error in (
+        ("rank", 2, "failed", f"{killed}"),
+        ("parent", -signal.SIGKILL, "running", None),
+        ("ctrl-c", 130, "failed", "interrupted"),
+        ("term", 143, "failed", "interrupted"),
+        ("all", -signal.SIGKILL, "running", None),
+    ):
+        process, ranks = started(command, resume)
+        # an older checkpoint is there from the start: wait until this run is at work
+        while json.loads(record.read_text())["status"] != "running":
+            time.sleep(0.02)
+        time.sleep(0.5)
+        if how == "rank":
+            os.kill(ranks[1], signal.SIGKILL)
+        elif how in ("parent", "term"):
+            os.kill(process.pid, signal.SIGKILL if how == "parent" else signal.SIGTERM)
+        else:
+            os.killpg(process.pid, signal.SIGINT if how == "ctrl-c" else signal.SIGKILL)
+        log = process.communicate(timeout=60)[0]
+        assert process.returncode == code, (how, log)
+        assert gone(ranks), how
+        found = json.loads(record.read_text())
+        assert (found["status"], found.get("error")) == (status, error), how
+        assert "Traceback" not in log, log
+        assert how != "rank" or log.strip().splitlines()[-1] == f"error: {killed}"
+    assert "going on from" in finish(command)
+    whole, found = of(folder, "whole"), of(folder, "killed")
+    assert all(torch.equal(value, found[1][name]) for name, value in whole[1].items())
+    assert whole[0]["metrics"] == found[0]["metrics"] and not resume.exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_under_torchrun_says_so(folder: Path) -> None:
+    command = train(folder, "study=stopped", "epochs=500", "trainer=ddp", launch=("--nproc-per-node=2",))
+    resume = folder / "outputs" / "stopped" / RUN / "checkpoints" / "resume.ckpt"
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not resume.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(60) != 0
+    assert json.loads((resume.parent.parent / "result.json").read_text())["error"] == "interrupted"
+
+
+@pytest.mark.slow
+def test_what_a_rank_refuses_is_one_line(folder: Path) -> None:
+    for bad, message in (
+        (["data.validation.fraction=0.02"], "trainer.devices: 2 are more than the 1 people of val"),
+        (["row.weights.detection=-1"], "row.weights.detection: a weight must be"),
+    ):
+        command = train(folder, "study=bad", "trainer=ddp", *bad)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert done.stderr.strip().splitlines()[-1].startswith(f"error: {message}")
+        assert not (folder / "outputs" / "bad" / RUN / "result.json").exists()
+
+
+def test_a_sweep_under_another_launcher_is_refused_before_its_first_job(folder: Path) -> None:
+    """Also where the number of devices is itself swept; then the row alone fails."""
+    sweep = [sys.executable, "-m", "hmlpe.cli.train", "-m", *words(folder, "study=sweep", "trainer=ddp")]
+    done = subprocess.run([*sweep, "row=regression_only,det_0.1"], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert "trainer.devices: a run on 2 devices within a sweep needs a process of its own" in line
+    assert "add hydra/launcher=isolated" in line
+    assert not (folder / "outputs" / "sweep").exists()
+
+
+def composed(*overrides: str) -> Any:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose("train", list(overrides))
+
+
+def test_which_sweeps_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = composed("trainer.devices=2", "trainer.accelerator=cpu")
+    basic = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+    check_sweep(composed(), basic)
+    check_sweep(two, "hydra_plugins.hmlpe_isolated_launcher.launcher.IsolatedLauncher")
+    with pytest.raises(UserError, match="which BasicLauncher does not"):
+        check_sweep(two, basic)
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(UserError, match="under torchrun every process would sweep"):
+        check_sweep(composed(), basic)
+
+
+def test_devices_are_a_number_of_the_environment_or_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    cpu = "trainer.accelerator=cpu"
+    assert world_size(composed(cpu)) == 1
+    assert world_size(composed(cpu, "trainer.devices=3")) == 3
+    assert world_size(composed(cpu, "trainer=ddp")) == 2
+    assert world_size(composed(cpu, "trainer=ddp", "trainer.devices=4")) == 4
+    digests = [config_digest(composed(cpu, one)) for one in ("trainer.devices=1", "trainer.devices=2", "trainer=ddp")]
+    assert digests[0] != digests[1] == digests[2]
+    for bad, words in (
+        ("trainer.devices=0", "whole number of at least 1, or auto, got 0"),
+        ("trainer.devices=all", "or auto, got 'all'"),
+        ("trainer.devices=[0]", r"got \[0\]"),
+        ("trainer.devices=3", "optim.batch_size: 64 people do not divide over trainer.devices: 3"),
+    ):
+        with pytest.raises(UserError, match=words):
+            validate(composed(cpu, bad))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert world_size(composed("trainer=ddp")) == 4
+    with pytest.raises(UserError, match="8 GPUs are wanted on this machine, which shows 4"):
+        world_size(composed("trainer.devices=8"))
+    environment = {"RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "a"}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert world_size(composed()) == 1  # not all that makes a rank
+    monkeypatch.setenv("MASTER_PORT", "1")
+    assert world_size(composed()) == 8
+
+
+def test_a_record_is_amended_only_if_the_run_wrote_it(tmp_path: Path) -> None:
+    record = tmp_path / "result.json"
+    _record(record, None, "killed")
+    assert not record.exists()
+    for status in ("running", "failed", "finished"):
+        text = json.dumps({"schema": 1, "status": status, "row": "x", "error": "of the others"})
+        record.write_text(text)
+        _record(record, text.encode(), "killed")
+        assert record.read_text() == text
+        _record(record, b"older", "killed")
+        kept = (
+            text if status == "finished" else text.replace('"running"', '"failed"').replace("of the others", "killed")
+        )
+        assert json.loads(record.read_text()) == json.loads(kept)
+
+
+class Ended(BaseProcess):
+    """A process that has ended."""
+
+    exitcode = sentinel = -1  # of the instance, not of a child
+
+    def __init__(self, exitcode: int) -> None:
+        self.exitcode = exitcode
+        self.sentinel, write = os.pipe()
+        os.close(write)  # what is ready to be read has ended
+
+
+def test_the_first_error_is_what_counts_and_a_silent_end_comes_before_any(tmp_path: Path) -> None:
+    (tmp_path / "0").write_bytes(pickle.dumps((2.0, RuntimeError("connection closed"))))
+    assert "rank 1 of 2 was killed (SIGKILL)" in str(_first_error([Ended(1), Ended(-9)], tmp_path))
+    (tmp_path / "1").write_bytes(pickle.dumps((1.0, UserError("no pack"))))
+    assert str(_first_error([Ended(1), Ended(1)], tmp_path)) == "no pack"
+    assert _first_error([Ended(0), Ended(0)], tmp_path) is None
