@@ -27,6 +27,7 @@ TINY = [
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_rows_of_a_sweep_over_two_processes_are_those_typed_alone(tmp_path: Path) -> None:
     config = CONFIGS / "hydra" / "launcher" / f"{LAUNCHER}.yaml"
     assert config.is_file(), f"hydra/launcher={LAUNCHER}, under which alone such a sweep is allowed, is not here"
@@ -34,7 +35,7 @@ def test_rows_of_a_sweep_over_two_processes_are_those_typed_alone(tmp_path: Path
     def call(program: str, *overrides: str, flags: tuple[str, ...] = ()) -> None:
         paths = [f"paths.data={tmp_path / 'data'}", f"paths.outputs={tmp_path / 'outputs'}"]
         command = [sys.executable, "-m", f"hmlpe.cli.{program}", *flags, *paths, *TINY, *overrides]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr[-3000:]
 
     two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]

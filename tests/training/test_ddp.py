@@ -24,6 +24,7 @@ TINY = [
     "data.source.test=13",
     "logger=csv",
 ]
+pytestmark = pytest.mark.timeout(900)  # the processes start twice, beside other tests
 ROWS = ("regression_only", "det_0.1", "detection_only")
 PROGRAM = Path(__file__).with_name("ddp_ranks.py")
 ENVIRONMENT = os.environ | {"TORCH_CPP_LOG_LEVEL": "ERROR"}
@@ -33,7 +34,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
 def watched(folder: Path, accelerator: str) -> dict[str, dict[str, Any]]:
     """What one process and each of two saw, by "<rank> of <processes>"."""
     words = [*TINY, f"paths.data={folder / 'data'}", f"paths.outputs={folder / 'outputs'}"]
-    subprocess.run([sys.executable, "-m", "hmlpe.cli.prepare", *words], check=True, capture_output=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "hmlpe.cli.prepare", *words], check=True, capture_output=True, timeout=600)
     started = [
         subprocess.Popen(
             [*command, str(PROGRAM), str(folder), *words, f"trainer.accelerator={accelerator}"],
@@ -42,7 +43,7 @@ def watched(folder: Path, accelerator: str) -> dict[str, dict[str, Any]]:
         for command in ([sys.executable], TORCHRUN)
     ]  # fmt: skip
     for process in started:
-        assert process.communicate(timeout=240)[1] is not None and process.returncode == 0, process.stderr
+        assert process.communicate(timeout=600)[1] is not None and process.returncode == 0, process.stderr
     return {path.stem.replace("_", " "): torch.load(path, weights_only=False) for path in folder.glob("*.pt")}
 
 

@@ -108,7 +108,7 @@ class PoseDataModule(L.LightningDataModule):
         sampler = EpochSampler(len(self.augmented), self.seed, self.groups, self.batch_size, self.rank, self.world)
         if self.trainer is not None:  # Lightning starts the first epoch's iterator before it calls set_epoch
             sampler.set_epoch(self.trainer.current_epoch)
-        return self._loader(self.augmented, sampler)
+        return self._loader(self.augmented, sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Validation people, test-crop rule."""
@@ -147,11 +147,14 @@ class PoseDataModule(L.LightningDataModule):
             raise UserError(f"{setting}: the pack has no people of {', '.join(names)} for this; it has {there}")
         return found
 
-    def _loader(self, dataset: PeopleDataset, sampler: EpochSampler | range) -> DataLoader[Sample]:
+    def _loader(
+        self, dataset: PeopleDataset, sampler: EpochSampler | range, drop_last: bool = False
+    ) -> DataLoader[Sample]:
         return DataLoader(
             dataset,
             batch_size=self.batch_size // self.world,
             sampler=sampler,
+            drop_last=drop_last,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
         )

@@ -17,9 +17,9 @@ class EpochSampler(Sampler[tuple[int, int]]):
         seed: of the order.
         groups: (person,) the set that each person is of: every set then gives the same share of an epoch, its people
             one after another in a new order until the share is full. None: everyone once.
-        batch: people of a step, over all processes; what is over at the end of an epoch is left out.
-        rank, world: number of this process, and of all: of each batch it yields its own share alone, one after another
-            as they come in the order of one process. `world` divides `batch`.
+        batch: people of a step, over all processes.
+        rank, world: number of this process, and of all, which divides `batch`. One of several yields its share of each
+            batch of one process, in that order, and nothing of an incomplete last one.
     """
 
     def __init__(
@@ -34,13 +34,15 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length // self.batch * self.batch // self.world
+        return self.length if self.world == 1 else self.length // self.batch * (self.batch // self.world)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(self.length) if self.members is None else self._balanced(rng)
-        whole = order[: self.length // self.batch * self.batch].reshape(-1, self.world, self.batch // self.world)
-        return iter((self.epoch, int(index)) for index in whole[:, self.rank].flatten())
+        if self.world > 1:
+            whole = order[: self.length // self.batch * self.batch]
+            order = whole.reshape(-1, self.world, self.batch // self.world)[:, self.rank].flatten()
+        return iter((self.epoch, int(index)) for index in order)
 
     def _balanced(self, rng: np.random.Generator) -> Int[np.ndarray, " length"]:
         members = self.members or []

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 import hmlpe
 from hmlpe.files import digest_of_file, digest_of_files
 from hmlpe.training.build import config_digest
+from hmlpe.training.devices import world_size
 
 MADE_BY = ("code", "data", "config")  # what of a run's identity its checkpoints carry
 PACKAGES = (
@@ -62,6 +63,7 @@ def provenance(config: DictConfig, data: str, precision: str) -> dict[str, Any]:
         "packages": {name: version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "device": device_name(config.trainer.accelerator),
+        "devices": world_size(config),
         "threads": torch.get_num_threads(),
         "precision": precision,
     }
