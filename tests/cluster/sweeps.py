@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -57,9 +58,10 @@ def table(folder: Path, outputs: str) -> bytes:
 
 
 def files(folder: Path, outputs: str) -> set[str]:
-    """What lies in the study's folder, but for the engine's own files."""
+    """What lies in the study's folder, but for the engine's own files. A run that went on has a second csv."""
     top = study(folder, outputs)
-    found = {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()}
+    names = (str(path.relative_to(top)) for path in top.rglob("*") if path.is_file())
+    found = {re.sub(r"csv/version_\d+/", "csv/", name) for name in names}
     return {path for path in found if not path.startswith(".submitit/")}
 
 
