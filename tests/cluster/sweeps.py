@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-REFERENCE = "basic"  # the launcher whose table the others must give, byte by byte
-EPOCHS = 12
+REFERENCE = "isolated"  # the launcher whose table the others must give, byte by byte
+EPOCHS = 40  # long enough to be killed in between
 TINY = [
     "network=slim",
     "network.head.hidden=[16,16]",
@@ -42,7 +44,7 @@ def sweep(launcher: str, outputs: str, *overrides: str) -> list[str]:
 def finish(
     command: list[str], folder: Path, environment: Mapping[str, str] = os.environ
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, cwd=folder, env=dict(environment), capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=folder, env=dict(environment), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     return done
 
@@ -57,9 +59,10 @@ def table(folder: Path, outputs: str) -> bytes:
 
 
 def files(folder: Path, outputs: str) -> set[str]:
-    """What lies in the study's folder, but for the engine's own files."""
+    """What lies in the study's folder, but for the engine's own files. A run that went on has a second csv."""
     top = study(folder, outputs)
-    found = {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()}
+    names = (str(path.relative_to(top)) for path in top.rglob("*") if path.is_file())
+    found = {re.sub(r"csv/version_\d+/", "csv/", name) for name in names}
     return {path for path in found if not path.startswith(".submitit/")}
 
 
@@ -73,9 +76,18 @@ def results(folder: Path, outputs: str) -> dict[str, tuple[int, bytes]]:
     }
 
 
-def start(command: list[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+@contextmanager
+def started(
+    command: list[str], folder: Path, environment: Mapping[str, str]
+) -> Generator[subprocess.Popen[str], None, None]:
+    """A sweep that is not waited for; it is killed at the end of the block, if it is still there."""
     with (folder / "sweep.log").open("w") as log:
-        return subprocess.Popen(command, cwd=folder, env=dict(environment), stdout=log, stderr=log, text=True)
+        process = subprocess.Popen(command, cwd=folder, env=dict(environment), stdout=log, stderr=log, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def output(folder: Path) -> str:
@@ -83,7 +95,7 @@ def output(folder: Path) -> str:
     return (folder / "sweep.log").read_text()
 
 
-def wait_for(what: Callable[[], object], process: subprocess.Popen[str], seconds: float = 150) -> None:
+def wait_for(what: Callable[[], object], process: subprocess.Popen[str], seconds: float = 300) -> None:
     """Until `what` is true, while the sweep goes on."""
     deadline = time.monotonic() + seconds
     while not what():
@@ -94,4 +106,4 @@ def wait_for(what: Callable[[], object], process: subprocess.Popen[str], seconds
 
 def ended(process: subprocess.Popen[str]) -> int:
     """The exit code, once the sweep ends."""
-    return process.wait(timeout=280)
+    return process.wait(timeout=600)
