@@ -59,11 +59,11 @@ def table(folder: Path, outputs: str) -> bytes:
 
 
 def files(folder: Path, outputs: str) -> set[str]:
-    """What lies in the study's folder, but for the engine's own files. A run that went on has a second csv."""
+    """What lies in the study's folder, but for the engine's and the launcher's own files. A resumed run has two csv."""
     top = study(folder, outputs)
     names = (str(path.relative_to(top)) for path in top.rglob("*") if path.is_file())
     found = {re.sub(r"csv/version_\d+/", "csv/", name) for name in names}
-    return {path for path in found if not path.startswith(".submitit/")}
+    return {path for path in found if not path.startswith((".submitit/", ".lock", "sweep.json"))}
 
 
 def results(folder: Path, outputs: str) -> dict[str, tuple[int, bytes]]:
