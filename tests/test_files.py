@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -39,6 +40,27 @@ def test_a_file_that_others_write_appears_whole_or_not_at_all(tmp_path: Path) ->
     with pytest.raises(KeyError):
         fail()
     assert path.read_text() == "first" and list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_of_the_disk_says_which_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*file'") as raised:
+        files.write_text_atomic(tmp_path / "file", "new")
+    assert raised.value.filename == str(tmp_path / "file")
+
+
+def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
+    names = (".a.json.17.tmp", ".a.mp4.17.tmp.mp4", ".b.json.17.tmp", "a.json", ".lock", "x.tmp")
+    for name in names:
+        (tmp_path / name).touch()
+    files.remove_leftovers(tmp_path, "b.json")
+    assert not (tmp_path / ".b.json.17.tmp").exists() and (tmp_path / ".a.json.17.tmp").exists()
+    files.remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", ".lock", "x.tmp"}
+    files.remove_leftovers(tmp_path / "nowhere")
 
 
 def test_old_content_stays_until_the_new_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,8 +25,22 @@ def new_file(path: Path, ending: str = "") -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.errno and error.filename is None:  # a full disk's error does not say where
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Delete temporary files in `folder` that killed writers left; for who holds its lock: no other writes there.
+
+    Args:
+        name: of the files that they were to become, or a pattern.
+    """
+    for leftover in folder.glob(f".{name}.*.tmp*"):
+        leftover.unlink(missing_ok=True)
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:

@@ -32,8 +32,10 @@ def test_a_finished_run_of_ours_is_skipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", ["running", "failed"])
 def test_a_broken_run_of_ours_goes_on(tmp_path: Path, status: str) -> None:
     checkpoint = put(tmp_path, status, OURS, resume=True)
+    half = checkpoint.with_name(".resume.ckpt.17.tmp")
+    half.touch()
     assert finished_result(tmp_path, OURS, overwrite=False) is None
-    assert checkpoint.exists() and first_start(tmp_path) == "then"
+    assert checkpoint.exists() and not half.exists() and first_start(tmp_path) == "then"
 
 
 @pytest.mark.parametrize(("status", "resume"), [("finished", False), ("running", True), ("failed", True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -22,6 +23,13 @@ from hmlpe.cli.engines import engine_error
 from hmlpe.errors import UserError
 
 BAD_INPUT = (UserError, HydraException, OmegaConfBaseException)
+BAD_DISK = {
+    errno.ENOSPC: "make room there; the same command goes on",
+    errno.EDQUOT: "make room there; the same command goes on",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "choose a folder that can be written to",
+    errno.EACCES: "choose a folder that you may read and write",
+}
 PACKAGE = Path(hmlpe.__file__).parent
 # A launcher's config of ours has the name of its plugin's, against which Hydra checks it: that is meant.
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
@@ -34,14 +42,15 @@ def run_app(config_name: str, task: Callable[[DictConfig], object], flags: Mappi
     Args:
         flags: words on the command line, each short for an override.
 
-    Bad input ends the process with exit code 2 and one line on stderr; a bug keeps its traceback.
+    Bad input, and a disk that is full or closed to us, end the process with exit code 2 and one line on stderr; a bug
+    keeps its traceback.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole; we make the line
     job = partial(_job, task)
     sys.argv[1:] = [(flags or {}).get(word, word) for word in sys.argv[1:]]
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
-    except BAD_INPUT as error:
+    except (*BAD_INPUT, OSError) as error:
         _stop(error)
     except SystemExit as leaving:
         if isinstance(leaving.code, UserError):  # of a callback: Hydra swallows its errors
@@ -59,13 +68,17 @@ def run_app(config_name: str, task: Callable[[DictConfig], object], flags: Mappi
 def _job(task: Callable[[DictConfig], object], config: DictConfig) -> object:
     try:
         return task(config)
-    except BAD_INPUT as error:
+    except (*BAD_INPUT, OSError) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # this job fails, the others go on
             raise
         _stop(error)  # before Hydra adds lines of its own
 
 
 def _stop(error: Exception) -> NoReturn:
-    cause = error.__cause__ if isinstance(error.__cause__, UserError) else error
+    cause: object = error.__cause__ if isinstance(error.__cause__, UserError) else error
+    if isinstance(error, OSError):
+        if error.errno not in BAD_DISK:
+            raise error
+        cause = f"{error.filename or 'output'}: {error.strerror}; {BAD_DISK[error.errno]}"
     print("error:", "; ".join(part.strip() for part in str(cause).splitlines() if part.strip()), file=sys.stderr)
     sys.exit(2)

@@ -16,6 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.errors import UserError
+from hmlpe.files import remove_leftovers
 from hmlpe.lock import locked
 from hmlpe.sweep.devices import Slot, cpu_slots, gpu_slots, visible_gpus
 from hmlpe.sweep.jobs import Job, compose
@@ -60,6 +61,7 @@ class Batch:
     def lock(self, held: ExitStack) -> None:
         """Take the sweep's folder for as long as `held` lasts. Raises UserError if another process has it."""
         held.enter_context(locked(self.folder / ".lock", "sweep"))
+        remove_leftovers(self.folder, "sweep.json")
 
     def run(self, overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
         """Do what there is to do; returns and raises see `Isolated.launch`."""

@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing.connection import Connection
@@ -22,6 +23,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from hmlpe.sweep import hydra_state
 from hmlpe.sweep.outcome import Outcome, of_error
+from hmlpe.sweep.warm import end_with_parent
 from hmlpe.training.watch import listen
 
 
@@ -57,19 +59,26 @@ class Ended:
 def work(pipe: Connection, errand: Errand) -> None:
     """Do the errand, and send how it ended."""
     lifeline(pipe)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
     os.environ.update(errand.environment)
     try:
         redirect(errand.log)
+    except OSError as error:  # no log, no job: its words would have no place
+        pipe.send(Ended(of_error(error)))
+        return
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see warm_up
         command = f"{Path(sys.argv[0]).name} {' '.join(errand.overrides)}"
         print(f"[{datetime.now():%F %T}] {command} (try {errand.attempt}, {errand.slot}, process {os.getpid()})")
         ended = Ended(Outcome("finished"), run(pipe, errand))
     except BaseException as error:
         ended = Ended(of_error(error))
         if not isinstance(error, SystemExit):  # what ends in one has said its line
-            traceback.print_exception(error)
-    print(f"[{datetime.now():%F %T}] {ended.outcome}")
+            with suppress(OSError):  # a full disk
+                traceback.print_exception(error)
+    with suppress(OSError):
+        print(f"[{datetime.now():%F %T}] {ended.outcome}")
     atexit._run_exitfuncs()  # a fork would end without them
     pipe.send(ended)
 
@@ -77,9 +86,12 @@ def work(pipe: Connection, errand: Errand) -> None:
 def lifeline(pipe: Connection) -> None:
     """End this process and all that it starts, at once, when the other side of the pipe is closed or dies.
 
+    A process that is stopped, or stuck in a call, does not read its pipe: it ends with the fork server.
+
     It gets a process group of its own: Ctrl-C in the terminal reaches the launcher alone, which ends all in order.
     """
     os.setsid()
+    end_with_parent()
 
     def wait() -> None:
         try:

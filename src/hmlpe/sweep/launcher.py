@@ -41,6 +41,6 @@ class Isolated(Launcher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         batch = Batch(self.settings, self.context, self.task, self.config)
-        if initial_job_idx == 0:
+        if initial_job_idx == 0 and not batch.dry:
             batch.lock(self.held)
         return batch.run(job_overrides, initial_job_idx)

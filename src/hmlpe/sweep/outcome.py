@@ -12,7 +12,7 @@ Kind = Literal["finished", "error", "killed", "out_of_memory", "timed_out", "int
 RETRIED = ("error", "killed", "out_of_memory", "timed_out")  # reasons for which one may want another try
 assert set(RETRIED) < set(get_args(Kind))
 
-_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|MemoryError", re.IGNORECASE)
+_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|MemoryError|bad_alloc", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

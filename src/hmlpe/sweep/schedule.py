@@ -120,6 +120,8 @@ class Schedule:
             # For memory there may be more when the others are through.
             (self.waiting.append if outcome.kind == "out_of_memory" else self.waiting.appendleft)(job)
         self.view.ended(job, again)
+        if again:
+            job.outcome = None
         self.changed()
         if not again and self.policy.stop_at_failure and outcome.kind not in ("finished", "interrupted"):
             self.stop(Outcome("interrupted", f"as {job.name} failed"))

@@ -96,7 +96,7 @@ class Try:
                 elif isinstance(word, Begun):
                     self.job.start_seconds = time.monotonic() - self.started
                 else:
-                    self.ended = word
+                    self.ended, self.killed_at = word, time.monotonic() + self.grace_s  # threads may keep it from going
 
     def _bury(self) -> None:
         self.pipe.close()

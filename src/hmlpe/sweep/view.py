@@ -109,18 +109,19 @@ class LiveTable(View):
 
     def __init__(self, jobs: Sequence[Job], slots: int, console: Console | None = None) -> None:
         super().__init__(jobs, slots)
+        self.whole = True  # as the last picture is, and the first, which Live takes before it is there
         self.live = Live(console=console, get_renderable=self.table, refresh_per_second=2)
-        self.whole = False
         self.handlers = [handler for handler in logging.root.handlers if type(handler) is logging.StreamHandler]
 
     def __enter__(self) -> View:
+        self.whole = False
         self.live.start()
         for handler in self.handlers:  # what is logged goes above the table
             handler.setStream(sys.stdout)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.whole = True  # the last picture stays
+        self.whole = True
         self.live.stop()
         for handler in self.handlers:
             handler.setStream(sys.stdout)

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
+import signal
+import sys
 from collections.abc import Callable
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from hmlpe.errors import UserError
+
 PRELOAD = "hmlpe.sweep.preload"
+TRIES = 3
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _context = multiprocessing.get_context("forkserver")
 
 
 def warm_up() -> None:
-    """Start the server, which loads in the background; the first process waits for it."""
+    """Start the server, if it is not there; it loads in the background, and the first process waits for it.
+
+    It and its processes begin deaf to Ctrl-C, which is for the launcher: they end with that.
+    """
     _context.set_forkserver_preload([PRELOAD])
-    forkserver.ensure_running()
+    resource_tracker.ensure_running()  # apart, as it would lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_with_parent() -> None:
+    """Let the kernel kill this process as soon as the one that started it ends (Linux; elsewhere a pipe must do)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def start(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
@@ -25,9 +46,19 @@ def start(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Co
 
     Returns:
         The process, and this side of its pipe: whoever closes it, or dies with it, ends the process (`lifeline`).
+
+    Raises:
+        UserError: the server dies again and again.
     """
-    ours, theirs = _context.Pipe(duplex=True)
-    process = _context.Process(target=target, args=(theirs, *arguments))
-    process.start()
-    theirs.close()
-    return process, ours
+    for _ in range(TRIES):
+        warm_up()  # should it have died meanwhile
+        ours, theirs = _context.Pipe(duplex=True)
+        process = _context.Process(target=target, args=(theirs, *arguments))
+        try:
+            process.start()
+        except (EOFError, ConnectionError):  # it died before it had one
+            continue
+        finally:
+            theirs.close()
+        return process, ours
+    raise UserError(f"no process could be started: the fork server died {TRIES} times as it loaded; is memory short?")

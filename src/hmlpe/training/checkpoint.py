@@ -43,7 +43,12 @@ class WholeFiles(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write `checkpoint` to `path`, which holds the old or the new one at any moment."""
         with new_file(Path(path)) as temporary, temporary.open("wb") as file:
-            torch.save(checkpoint, file)
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:
+                if isinstance(error.__context__, OSError):  # it hides a full disk behind an "unexpected pos"
+                    raise error.__context__ from None
+                raise
             file.flush()
             os.fsync(file.fileno())
 

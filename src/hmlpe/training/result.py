@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hmlpe.errors import UserError
-from hmlpe.files import read_json, write_json_atomic
+from hmlpe.files import read_json, remove_leftovers, write_json_atomic
 
 SCHEMA = 1
 RESUME, BEFORE = "resume.ckpt", "resume_before.ckpt"  # the whole state after the last epoch, and after the one before
@@ -56,7 +56,7 @@ def state_of(folder: Path, identity: Mapping[str, str]) -> State:
 
 
 def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) -> dict[str, Any] | None:
-    """The result in `folder` if it is finished; None if there is work to do.
+    """The result in `folder`, whose lock is held, if it is finished; None if there is work to do.
 
     Args:
         identity: see `state_of`.
@@ -65,6 +65,8 @@ def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) 
     Raises:
         UserError: the folder belongs to something else, and must not be overwritten.
     """
+    for place in (folder, folder / "checkpoints"):
+        remove_leftovers(place)
     state = state_of(folder, identity)
     if state.kind == "finished":
         return state.result

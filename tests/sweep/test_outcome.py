@@ -1,0 +1,65 @@
+"""Why a job ended, by what it raised or by its exit code."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+import hmlpe.sweep.outcome as outcomes
+from hmlpe.errors import UserError
+from hmlpe.sweep.outcome import Outcome, memory_kills, of_error, of_exit
+
+
+def test_an_error_is_one_line_of_its_kind() -> None:
+    assert of_error(ValueError("a\n b")) == Outcome("error", "ValueError: a b")
+    assert of_error(UserError("seed: no")) == Outcome("error", "seed: no")
+    assert of_error(KeyError()) == Outcome("error", "KeyError: KeyError")
+    assert of_error(KeyboardInterrupt()) == Outcome("interrupted")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("std::bad_alloc"),
+        OSError(12, "Cannot allocate memory"),
+    ],
+)
+def test_what_asks_for_memory(error: Exception) -> None:
+    assert of_error(error).kind == "out_of_memory"
+
+
+def test_an_exit_is_of_the_error_before_it() -> None:
+    def error_of(code: int) -> BaseException:
+        try:
+            try:
+                raise UserError("epochs: no")
+            except UserError:
+                sys.exit(code)
+        except SystemExit as error:
+            return error
+
+    assert of_error(error_of(2)) == Outcome("error", "epochs: no")
+    assert of_error(SystemExit(3)) == Outcome("error", "SystemExit: 3")
+
+
+def test_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "memory_kills", lambda: 5)
+    assert of_exit(3, 5) == Outcome("error", "ended with exit code 3 without a result")
+    assert of_exit(-signal.SIGSEGV, 4) == Outcome("killed", "by signal 11 (SIGSEGV)")
+    assert of_exit(-signal.SIGKILL, 5) == Outcome("killed", "by signal 9 (SIGKILL)")
+    assert of_exit(-signal.SIGKILL, 4).kind == "out_of_memory"
+    for lost in (None, 255):  # multiprocessing's code when the fork server is gone
+        assert of_exit(lost, 5).kind == "killed"
+
+
+def test_kills_are_counted_in_the_own_group_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = memory_kills()
+    assert system >= 0
+    monkeypatch.setattr(outcomes, "_own_group", lambda: tmp_path)
+    assert memory_kills() == system  # there are no groups
+    (tmp_path / "memory.events").write_text("oom 7\noom_kill 4\noom_group_kill 0\n")
+    assert memory_kills() == 4

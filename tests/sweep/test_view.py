@@ -1,0 +1,108 @@
+"""What one sees of a sweep: lines, and the table rendered to text."""
+
+import io
+import logging
+
+import pytest
+from rich.console import Console
+
+import hmlpe.sweep.view as views
+from hmlpe.errors import UserError
+from hmlpe.sweep.jobs import Job
+from hmlpe.sweep.outcome import Outcome
+from hmlpe.sweep.view import Lines, LiveTable, View, duration, view_of
+from hmlpe.training.watch import Progress
+
+from .fakes import job
+
+HALF = Progress(50, 100, {"train/total": 1.25, "val/regression_error": 0.0815}, 10.0)
+
+
+def told(view: View) -> list[Job]:
+    """Of four jobs: one has finished, one failed, one is half way, one waits."""
+    done, failed, running, waiting = view.jobs
+    for one in (done, failed, running):
+        one.slot = "cpu"
+        view.started(one)
+    done.progress, done.seconds, done.outcome = HALF, 61.0, Outcome("finished")
+    view.ended(done, False)
+    failed.seconds, failed.outcome = 3.0, Outcome("error", "ValueError: no")
+    view.ended(failed, False)
+    running.progress = HALF
+    return [done, failed, running, waiting]
+
+
+def test_the_summary_counts_and_knows_the_time() -> None:
+    view = View([job(number) for number in range(4)], 2)
+    assert view.summary() == "0 of 4 finished" and view.left() is None
+    told(view)
+    assert view.left() == pytest.approx((5 + 10) / 2)  # half of one, all of the next, two at once
+    assert view.summary() == "1 of 4 finished, 1 failed, 1 at work, about 8 s left"
+
+
+def test_lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    caplog.set_level(logging.INFO)
+    view = Lines([job(number) for number in range(4)], 2)
+    running = told(view)[2]
+    view.tick()  # less than a minute after the start
+    monkeypatch.setattr(views, "MINUTE_S", 0.0)
+    view.tick()
+    running.outcome, running.attempts = Outcome("killed", "by signal 9 (SIGKILL)"), {"killed": 1}
+    view.ended(running, True)
+    view.started(running)
+    lines = caplog.messages
+    assert lines[0] == "row0 · seed 1: begins on cpu"
+    assert lines[3].startswith("row0 · seed 1: finished after 1 min 1 s, regression 0.0815; 1 of 4 finished, 2 at work")
+    assert lines[4].startswith("row1 · seed 1: error: ValueError: no after 3 s; 1 of 4 finished, 1 failed, 1 at work")
+    assert lines[5] == "1 of 4 finished, 1 failed, 1 at work, about 8 s left (row2 · seed 1 50/100)"
+    assert ": killed: by signal 9 (SIGKILL) after 0 s, tries again; " in lines[6]
+    assert lines[7].endswith("begins on cpu, once more")
+
+
+def rendered(view: LiveTable, height: int = 40) -> list[str]:
+    console = Console(file=io.StringIO(), width=120, height=height, color_system=None)
+    view.live.console = console
+    console.print(view.table())
+    assert isinstance(console.file, io.StringIO)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_the_table() -> None:
+    view = LiveTable([job(number) for number in range(4)], 2)
+    told(view)
+    title, heads, *rows, caption = rendered(view)
+    assert title == view.summary()
+    assert heads.split() == ["run", "state", "step", "loss", "val", "errors", "steps/s", "left", "device"]
+    assert [" ".join(row.split()) for row in rows] == [
+        "row0 · seed 1 finished 50/100 1.25 regression 0.0815 10.0 1 min 1 s cpu",
+        "row1 · seed 1 error: ValueError: no – 3 s cpu",
+        "row2 · seed 1 running 50/100 1.25 regression 0.0815 10.0 5 s cpu",
+    ]
+    assert caption.strip() == "1 waiting"
+
+
+def test_a_long_table_hides_the_oldest_until_the_end() -> None:
+    view = LiveTable([job(number) for number in range(4)], 2)
+    told(view)
+    view.whole = False
+    small = rendered(view, height=views.FRAME_LINES + 1)
+    assert [line.split()[0] for line in small[2:-1]] == ["row2"] and "2 more are over, 1 waiting" in small[-1]
+    with view:
+        pass
+    assert len(rendered(view, height=views.FRAME_LINES + 1)) == 6
+
+
+def test_kinds_of_views() -> None:
+    assert [type(view_of(kind, [], 1)) for kind in ("table", "lines", "none", "auto")] == [
+        LiveTable,
+        Lines,
+        View,
+        Lines,
+    ]
+    with pytest.raises(UserError, match="progress: must be auto, table, lines or none, got 'bar'"):
+        view_of("bar", [], 1)
+
+
+def test_durations() -> None:
+    given = (0.4, 59.6, 200.0, 240.0, 3600.0, 7500.0)
+    assert [duration(seconds) for seconds in given] == ["0 s", "1 min", "3 min 20 s", "4 min", "1 h", "2 h 5 min"]
