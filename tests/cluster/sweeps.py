@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 REFERENCE = "isolated"  # the launcher whose table the others must give, byte by byte
-EPOCHS = 40  # long enough to be killed in between
+EPOCHS = 20  # long enough to be killed in between
 TINY = [
     "network=slim",
     "network.head.hidden=[16,16]",
