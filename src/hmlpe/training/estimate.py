@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from hmlpe.files import read_json
-from hmlpe.training.devices import world_size
+from hmlpe.training.devices import gpus, world_size
 from hmlpe.training.stages import stages_of
 
 log = logging.getLogger(__name__)
 
-STEPS = 4
+STEPS = 2
 
 
 class SweepEstimate(Callback):
@@ -68,26 +67,21 @@ def jobs(config: DictConfig) -> list[list[str]]:
 
 
 def seconds_per_step(config: DictConfig) -> float:
-    """Time of a training step of the configured net: the fastest of a few on noise, as others may use the machine."""
+    """Time of a training step of the configured net, on noise, on the device that the run would use."""
     import torch
 
+    from hmlpe.training.bench import bare
     from hmlpe.training.build import build_model, build_tasks
+    from hmlpe.training.precision import resolve_precision
 
     before = torch.get_num_threads()
     torch.set_num_threads(config.trainer.threads or before)
     model = build_model(config, build_tasks(config))
-    optimizer = model.make_optimizer(model.network)
     size, joints = int(config.size_px), len(config.skeleton.joints)
-    people = config.optim.batch_size // world_size(config)
-    image = torch.randint(256, (people, 3, size, size), dtype=torch.uint8)
+    image = torch.randint(256, (config.optim.batch_size // world_size(config), 3, size, size), dtype=torch.uint8)
     batch = {"image": image, "joints_px": torch.rand(len(image), joints, 2) * size}
-    taken = []
-    for _ in range(STEPS):
-        started = time.monotonic()
-        losses, _, _ = model.losses(batch)
-        optimizer.zero_grad()
-        torch.stack(list(model.balance.weighted(losses).values())).sum().backward()
-        optimizer.step()
-        taken.append(time.monotonic() - started)
+    precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
+    device = torch.device("cuda" if gpus(config.trainer.accelerator) else "cpu")
+    taken = bare(model, batch, STEPS, precision, device)
     torch.set_num_threads(before)
-    return min(taken)
+    return taken / STEPS
