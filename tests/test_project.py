@@ -147,7 +147,8 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
         archive.extractall(tmp_path / "wheel")
     expected = {f"hmlpe/{path.relative_to(SOURCE).as_posix()}" for path in _modules()}
     expected |= {f"hmlpe/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
-    assert "hmlpe/conf/train.yaml" in expected
+    expected |= {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "hydra_plugins").rglob("*.py")}
+    assert {"hmlpe/conf/train.yaml", "hydra_plugins/hmlpe_isolated_launcher/__init__.py"} <= expected
     assert expected <= names, f"not in the wheel: {sorted(expected - names)}"
 
     command = [sys.executable, "-m", "hmlpe.cli.train", "--cfg", "job"]

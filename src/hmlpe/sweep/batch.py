@@ -65,7 +65,8 @@ class Batch:
 
     def run(self, overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
         """Do what there is to do; returns and raises see `Isolated.launch`."""
-        warm_up()  # in the background of the next line
+        with_wandb = OmegaConf.select(self.config, "logger.name") == "wandb"
+        warm_up(*(["wandb"] if with_wandb else []))  # in the background of the next line
         jobs = compose(self.context, self.config, overrides, first)
         found = survey([(job.config, job.folder, job.overrides) for job in jobs], time_steps=len(jobs) > 1)
         todo = sort(jobs, found, self.redo == "stale")

@@ -19,14 +19,20 @@ TRIES = 3
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _context = multiprocessing.get_context("forkserver")
+_preload = [PRELOAD]
 
 
-def warm_up() -> None:
+def warm_up(*packages: str) -> None:
     """Start the server, if it is not there; it loads in the background, and the first process waits for it.
 
     It and its processes begin deaf to Ctrl-C, which is for the launcher: they end with that.
+
+    Args:
+        packages: that it loads too, now and, should it die, once more.
     """
-    _context.set_forkserver_preload([PRELOAD])
+    if packages:
+        _preload[:] = [PRELOAD, *packages]
+    _context.set_forkserver_preload(_preload)
     resource_tracker.ensure_running()  # apart, as it would lift the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -8,7 +8,6 @@ from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from omegaconf import DictConfig
-from wandb import Settings
 
 from hmlpe.errors import UserError
 
@@ -23,6 +22,8 @@ def loggers(config: DictConfig, folder: Path, tree: dict[str, Any]) -> list[Logg
     """
     found: list[Logger] = [CSVLogger(folder, name="csv", flush_logs_every_n_steps=50)]
     if config.logger.name == "wandb":
+        from wandb import Settings  # seconds to load, and not everyone wants it
+
         wandb = WandbLogger(
             project=config.logger.project,
             group=config.study,
