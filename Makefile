@@ -29,7 +29,7 @@ COMMA = ,
 ONCE = $(SET) $(foreach arg,$(ARGS),$(if $(findstring $(COMMA),$(arg)),$(if $(findstring [,$(arg)),$(arg)),$(arg)))
 
 .DEFAULT_GOAL = help
-.PHONY: help setup test test-all lint format bench lock clean reproduce-table options FORCE
+.PHONY: help setup test test-all faults lint format bench lock clean reproduce-table options FORCE
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,10 @@ test: $(STAMP) ## the test suite, without the slow ones
 
 test-all: $(EXTRAS) ## the whole test suite, on SLURM (tests/cluster/slurm.sh install) and Ray too
 	$(BIN)/python -m pytest $(CORES) $(ARGS)
+
+faults: $(STAMP) ## kill, starve and damage a sweep in forty ways: figures into experiments/faults/faults.csv
+	rm -f experiments/faults/faults.csv
+	HMLPE_FAULTS=experiments/faults/faults.csv $(BIN)/python -m pytest -v tests/sweep/test_faults.py $(ARGS)
 
 lint: $(STAMP) ## ruff, the format, and mypy's strict types
 	$(BIN)/ruff check

@@ -179,6 +179,13 @@ def test_what_cannot_listen_ends_with_the_launcher(data: Path, tmp_path: Path) -
         assert running.gone() < 2
 
 
+def test_a_fork_server_whose_launcher_is_gone_before_it_begins_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HMLPE_LAUNCHER", "1")
+    assert finish([sys.executable, "-c", "import hmlpe.sweep.preload; print('loaded')"], 1) == ""
+    monkeypatch.setenv("HMLPE_LAUNCHER", str(os.getpid()))
+    assert finish([sys.executable, "-c", "import hmlpe.sweep.preload; print('loaded')"]) == "loaded\n"
+
+
 def test_a_folder_that_cannot_be_written_to_is_one_line(data: Path, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "size=1m,ro") as disk:
         where = f"paths.outputs={disk / 'outputs'}"

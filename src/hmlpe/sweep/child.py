@@ -79,8 +79,8 @@ def work(pipe: Connection, errand: Errand) -> None:
                 traceback.print_exception(error)
     with suppress(OSError):
         print(f"[{datetime.now():%F %T}] {ended.outcome}")
+    pipe.send(ended)  # first: what follows may hang or fail, and changes nothing
     atexit._run_exitfuncs()  # a fork would end without them
-    pipe.send(ended)
 
 
 def lifeline(pipe: Connection) -> None:

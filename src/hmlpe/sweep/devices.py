@@ -76,14 +76,13 @@ def gpu_slots(n_jobs: object, devices: object, per_job: int, visible: Sequence[s
 def _pool(devices: object, visible: Sequence[str]) -> list[str]:
     if not isinstance(devices, Sequence) or isinstance(devices, str) or not devices:
         raise UserError(f"hydra.launcher.devices: must be auto or a list of GPUs, e.g. [0,1], got {devices!r}")
-    pool = [str(device) for device in devices]
-    known = set(visible) | {str(number) for number in range(len(visible))}
-    unknown = [device for device in pool if device not in known]
-    if unknown or len(set(pool)) != len(pool):
+    by_number = dict(enumerate(visible))  # a number is the place among those that are visible
+    pool = [by_number.get(device) if isinstance(device, int) else str(device) for device in devices]
+    if not set(pool) <= set(visible) or len(set(pool)) != len(pool):
         raise UserError(
             f"hydra.launcher.devices: {devices!r}: there are {', '.join(visible) or 'no GPUs'}, each to be named once"
         )
-    return [device if device in visible else visible[int(device)] for device in pool]
+    return [str(device) for device in pool]
 
 
 def _count(n_jobs: object) -> int:

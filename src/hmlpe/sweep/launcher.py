@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 class Isolated(Launcher):
@@ -20,7 +20,7 @@ class Isolated(Launcher):
     """
 
     def __init__(self, **settings: Any) -> None:
-        self.settings = settings
+        self.settings = {key: _plain(value) for key, value in settings.items()}
         self.held = ExitStack()  # the sweep's lock, held until this process ends
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -44,3 +44,7 @@ class Isolated(Launcher):
         if initial_job_idx == 0 and not batch.dry:
             batch.lock(self.held)
         return batch.run(job_overrides, initial_job_idx)
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

@@ -12,6 +12,7 @@ Kind = Literal["finished", "error", "killed", "out_of_memory", "timed_out", "int
 RETRIED = ("error", "killed", "out_of_memory", "timed_out")  # reasons for which one may want another try
 assert set(RETRIED) < set(get_args(Kind))
 
+KILLED = ("Killed", "SIGTERMException")  # errors that say so: of a run's rank, and Lightning's
 _MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|MemoryError|bad_alloc", re.IGNORECASE)
 
 
@@ -34,7 +35,9 @@ def of_error(error: BaseException) -> Outcome:
     if isinstance(error, KeyboardInterrupt):
         return Outcome("interrupted")
     text = " ".join(f"{error}".split()) or type(error).__name__
-    named = text if type(error).__name__ == "UserError" else f"{type(error).__name__}: {text}"
+    named = text if type(error).__name__ in ("UserError", "Killed") else f"{type(error).__name__}: {text}"
+    if type(error).__name__ in KILLED:
+        return Outcome("killed", text)
     memory = isinstance(error, MemoryError) or _MEMORY.search(named)
     return Outcome("out_of_memory" if memory else "error", named)
 

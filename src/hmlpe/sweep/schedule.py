@@ -34,6 +34,8 @@ class Policy:
     stop_at_failure: bool
 
     def __post_init__(self) -> None:
+        if not isinstance(self.retries, Mapping):
+            raise UserError(f"hydra.launcher.retries: must be tries by reason, {{killed: 1}}, got {self.retries!r}")
         for reason, count in self.retries.items():
             if reason not in RETRIED:
                 raise UserError(f"hydra.launcher.retries: no reason {reason!r}; there are {', '.join(RETRIED)}")
@@ -113,7 +115,7 @@ class Schedule:
         job.outcome = outcome
         if outcome.kind == "finished":
             job.value = one.ended.value if one.ended is not None else None
-        else:
+        elif one.ended is None:  # it could not write so itself
             mark_failed(job)
         again = not self.stopping and job.attempts[outcome.kind] <= self.policy.retries.get(outcome.kind, 0)
         if again:

@@ -67,8 +67,7 @@ def _look(pipe: Connection, jobs: Sequence[tuple[DictConfig, Path, Sequence[str]
 
 
 def _survey(jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], timed: bool) -> Survey:
-    import torch
-
+    from hmlpe.training.devices import gpus
     from hmlpe.training.estimate import seconds_per_step, steps_of
     from hmlpe.training.run import look
     from hmlpe.training.stages import stages_of
@@ -90,5 +89,4 @@ def _survey(jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], timed: bool)
         except BAD_INPUT as error:
             states.append(UserError(str(error)))
             steps.append(0.0)
-    on_cpu = OmegaConf.select(jobs[0][0], "trainer.accelerator") in ("cpu", None)
-    return Survey(states, steps, per_step, 0 if on_cpu else torch.cuda.device_count())
+    return Survey(states, steps, per_step, gpus(OmegaConf.select(jobs[0][0], "trainer.accelerator", default="cpu")))

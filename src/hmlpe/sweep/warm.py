@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from hmlpe.errors import UserError
 
 PRELOAD = "hmlpe.sweep.preload"
 TRIES = 3
+LAUNCHER = "HMLPE_LAUNCHER"  # in the environment: the process that starts the server
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _context = multiprocessing.get_context("forkserver")
@@ -33,6 +35,7 @@ def warm_up(*packages: str) -> None:
     if packages:
         _preload[:] = [PRELOAD, *packages]
     _context.set_forkserver_preload(_preload)
+    os.environ[LAUNCHER] = str(os.getpid())
     resource_tracker.ensure_running()  # apart, as it would lift the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -41,10 +44,16 @@ def warm_up(*packages: str) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_with_parent() -> None:
-    """Let the kernel kill this process as soon as the one that started it ends (Linux; elsewhere a pipe must do)."""
+def end_with_parent(parent: int | None = None) -> None:
+    """Let the kernel kill this process as soon as the one that started it ends (Linux; elsewhere a pipe must do).
+
+    Args:
+        parent: the number of that one, should it be gone already.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
 
 
 def start(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:

@@ -20,7 +20,7 @@ from hmlpe.files import digest_of, digest_of_file
 from hmlpe.metrics import MeanLoss
 from hmlpe.tasks import Task
 from hmlpe.training.checkpoint import KEY, read_checkpoint
-from hmlpe.training.devices import world_size
+from hmlpe.training.devices import gpus, world_size
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.precision import resolve_precision
 from hmlpe.training.ranks import place
@@ -40,7 +40,6 @@ NUMERIC = (
     "fit",
 )
 NUMERIC_DATA = ("name", "sides", "use_occluded", "validation", "subset", "train_sets", "test_sets", "balanced")
-NUMERIC_TRAINER = ("accelerator", "threads")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -65,7 +64,8 @@ def config_digest(config: DictConfig, row: bool = True) -> str:
         "checkpoint": start_digest(config),
         "heads": None if config.checkpoint is None else tree["heads"],
         "trainer": {
-            **{key: tree["trainer"][key] for key in NUMERIC_TRAINER},
+            "accelerator": "gpu" if gpus(config.trainer.accelerator) else "cpu",
+            "threads": tree["trainer"]["threads"],
             "devices": world_size(config),  # dropout and the order of sums depend on it
             "precision": precision,
         },

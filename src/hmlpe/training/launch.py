@@ -146,7 +146,8 @@ def _rank(
         elif isinstance(cause, KeyboardInterrupt | SystemExit):  # Lightning turns the one into the other
             found = KeyboardInterrupt()
         else:
-            found = RuntimeError(f"in rank {local}:\n{traceback.format_exc()}")
+            traceback.print_exception(error)
+            found = RuntimeError(f"in rank {local}: {type(error).__name__}: {' '.join(str(error).split())}")
         write_bytes_atomic(notes / str(local), pickle.dumps((time.monotonic(), found)))
         os._exit(1)  # without waiting for what the others will not answer any more
 
@@ -165,7 +166,7 @@ def _first_error(processes: list[BaseProcess], notes: Path) -> UserError | Runti
                     "whole epoch"
                 )
         if any(ended.values()):
-            found = min((pickle.loads(path.read_bytes()) for path in notes.iterdir()), key=lambda note: note[0])[1]
+            found = min((pickle.loads(path.read_bytes()) for path in notes.glob("[0-9]*")), key=lambda note: note[0])[1]
             if isinstance(found, KeyboardInterrupt):
                 raise found
             assert isinstance(found, UserError | RuntimeError)

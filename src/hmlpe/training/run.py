@@ -20,7 +20,7 @@ from hmlpe.data.pack import open_pack
 from hmlpe.errors import UserError
 from hmlpe.files import read_json, write_text_atomic
 from hmlpe.lock import locked
-from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, plain
+from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, check_settings, plain
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.fit import fit_and_evaluate
 from hmlpe.training.launch import over_devices
@@ -78,6 +78,7 @@ def look(config: DictConfig, folder: Path) -> State:
     validate(config)
     check_start(config)
     pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
+    check_settings(config, pack)
     return state_of(folder, identity_of(config, str(pack.manifest["digest"])))
 
 

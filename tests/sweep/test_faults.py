@@ -1,0 +1,273 @@
+"""Sweeps that are killed, starved and damaged, for real: one more call of the same command reaches the same table.
+
+`HMLPE_FAULTS=<file>.csv` keeps the figures (`make faults`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import random
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hmlpe.lock import locked
+from hmlpe.training.result import BEFORE, RESUME
+
+from .programs import Running, call, finish, kill, record, small_disk, sweep, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+EPOCHS = 3
+SIX = ["row=regression_only,det_0.1,det_1", "seed=1,2", f"epochs={EPOCHS}"]
+GONE_S = 5.0
+SEED = 0
+EARLY = (0, 1)  # moments before the first job
+FIELDS = ["fault", "number", "moment_s", "undisturbed_s", "struck", "gone_s", "epochs_redone", "identical"]
+
+Keep = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """The sweep as it should be."""
+
+    data: Path
+    table: bytes
+    begins: float  # seconds until the first run
+    seconds: float
+
+    def sweep(self, outputs: Path, *words: str) -> list[str]:
+        return sweep(*SIX, *words, data=self.data, outputs=outputs)
+
+    def table_of(self, outputs: Path) -> bytes:
+        finish(call("report", "study=weight_ablation", f"paths.outputs={outputs}", data=self.data))
+        return (outputs / "weight_ablation" / "table.csv").read_bytes()
+
+    def is_reached(self, outputs: Path) -> bool:
+        """One more call of the same command, then the same table; nothing else lies about."""
+        finish(self.sweep(outputs))
+        study = outputs / "weight_ablation"
+        assert not [*study.rglob(".*.tmp*"), *study.rglob(RESUME), *study.rglob(BEFORE)]
+        assert [job["outcome"] for job in record(study).values()] == ["finished"] * 6
+        return self.table_of(outputs) == self.table
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    data = folder / "data"
+    finish(call("prepare", data=data))
+    made = Undisturbed(data, b"", 0.0, 0.0)
+    with Running(made.sweep(folder)) as running:
+        until(lambda: any(folder.rglob("*.log")), "a job")
+        begins = time.monotonic() - running.started
+        running.end(0)
+        seconds = time.monotonic() - running.started
+    return Undisturbed(data, made.table_of(folder), begins, seconds)
+
+
+@pytest.fixture(scope="module")
+def keep(tmp_path_factory: pytest.TempPathFactory) -> Keep:
+    """Takes the figures of a fault."""
+    path = Path(os.environ.get("HMLPE_FAULTS") or tmp_path_factory.mktemp("faults") / "faults.csv")
+
+    def add(**figures: Any) -> None:
+        with locked(
+            Path(tempfile.gettempdir()) / "hmlpe_faults.lock", "table", patience_s=60.0
+        ):  # others test beside this
+            rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+            kept = [row for row in rows if (row["fault"], row["number"]) != (figures["fault"], str(figures["number"]))]
+            with path.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, FIELDS, restval="", lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(sorted([*kept, figures], key=lambda row: (row["fault"], int(row["number"]))))
+
+    return add
+
+
+def epochs_redone(outputs: Path) -> int:
+    """Epochs that were trained to their end more than once, over all runs."""
+    logs = [path.read_text() for path in outputs.rglob("hmlpe-train.log")]
+    ends = [re.findall(r": epoch (\d+)/", log) for log in logs]
+    assert all(set(run) == {str(epoch) for epoch in range(1, EPOCHS + 1)} for run in ends)
+    return sum(len(run) - EPOCHS for run in ends)
+
+
+def at(run: Path) -> str:
+    """Where a killed run was."""
+    if list((run / "checkpoints").glob(".*.tmp")):
+        return "checkpoint"
+    if not (run / "result.json").is_file():
+        return "start"
+    ends = re.findall(r": epoch (\d+)/", (run / "hmlpe-train.log").read_text())
+    if not (run / "csv").is_dir():
+        return "start"
+    return "evaluation" if ends and int(ends[-1]) == EPOCHS else f"epoch {int(ends[-1]) + 1 if ends else 1}"
+
+
+def struck(outputs: Path, pids: list[int]) -> str:
+    """Where the runs of these processes were."""
+    found = []
+    for log in sorted(outputs.rglob("hmlpe-train.log")):
+        numbers = re.findall(r", process (\d+)\)$", log.read_text(), re.MULTILINE)
+        if numbers and int(numbers[-1]) in pids:
+            found.append(at(log.parent))
+    if found or not any(outputs.rglob("hmlpe-train.log")):
+        return " + ".join(found) or "before the runs"
+    return "start" if pids else "between or after runs"
+
+
+@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("who", ["launcher", "both", "job"])
+def test_kill_9_at_a_random_moment(who: str, number: int, whole: Undisturbed, tmp_path: Path, keep: Keep) -> None:
+    """Of ten moments, one in each tenth of the time in which there are jobs; of the launcher, two before the first."""
+    chance = random.Random(f"{SEED} {who} {number}")
+    early = who != "job" and number in EARLY
+    span = whole.begins if early else whole.seconds - whole.begins
+    wait = (number + chance.random()) / (len(EARLY) if early else 10) * span
+    print(f"{who}, {number}: seed {SEED}, {wait:.2f} s after the {'call' if early else 'first job'}")
+    with Running(whole.sweep(tmp_path)) as running:
+        if not early:
+            first_job(running, tmp_path)
+        began = running.started if early else time.monotonic()
+        time.sleep(max(0.0, began + wait - time.monotonic()))
+        if who == "job":
+            until(lambda: running.jobs() or running.process.poll() is not None, "a job")
+        pids = running.jobs()
+        victims = {"job": pids and [chance.choice(pids)], "launcher": [running.pid], "both": [*pids, running.pid]}[who]
+        moment = time.monotonic() - running.started
+        for pid in victims:
+            kill(pid)
+        if who == "job":
+            where = struck(tmp_path, victims)
+            running.end(0)  # it is tried again within the same call
+        else:
+            running.process.wait()
+            where = struck(tmp_path, pids)
+        gone = running.gone()
+    figures = {"undisturbed_s": f"{whole.seconds:.1f}", "moment_s": f"{moment:.1f}", "gone_s": f"{gone:.2f}"}
+    reached(whole, tmp_path, keep, f"kill -9 of {who}", number, struck=where, **figures)
+    assert gone < GONE_S
+
+
+def reached(whole: Undisturbed, outputs: Path, keep: Keep, fault: str, number: int = 0, **figures: Any) -> None:
+    """One more call reaches the undisturbed table; its figures are kept."""
+    identical = whole.is_reached(outputs)
+    figures |= {"epochs_redone": epochs_redone(outputs), "identical": identical}
+    keep(fault=fault, number=number, **figures)
+    assert identical
+
+
+def first_job(running: Running, outputs: Path) -> int:
+    until(lambda: any(outputs.rglob("*.log")), "a job")
+    return int(until(running.jobs, "a job")[0])
+
+
+def test_kill_9_as_a_checkpoint_is_written(whole: Undisturbed, tmp_path: Path, keep: Keep) -> None:
+    with Running(whole.sweep(tmp_path)) as running:
+        until(lambda: any(tmp_path.rglob(f".{RESUME}.*.tmp")), "a checkpoint", pause_s=0)
+        pids = running.jobs()
+        for pid in [*pids, running.pid]:
+            kill(pid)
+        running.process.wait()
+        where = struck(tmp_path, pids)
+        gone = running.gone()
+    reached(whole, tmp_path, keep, "kill -9 as a checkpoint is written", struck=where, gone_s=f"{gone:.2f}")
+    assert gone < GONE_S
+
+
+@pytest.mark.parametrize("when", ["it loads", "jobs run"])
+def test_kill_9_of_the_fork_server(when: str, whole: Undisturbed, tmp_path: Path, keep: Keep) -> None:
+    """A new one takes over within the same call."""
+    with Running(whole.sweep(tmp_path)) as running:
+        if when == "jobs run":
+            until(lambda: any(tmp_path.rglob(RESUME)), "a first epoch")
+        server = until(running.server, "the fork server", pause_s=0.001)
+        pids = running.jobs()
+        kill(server)
+        where = struck(tmp_path, pids)
+        running.end(0)
+        gone = running.gone()
+    reached(whole, tmp_path, keep, f"kill -9 of the fork server as {when}", struck=where, gone_s=f"{gone:.2f}")
+
+
+@pytest.mark.parametrize("how", ["disk", "limit"])
+def test_a_full_disk(how: str, whole: Undisturbed, tmp_path: Path, keep: Keep) -> None:
+    """It fills up as the first rows train; or no file may be as large as a checkpoint."""
+    if how == "limit":
+        said = finish(["bash", "-c", 'ulimit -f 64; exec "$@"', "bash", *whole.sweep(tmp_path)], 2)
+        assert said.splitlines()[-1].startswith("error: ") and "File too large" in said.splitlines()[-1]
+        assert "Traceback" not in said
+        return reached(whole, tmp_path, keep, "files limited in size")
+    with small_disk(tmp_path / "disk", "size=64m") as disk:
+        with Running(whole.sweep(disk)) as running:
+            first_job(running, disk)
+            filler = disk / "filler"
+            until(lambda: list(disk.rglob("result.json")), "a run to train")
+            subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], check=False, capture_output=True)
+            said = running.end(2)
+        assert said.splitlines()[-1].startswith("error: ") and "No space left on device" in said.splitlines()[-1]
+        assert "Traceback" not in said
+        filler.unlink()
+        reached(whole, disk, keep, "full disk")
+
+
+def test_a_job_is_killed_for_memory(whole: Undisturbed, tmp_path: Path, keep: Keep) -> None:
+    """By the kernel, as its control group is full; the second try has room."""
+    with control_group("8M") as group, Running(whole.sweep(tmp_path)) as running:
+        (group / "cgroup.procs").write_text(str(first_job(running, tmp_path)))
+        said = running.end(0)
+    assert ": out of memory: killed by the system, which had run out of memory after " in said and "tries again" in said
+    tries = [job["tries"] for job in record(tmp_path / "weight_ablation").values()]
+    assert tries.count({"out_of_memory": 1, "finished": 1}) == 1
+    reached(whole, tmp_path, keep, "killed for memory")
+
+
+@pytest.mark.parametrize("damaged", [(RESUME,), (RESUME, BEFORE)])
+def test_a_damaged_checkpoint(damaged: tuple[str, ...], whole: Undisturbed, tmp_path: Path, keep: Keep) -> None:
+    """The one before it serves; where that is damaged too, the run starts anew."""
+    with Running(whole.sweep(tmp_path)) as running:
+        before = until(lambda: next(iter(tmp_path.rglob(BEFORE)), None), "a second epoch", pause_s=0.002)
+        until(before.with_name(RESUME).exists, "its state", pause_s=0.002)
+        kill(running.pid)
+        running.gone()
+    run = before.parents[1]
+    for name in damaged:
+        path = before.with_name(name)
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    reached(whole, tmp_path, keep, f"damage of {' and '.join(damaged)}", struck=at(run))
+    log = (run / "hmlpe-train.log").read_text()
+    assert f"{RESUME} is damaged; going back to the one before it" in log
+    assert (f"{BEFORE} is damaged; going back to the start" in log) == (BEFORE in damaged)
+    assert ("going on from" in log) == (BEFORE not in damaged)
+
+
+@contextlib.contextmanager
+def control_group(limit: str) -> Iterator[Path]:
+    """A control group below this process's own, with so much memory."""
+    found = re.search(r"^(?:\d+:memory|0:):(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
+    assert found is not None
+    first = Path("/sys/fs/cgroup/memory" if ":memory:" in found[0] else "/sys/fs/cgroup")
+    group = first / found[1].lstrip("/") / f"hmlpe-test-{os.getpid()}"
+    name = "memory.limit_in_bytes" if ":memory:" in found[0] else "memory.max"
+    try:
+        group.mkdir()
+        (group / name).write_text(limit)
+    except OSError as error:
+        pytest.skip(f"no control group can be made here ({error})")
+    try:
+        yield group
+    finally:
+        group.rmdir()
