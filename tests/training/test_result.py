@@ -110,3 +110,13 @@ def test_a_damaged_state_is_said_and_the_one_before_is_taken(tmp_path: Path, cap
     before.write_bytes(b"cut")
     assert state_to_resume(tmp_path, "run") is None
     assert "resume_before.ckpt is damaged; going back to the start" in caplog.text
+
+
+def test_states_whose_best_epoch_is_damaged_are_of_no_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    zipped(tmp_path / "resume.ckpt", 2)
+    zipped(tmp_path / "model.ckpt", 1)
+    assert state_to_resume(tmp_path, "run") == tmp_path / "resume.ckpt"
+    (tmp_path / "model.ckpt").write_bytes((tmp_path / "model.ckpt").read_bytes()[:-100])
+    assert state_to_resume(tmp_path, "run") is None
+    assert "model.ckpt is damaged; going back to the start" in caplog.text
+    assert not list(tmp_path.iterdir())

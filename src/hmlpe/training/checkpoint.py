@@ -22,6 +22,7 @@ from hmlpe.training.result import BEFORE, RESUME
 log = logging.getLogger(__name__)
 
 KEY = "hmlpe"
+BEST = "model"  # the name of the checkpoint that is evaluated
 
 
 class ResumeCheckpoint(ModelCheckpoint):
@@ -56,9 +57,19 @@ class WholeFiles(TorchCheckpointIO):
 def state_to_resume(checkpoints: Path, name: str) -> Path | None:
     """The last whole state in the folder, None if there is none. A damaged one is said and deleted.
 
+    So are all, if the best epoch's weights are damaged: the states know that epoch, but do not hold it.
+
     Args:
         name: of the run, for the log.
+
+    Raises:
+        OSError: a checkpoint cannot be read, which says nothing of its content.
     """
+    best = checkpoints / f"{BEST}.ckpt"
+    if best.is_file() and not readable(best):
+        log.warning("%s: %s is damaged; going back to the start", name, best)
+        for path in (best, checkpoints / RESUME, checkpoints / BEFORE):
+            path.unlink(missing_ok=True)
     for path in (checkpoints / RESUME, checkpoints / BEFORE):
         if not path.is_file():
             continue

@@ -19,7 +19,7 @@ from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import mean_pose_metrics, plain, start_from_statistics
 from hmlpe.training.callbacks import progress
-from hmlpe.training.checkpoint import KEY, ResumeCheckpoint, epoch_of, read_checkpoint, state_to_resume
+from hmlpe.training.checkpoint import BEST, KEY, ResumeCheckpoint, epoch_of, read_checkpoint, state_to_resume
 from hmlpe.training.logs import finish, loggers
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.ranks import OwnSignals, from_first, is_first, place, trainer_options
@@ -39,7 +39,7 @@ def fit_and_evaluate(
     checkpoints = folder / "checkpoints"
     chosen = ModelCheckpoint(
         checkpoints,
-        "model",
+        BEST,
         monitor=f"val/{monitored(model.balance.active)}_error" if config.select == "best" else None,
         save_weights_only=True,
         save_on_train_epoch_end=True,
