@@ -76,7 +76,7 @@ def _job(task: Callable[[DictConfig], object], config: DictConfig) -> object:
 
 def _stop(error: Exception) -> NoReturn:
     cause: object = error.__cause__ if isinstance(error.__cause__, UserError) else error
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, BAD_INPUT):  # a missing config is both
         if error.errno not in BAD_DISK:
             raise error
         cause = f"{error.filename or 'output'}: {error.strerror}; {BAD_DISK[error.errno]}"
