@@ -113,17 +113,25 @@ def test_typed_alone_under_torchrun_and_over_two_nodes_it_is_one_result(folder: 
 
 
 def started(command: list[str], checkpoint: Path) -> tuple[subprocess.Popen[str], list[int]]:
-    """A run in a session of its own that has written its first checkpoint, and its ranks in order."""
+    """A run in a session of its own that has written a checkpoint, and its ranks in order."""
+    before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0  # of the run that was killed last
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                start_new_session=True)  # fmt: skip
     deadline = time.monotonic() + LONG
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+    while not written_since(checkpoint, before) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert checkpoint.exists() and process.poll() is None
+    assert written_since(checkpoint, before) and process.poll() is None
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     ranks = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert len(ranks) == 2
     return process, ranks
+
+
+def written_since(checkpoint: Path, before: int) -> bool:
+    try:
+        return checkpoint.stat().st_mtime_ns > before
+    except FileNotFoundError:  # one takes the other's place
+        return False
 
 
 def gone(pids: list[int]) -> bool:
@@ -151,10 +159,6 @@ def test_killed_in_any_way_it_goes_on_to_the_identical_result(folder: Path) -> N
         ("all", -signal.SIGKILL, "running", None),
     ):
         process, ranks = started(command, resume)
-        # an older checkpoint is there from the start: wait until this run is at work
-        while json.loads(record.read_text())["status"] != "running":
-            time.sleep(0.02)
-        time.sleep(0.5)
         if how == "rank":
             os.kill(ranks[1], signal.SIGKILL)
         elif how in ("parent", "term"):
