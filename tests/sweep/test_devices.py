@@ -35,6 +35,8 @@ def test_gpus_go_by_the_names_that_are_shown(monkeypatch: pytest.MonkeyPatch) ->
     assert visible == ["3", "GPU-5"]
     assert shown(gpu_slots("auto", [1], 1, visible)) == ["GPU-5"]  # the second of those
     assert shown(gpu_slots("auto", ["GPU-5", "3"], 1, visible)) == ["GPU-5", "3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a,MIG-b")
+    assert visible_gpus(1) == ["MIG-a", "MIG-b"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert visible_gpus(2) == ["0", "1"]
 

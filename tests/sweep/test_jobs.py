@@ -2,22 +2,26 @@
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+import hmlpe.sweep.batch as batch
 from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.sweep.jobs import Job, compose
 from hmlpe.sweep.outcome import Outcome
-from hmlpe.sweep.record import mark_failed, write_sweep
-from hmlpe.sweep.survey import _survey
+from hmlpe.sweep.record import note_end, write_sweep
+from hmlpe.sweep.survey import Survey, _survey
+from hmlpe.training.result import State
 
-from .fakes import job
+from .fakes import job, starter
 from .programs import TINY
 
 
@@ -80,19 +84,41 @@ def test_how_every_job_stands_is_written(tmp_path: Path, caplog: pytest.LogCaptu
     assert "sweep.json: not written (" in caplog.text
 
 
+def test_batches_of_a_search_are_one_story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweeper that asks again and again: the record holds all jobs, each once."""
+    first, second = job(1, tmp_path), job(2, tmp_path)
+    asked = iter([[first], [second], [first]])
+    monkeypatch.setattr(batch, "warm_up", lambda *packages: None)
+    monkeypatch.setattr(batch, "compose", lambda *words: next(asked))
+    monkeypatch.setattr(batch, "survey", lambda jobs, time_steps: Survey([State("missing")], [1.0], None, 0))
+    monkeypatch.setattr(batch.Batch, "start", lambda self, job, slot: starter({}, [])(job, slot))
+    settings = {"on_failure": "go_on", "timeout_s": None, "grace_s": 1, "retries": {}, "progress": "none", "n_jobs": 1,
+                "devices": "auto"}  # fmt: skip
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}, "sweep": {"redo": "missing"}})
+    context = HydraContext(config_loader=Mock(ConfigLoader), callbacks=Callbacks())
+    known: dict[Path, Job] = {}
+    for _ in range(3):
+        batch.Batch(settings, context, print, config, known).run([[]], 0)
+    rows = json.loads((tmp_path / "sweep.json").read_text())["jobs"]
+    assert [(row["job"], row["outcome"]) for row in rows] == [
+        ("row1 · seed 1", "finished"),
+        ("row2 · seed 1", "finished"),
+    ]
+
+
 def test_only_a_run_that_says_it_runs_is_marked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     one = job(1, tmp_path)
     one.outcome = Outcome("killed", "by signal 9")
     path = one.folder / "result.json"
-    mark_failed(one)
+    note_end(one)
     assert not path.exists()
     one.folder.mkdir()
     for status, expected in (("running", "failed"), ("finished", "finished"), ("failed", "failed")):
         path.write_text(json.dumps({"status": status, "seed": 1}))
-        mark_failed(one)
+        note_end(one)
         result = json.loads(path.read_text())
         assert (result["status"], result["seed"]) == (expected, 1)
         assert ("error" in result) == (status == "running")
     path.write_text("{")
-    mark_failed(one)
+    note_end(one)
     assert "could not be marked as failed" in caplog.text

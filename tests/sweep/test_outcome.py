@@ -2,13 +2,12 @@
 
 import signal
 import sys
-from pathlib import Path
 
 import pytest
 
 import hmlpe.sweep.outcome as outcomes
 from hmlpe.errors import UserError
-from hmlpe.sweep.outcome import Outcome, memory_kills, of_error, of_exit
+from hmlpe.sweep.outcome import Outcome, of_error, of_exit
 
 
 def test_an_error_is_one_line_of_its_kind() -> None:
@@ -54,12 +53,3 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert of_exit(-signal.SIGKILL, 4).kind == "out_of_memory"
     for lost in (None, 255):  # multiprocessing's code when the fork server is gone
         assert of_exit(lost, 5).kind == "killed"
-
-
-def test_kills_are_counted_in_the_own_group_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    system = memory_kills()
-    assert system >= 0
-    monkeypatch.setattr(outcomes, "_own_group", lambda: tmp_path)
-    assert memory_kills() == system  # there are no groups
-    (tmp_path / "memory.events").write_text("oom 7\noom_kill 4\noom_group_kill 0\n")
-    assert memory_kills() == 4

@@ -10,6 +10,7 @@ from hmlpe.sweep.devices import Slot
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.outcome import Outcome
 from hmlpe.sweep.schedule import Policy, Schedule
+from hmlpe.sweep.tries import Try
 from hmlpe.sweep.view import View
 
 from .fakes import job, starter
@@ -57,9 +58,31 @@ def test_the_first_failure_for_good_may_stop_all() -> None:
     assert str(jobs[2].outcome) == "interrupted: not begun"
 
 
-def test_slots_are_shared_by_what_waits() -> None:
-    jobs, begun = run({}, {}, slots=2, count=5)
-    assert sorted(begun) == [0, 1, 2, 3, 4] and kinds(jobs) == ["finished"] * 5
+def test_slots_are_shared_by_what_waits_one_job_at_a_time() -> None:
+    """Whatever ends when, and is tried again: no GPU has two jobs, none idles while one waits."""
+    outcomes = {0: [KILLED], 3: [MEMORY], 4: [ERROR]}
+    jobs, begun, seen = [job(number) for number in range(9)], list[int](), list[list[str]]()
+    gpus = [Slot(f"gpu {number}", {"CUDA_VISIBLE_DEVICES": str(number)}) for number in range(3)]
+    start = starter(outcomes, begun)
+
+    class Watching(View):
+        def tick(self) -> None:
+            seen.append([one.slot for one in jobs if one.number in self.at_work])
+
+    def patient(one: Job, slot: Slot) -> Try:
+        try_ = start(one, slot)
+        steps = iter([False] * (one.number % 4) + [True])  # each takes another time
+        try_.step = lambda: next(steps)  # type: ignore[method-assign]
+        return try_
+
+    policy = Policy({"killed": 1, "out_of_memory": 1}, False)
+    whole = Schedule(patient, gpus, policy, Watching(jobs, 3), lambda: None)
+    whole.run(jobs)
+    assert sorted(begun) == [0, 0, 1, 2, 3, 3, 4, 5, 6, 7, 8] and begun[-1] == 3
+    assert all(len(set(slots)) == len(slots) for slots in seen)
+    assert {slot for slots in seen for slot in slots} == {"gpu 0", "gpu 1", "gpu 2"}
+    assert sorted(slot.name for slot in whole.free) == ["gpu 0", "gpu 1", "gpu 2"]
+    assert kinds(jobs).count("finished") == 8
 
 
 def test_an_interruption_ends_what_runs_and_begins_nothing() -> None:

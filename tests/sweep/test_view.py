@@ -6,11 +6,13 @@ import logging
 import pytest
 from rich.console import Console
 
+import hmlpe.sweep.live as live
 import hmlpe.sweep.view as views
 from hmlpe.errors import UserError
 from hmlpe.sweep.jobs import Job
+from hmlpe.sweep.live import LiveTable, view_of
 from hmlpe.sweep.outcome import Outcome
-from hmlpe.sweep.view import Lines, LiveTable, View, duration, view_of
+from hmlpe.sweep.view import Lines, View, duration
 from hmlpe.training.watch import Progress
 
 from .fakes import job
@@ -25,9 +27,9 @@ def told(view: View) -> list[Job]:
         one.slot = "cpu"
         view.started(one)
     done.progress, done.seconds, done.outcome = HALF, 61.0, Outcome("finished")
-    view.ended(done, False)
+    view.ended(done, done.outcome)
     failed.seconds, failed.outcome = 3.0, Outcome("error", "ValueError: no")
-    view.ended(failed, False)
+    view.ended(failed, failed.outcome)
     running.progress = HALF
     return [done, failed, running, waiting]
 
@@ -47,15 +49,15 @@ def test_lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     view.tick()  # less than a minute after the start
     monkeypatch.setattr(views, "MINUTE_S", 0.0)
     view.tick()
-    running.outcome, running.attempts = Outcome("killed", "by signal 9 (SIGKILL)"), {"killed": 1}
-    view.ended(running, True)
+    running.attempts = {"killed": 1}
+    view.ended(running, Outcome("killed", "by signal 9 (SIGKILL)"))
     view.started(running)
     lines = caplog.messages
     assert lines[0] == "row0 · seed 1: begins on cpu"
     assert lines[3].startswith("row0 · seed 1: finished after 1 min 1 s, regression 0.0815; 1 of 4 finished, 2 at work")
     assert lines[4].startswith("row1 · seed 1: error: ValueError: no after 3 s; 1 of 4 finished, 1 failed, 1 at work")
     assert lines[5] == "1 of 4 finished, 1 failed, 1 at work, about 8 s left (row2 · seed 1 50/100)"
-    assert ": killed: by signal 9 (SIGKILL) after 0 s, tries again; " in lines[6]
+    assert ": killed: by signal 9 (SIGKILL) after 0 s, tries again; 1 of 4 finished, 1 failed" in lines[6]
     assert lines[7].endswith("begins on cpu, once more")
 
 
@@ -85,11 +87,11 @@ def test_a_long_table_hides_the_oldest_until_the_end() -> None:
     view = LiveTable([job(number) for number in range(4)], 2)
     told(view)
     view.whole = False
-    small = rendered(view, height=views.FRAME_LINES + 1)
+    small = rendered(view, height=live.FRAME_LINES + 1)
     assert [line.split()[0] for line in small[2:-1]] == ["row2"] and "2 more are over, 1 waiting" in small[-1]
     with view:
         pass
-    assert len(rendered(view, height=views.FRAME_LINES + 1)) == 6
+    assert len(rendered(view, height=live.FRAME_LINES + 1)) == 6
 
 
 def test_kinds_of_views() -> None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.training.build import config_digest
 from hmlpe.training.devices import VARIABLES, check_sweep, world_size
-from hmlpe.training.launch import _first_error, _record
+from hmlpe.training.spawned import error_of
 from hmlpe.training.validate import validate
 
 TINY = [
@@ -266,36 +265,9 @@ def test_devices_are_a_number_of_the_environment_or_of_the_settings(monkeypatch:
     assert world_size(composed()) == 8
 
 
-def test_a_record_is_amended_only_if_the_run_wrote_it(tmp_path: Path) -> None:
-    record = tmp_path / "result.json"
-    _record(record, None, "killed")
-    assert not record.exists()
-    for status in ("running", "failed", "finished"):
-        text = json.dumps({"schema": 1, "status": status, "row": "x", "error": "of the others"})
-        record.write_text(text)
-        _record(record, text.encode(), "killed")
-        assert record.read_text() == text
-        _record(record, b"older", "killed")
-        kept = (
-            text if status == "finished" else text.replace('"running"', '"failed"').replace("of the others", "killed")
-        )
-        assert json.loads(record.read_text()) == json.loads(kept)
-
-
-class Ended(BaseProcess):
-    """A process that has ended."""
-
-    exitcode = sentinel = -1  # of the instance, not of a child
-
-    def __init__(self, exitcode: int) -> None:
-        self.exitcode = exitcode
-        self.sentinel, write = os.pipe()
-        os.close(write)  # what is ready to be read has ended
-
-
 def test_the_first_error_is_what_counts_and_a_silent_end_comes_before_any(tmp_path: Path) -> None:
     (tmp_path / "0").write_bytes(pickle.dumps((2.0, RuntimeError("connection closed"))))
-    assert "rank 1 of 2 was killed (SIGKILL)" in str(_first_error([Ended(1), Ended(-9)], tmp_path))
+    assert "rank 1 of 2 was killed (SIGKILL)" in str(error_of(tmp_path, {0: 1, 1: -9}, 2))
     (tmp_path / "1").write_bytes(pickle.dumps((1.0, UserError("no pack"))))
-    assert str(_first_error([Ended(1), Ended(1)], tmp_path)) == "no pack"
-    assert _first_error([Ended(0), Ended(0)], tmp_path) is None
+    assert str(error_of(tmp_path, {0: 1, 1: 1}, 2)) == "no pack"
+    assert error_of(tmp_path, {0: 0, 1: 0}, 2) is None and error_of(tmp_path, {}, 2) is None

@@ -9,7 +9,7 @@ import torch
 from hmlpe.errors import UserError
 from hmlpe.training.checkpoint import readable, state_to_resume
 from hmlpe.training.fit import monitored
-from hmlpe.training.result import finished_result, first_start, objective_of, state_of, write_result
+from hmlpe.training.result import finished_result, first_start, mark_failed, objective_of, state_of, write_result
 
 OURS = {"code": "a", "data": "b", "config": "c", "seed": "1"}
 OTHER = {**OURS, "config": "d"}
@@ -89,7 +89,24 @@ def test_the_state_of_a_folder_is_said_in_words(tmp_path: Path) -> None:
 def test_the_objective_is_a_metric_of_a_split() -> None:
     result = {"metrics": {"val": {"regression_error": 0.5, "window_ap": None}}}
     assert objective_of(result, "val/regression_error") == 0.5
-    assert objective_of(result, "val/window_ap") is objective_of(result, "test/x") is None
+    assert objective_of(result, "val/window_ap") is objective_of(result, "val/detection_error") is None
+    with pytest.raises(UserError, match=r"objective: no metric 'val/window_AP'; there are val/regression_error, val/w"):
+        objective_of(result, "val/window_AP")
+
+
+def test_a_record_is_amended_only_if_the_run_wrote_it(tmp_path: Path) -> None:
+    record = tmp_path / "result.json"
+    mark_failed(tmp_path, "killed")
+    assert not record.exists()
+    for status in ("running", "failed", "finished"):
+        text = json.dumps({"schema": 1, "status": status, "row": "x", "error": "of the others"})
+        for over in (("running",), ("running", "failed")):
+            record.write_text(text)
+            mark_failed(tmp_path, "killed", over, text.encode())
+            assert record.read_text() == text
+            mark_failed(tmp_path, "killed", over, b"older")
+            new = {"status": "failed", "error": "killed"} if status in over else {}
+            assert json.loads(record.read_text()) == json.loads(text) | new
 
 
 def zipped(path: Path, value: int) -> None:

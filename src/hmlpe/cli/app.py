@@ -13,16 +13,13 @@ from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 import hmlpe
 from hmlpe.cli.engines import engine_error
-from hmlpe.errors import UserError
+from hmlpe.errors import BAD_INPUT, UserError
 
-BAD_INPUT = (UserError, HydraException, OmegaConfBaseException)
 BAD_DISK = {
     errno.ENOSPC: "make room there; the same command goes on",
     errno.EDQUOT: "make room there; the same command goes on",

@@ -20,12 +20,12 @@ from hmlpe.files import remove_leftovers
 from hmlpe.lock import locked
 from hmlpe.sweep.devices import Slot, cpu_slots, gpu_slots, visible_gpus
 from hmlpe.sweep.jobs import Job, compose
+from hmlpe.sweep.live import view_of
 from hmlpe.sweep.plan import counts, say, sort
 from hmlpe.sweep.record import write_sweep
 from hmlpe.sweep.schedule import Policy, Schedule
 from hmlpe.sweep.survey import Survey, survey
 from hmlpe.sweep.tries import Try
-from hmlpe.sweep.view import view_of
 from hmlpe.sweep.warm import warm_up
 
 log = logging.getLogger(__name__)
@@ -37,15 +37,24 @@ class Batch:
     Args:
         settings: of the launcher.
         context, task, config: of the sweep, from Hydra.
+        known: the sweep's jobs so far, by folder; this batch's are added.
+
+    Attributes:
+        folder: of the sweep.
 
     Raises:
         UserError: settings that cannot work.
     """
 
     def __init__(
-        self, settings: Mapping[str, Any], context: HydraContext, task: TaskFunction, config: DictConfig
+        self,
+        settings: Mapping[str, Any],
+        context: HydraContext,
+        task: TaskFunction,
+        config: DictConfig,
+        known: dict[Path, Job],
     ) -> None:
-        self.settings, self.context, self.task, self.config = settings, context, task, config
+        self.settings, self.context, self.task, self.config, self.known = settings, context, task, config, known
         self.folder = Path(str(config.hydra.sweep.dir))
         if settings["on_failure"] not in ("go_on", "stop"):
             raise UserError(f"hydra.launcher.on_failure: must be go_on or stop, got {settings['on_failure']!r}")
@@ -55,8 +64,6 @@ class Batch:
                 raise UserError(f"hydra.launcher.{name}: must be seconds, more than 0, got {value!r}")
         self.policy = Policy(settings["retries"], settings["on_failure"] == "stop")
         self.redo, self.dry = (OmegaConf.select(config, f"sweep.{name}") for name in ("redo", "dry_run"))
-        if self.redo not in ("missing", "stale", None):
-            raise UserError(f"sweep.redo: must be missing or stale, got {self.redo!r}")
 
     def lock(self, held: ExitStack) -> None:
         """Take the sweep's folder for as long as `held` lasts. Raises UserError if another process has it."""
@@ -75,20 +82,25 @@ class Batch:
         say(self.folder, jobs, todo, found, len(slots), each=bool(self.dry))
         if self.dry:
             sys.exit(0)  # before any sweeper asks for values that are not there
+        self.known |= {job.folder: job for job in jobs}
         with ending_on_signals(), view_of(self.settings["progress"], todo, len(slots)) as view:
-            schedule = Schedule(self.start, slots, self.policy, view, lambda: write_sweep(self.folder, jobs))
+            schedule = Schedule(self.start, slots, self.policy, view, self.note)
             try:
                 schedule.run(todo)
             except BaseException:
-                log.warning("interrupted; %s; the same command goes on", counts(jobs))
+                log.warning("interrupted; %s; the same command goes on", counts(self.known.values()))
                 raise
             finally:
-                write_sweep(self.folder, jobs)
+                self.note()
         for job in todo:
             if job.outcome is not None and job.outcome.kind != "finished":
                 log.error("%s: %s; its log: %s", job.name, job.outcome, job.log)
-        log.info("%s", counts(jobs))
+        log.info("%s", counts(self.known.values()))
         return [job.result() for job in jobs]
+
+    def note(self) -> None:
+        """Write down how all jobs stand."""
+        write_sweep(self.folder, self.known.values())
 
     def slots(self, job: Job, found: Survey) -> list[Slot]:
         """The pool, by what the jobs ask for."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -49,9 +50,10 @@ def bench_sweep(config: DictConfig) -> dict[str, Cost]:
         UserError: a sweep failed, or there is no prepared pack.
     """
     words = [word for word in HydraConfig.get().overrides.task if not word.startswith(("bench.", "trainer."))]
-    words = [*words, "network=slim", "trainer.threads=1", "trainer.progress=none", "logger=csv"]
-    epochs = max(1, round(config.bench.sweep.seconds / (seconds_per_step(config) * steps_of(config) / config.epochs)))
-    words.append(f"epochs={epochs}")
+    words += ["network=slim", "trainer.threads=1", "trainer.precision=32-true", "trainer.progress=none", "logger=csv"]
+    job = compose("train", words)
+    epoch_seconds = seconds_per_step(job) * steps_of(job) / job.epochs
+    words.append(f"epochs={max(1, round(config.bench.sweep.seconds / epoch_seconds))}")
     seeds = list(range(1, config.bench.sweep.jobs + 1))
     launchers = {"isolated": "isolated hydra.launcher.n_jobs=1", "basic": "basic"}
     if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher"):

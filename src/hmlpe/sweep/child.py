@@ -19,7 +19,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobStatus, run_job
 from hydra.types import HydraContext, RunMode, TaskFunction
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hmlpe.sweep import hydra_state
 from hmlpe.sweep.outcome import Outcome, of_error
@@ -119,7 +119,8 @@ def run(pipe: Connection, errand: Errand) -> Any:
     with read_write(config), open_dict(config):
         config.hydra.mode = RunMode.RUN
         config.hydra.run.dir = str(errand.folder)
-        config.hydra.job_logging.root.handlers = ["console"]  # which is the log file already
+        if OmegaConf.select(config, "hydra.job_logging.root.handlers"):
+            config.hydra.job_logging.root.handlers = ["console"]  # which is the log file already
     HydraConfig.instance().set_config(config)
     sys.argv[1:] = [*errand.overrides, f"hydra.run.dir={errand.folder}"]
     listen(pipe.send)

@@ -12,7 +12,12 @@ from hmlpe.training.devices import cores
 
 @dataclass(frozen=True)
 class Slot:
-    """Room for one job at a time; `environment` is what the job's process sees."""
+    """Room for one job at a time.
+
+    Attributes:
+        name: for people.
+        environment: variables that the job's process gets, e.g. which GPUs it sees.
+    """
 
     name: str
     environment: dict[str, str] = field(default_factory=dict)
@@ -22,9 +27,11 @@ def visible_gpus(count: int) -> list[str]:
     """The GPUs' names for CUDA_VISIBLE_DEVICES: those that it shows already, else their numbers.
 
     Args:
-        count: how many GPUs torch sees.
+        count: how many GPUs torch sees; of several MIG slices a process sees one alone, but each job may have its own.
     """
     shown = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    if any(name.startswith("MIG-") for name in shown):
+        return shown
     return shown[:count] if shown else [str(number) for number in range(count)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, configure_log, setup_globals
@@ -22,6 +23,7 @@ class Isolated(Launcher):
     def __init__(self, **settings: Any) -> None:
         self.settings = {key: _plain(value) for key, value in settings.items()}
         self.held = ExitStack()  # the sweep's lock, held until this process ends
+        self.jobs: dict[Path, Any] = {}  # of all batches, by folder
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by the sweeper."""
@@ -40,7 +42,7 @@ class Isolated(Launcher):
 
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        batch = Batch(self.settings, self.context, self.task, self.config)
+        batch = Batch(self.settings, self.context, self.task, self.config, self.jobs)
         if initial_job_idx == 0 and not batch.dry:
             batch.lock(self.held)
         return batch.run(job_overrides, initial_job_idx)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args
+
+from hmlpe.control_group import memory_kills
 
 Kind = Literal["finished", "error", "killed", "out_of_memory", "timed_out", "interrupted", "stale"]
 RETRIED = ("error", "killed", "out_of_memory", "timed_out")  # reasons for which one may want another try
@@ -56,23 +57,3 @@ def of_exit(code: int | None, kills_before: int) -> Outcome:
     if code == -signal.SIGKILL and memory_kills() > kills_before:
         return Outcome("out_of_memory", "killed by the system, which had run out of memory")
     return Outcome("killed", f"by signal {-code} ({signal.Signals(-code).name})")
-
-
-def memory_kills() -> int:
-    """How many processes the system has killed for memory, in this control group or, where it has none, at all."""
-    for path, key in ((_own_group() / "memory.events", "oom_kill"), (Path("/proc/vmstat"), "oom_kill")):
-        try:
-            found = re.search(rf"^{key} (\d+)$", path.read_text(), re.MULTILINE)
-        except OSError:
-            continue
-        if found:
-            return int(found[1])
-    return 0
-
-
-def _own_group() -> Path:
-    try:
-        found = re.search(r"^0::/(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
-    except OSError:
-        found = None
-    return Path("/sys/fs/cgroup") / (found[1] if found else "")

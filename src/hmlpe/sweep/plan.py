@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from hmlpe.errors import UserError
 from hmlpe.sweep.jobs import Job
@@ -65,11 +65,13 @@ def say(folder: object, jobs: Sequence[Job], todo: Sequence[Job], found: Survey,
     if todo and found.seconds_per_step is not None:
         seconds = sum(job.steps for job in todo) * found.seconds_per_step / min(slots, len(todo))
         minutes = max(MINUTE_S, round(seconds / MINUTE_S) * MINUTE_S)
+        begun = sum(job.state.kind == "unfinished" for job in todo)
         line += f": about {duration(minutes)} of training on this machine"
+        line += f", less what the {begun} unfinished ones have done" if begun else ""
     log.info("%s", line)
 
 
-def counts(jobs: Sequence[Job]) -> str:
+def counts(jobs: Collection[Job]) -> str:
     """How many jobs ended how, in words."""
     found = Counter(_kind(job) for job in jobs)
     return f"of {len(jobs)} runs: " + ", ".join(f"{count} {kind}" for kind, count in found.items())

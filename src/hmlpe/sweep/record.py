@@ -1,19 +1,20 @@
-"""What a sweep writes down beside its runs' own results: sweep.json, and the end of a run that could not say it."""
+"""What a sweep writes down beside its runs' own results: sweep.json, and the ends that they could not say."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from hmlpe.errors import UserError
-from hmlpe.files import read_json, write_json_atomic
+from hmlpe.files import write_json_atomic
 from hmlpe.sweep.jobs import Job
+from hmlpe.training.result import mark_failed
 
 log = logging.getLogger(__name__)
 
 
-def write_sweep(folder: Path, jobs: Sequence[Job]) -> None:
+def write_sweep(folder: Path, jobs: Iterable[Job]) -> None:
     """`<folder>/sweep.json`: how every job of the last call stands. A disk that is full costs no run its life."""
     rows = [
         {
@@ -37,12 +38,9 @@ def write_sweep(folder: Path, jobs: Sequence[Job]) -> None:
         log.warning("%s: not written (%s)", folder / "sweep.json", error.strerror)
 
 
-def mark_failed(job: Job) -> None:
-    """Write the reason into the result.json of a run that says still that it runs."""
-    path = job.folder / "result.json"
+def note_end(job: Job) -> None:
+    """Write the reason into the record of a run that has ended without a word. A record that cannot be is said."""
     try:
-        result = read_json(path) if path.is_file() else {}
-        if result.get("status") == "running":
-            write_json_atomic(path, result | {"status": "failed", "error": str(job.outcome)})
+        mark_failed(job.folder, str(job.outcome))
     except (OSError, UserError) as error:
-        log.warning("%s: could not be marked as failed (%s)", path, error)
+        log.warning("%s: could not be marked as failed (%s)", job.folder / "result.json", error)

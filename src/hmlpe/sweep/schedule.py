@@ -11,7 +11,7 @@ from hmlpe.errors import UserError
 from hmlpe.sweep.devices import Slot
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.outcome import RETRIED, Outcome
-from hmlpe.sweep.record import mark_failed
+from hmlpe.sweep.record import note_end
 from hmlpe.sweep.tries import Try
 from hmlpe.sweep.view import View
 
@@ -80,6 +80,7 @@ class Schedule:
         finally:
             for one in self.running:  # a second interruption
                 one.pipe.close()
+                one.job.outcome = Outcome("interrupted", "killed")
 
     def stop(self, why: Outcome) -> None:
         """End what runs, begin nothing more."""
@@ -116,14 +117,13 @@ class Schedule:
         if outcome.kind == "finished":
             job.value = one.ended.value if one.ended is not None else None
         elif one.ended is None:  # it could not write so itself
-            mark_failed(job)
+            note_end(job)
         again = not self.stopping and job.attempts[outcome.kind] <= self.policy.retries.get(outcome.kind, 0)
         if again:
             # For memory there may be more when the others are through.
             (self.waiting.append if outcome.kind == "out_of_memory" else self.waiting.appendleft)(job)
-        self.view.ended(job, again)
-        if again:
             job.outcome = None
+        self.view.ended(job, outcome)
         self.changed()
         if not again and self.policy.stop_at_failure and outcome.kind not in ("finished", "interrupted"):
             self.stop(Outcome("interrupted", f"as {job.name} failed"))

@@ -8,17 +8,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from hmlpe.errors import UserError
+from hmlpe.errors import BAD_INPUT, UserError
 from hmlpe.sweep import hydra_state
 from hmlpe.sweep.child import lifeline
 from hmlpe.sweep.warm import start
 from hmlpe.training.result import State
-
-BAD_INPUT = (UserError, HydraException, OmegaConfBaseException)
 
 
 @dataclass(frozen=True)

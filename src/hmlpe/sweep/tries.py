@@ -10,11 +10,12 @@ from multiprocessing.connection import Connection
 
 from hydra.types import HydraContext, TaskFunction
 
+from hmlpe.control_group import memory_kills
 from hmlpe.sweep import hydra_state
 from hmlpe.sweep.child import Begun, Ended, Errand, work
 from hmlpe.sweep.devices import Slot
 from hmlpe.sweep.jobs import Job
-from hmlpe.sweep.outcome import Outcome, memory_kills, of_exit
+from hmlpe.sweep.outcome import Outcome, of_exit
 from hmlpe.sweep.warm import start
 from hmlpe.training.watch import Progress
 

@@ -1,26 +1,19 @@
-"""What one watches while a sweep runs: one table of all runs on a terminal, plain lines elsewhere."""
+"""What one watches while a sweep runs: nothing, or plain lines; on a terminal `live` shows a table."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-
-from hmlpe.errors import UserError
 from hmlpe.sweep.jobs import Job
+from hmlpe.sweep.outcome import Outcome
 from hmlpe.training.watch import Progress
 
 log = logging.getLogger(__name__)
 
 MINUTE_S = 60.0
-FRAME_LINES = 6  # of the terminal that are not rows of the table
-HEADINGS = ("run", "state", "step", "loss", "val errors", "steps/s", "left", "device")
 
 
 class View:
@@ -44,8 +37,8 @@ class View:
         """A try of a job has begun."""
         self.at_work.add(job.number)
 
-    def ended(self, job: Job, again: bool) -> None:
-        """A try has ended; `again`: another follows."""
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """A try has ended so; unless this is the job's own outcome, another follows."""
         self.at_work.discard(job.number)
 
     def tick(self) -> None:
@@ -54,7 +47,7 @@ class View:
     def left(self) -> float | None:
         """Seconds until all is done, by the jobs that have a rate; None before there is one."""
         running = [job for job in self.jobs if job.number in self.at_work and job.progress is not None]
-        known = [(job.progress, left) for job in running if (left := _seconds_left(job.progress)) is not None]
+        known = [(job.progress, left) for job in running if (left := seconds_left(job.progress)) is not None]
         whole = [progress.steps / progress.rate for progress, _ in known if progress and progress.rate]
         past = [job.seconds for job in self.jobs if job.outcome is not None and job.outcome.kind == "finished"]
         each = whole or [seconds for seconds in past if seconds]
@@ -87,90 +80,21 @@ class Lines(View):
         super().started(job)
         log.info("%s: begins on %s%s", job.name, job.slot, ", once more" if job.attempts else "")
 
-    def ended(self, job: Job, again: bool) -> None:
+    def ended(self, job: Job, outcome: Outcome) -> None:
         """Say it."""
-        super().ended(job, again)
-        errors = _errors(job.progress) if job.outcome is not None and job.outcome.kind == "finished" else ""
+        super().ended(job, outcome)
+        errors = errors_of(job.progress) if outcome.kind == "finished" else ""
         log.info(
-            "%s: %s after %s%s%s; %s", job.name, job.outcome, duration(job.seconds), f", {errors}" if errors else "",
-            ", tries again" if again else "", self.summary(),
+            "%s: %s after %s%s%s; %s", job.name, outcome, duration(job.seconds), f", {errors}" if errors else "",
+            ", tries again" if job.outcome is None else "", self.summary(),
         )  # fmt: skip
 
     def tick(self) -> None:
         """Say how it stands, once a minute."""
         if time.monotonic() - self.said >= MINUTE_S:
             self.said = time.monotonic()
-            steps = [f"{job.name} {_step(job.progress)}" for job in self.jobs if job.number in self.at_work]
+            steps = [f"{job.name} {step_of(job.progress)}" for job in self.jobs if job.number in self.at_work]
             log.info("%s (%s)", self.summary(), "; ".join(steps))
-
-
-class LiveTable(View):
-    """The table of the runs that are at work or over, and how many wait; where it gets too long, without the oldest."""
-
-    def __init__(self, jobs: Sequence[Job], slots: int, console: Console | None = None) -> None:
-        super().__init__(jobs, slots)
-        self.whole = True  # as the last picture is, and the first, which Live takes before it is there
-        self.live = Live(console=console, get_renderable=self.table, refresh_per_second=2)
-        self.handlers = [handler for handler in logging.root.handlers if type(handler) is logging.StreamHandler]
-
-    def __enter__(self) -> View:
-        self.whole = False
-        self.live.start()
-        for handler in self.handlers:  # what is logged goes above the table
-            handler.setStream(sys.stdout)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.whole = True
-        self.live.stop()
-        for handler in self.handlers:
-            handler.setStream(sys.stdout)
-
-    def table(self) -> Table:
-        """As it is now."""
-        table = Table(title=self.summary(), title_justify="left", title_style="bold", box=None, pad_edge=False)
-        for heading in HEADINGS:
-            table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right", no_wrap=True)
-        begun = [job for job in self.jobs if job.number in self.at_work or job.outcome is not None]
-        room = len(begun) if self.whole else max(len(self.at_work), self.live.console.height - FRAME_LINES)
-        over = [job for job in begun if job.number not in self.at_work]
-        hidden = {job.number for job in over[: max(0, len(begun) - room)]}
-        for job in begun:
-            if job.number not in hidden:
-                table.add_row(*self._cells(job), style=self._style(job))
-        waiting = len(self.jobs) - len(begun)
-        notes = [f"{len(hidden)} more are over"] if hidden else []
-        table.caption = ", ".join([*notes, *([f"{waiting} waiting"] if waiting else [])]) or None
-        return table
-
-    def _cells(self, job: Job) -> Iterable[str]:
-        running = job.number in self.at_work
-        state = "running" if running else str(job.outcome)
-        progress = job.progress
-        rate = f"{progress.rate:.1f}" if progress and progress.rate else ""
-        left = _seconds_left(progress)
-        loss = f"{progress.losses['train/total']:.4g}" if progress and "train/total" in progress.losses else ""
-        last = (duration(left) if left is not None else "") if running else duration(job.seconds)
-        return job.name, state[:40], _step(progress), loss, _errors(progress), rate, last, job.slot
-
-    def _style(self, job: Job) -> str:
-        if job.number in self.at_work or job.outcome is None:
-            return ""
-        return "dim" if job.outcome.kind == "finished" else "red"
-
-
-def view_of(wanted: str, jobs: Sequence[Job], slots: int) -> View:
-    """The view for a setting: table, lines, none, or auto: the table where stdout is a terminal, else lines.
-
-    Raises:
-        UserError: another setting.
-    """
-    kinds: dict[str, type[View]] = {"table": LiveTable, "lines": Lines, "none": View}
-    if wanted == "auto":
-        wanted = "table" if sys.stdout.isatty() else "lines"
-    if wanted not in kinds:
-        raise UserError(f"hydra.launcher.progress: must be auto, table, lines or none, got {wanted!r}")
-    return kinds[wanted](jobs, slots)
 
 
 def duration(seconds: float) -> str:
@@ -182,14 +106,17 @@ def duration(seconds: float) -> str:
     return " ".join(map(str, parts if parts[2] else parts[:2]))
 
 
-def _seconds_left(progress: Progress | None) -> float | None:
+def seconds_left(progress: Progress | None) -> float | None:
+    """Of training; None before there is a rate."""
     return None if progress is None else progress.seconds_left
 
 
-def _step(progress: Progress | None) -> str:
+def step_of(progress: Progress | None) -> str:
+    """The step, of all."""
     return f"{progress.step}/{progress.steps}" if progress else "–"
 
 
-def _errors(progress: Progress | None) -> str:
+def errors_of(progress: Progress | None) -> str:
+    """The last errors on validation people, by task."""
     found = progress.losses if progress else {}
     return ", ".join(f"{key.split('/')[1].removesuffix('_error')} {found[key]:.4g}" for key in found if "_error" in key)

@@ -8,6 +8,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from hmlpe.control_group import cpu_quota
 from hmlpe.errors import UserError
 
 # What a process is told that is one of several of a run: by torchrun, or by `launch`.
@@ -47,8 +48,10 @@ def world_size(config: DictConfig) -> int:
 
 
 def cores() -> int:
-    """How many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many CPU cores this process may use: by its affinity, and by what its container grants it."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota()
+    return there if quota is None else max(1, min(there, int(quota)))
 
 
 def gpus(accelerator: str) -> int:

@@ -6,12 +6,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from hmlpe.errors import BAD_INPUT, UserError
 from hmlpe.files import read_json
 from hmlpe.training.devices import gpus, world_size
 from hmlpe.training.stages import stages_of
@@ -22,13 +24,23 @@ STEPS = 2
 
 
 class SweepEstimate(Callback):
-    """Hydra callback: counts a sweep's runs, times a few steps of the first one, and says how long all will take."""
+    """Hydra callback: what a sweep would do, and how long it takes. (The isolated launcher says so itself.)
+
+    It counts the runs and times a few steps of the first one. On sweep.dry_run it says how each run's folder stands,
+    and ends the program before a launcher puts anything in a queue.
+    """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Say it. Finished runs are counted as work too, until their folders say otherwise."""
         if "Isolated" in str(config.hydra.launcher.get("_target_")):
-            return  # it says so itself, of the runs that are left
+            return
+        if not str(config.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
+            if config.sweep.dry_run:
+                raise SystemExit(UserError("sweep.dry_run: what a search runs is known only as it goes on"))
+            return
         runs = jobs(config)
+        if config.sweep.dry_run:
+            look_at(config.hydra.job.config_name, runs)
         stages = stages_of(config, runs[0])
         steps = sum(steps_of(stage) for stage in stages)
         seconds = steps * seconds_per_step(stages[0]) * len(runs)
@@ -42,6 +54,21 @@ class SweepEstimate(Callback):
             max(1, seconds / 60),
             f", less what the {finished} runs that are there have done" if finished else "",
         )
+        if config.sweep.dry_run:
+            raise SystemExit(0)
+
+
+def look_at(program: str, runs: list[list[str]]) -> None:
+    """Say how the folder of every run stands."""
+    from hmlpe.training.run import look
+
+    for overrides in runs:
+        run = compose(program, overrides)
+        try:
+            state = look(run, Path(run.folder)).describe()
+        except BAD_INPUT as error:
+            state = " ".join(str(error).split())
+        log.info("%s: %s", run.folder, state)
 
 
 def steps_of(config: DictConfig) -> float:

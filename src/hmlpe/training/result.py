@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -91,9 +91,16 @@ def stale(folder: Path, state: State) -> str:
 
 
 def objective_of(result: Mapping[str, Any], name: str) -> float | None:
-    """The metric `<split>/<metric>` of a finished run; None if it has none of that name."""
+    """The metric `<split>/<metric>` of a finished run; None if it has no value: of a task that is not trained, say.
+
+    Raises:
+        UserError: no run has a metric of that name.
+    """
     split, _, metric = name.partition("/")
-    value = result.get("metrics", {}).get(split, {}).get(metric)
+    there = result.get("metrics", {}).get(split, {})
+    value = there.get(metric)
+    if metric not in there and not metric.endswith("_error"):
+        raise UserError(f"objective: no metric {name!r}; there are {', '.join(f'{split}/{key}' for key in there)}")
     return None if value is None else float(value)
 
 
@@ -113,3 +120,21 @@ def write_result(folder: Path, status: str, fields: dict[str, Any], write: bool 
     if write:
         write_json_atomic(folder / "result.json", result)
     return result
+
+
+def mark_failed(folder: Path, error: str, over: Collection[str] = ("running",), before: bytes | None = None) -> None:
+    """Say in the record of a run what ended it, as the run itself could not.
+
+    Args:
+        over: what the record may say so far: "running", or "failed" for what followed from this error.
+        before: the record's content as the run began; what says still the same is not of this run.
+
+    Raises:
+        UserError, OSError: the record cannot be read, or written.
+    """
+    path = folder / "result.json"
+    if not path.is_file() or path.read_bytes() == before:
+        return
+    result: dict[str, Any] = read_json(path)
+    if result.get("status") in over:
+        write_json_atomic(path, result | {"status": "failed", "error": error})

@@ -19,7 +19,12 @@ def validate(config: DictConfig) -> None:
     for name in ("data.subset", "trainer.threads"):
         if _value(config, name) is not None:
             _whole(config, name, 1)
-    choices_of = {"select": ("best", "last"), "heads": ("keep", "renew"), "trainer.precision": PRECISIONS}
+    choices_of = {
+        "select": ("best", "last"),
+        "heads": ("keep", "renew"),
+        "trainer.precision": PRECISIONS,
+        "sweep.redo": ("missing", "stale"),
+    }
     for name, choices in choices_of.items():
         if _value(config, name) not in choices:
             raise UserError(f"{name}: must be one of {', '.join(choices)}, got {_value(config, name)!r}")
@@ -36,10 +41,19 @@ def validate(config: DictConfig) -> None:
         raise UserError("trainer.accelerator: no GPU is available here; use cpu or auto")
     if not isinstance(config.varies, ListConfig) or not set(config.varies) <= set(VARIES):
         raise UserError(f"varies: must be a list of some of {', '.join(VARIES)}, got {config.varies!r}")
+    _objective(str(config.objective), list(map(str, config.tasks)))
     if config.data.balanced not in (True, False):
         raise UserError(f"data.balanced: must be true or false, got {config.data.balanced!r}")
     if not config.fit and config.checkpoint is None:
         raise UserError("fit: false needs checkpoint=PATH, the weights to evaluate")
+
+
+def _objective(name: str, tasks: list[str]) -> None:
+    split, _, metric = name.partition("/")
+    if split not in ("train", "val") or not metric:
+        raise UserError(f"objective: must be val/<metric> or train/<metric>, got {name!r}; test people choose nothing")
+    if metric.endswith("_error") and metric.removesuffix("_error") not in tasks:
+        raise UserError(f"objective: {name!r}: no such task; there are {', '.join(tasks)}")
 
 
 def _value(config: DictConfig, name: str) -> object:
