@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ..programs import finish
+
 DOCS = Path(__file__).parents[2] / "docs" / "data.md"
 KEYPOINTS = ["tail", "nose", "left_ear_base", "left_ear_tip", "right_ear_base", "right_ear_tip"]  # not our order
+MINE = ["--config-dir=.", "experiment=mine"]
 TINY = ["network.head.hidden=[16,16]", "network.trunk.stages=[{maps: 2, kernel: 9, relu: true}]", "epochs=1"]
 
 
@@ -56,15 +57,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, program: str, *overrides: str) -> str:
-    command = [sys.executable, "-m", f"hmlpe.cli.{program}", "--config-dir=.", "experiment=mine", *overrides]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
 def test_a_foreign_set_trains_by_its_config_file_alone(folder: Path) -> None:
-    printed = run(folder, "prepare")
+    printed = finish("prepare", *MINE, folder=folder)
     manifest = json.loads((folder / "data" / "dogs" / "manifest.json").read_text())
     counts = manifest["counts"]
     assert counts["train"] + counts["test"] == 60 and 2 <= counts["test"] <= 25
@@ -75,7 +69,7 @@ def test_a_foreign_set_trains_by_its_config_file_alone(folder: Path) -> None:
         assert people["occluded"].all(axis=0).tolist() == [False, False, True, False]
     assert (folder / "data" / "dogs" / "sheet.png").stat().st_size > 10_000
 
-    run(folder, "train", "logger=csv", "trainer.threads=1", *TINY)
+    finish("train", *MINE, "logger=csv", "trainer.threads=1", *TINY, folder=folder)
     result = json.loads((folder / "outputs" / "mine" / "det_0.1_s1" / "result.json").read_text())
     assert result["status"] == "finished" and result["people"]["test"] == counts["test"]
     found = result["metrics"]["test"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from hmlpe.errors import UserError
 from hmlpe.evaluate.bench import bench_evaluation
 from hmlpe.evaluate.truth import annotated, truth_of
 
+from ..programs import finish
 from .conftest import CONF
 
 SET = ["data.source.train=40", "data.source.test=10"]
@@ -36,18 +35,11 @@ TINY = [
 ]
 
 
-def run(folder: Path, program: str, *overrides: str) -> str:
-    command = [sys.executable, "-m", f"hmlpe.cli.{program}", *overrides]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    run(folder, "prepare", *SET, "prepare.sheet=0")
-    run(folder, "train", *TINY)
+    finish("prepare", *SET, "prepare.sheet=0", folder=folder)
+    finish("train", *TINY, folder=folder)
     return folder
 
 
@@ -69,7 +61,7 @@ def records(out: Path) -> dict[str, dict[str, Any]]:
 
 def test_a_checkpoint_has_the_numbers_of_its_run(trained: Path) -> None:
     """Another code path than training's own evaluation; the same people, to 1e-6."""
-    said = run(trained, "evaluate", f"checkpoint={checkpoint(trained)}", *SET, "bootstrap.draws=50")
+    said = finish("evaluate", f"checkpoint={checkpoint(trained)}", *SET, "bootstrap.draws=50", folder=trained)
     result = json.loads((checkpoint(trained).parents[1] / "result.json").read_text())
     out = trained / "outputs" / "evaluation" / "embedded"
     found = records(out)

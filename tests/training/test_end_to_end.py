@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,32 +18,17 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.training.checkpoint import read_checkpoint
 from hmlpe.training.validate import validate
 
-TINY = [
-    "network=slim",
-    "network.head.hidden=[16,16]",
-    "network.trunk.stages=[{maps: 2, kernel: 9, relu: true}, {maps: 2, kernel: 5, relu: true}]",
-    "optim.batch_size=16",
-    "trainer.threads=1",
-    "data.source.train=60",
-    "data.source.test=12",
-]
+from ..programs import TINY, finish, run
 
 
-def call(program: str, *overrides: str, folder: Path, flags: Sequence[str] = ()) -> list[str]:
-    paths = [f"paths.data={folder / 'data'}", f"paths.outputs={folder / 'outputs'}"]
-    return [sys.executable, "-m", f"hmlpe.cli.{program}", *flags, *paths, *TINY, *overrides]
-
-
-def finish(command: list[str]) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done
+def words(*overrides: str, folder: Path) -> list[str]:
+    return [f"paths.data={folder / 'data'}", f"paths.outputs={folder / 'outputs'}", *TINY, *overrides]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("end_to_end")
-    finish(call("prepare", folder=folder))
+    finish("prepare", *words(folder=folder))
     return folder
 
 
@@ -54,10 +38,12 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 def test_a_killed_run_goes_on_to_the_identical_result(folder: Path) -> None:
     options = ["logger=csv", "epochs=6"]
-    finish(call("train", "study=whole", *options, folder=folder))
-    command = call("train", "study=killed", *options, folder=folder)
+    finish("train", *words("study=whole", *options, folder=folder))
+    command = words("study=killed", *options, folder=folder)
     run = folder / "outputs" / "killed" / "det_0.1_s1"
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hmlpe.cli.train", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while not (run / "checkpoints" / "resume.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -65,8 +51,7 @@ def test_a_killed_run_goes_on_to_the_identical_result(folder: Path) -> None:
     process.wait()
     assert json.loads((run / "result.json").read_text())["status"] == "running"
 
-    log = finish(command)
-    assert "going on from" in log.stdout + log.stderr
+    assert "going on from" in finish("train", *command)
     whole = folder / "outputs" / "whole" / "det_0.1_s1"
     expected, found = weights(whole), weights(run)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
@@ -79,20 +64,18 @@ def test_a_killed_run_goes_on_to_the_identical_result(folder: Path) -> None:
 def test_a_sweep_of_two_rows_fails_alone_skips_and_reports(folder: Path) -> None:
     """Row det_1 has a result of something else in its way; it fails, the other row does not."""
     study = folder / "outputs" / "weight_ablation"
-    sweep = call(
-        "train",
+    sweep = words(
         "experiment=weight_ablation",
         "row=regression_only,det_1",
         "seed=0",
         "epochs=1",
         "hydra/launcher=basic",
         folder=folder,
-        flags=["-m"],
     )
     blocked = study / "det_1_s0" / "result.json"
     blocked.parent.mkdir(parents=True)
     blocked.write_text(json.dumps({"schema": 1, "status": "finished", "identity": {"code": "other"}}))
-    first = subprocess.run(sweep, capture_output=True, text=True, timeout=240)
+    first = run("train", "-m", *sweep)
     assert first.returncode == 2
     assert "2 runs of 1 epochs, one by one: about" in first.stdout + first.stderr
     assert "det_1_s0/result.json: is of another" in first.stderr
@@ -101,15 +84,13 @@ def test_a_sweep_of_two_rows_fails_alone_skips_and_reports(folder: Path) -> None
     assert list((study / "regression_only_s0" / "wandb").glob("offline-run-*/*.wandb"))
 
     blocked.unlink()
-    second = finish(sweep)
-    assert "regression_only · seed 0: finished already" in second.stdout + second.stderr
+    assert "regression_only · seed 0: finished already" in finish("train", "-m", *sweep)
     result = json.loads(blocked.read_text())
     assert result["weights"] == {"regression": 1.0, "detection": 1.0}
     assert result["people"]["test"] == 12
     assert set(result["metrics"]) == {"train", "val", "test"}
 
-    report = finish(call("report", "study=weight_ablation", folder=folder))
-    assert "regression_only" in report.stdout
+    assert "regression_only" in finish("report", *words("study=weight_ablation", folder=folder))
     for name in ("runs.csv", "table.csv", "table.md", "table.tex", "figure.png"):
         assert (study / name).stat().st_size > 0
 
@@ -120,9 +101,7 @@ def test_bad_weights_are_one_line(folder: Path) -> None:
         ["row.weights.detection=.nan"],
         ["row.weights={regression: 0, detection: 0}"],
     ):
-        done = subprocess.run(
-            call("train", *row, "logger=csv", folder=folder), capture_output=True, text=True, timeout=60
-        )
+        done = run("train", *words(*row, "logger=csv", folder=folder))
         assert done.returncode == 2
         lines = done.stderr.strip().splitlines()
         assert lines[-1].startswith("error: row.weights")
@@ -131,10 +110,10 @@ def test_bad_weights_are_one_line(folder: Path) -> None:
 
 def test_a_checkpoint_is_tested_from_its_path(folder: Path) -> None:
     """The same weights give the same test metrics; one of another network or no checkpoint at all is one line."""
-    finish(call("train", "study=first", "epochs=1", "logger=csv", folder=folder))
+    finish("train", *words("study=first", "epochs=1", "logger=csv", folder=folder))
     first = folder / "outputs" / "first" / "det_0.1_s1"
     checkpoint = f"checkpoint={first / 'checkpoints' / 'model.ckpt'}"
-    finish(call("train", "study=again", "fit=false", checkpoint, "logger=csv", folder=folder))
+    finish("train", *words("study=again", "fit=false", checkpoint, "logger=csv", folder=folder))
     again = json.loads((folder / "outputs" / "again" / "det_0.1_s1" / "result.json").read_text())
     assert again["metrics"] == json.loads((first / "result.json").read_text())["metrics"]
     assert again["steps"] == 0
@@ -144,8 +123,7 @@ def test_a_checkpoint_is_tested_from_its_path(folder: Path) -> None:
         ([checkpoint, "network.head.hidden=[8,8]"], "checkpoint of another network"),
         ([no_checkpoint], "not a checkpoint of hmlpe-train"),
     ):
-        command = call("train", "study=bad", "fit=false", "logger=csv", "overwrite=true", *bad, folder=folder)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = run("train", *words("study=bad", "fit=false", "logger=csv", "overwrite=true", *bad, folder=folder))
         assert done.returncode == 2
         assert message in done.stderr.splitlines()[-1]
         assert "Traceback" not in done.stderr

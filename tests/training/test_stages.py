@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from hmlpe.training.stages import stage_config
 
 from ..data.conftest import person, write_flic
 from ..data.stick_files import man
+from ..programs import finish, run
 
 TINY = [
     "network=slim",
@@ -35,18 +34,8 @@ TINY = [
     "epochs=1",
     "logger=csv",
 ]
+BUFFY = ["data.known.buffy.source.detections=null", "data.known.buffy.boxes.test=window", "data.near_duplicates=null"]
 EPISODES = {2: 3, 3: 12, 4: 4, 5: 2, 6: 2}  # frames: 16 for training, 7 for testing
-
-
-def run(folder: Path, program: str, *overrides: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"hmlpe.cli.{program}", *overrides]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
-
-
-def finish(folder: Path, program: str, *overrides: str) -> str:
-    done = run(folder, program, *overrides)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout + done.stderr
 
 
 def write_buffy(root: Path) -> None:
@@ -69,8 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stages")
     write_flic(folder / "sets" / "flic", [person(f"{i}.png", "test" if i % 4 == 0 else "train") for i in range(24)])
     write_buffy(folder / "sets" / "buffy")
-    buffy = ["data.known.buffy.source.detections=null", "data.known.buffy.boxes.test=window"]
-    printed = finish(folder, "prepare", "data=all", "data.root=sets", "data.near_duplicates=null", *buffy)
+    printed = finish("prepare", "data=all", "data.root=sets", *BUFFY, folder=folder)
     assert "not in it: lsp, ethz, sa, waf" in printed
     return folder
 
@@ -78,8 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def chain(folder: Path) -> dict[str, dict[str, Any]]:
     """The results of the chain, by study."""
-    buffy = ["data.known.buffy.source.detections=null", "data.known.buffy.boxes.test=window"]
-    printed = finish(folder, "train", "experiment=paper_pipeline", "seed=3", "data.near_duplicates=null", *buffy, *TINY)
+    printed = finish("train", "experiment=paper_pipeline", "seed=3", *BUFFY, *TINY, folder=folder)
     assert [f"stage {n} of 3" in printed for n in (1, 2, 3)] == [True] * 3
     names = {"all": "pretrain_s3", "buffy": "pretrained_s3", "flic": "pretrained_s3"}
     root = folder / "outputs" / "pretraining"
@@ -115,11 +102,16 @@ def test_test_people_of_several_sets_stand_apart_and_averaged(chain: dict[str, d
 
 
 def test_from_scratch_stands_beside_pretrained_in_one_table(folder: Path, chain: dict[str, dict[str, Any]]) -> None:
-    buffy = ["data.known.buffy.source.detections=null", "data.known.buffy.boxes.test=window"]
     finish(
-        folder, "train", "experiment=scratch_buffy", "seed=3", "data.near_duplicates=null", *buffy, *TINY, "epochs=2"
+        "train",
+        "experiment=scratch_buffy",
+        "seed=3",
+        *BUFFY,
+        *TINY,
+        "epochs=2",
+        folder=folder,
     )
-    text = finish(folder, "report", "study=pretraining/buffy")
+    text = finish("report", "study=pretraining/buffy", folder=folder)
     study = folder / "outputs" / "pretraining" / "buffy"
     table = (study / "table.csv").read_text().splitlines()
     header = table[0].split(",")
@@ -140,7 +132,7 @@ def test_from_scratch_stands_beside_pretrained_in_one_table(folder: Path, chain:
     ],
 )
 def test_a_chain_that_cannot_run_is_one_line(folder: Path, bad: list[str], words: str) -> None:
-    done = run(folder, "train", "experiment=paper_pipeline", *bad)
+    done = run("train", "experiment=paper_pipeline", *bad, folder=folder)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert words in done.stderr.strip().splitlines()[-1]
 
@@ -185,11 +177,10 @@ def test_the_average_counts_each_set_once_and_drops_what_one_lacks() -> None:
 def test_a_start_that_is_not_finished_is_refused(folder: Path, chain: dict[str, dict[str, Any]]) -> None:
     result = folder / "outputs" / "pretraining" / "all" / "pretrain_s3" / "result.json"
     whole = result.read_text()
-    buffy = ["data.known.buffy.source.detections=null", "data.known.buffy.boxes.test=window"]
-    arguments = ["experiment=finetune_buffy", "seed=3", "data.near_duplicates=null", *buffy, *TINY, "study=again"]
+    arguments = ["experiment=finetune_buffy", "seed=3", *BUFFY, *TINY, "study=again"]
     try:
         result.write_text(whole.replace('"finished"', '"running"', 1))
-        done = run(folder, "train", *arguments)
+        done = run("train", *arguments, folder=folder)
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             config = compose("train", [f"checkpoint={result.parent / 'checkpoints' / 'model.ckpt'}", "fit=false"])
         check_start(config)  # to evaluate it is allowed
@@ -200,18 +191,13 @@ def test_a_start_that_is_not_finished_is_refused(folder: Path, chain: dict[str, 
 
 
 def test_a_chain_says_before_it_starts_what_its_last_stage_lacks(folder: Path) -> None:
-    buffy = ["data.known.buffy.source.detections=null", "data.known.buffy.boxes.test=window"]
-    done = run(
-        folder, "train", "experiment=paper_pipeline", "seed=9", "data.near_duplicates=null", *buffy, *TINY,
-        "optim.batch_size=17",
-    )  # fmt: skip
+    done = run("train", "experiment=paper_pipeline", "seed=9", *BUFFY, *TINY, "optim.batch_size=17", folder=folder)
     assert done.returncode == 2 and "optim.batch_size" in done.stderr.strip().splitlines()[-1]
     assert not (folder / "outputs" / "pretraining" / "all" / "pretrain_s9").exists()
 
 
 def test_the_protocol_is_one_for_all_rows_and_names_what_is_measured(folder: Path) -> None:
-    buffy = ["data.known.buffy.source.detections=null", "data.known.buffy.boxes.test=window"]
-    common = ["data=all", "data.near_duplicates=null", f"paths.data={folder / 'data'}", *buffy, *TINY]
+    common = ["data=all", "data.near_duplicates=null", f"paths.data={folder / 'data'}", *BUFFY, *TINY]
 
     def said(*overrides: str) -> str:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
