@@ -11,16 +11,11 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..programs import TINY as SMALLEST
+
 REFERENCE = "isolated"  # the launcher whose table the others must give, byte by byte
 EPOCHS = 20  # long enough to be killed in between
-TINY = [
-    "network=slim",
-    "network.head.hidden=[16,16]",
-    "network.trunk.stages=[{maps: 2, kernel: 9, relu: true}, {maps: 2, kernel: 5, relu: true}]",
-    "optim.batch_size=16",
-    "data.source.train=60",
-    "data.source.test=12",
-]
+TINY = [*SMALLEST, "trainer.accelerator=cpu"]
 RUNS = ["regression_only_s1", "regression_only_s2", "det_0.1_s1", "det_0.1_s2"]
 SWEEP = [
     "-m",

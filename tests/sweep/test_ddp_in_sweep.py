@@ -10,20 +10,11 @@ import torch
 
 from hmlpe.cli.app import CONFIGS
 
+from ..programs import TINY as SMALLEST
+
 LAUNCHER = "isolated"
 ROWS = ("regression_only", "det_0.1")
-TINY = [
-    "network=slim",
-    "network.head.hidden=[16,16]",
-    "network.trunk.stages=[{maps: 2, kernel: 9, relu: true}, {maps: 2, kernel: 5, relu: true}]",
-    "optim.batch_size=16",
-    "trainer.precision=32-true",
-    "trainer.threads=1",
-    "data.source.train=60",
-    "data.source.test=13",
-    "logger=csv",
-    "epochs=2",
-]
+TINY = [*SMALLEST, "data.source.test=13", "trainer.precision=32-true", "logger=csv", "epochs=2"]
 
 
 @pytest.mark.slow
@@ -32,15 +23,18 @@ def test_rows_of_a_sweep_over_two_processes_are_those_typed_alone(tmp_path: Path
     config = CONFIGS / "hydra" / "launcher" / f"{LAUNCHER}.yaml"
     assert config.is_file(), f"hydra/launcher={LAUNCHER}, under which alone such a sweep is allowed, is not here"
 
-    def call(program: str, *overrides: str, flags: tuple[str, ...] = ()) -> None:
+    def call(program: str, *overrides: str, flags: tuple[str, ...] = ()) -> str:
         paths = [f"paths.data={tmp_path / 'data'}", f"paths.outputs={tmp_path / 'outputs'}"]
         command = [sys.executable, "-m", f"hmlpe.cli.{program}", *flags, *paths, *TINY, *overrides]
         done = subprocess.run(command, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout + done.stderr
 
     two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
     call("prepare")
-    call("train", f"row={','.join(ROWS)}", "study=swept", f"hydra/launcher={LAUNCHER}", *two, flags=("-m",))
+    said = call("train", f"row={','.join(ROWS)}", "study=swept", f"hydra/launcher={LAUNCHER}", *two, flags=("-m",))
+    ends = [line for line in said.splitlines() if " finished after " in line]
+    assert len(ends) == len(ROWS) and all(", regression 0." in line for line in ends)  # as the first rank has told
     for row in ROWS:
         call("train", f"row={row}", "study=alone", *two)
         swept, alone = (tmp_path / "outputs" / study / f"{row}_s1" for study in ("swept", "alone"))

@@ -1,4 +1,4 @@
-"""Sweeps that are killed, starved and damaged, for real: one more call of the same command reaches the same table.
+"""Sweeps that are killed, starved and damaged, for real: the same command once more gives the same table and weights.
 
 `HMLPE_FAULTS=<file>.csv` keeps the figures (`make faults`).
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import os
 import random
 import re
@@ -19,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from hmlpe.lock import locked
+from hmlpe.training.checkpoint import BEST
 from hmlpe.training.result import BEFORE, RESUME
 
 from .programs import Running, call, finish, kill, record, small_disk, sweep, until
@@ -43,6 +46,7 @@ class Undisturbed:
 
     data: Path
     table: bytes
+    weights: dict[str, str]
     begins: float  # seconds until the first run
     seconds: float
 
@@ -59,7 +63,20 @@ class Undisturbed:
         study = outputs / "weight_ablation"
         assert not [*study.rglob(".*.tmp*"), *study.rglob(RESUME), *study.rglob(BEFORE)]
         assert [job["outcome"] for job in record(study).values()] == ["finished"] * 6
-        return self.table_of(outputs) == self.table
+        return self.table_of(outputs) == self.table and weights_of(outputs) == self.weights
+
+
+def weights_of(outputs: Path) -> dict[str, str]:
+    """Digests of all runs' weights, by their folders."""
+    found = {}
+    for path in outputs.rglob(f"{BEST}.ckpt"):
+        weights = torch.load(path, weights_only=True)["state_dict"]
+        digest = hashlib.sha256()
+        for name, value in sorted(weights.items()):
+            digest.update(name.encode() + value.numpy().tobytes())
+        found[path.parents[1].name] = digest.hexdigest()
+    assert len(found) == 6
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +84,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed")
     data = folder / "data"
     finish(call("prepare", data=data))
-    made = Undisturbed(data, b"", 0.0, 0.0)
+    made = Undisturbed(data, b"", {}, 0.0, 0.0)
     with Running(made.sweep(folder)) as running:
         until(lambda: any(folder.rglob("*.log")), "a job")
         begins = time.monotonic() - running.started
         running.end(0)
         seconds = time.monotonic() - running.started
-    return Undisturbed(data, made.table_of(folder), begins, seconds)
+    return Undisturbed(data, made.table_of(folder), weights_of(folder), begins, seconds)
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,8 @@ def watched(folder: Path, accelerator: str) -> dict[str, dict[str, Any]]:
         for command in ([sys.executable], TORCHRUN)
     ]  # fmt: skip
     for process in started:
-        assert process.communicate(timeout=600)[1] is not None and process.returncode == 0, process.stderr
+        said = process.communicate(timeout=600)[1]
+        assert process.returncode == 0, said[-3000:]
     return {path.stem.replace("_", " "): torch.load(path, weights_only=False) for path in folder.glob("*.pt")}
 
 

@@ -21,17 +21,9 @@ from hmlpe.training.devices import VARIABLES, check_sweep, world_size
 from hmlpe.training.spawned import error_of
 from hmlpe.training.validate import validate
 
-TINY = [
-    "network=slim",
-    "network.head.hidden=[16,16]",
-    "network.trunk.stages=[{maps: 2, kernel: 9, relu: true}, {maps: 2, kernel: 5, relu: true}]",
-    "optim.batch_size=16",
-    "trainer.precision=32-true",
-    "trainer.threads=1",
-    "data.source.train=60",
-    "data.source.test=13",
-    "logger=csv",
-]
+from ..programs import TINY as SMALLEST
+
+TINY = [*SMALLEST, "data.source.test=13", "trainer.precision=32-true", "logger=csv"]
 NO_DROPOUT = ["network.head.keep=1.0", "optim.optimizer._target_=torch.optim.SGD"]  # comparable with one process
 RUN = "det_0.1_s1"
 LONG = 600  # seconds; three programs that start on two cores may have to share them

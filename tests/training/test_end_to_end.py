@@ -75,6 +75,11 @@ def test_a_sweep_of_two_rows_fails_alone_skips_and_reports(folder: Path) -> None
     blocked = study / "det_1_s0" / "result.json"
     blocked.parent.mkdir(parents=True)
     blocked.write_text(json.dumps({"schema": 1, "status": "finished", "identity": {"code": "other"}}))
+    looked = run("train", "-m", *sweep, "sweep.dry_run=true")
+    assert looked.returncode == 0 and not (study / "regression_only_s0").exists()
+    said = looked.stdout + looked.stderr
+    assert "regression_only_s0: missing" in said and "det_1_s0: stale (of another code" in said and ": about" in said
+
     first = run("train", "-m", *sweep)
     assert first.returncode == 2
     assert "2 runs of 1 epochs, one by one: about" in first.stdout + first.stderr
@@ -131,7 +136,8 @@ def test_a_checkpoint_is_tested_from_its_path(folder: Path) -> None:
 
 def test_settings_that_cannot_work_are_one_line() -> None:
     for bad in ("seed=-1", "seed=x", "epochs=0", "optim.batch_size=0", "data.subset=-5", "select=bset", "size_px=200",
-                "trainer.precision=foo", "trainer.devices=0", "fit=false", "trainer.threads=0"):  # fmt: skip
+                "trainer.precision=foo", "sweep.redo=all", "objective=test/regression_error",
+                "objective=val/regresion_error", "trainer.devices=0", "fit=false", "trainer.threads=0"):  # fmt: skip
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             config = compose("train", overrides=[bad])
         with pytest.raises(UserError, match=bad.split("=")[0]) as raised:
