@@ -23,8 +23,7 @@ import pytest
 import torch
 
 from hmlpe.lock import locked
-from hmlpe.training.checkpoint import BEST
-from hmlpe.training.result import BEFORE, RESUME
+from hmlpe.training.result import BEFORE, CHOSEN, RESUME
 
 from .programs import Running, call, finish, kill, record, small_disk, sweep, until
 
@@ -69,7 +68,7 @@ class Undisturbed:
 def weights_of(outputs: Path) -> dict[str, str]:
     """Digests of all runs' weights, by their folders."""
     found = {}
-    for path in outputs.rglob(f"{BEST}.ckpt"):
+    for path in outputs.rglob(CHOSEN):
         weights = torch.load(path, weights_only=True)["state_dict"]
         digest = hashlib.sha256()
         for name, value in sorted(weights.items()):

@@ -158,10 +158,11 @@ def test_one_sweep_at_a_time_interrupted_in_order(data: Path, tmp_path: Path) ->
 
     with Running(command) as running:
         until(lambda: all("going on from" in (run / "hmlpe-train.log").read_text() for run in kept), "going on")
-        kill(running.pid, signal.SIGTERM)
+        os.killpg(running.pid, signal.SIGTERM)  # as `timeout` and SLURM do: the fork server gets it too
         said = running.end(143)
         assert running.gone() < 5
     assert "the same command goes on" in said and "Traceback" not in said
+    assert all((run / "hmlpe-train.log").read_text().rstrip().endswith("] interrupted") for run in kept)
 
 
 def test_what_cannot_listen_ends_with_the_launcher(data: Path, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_the_table() -> None:
     told(view)
     title, heads, *rows, caption = rendered(view)
     assert title == view.summary()
-    assert heads.split() == ["run", "state", "step", "loss", "val", "errors", "steps/s", "left", "device"]
+    assert heads.split() == ["run", "state", "step", "loss", "val", "errors", "steps/s", "left", "or", "took", "device"]
     assert [" ".join(row.split()) for row in rows] == [
         "row0 · seed 1 finished 50/100 1.25 regression 0.0815 10.0 1 min 1 s cpu",
         "row1 · seed 1 error: ValueError: no – 3 s cpu",

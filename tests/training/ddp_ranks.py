@@ -6,6 +6,7 @@ torchrun --nproc-per-node=2 ddp_ranks.py <folder> <override> ...
 
 import sys
 import warnings
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import lightning as L
 import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers.logger import DummyLogger
 from omegaconf import DictConfig
 
 from hmlpe.cli.app import CONFIGS
@@ -21,9 +24,10 @@ from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.network.norm import GlobalBatchNorm2d
 from hmlpe.training.build import build_data, build_model, build_tasks, mean_pose_metrics, start_from_statistics
 from hmlpe.training.devices import is_rank
-from hmlpe.training.fit import evaluate
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.ranks import from_first, joined, mean_of_all, place, trainer_options
+from hmlpe.training.scores import evaluate
+from hmlpe.training.watched import GradientLog
 
 ROWS = ("regression_only", "det_0.1", "detection_only")
 STEPS = 3
@@ -58,17 +62,29 @@ class Watch(Callback):
         self.logged.append({key: float(value) for key, value in trainer.callback_metrics.items() if "train/" in key})
 
 
-def train(config: DictConfig) -> dict[str, Any]:
-    """A few steps of the configured run, without its files."""
+def train(config: DictConfig, every: int | None = None) -> dict[str, Any]:
+    """A few steps of the configured run, without its files; the trunk's gradients are logged of every `every`-th."""
     data, model = built(config)
-    watch = Watch()
-    trainer = trainer_of(config, watch)
+    watch, numbers = Watch(), Numbers()
+    trainer = trainer_of(config, watch, *([GradientLog(every)] if every else []), logger=numbers)
     trainer.fit(model, data)
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     found: dict[str, Any] = {"gradients": watch.gradients, "weights": weights}
-    found |= {"images": watch.images, "logged": watch.logged}
+    found |= {"images": watch.images, "logged": watch.logged, "diagnosed": numbers.found}
     found["validation"] = {key: float(value) for key, value in trainer.callback_metrics.items() if "val/" in key}
     return found
+
+
+class Numbers(DummyLogger):
+    """Keeps what is logged of the gradients at the trunk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[int, dict[str, float]]] = []
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        numbers = {key: value for key, value in metrics.items() if key.startswith("train/gradient/")}
+        self.found += [(step or 0, numbers)] if numbers else []
 
 
 def built(config: DictConfig) -> tuple[PoseDataModule, MultiTaskPose]:
@@ -85,13 +101,13 @@ def evaluated(config: DictConfig) -> dict[str, dict[str, float | None]]:
     return found | {"mean_pose": mean_pose_metrics(config, model, data)}
 
 
-def trainer_of(config: DictConfig, *watching: Callback) -> L.Trainer:
+def trainer_of(config: DictConfig, *watching: Callback, logger: Logger | bool = False) -> L.Trainer:
     return L.Trainer(
         **trainer_options(config),
         precision=config.trainer.precision,
         max_steps=STEPS,
         callbacks=[*watching],
-        logger=False,
+        logger=logger,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -158,6 +174,7 @@ def seen() -> dict[str, Any]:
     found["balanced"] = served(composed("data.balanced=true", *WORDS))
     found["bf16"] = train(composed(*WORDS, "trainer.precision=bf16-mixed"))
     found["without"] = train(composed(*WORDS, "network.trunk.norm=none"))
+    found["diagnosed"] = train(composed("row=det_0.1", *WORDS), every=2)
     found["normalised"] = normalised()
     found["dropout"] = drawn()
     return found | {"served": served(composed(*WORDS)), "decided": decided()}

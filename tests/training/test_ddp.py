@@ -147,6 +147,23 @@ def test_what_is_logged_while_training_is_of_the_global_batch(seen: dict[str, di
     assert first["validation"] == second["validation"]  # so that all ranks choose the same checkpoint
 
 
+def test_looking_at_gradients_changes_no_bit_and_sees_the_global_batch(
+    seen: dict[str, dict[str, Any]],
+) -> None:
+    """Of steps 0 and 2 of three. The weighted sum of the unweighted gradients is the one that is trained with."""
+    for name in ("0 of 1", "0 of 2", "1 of 2"):
+        plain, looked_at = seen[name]["det_0.1"]["weights"], seen[name]["diagnosed"]["weights"]
+        assert all(torch.equal(value, looked_at[key]) for key, value in plain.items())
+    one, first = (seen[name]["diagnosed"] for name in ("0 of 1", "0 of 2"))
+    assert [step for step, _ in one["diagnosed"]] == [step for step, _ in first["diagnosed"]] == [0, 2]
+    for (_, a), (_, b) in zip(one["diagnosed"], first["diagnosed"], strict=True):
+        assert a == pytest.approx(b, rel=1e-4)
+    found = {key.removeprefix("train/gradient/"): value for key, value in one["diagnosed"][0][1].items()}
+    trunk = torch.cat([value.flatten() for key, value in one["gradients"].items() if "trunk" in key])
+    a, b, cosine = found["norm_regression"], 0.1 * found["norm_detection"], found["cosine"]
+    assert float(trunk.norm()) == pytest.approx((a * a + b * b + 2 * a * b * cosine) ** 0.5, rel=1e-4)
+
+
 def test_the_first_decides_for_all(seen: dict[str, dict[str, Any]]) -> None:
     for name, mean in (("0 of 1", 0.0), ("0 of 2", 0.5), ("1 of 2", 0.5)):
         assert seen[name]["decided"] == {"from_first": 0, "raised": "of rank 0", "mean": mean}

@@ -68,7 +68,7 @@ def test_typed_alone_under_torchrun_and_over_two_nodes_it_is_one_result(folder: 
     assert log.count("epoch 3/3") == 1 and "over 2 processes" in log and "Warning" not in log
     run = folder / "outputs" / "alone" / RUN
     assert {path.name for path in run.iterdir()} == {
-        "checkpoints", "config.yaml", "csv", "hmlpe-train.log", "result.json"}  # fmt: skip
+        ".lock", "checkpoints", "config.yaml", "csv", "hmlpe-train.log", "people", "result.json"}  # fmt: skip
     assert [path.name for path in (run / "csv").iterdir()] == ["version_0"]
     assert "epoch 3/3" in (run / "hmlpe-train.log").read_text()
     finish(train(folder, "study=torchrun", "trainer=ddp", *recipe, launch=("--nproc-per-node=2",)))
@@ -257,9 +257,14 @@ def test_devices_are_a_number_of_the_environment_or_of_the_settings(monkeypatch:
     assert world_size(composed()) == 8
 
 
-def test_the_first_error_is_what_counts_and_a_silent_end_comes_before_any(tmp_path: Path) -> None:
-    (tmp_path / "0").write_bytes(pickle.dumps((2.0, RuntimeError("connection closed"))))
+def test_the_first_error_is_what_counts_and_a_silent_end_comes_before_any(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "0").write_bytes(pickle.dumps((2.0, RuntimeError("connection closed"), "Traceback: connection\n")))
     assert "rank 1 of 2 was killed (SIGKILL)" in str(error_of(tmp_path, {0: 1, 1: -9}, 2))
-    (tmp_path / "1").write_bytes(pickle.dumps((1.0, UserError("no pack"))))
+    (tmp_path / "1").write_bytes(pickle.dumps((1.0, UserError("no pack"), "")))
     assert str(error_of(tmp_path, {0: 1, 1: 1}, 2)) == "no pack"
     assert error_of(tmp_path, {0: 0, 1: 0}, 2) is None and error_of(tmp_path, {}, 2) is None
+    assert capsys.readouterr().err == ""
+    (tmp_path / "0").write_bytes(pickle.dumps((0.5, RuntimeError("a bug"), "Traceback: a bug\n")))
+    assert str(error_of(tmp_path, {0: 1}, 2)) == "a bug" and capsys.readouterr().err == "Traceback: a bug\n"

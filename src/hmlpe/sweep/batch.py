@@ -20,7 +20,7 @@ from hmlpe.files import remove_leftovers
 from hmlpe.lock import locked
 from hmlpe.sweep.devices import Slot, cpu_slots, gpu_slots, visible_gpus
 from hmlpe.sweep.jobs import Job, compose
-from hmlpe.sweep.live import view_of
+from hmlpe.sweep.live import check_kind, view_of
 from hmlpe.sweep.plan import counts, say, sort
 from hmlpe.sweep.record import write_sweep
 from hmlpe.sweep.schedule import Policy, Schedule
@@ -62,6 +62,7 @@ class Batch:
             value = settings[name]
             if not ((name == "timeout_s" and value is None) or (isinstance(value, int | float) and value > 0)):
                 raise UserError(f"hydra.launcher.{name}: must be seconds, more than 0, got {value!r}")
+        check_kind(settings["progress"])
         self.policy = Policy(settings["retries"], settings["on_failure"] == "stop")
         self.redo, self.dry = (OmegaConf.select(config, f"sweep.{name}") for name in ("redo", "dry_run"))
 
@@ -75,7 +76,7 @@ class Batch:
         with_wandb = OmegaConf.select(self.config, "logger.name") == "wandb"
         warm_up(*(["wandb"] if with_wandb else []))  # in the background of the next line
         jobs = compose(self.context, self.config, overrides, first)
-        found = survey([(job.config, job.folder, job.overrides) for job in jobs], time_steps=len(jobs) > 1)
+        found = survey([(job.config, job.folder, job.overrides) for job in jobs], time_steps=len(jobs) > 1 or self.dry)
         todo = sort(jobs, found, self.redo == "stale")
         one_of_a_kind(jobs)
         slots = self.slots(jobs[0], found)

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hmlpe.sweep import hydra_state
 from hmlpe.sweep.outcome import Outcome, of_error
-from hmlpe.sweep.warm import end_with_parent
+from hmlpe.sweep.warm import FOR_THE_LAUNCHER, end_with_parent
 from hmlpe.training.watch import listen
 
 
@@ -68,7 +68,7 @@ def work(pipe: Connection, errand: Errand) -> None:
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see warm_up
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_LAUNCHER)  # now it is for us alone
         command = f"{Path(sys.argv[0]).name} {' '.join(errand.overrides)}"
         print(f"[{datetime.now():%F %T}] {command} (try {errand.attempt}, {errand.slot}, process {os.getpid()})")
         ended = Ended(Outcome("finished"), run(pipe, errand))

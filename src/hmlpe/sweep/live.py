@@ -16,7 +16,7 @@ from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.view import Lines, View, duration, errors_of, seconds_left, step_of
 
 FRAME_LINES = 6  # of the terminal that are not rows of the table
-HEADINGS = ("run", "state", "step", "loss", "val errors", "steps/s", "left", "device")
+HEADINGS = ("run", "state", "step", "loss", "val errors", "steps/s", "left or took", "device")
 
 
 class LiveTable(View):
@@ -74,15 +74,22 @@ class LiveTable(View):
         return "dim" if job.outcome.kind == "finished" else "red"
 
 
+KINDS: dict[str, type[View]] = {"table": LiveTable, "lines": Lines, "none": View}
+
+
 def view_of(wanted: str, jobs: Sequence[Job], slots: int) -> View:
     """The view for a setting: table, lines, none, or auto: the table where stdout is a terminal, else lines.
 
     Raises:
         UserError: another setting.
     """
-    kinds: dict[str, type[View]] = {"table": LiveTable, "lines": Lines, "none": View}
+    check_kind(wanted)
     if wanted == "auto":
         wanted = "table" if sys.stdout.isatty() else "lines"
-    if wanted not in kinds:
+    return KINDS[wanted](jobs, slots)
+
+
+def check_kind(wanted: object) -> None:
+    """Raise UserError unless it is one of those settings."""
+    if wanted not in ("auto", *KINDS):
         raise UserError(f"hydra.launcher.progress: must be auto, table, lines or none, got {wanted!r}")
-    return kinds[wanted](jobs, slots)

@@ -60,10 +60,12 @@ class View:
     def summary(self) -> str:
         """How the sweep stands, in one line."""
         finished = sum(job.outcome is not None and job.outcome.kind == "finished" for job in self.jobs)
-        failed = sum(job.outcome is not None and job.outcome.kind != "finished" for job in self.jobs)
+        over = [job.outcome.kind for job in self.jobs if job.outcome is not None and job.outcome.kind != "finished"]
+        interrupted, failed = over.count("interrupted"), len(over) - over.count("interrupted")
         left = self.left()
         parts = [f"{finished} of {len(self.jobs)} finished"]
         parts += [f"{failed} failed"] if failed else []
+        parts += [f"{interrupted} interrupted"] if interrupted else []
         parts += [f"{len(self.at_work)} at work"] if self.at_work else []
         return ", ".join(parts) + (f", about {duration(left)} left" if left is not None and self.at_work else "")
 

@@ -18,6 +18,7 @@ from hmlpe.errors import UserError
 PRELOAD = "hmlpe.sweep.preload"
 TRIES = 3
 LAUNCHER = "HMLPE_LAUNCHER"  # in the environment: the process that starts the server
+FOR_THE_LAUNCHER = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _context = multiprocessing.get_context("forkserver")
@@ -27,7 +28,7 @@ _preload = [PRELOAD]
 def warm_up(*packages: str) -> None:
     """Start the server, if it is not there; it loads in the background, and the first process waits for it.
 
-    It and its processes begin deaf to Ctrl-C, which is for the launcher: they end with that.
+    It and its processes begin deaf to what is for the launcher, though all of its group may get it: they end with that.
 
     Args:
         packages: that it loads too, now and, should it die, once more.
@@ -37,7 +38,7 @@ def warm_up(*packages: str) -> None:
     _context.set_forkserver_preload(_preload)
     os.environ[LAUNCHER] = str(os.getpid())
     resource_tracker.ensure_running()  # apart, as it would lift the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_LAUNCHER)
     try:
         forkserver.ensure_running()
     finally:

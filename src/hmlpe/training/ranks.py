@@ -100,8 +100,12 @@ def joined(config: DictConfig) -> Iterator[None]:
 def _interrupt(signum: int, frame: object) -> None:
     """As Ctrl-C, once: what is written of the interruption is not interrupted."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _deaf)  # not SIG_IGN: Python complains of one that has come already
     raise KeyboardInterrupt
+
+
+def _deaf(signum: int, frame: object) -> None:
+    pass
 
 
 class OwnSignals(Callback):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import logging.config
-import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from torch import multiprocessing
 
 from hmlpe.errors import BAD_INPUT, UserError
 from hmlpe.files import write_bytes_atomic
@@ -69,21 +70,22 @@ def work(rank: int, order: Order) -> None:
     except BaseException as error:
         cause = error.__cause__ if isinstance(error.__cause__, UserError) else error
         found: Error | KeyboardInterrupt
+        trace = ""
         if isinstance(cause, BAD_INPUT):
             found = UserError(str(cause))
         elif isinstance(cause, KeyboardInterrupt | SystemExit):  # Lightning turns the one into the other
             found = KeyboardInterrupt()
         else:
-            traceback.print_exception(error)
+            trace = "".join(traceback.format_exception(error))
             found = RuntimeError(f"in rank {rank}: {type(error).__name__}: {' '.join(str(error).split())}")
-        write_bytes_atomic(order.notes / str(rank), pickle.dumps((time.monotonic(), found)))
+        write_bytes_atomic(order.notes / str(rank), pickle.dumps((time.monotonic(), found, trace)))
         os._exit(1)  # without waiting for what the others will not answer any more
 
 
 def error_of(notes: Path, codes: dict[int, int], world: int) -> Error | None:
     """What went wrong first, by the exit codes of the ranks that have ended; None: nothing.
 
-    Errors that follow from another rank's do not count.
+    Errors that follow from another rank's do not count, and their tracebacks are not printed.
 
     Raises:
         KeyboardInterrupt: the run was interrupted.
@@ -96,8 +98,10 @@ def error_of(notes: Path, codes: dict[int, int], world: int) -> Error | None:
             )
     if not any(codes.values()):
         return None
-    found = min((pickle.loads(path.read_bytes()) for path in notes.glob("[0-9]*")), key=lambda note: note[0])[1]
+    all_notes = [pickle.loads(path.read_bytes()) for path in notes.glob("[0-9]*")]
+    _, found, trace = min(all_notes, key=lambda note: note[0])
     if isinstance(found, KeyboardInterrupt):
         raise found
+    sys.stderr.write(trace)
     assert isinstance(found, UserError | RuntimeError)
     return found
