@@ -97,6 +97,7 @@ def test_a_batch(module: Module) -> None:
     assert shapes == {
         "image": ((4, 3, 28, 28), torch.uint8), "joints_px": ((4, 8, 2), torch.float32),
         "truth_px": ((4, 8, 2), torch.float32), "box_px": ((4, 4), torch.float32), "torso_px": ((4,), torch.float32),
+        "row": ((4,), torch.int64),
     }  # fmt: skip
 
 

@@ -6,8 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -19,6 +22,8 @@ from hmlpe.training.checkpoint import read_checkpoint
 from hmlpe.training.validate import validate
 
 from ..programs import TINY, finish, run
+
+SIX = ["logger=csv", "epochs=6"]
 
 
 def words(*overrides: str, folder: Path) -> list[str]:
@@ -36,11 +41,41 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / "model.ckpt", weights_only=True)["state_dict"]
 
 
-def test_a_killed_run_goes_on_to_the_identical_result(folder: Path) -> None:
-    options = ["logger=csv", "epochs=6"]
-    finish("train", *words("study=whole", *options, folder=folder))
-    command = words("study=killed", *options, folder=folder)
-    run = folder / "outputs" / "killed" / "det_0.1_s1"
+def people(run: Path, rule: str) -> dict[str, np.ndarray]:
+    with np.load(run / "people" / f"{rule}.npz") as found:
+        return dict(found)
+
+
+def record(run: Path) -> dict[str, Any]:
+    return json.loads((run / "result.json").read_text())
+
+
+def check_same(whole: Path, run: Path) -> None:
+    """Weights, metrics and people of both rules; what only an unfinished run needs is gone."""
+    expected, found = weights(whole), weights(run)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    for field in ("metrics", "other_rule", "steps", "best_epoch"):
+        assert record(whole)[field] == record(run)[field]
+    for rule in ("best", "last"):
+        expected, found = people(whole, rule), people(run, rule)
+        assert expected.keys() == found.keys()
+        for name, values in expected.items():
+            np.testing.assert_array_equal(values, found[name], err_msg=name)
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["model.ckpt"]
+
+
+@pytest.fixture(scope="module", params=["best", "last"])
+def whole(folder: Path, request: pytest.FixtureRequest) -> Path:
+    """A run that nothing disturbed, with either checkpoint chosen; its study is named after that."""
+    finish("train", *words(f"study={request.param}", *SIX, f"select={request.param}", folder=folder))
+    return folder / "outputs" / request.param / "det_0.1_s1"
+
+
+def test_a_run_killed_twice_goes_on_to_the_identical_result(folder: Path, whole: Path) -> None:
+    """As it trains; and as people are written, when only the resumed model holds the last epoch's weights."""
+    select = whole.parent.name
+    command = words(f"study=killed_{select}", *SIX, f"select={select}", folder=folder)
+    run = folder / "outputs" / f"killed_{select}" / "det_0.1_s1"
     process = subprocess.Popen(
         [sys.executable, "-m", "hmlpe.cli.train", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -49,16 +84,51 @@ def test_a_killed_run_goes_on_to_the_identical_result(folder: Path) -> None:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert json.loads((run / "result.json").read_text())["status"] == "running"
+    assert record(run)["status"] == "running"
 
-    assert "going on from" in finish("train", *command)
-    whole = folder / "outputs" / "whole" / "det_0.1_s1"
-    expected, found = weights(whole), weights(run)
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
-    results = [json.loads((path / "result.json").read_text()) for path in (whole, run)]
-    assert results[0]["metrics"] == results[1]["metrics"]
-    assert results[0]["steps"] == results[1]["steps"] == 6 * 3
-    assert not (run / "checkpoints" / "resume.ckpt").exists()
+    die = "import os, signal; from hmlpe.training import fit; from hmlpe.cli.train import main; "
+    die += "fit.write_people = lambda *_: os.kill(os.getpid(), signal.SIGKILL); main()"
+    killed = subprocess.run([sys.executable, "-c", die, *command], capture_output=True, text=True, timeout=240)
+    assert killed.returncode == -signal.SIGKILL and "going on from" in killed.stdout + killed.stderr
+
+    finish("train", *command)
+    check_same(whole, run)
+    assert record(run)["steps"] == 6 * 3
+
+
+def test_the_people_add_up_to_the_metrics_of_each_rule(folder: Path, whole: Path) -> None:
+    check_people(folder, whole, whole.parent.name, ("regression", "detection"))
+    result = record(whole)
+    assert result["checkpoint_rule"].startswith("lowest val/regression_error") == (whole.parent.name == "best")
+    assert result["metrics"] != result["other_rule"]["metrics"] or result["best_epoch"] == 6
+
+
+def test_the_people_of_a_run_without_regression(folder: Path) -> None:
+    finish("train", *words("row=detection_only", "study=each", "logger=csv", "epochs=2", folder=folder))
+    check_people(folder, folder / "outputs" / "each" / "detection_only_s1", "best", ("detection",))
+
+
+def check_people(folder: Path, run: Path, select: str, tasks: Sequence[str]) -> None:
+    """In the pack's order, and each rule's people have the rule's errors."""
+    chosen, other = record(run), record(run)["other_rule"]
+    assert other["checkpoint_rule"] != chosen["checkpoint_rule"]
+    assert other["metrics"].keys() == chosen["metrics"].keys()
+    with np.load(folder / "data" / "embedded" / "people.npz") as pack:
+        tested = np.flatnonzero(pack["split"] == "test")
+    for rule in ("best", "last"):
+        metrics = (chosen if rule == select else other)["metrics"]["test"]
+        found = people(run, rule)
+        np.testing.assert_array_equal(found["index"], tested)
+        assert len(set(found["person"])) == 12 and found["box_px"].shape == (12, 4)
+        for task in tasks:
+            assert found[f"{task}_error"].mean() == pytest.approx(metrics[f"{task}_error"], rel=1e-5)
+        maps, truth = found["part_maps_predicted"], found["part_maps_true"]
+        assert maps.shape == truth.shape == (12, 7, 8, 8) and maps.dtype == np.uint8
+        assert set(np.unique(truth)) == {0, 255}
+        assert ("predicted_px" in found) == ("regression_error" in found) == ("regression" in tasks)
+        if "regression" in tasks:
+            distance = np.linalg.norm(found["predicted_crop_px"] - found["truth_crop_px"], axis=-1)
+            assert np.nanmean(distance) == pytest.approx(metrics["error_px"], rel=1e-5)
 
 
 def test_a_sweep_of_two_rows_fails_alone_skips_and_reports(folder: Path) -> None:
@@ -128,7 +198,8 @@ def test_a_checkpoint_is_tested_from_its_path(folder: Path) -> None:
         ([checkpoint, "network.head.hidden=[8,8]"], "checkpoint of another network"),
         ([no_checkpoint], "not a checkpoint of hmlpe-train"),
     ):
-        done = run("train", *words("study=bad", "fit=false", "logger=csv", "overwrite=true", *bad, folder=folder))
+        command = words("study=bad", "fit=false", "logger=csv", "overwrite=true", *bad, folder=folder)
+        done = run("train", *command)
         assert done.returncode == 2
         assert message in done.stderr.splitlines()[-1]
         assert "Traceback" not in done.stderr

@@ -8,8 +8,8 @@ import torch
 
 from hmlpe.errors import UserError
 from hmlpe.training.checkpoint import readable, state_to_resume
-from hmlpe.training.fit import monitored
 from hmlpe.training.result import finished_result, first_start, mark_failed, objective_of, state_of, write_result
+from hmlpe.training.rules import monitored
 
 OURS = {"code": "a", "data": "b", "config": "c", "seed": "1"}
 OTHER = {**OURS, "config": "d"}
@@ -66,8 +66,8 @@ def test_a_cut_checkpoint_is_not_readable(tmp_path: Path) -> None:
 
 
 def test_regression_chooses_the_checkpoint_in_any_order() -> None:
-    assert monitored(["detection", "regression"]) == monitored(["regression", "detection"]) == "regression"
-    assert monitored(["detection"]) == "detection"
+    assert monitored(["detection", "regression"]) == monitored(["regression", "detection"]) == "val/regression_error"
+    assert monitored(["detection"]) == "val/detection_error"
 
 
 def test_what_cannot_be_opened_is_not_called_broken(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import build_data, build_model, build_tasks
 from hmlpe.training.estimate import steps_of
-from hmlpe.training.fit import HEADS, average, load_weights
 from hmlpe.training.run import check_start, protocol
+from hmlpe.training.scores import average
 from hmlpe.training.stages import stage_config
+from hmlpe.training.weights import HEADS, load_weights
 
 from ..data.conftest import person, write_flic
 from ..data.stick_files import man

@@ -17,7 +17,7 @@ from hmlpe.geometry import crop_to_crop, image_to_crop, resized
 
 Sample = dict[str, Tensor]
 """image (3, size, size) uint8; joints_px (joint, 2) in the view's pixels, NaN where unknown; and, in image pixels,
-truth_px (joint, 2), box_px (4,) and torso_px ()."""
+truth_px (joint, 2), box_px (4,) and torso_px (); row () is the person's in the pack."""
 
 
 class PeopleDataset(Dataset[Sample]):
@@ -73,6 +73,7 @@ class PeopleDataset(Dataset[Sample]):
             "truth_px": torch.from_numpy(self.labels.joints_px[row].astype(np.float32)),
             "box_px": torch.from_numpy(box.astype(np.float32)),
             "torso_px": torch.tensor(self.labels.torso_px[row], dtype=torch.float32),
+            "row": torch.tensor(row),
         }
 
     def mean_image(self) -> Float[Tensor, "3 size size"]:

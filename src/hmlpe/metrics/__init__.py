@@ -11,6 +11,7 @@ from hmlpe.metrics.mean import MeanLoss
 from hmlpe.metrics.pcp import OfficialPCP, StrictPCP, StrictPCPOfJoints
 from hmlpe.metrics.pdj import ModecPDJ
 from hmlpe.metrics.pose import PixelError, Spread
+from hmlpe.metrics.rows import Rows
 from hmlpe.metrics.windows import WindowAP
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ModecPDJ",
     "OfficialPCP",
     "PixelError",
+    "Rows",
     "Spread",
     "StrictPCP",
     "StrictPCPOfJoints",

@@ -48,5 +48,11 @@ class Task(ABC):
 
     def loss(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, ""]:
         """Sum over the known outputs, mean over the samples (FACTS 4, grade C)."""
-        element = self.element_loss(output.float(), target.values)
-        return element.where(target.known, 0.0).sum() / len(output)
+        return self._counted(output, target).sum() / len(output)
+
+    def loss_of_each(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
+        """The loss of every sample alone; their mean is `loss`."""
+        return self._counted(output, target).sum(1)
+
+    def _counted(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, "batch output"]:
+        return self.element_loss(output.float(), target.values).where(target.known, 0.0)

@@ -17,12 +17,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from hmlpe.errors import UserError
 from hmlpe.files import new_file
 from hmlpe.skeleton import Skeleton
-from hmlpe.training.result import BEFORE, RESUME
+from hmlpe.training.result import BEFORE, CHOSEN, OTHER_BEST, RESUME
 
 log = logging.getLogger(__name__)
 
 KEY = "hmlpe"
-BEST = "model"  # the name of the checkpoint that is evaluated
 
 
 class ResumeCheckpoint(ModelCheckpoint):
@@ -57,7 +56,7 @@ class WholeFiles(TorchCheckpointIO):
 def state_to_resume(checkpoints: Path, name: str) -> Path | None:
     """The last whole state in the folder, None if there is none. A damaged one is said and deleted.
 
-    So are all, if the best epoch's weights are damaged: the states know that epoch, but do not hold it.
+    So are all, if the weights of an epoch that is evaluated are damaged: the states know it, but do not hold it.
 
     Args:
         name: of the run, for the log.
@@ -65,11 +64,11 @@ def state_to_resume(checkpoints: Path, name: str) -> Path | None:
     Raises:
         OSError: a checkpoint cannot be read, which says nothing of its content.
     """
-    best = checkpoints / f"{BEST}.ckpt"
-    if best.is_file() and not readable(best):
-        log.warning("%s: %s is damaged; going back to the start", name, best)
-        for path in (best, checkpoints / RESUME, checkpoints / BEFORE):
-            path.unlink(missing_ok=True)
+    for kept in (checkpoints / CHOSEN, checkpoints / OTHER_BEST):
+        if kept.is_file() and not readable(kept):
+            log.warning("%s: %s is damaged; going back to the start", name, kept)
+            for path in (kept, checkpoints / RESUME, checkpoints / BEFORE):
+                path.unlink(missing_ok=True)
     for path in (checkpoints / RESUME, checkpoints / BEFORE):
         if not path.is_file():
             continue

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ProgressBar
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
-from torch import Tensor
 
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.errors import UserError
-from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import mean_pose_metrics, plain, start_from_statistics
 from hmlpe.training.callbacks import progress
-from hmlpe.training.checkpoint import BEST, KEY, ResumeCheckpoint, epoch_of, read_checkpoint, state_to_resume
-from hmlpe.training.logs import finish, loggers
+from hmlpe.training.checkpoint import ResumeCheckpoint, epoch_of, state_to_resume
+from hmlpe.training.logs import finish, loggers, watchers
 from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.people import EachPerson, write_people
 from hmlpe.training.ranks import OwnSignals, from_first, is_first, place, trainer_options
-from hmlpe.training.result import RESUME
-
-HEADS = "network.heads."  # how the names of the heads' weights begin
+from hmlpe.training.result import CHOSEN, PEOPLE, RESUME
+from hmlpe.training.rules import RULES, keepers, other_than
+from hmlpe.training.scores import Metrics, both_rules, clean, evaluate_all, with_average
+from hmlpe.training.weights import load_weights
 
 
 def fit_and_evaluate(
@@ -37,15 +37,8 @@ def fit_and_evaluate(
         start = load_weights(model, Path(config.checkpoint), instantiate(config.skeleton), config.heads)
         model.steps_before = int(start.get("steps", 0))
     checkpoints = folder / "checkpoints"
-    chosen = ModelCheckpoint(
-        checkpoints,
-        BEST,
-        monitor=f"val/{monitored(model.balance.active)}_error" if config.select == "best" else None,
-        save_weights_only=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-        auto_insert_metric_name=False,
-    )
+    kept = keepers(checkpoints, config.select, model.balance.active)
+    each = EachPerson()
     resume = ResumeCheckpoint(
         checkpoints,
         Path(RESUME).stem,
@@ -53,10 +46,12 @@ def fit_and_evaluate(
         enable_version_counter=False,
         auto_insert_metric_name=False,
     )
-    watching, active = [], []
+    watching: list[Callback] = []
+    active: list[Logger] = []
     if is_first():
         watching = [LearningRateMonitor("step"), *progress(name, config.trainer.progress)]
         active = loggers(config, folder, plain(config))
+    watching += watchers(config, folder, active)
     if place()[1] > 1:
         watching.append(OwnSignals())
     exit_code = 1
@@ -65,7 +60,7 @@ def fit_and_evaluate(
             **trainer_options(config),
             precision=precision,  # type: ignore[arg-type]  # checked by Lightning
             max_epochs=config.epochs,
-            callbacks=[chosen, resume, *watching],
+            callbacks=[*kept.values(), resume, each, *watching],
             logger=active,
             log_every_n_steps=config.trainer.log_every_n_steps,
             gradient_clip_val=config.optim.gradient_clip,
@@ -84,74 +79,32 @@ def fit_and_evaluate(
             if config.fit:
                 path = from_first(lambda: state_to_resume(checkpoints, name))
                 trainer.fit(model, data, ckpt_path=path, weights_only=True)
-                load_weights(model, Path(chosen.best_model_path), instantiate(config.skeleton))
-            metrics = {split: evaluate(trainer, model, data, split) for split in data.plain}
+            found = both_rules(config, trainer, model, data, kept, each) if config.fit else {}
+            metrics = found[config.select].metrics if found else evaluate_all(trainer, model, data)
+        check_finite(metrics, model.balance.active, name)
         exit_code = 0
     finally:
         finish(active, exit_code)
-    for split, found in metrics.items():
-        lost = [key for key in (f"{task}_error" for task in model.balance.active) if found[key] is None]
-        if lost:
-            raise UserError(f"{name}: diverged, {split}/{lost[0]} is not finite; lower optim.groups.lr")
+    if is_first():
+        for rule, evaluation in found.items():
+            write_people(folder / PEOPLE / f"{rule}.npz", evaluation.people, data.pack.people)
+    other = other_than(config.select)
     tests = ["test", *data.test_splits]
     mean_pose = {split: clean(mean_pose_metrics(config, model, data, split)) for split in tests}
-    for numbers in (metrics, mean_pose) if data.test_splits else ():
-        numbers["test_average"] = average([numbers[split] for split in data.test_splits])
-    return {
+    fields = {
         "steps": trainer.global_step,
         "steps_before": model.steps_before,
-        "best_epoch": epoch_of(Path(chosen.best_model_path)) if config.fit else None,
+        "best_epoch": epoch_of(checkpoints / CHOSEN) if config.fit else None,
         "metrics": metrics,
-        "mean_pose": mean_pose,
+        "mean_pose": with_average(mean_pose, data),
     }
+    other_rule = {"checkpoint_rule": RULES[other], "metrics": found[other].metrics} if found else None
+    return fields | ({"other_rule": other_rule} if other_rule else {})
 
 
-def average(splits: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
-    """The mean over sets, each counting once, of every metric that all of them have."""
-    shared = {key for key in splits[0] if all(split.get(key) is not None for split in splits)}
-    return {key: sum(split[key] or 0.0 for split in splits) / len(splits) for key in sorted(shared)}
-
-
-def monitored(active: list[str]) -> str:
-    """The task whose validation error chooses the checkpoint."""
-    return "regression" if "regression" in active else active[0]
-
-
-def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton, heads: str = "keep") -> dict[str, Any]:
-    """Load a checkpoint's weights, mean image included.
-
-    Args:
-        skeleton: of the model.
-        heads: "keep" loads them too; "renew" leaves the model's own, whatever the checkpoint's skeleton is.
-
-    Returns:
-        What the checkpoint says of itself.
-
-    Raises:
-        UserError: it is no checkpoint, or of another skeleton or network.
-    """
-    content = read_checkpoint(path, skeleton if heads == "keep" else None)
-    weights: dict[str, Tensor] = content["state_dict"]
-    if heads == "renew":
-        own = {key: value for key, value in model.state_dict().items() if key.startswith(HEADS)}
-        weights = {key: value for key, value in weights.items() if not key.startswith(HEADS)} | own
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(
-            f"{path}: checkpoint of another network; give the one it was trained with: network=..."
-        ) from error
-    described: dict[str, Any] = content[KEY]
-    return described
-
-
-def evaluate(trainer: L.Trainer, model: MultiTaskPose, data: PoseDataModule, split: str) -> dict[str, float | None]:
-    """Errors and metrics of a split, in evaluation mode, by the test-crop rule."""
-    model.split = split
-    found = trainer.test(model, data.evaluation_loader(split), verbose=False)[0]
-    return clean({key.removeprefix(f"{split}/"): value for key, value in found.items()})
-
-
-def clean(values: Any) -> dict[str, float | None]:
-    """Plain floats; None where nothing was to be measured, as JSON has no NaN."""
-    return {key: float(value) if math.isfinite(value) else None for key, value in sorted(values.items())}
+def check_finite(metrics: Metrics, tasks: Sequence[str], name: str) -> None:
+    """Raise UserError if a trained task's error is not a number: the run of this name has diverged."""
+    for split, numbers in metrics.items():
+        lost = [f"{task}_error" for task in tasks if numbers.get(f"{task}_error", 0.0) is None]
+        if lost:
+            raise UserError(f"{name}: diverged, {split}/{lost[0]} is not finite; lower optim.groups.lr")

@@ -1,4 +1,4 @@
-"""Where a run's numbers go while it trains: a CSV always, W&B beside it on wish."""
+"""Where a run's numbers go while it trains: a CSV always, which is the record, and W&B beside it on wish."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
-from hmlpe.errors import UserError
+from hmlpe.tracking.load import load_wandb
+from hmlpe.tracking.mirror import Mirror
+from hmlpe.training.csv_log import WholeCSV
+from hmlpe.training.replay import Replay
+from hmlpe.training.watched import GradientLog, MediaLog
 
 log = logging.getLogger(__name__)
 
@@ -20,23 +26,61 @@ def loggers(config: DictConfig, folder: Path, tree: dict[str, Any]) -> list[Logg
     CSV goes into `<folder>/csv/version_<n>/metrics.csv`, a file for each start of the run; W&B, offline unless told
     otherwise, into `<folder>/wandb`.
     """
-    found: list[Logger] = [CSVLogger(folder, name="csv", flush_logs_every_n_steps=50)]
+    found: list[Logger] = [WholeCSV(folder, name="csv", flush_logs_every_n_steps=50)]
     if config.logger.name == "wandb":
-        from wandb import Settings  # seconds to load, and not everyone wants it
+        mirror = start_mirror(config, folder, tree)
+        if mirror is not None:
+            mirror.log_files("config", folder / "config.yaml")
+            mirror.log_files("manifest", Path(config.data.pack) / "manifest.json")
+            found.append(mirror)
+    return found
 
-        wandb = WandbLogger(
-            project=config.logger.project,
-            group=config.study,
-            name=f"{config.row.name} · {config.seed}",
-            tags=[config.data.name, config.optim.name],
-            save_dir=folder,
-            mode=config.logger.mode,
-            config=tree,
-            settings=Settings(silent=True),
-        )
-        found.append(wandb)
-    elif config.logger.name != "csv":
-        raise UserError(f"logger.name: must be csv or wandb, got {config.logger.name!r}")
+
+def start_mirror(config: DictConfig, folder: Path, tree: dict[str, Any]) -> Mirror | None:
+    """W&B's run of this run. Where the server cannot be reached or refuses, an offline one; None if that fails too."""
+    for mode in dict.fromkeys((config.logger.mode, "offline")):
+        try:
+            mirror = _mirror(config, folder, tree, mode)
+            _ = mirror.experiment
+        except Exception as error:  # of the network, the key, the disk or the package: the CSV has all
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            then = "the CSV has all" if mode == "offline" else "goes on offline, to be sent later: wandb sync"
+            log.warning("W&B cannot start (%s); %s", said, then)
+        else:
+            return mirror
+    return None
+
+
+def _mirror(config: DictConfig, folder: Path, tree: dict[str, Any], mode: str) -> Mirror:
+    wandb = load_wandb()
+    return Mirror(
+        tree["row"]["weights"],
+        project=config.logger.project,
+        entity=config.logger.entity,
+        group=config.study,
+        name=f"{config.row.name} · seed {config.seed}",
+        tags=[config.data.name, config.optim.name],
+        save_dir=folder,
+        mode=mode,
+        config=tree,
+        settings=wandb.Settings(
+            silent=True,
+            init_timeout=config.logger.timeout_s,
+            finish_timeout=config.logger.timeout_s,
+            finish_timeout_raises=True,
+        ),
+    )
+
+
+def watchers(config: DictConfig, folder: Path, active: list[Logger]) -> list[Callback]:
+    """The callbacks that log more than the model does, on all processes, of which only the first has loggers."""
+    found: list[Callback] = []
+    if config.logger.gradients_every_n_steps:
+        found.append(GradientLog(config.logger.gradients_every_n_steps))
+    if config.logger.media_every_epochs:
+        found.append(MediaLog(config.logger.media_every_epochs, instantiate(config.skeleton)))
+    if any(isinstance(logger, Mirror) for logger in active):
+        found.append(Replay(folder / "csv", f"version_{active[0].version}"))
     return found
 
 
@@ -45,7 +89,7 @@ def finish(active: list[Logger], exit_code: int) -> None:
     for logger in active:
         try:
             logger.finalize("success" if exit_code == 0 else "failed")
-            if isinstance(logger, WandbLogger):
-                logger.experiment.finish(exit_code=exit_code)
-        except Exception as error:  # a tracker is a mirror: its failure does not cost the result
+        except Exception as error:  # their failure does not cost the result
             log.warning("%s could not be closed: %s", type(logger).__name__, error)
+        if isinstance(logger, Mirror):
+            logger.finish(exit_code)

@@ -61,6 +61,7 @@ class MultiTaskPose(L.LightningModule):
         )
         self.errors = nn.ModuleDict({name: MeanLoss() for name in balance.active})
         self.split = "val"
+        self.step_losses: dict[str, Tensor] = {}  # unweighted, with their graph: for who wants to look into the step
         self.config, self.made_by, self.steps_before = dict(config), dict(made_by), 0
         for name, head in network.heads.items():
             head.requires_grad_(name in balance.active)  # the head of a task without weight stays untouched
@@ -83,6 +84,7 @@ class MultiTaskPose(L.LightningModule):
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """phi of the batch."""
         losses, _, _ = self.losses(batch)
+        self.step_losses = losses
         terms = self.balance.weighted(losses)
         total = torch.stack(list(terms.values())).sum()
         size = len(batch["image"])
@@ -91,13 +93,19 @@ class MultiTaskPose(L.LightningModule):
             self.log(f"train/{name}", value, batch_size=size, prog_bar=name == "total", on_step=True, on_epoch=False)
         return total
 
-    def validation_step(self, batch: Sample, batch_idx: int) -> None:
-        """Errors and metrics of an evaluation batch, under the name of the split that is being read."""
+    def validation_step(self, batch: Sample, batch_idx: int) -> dict[str, Tensor]:
+        """Errors and metrics of an evaluation batch, under the name of the split that is being read.
+
+        Returns:
+            What was found of each person: `view`, and `<task>_error` (batch,), the unweighted loss.
+        """
         with torch.autocast(self.device.type, enabled=False):  # numbers that are reported are exact
             losses, outputs, targets = self.losses(batch)
         for name, loss in losses.items():
             self._error(name).update(loss, len(batch["image"]))
-        self.metrics.update(**self.view(batch, outputs, targets))
+        view = self.view(batch, outputs, targets)
+        self.metrics.update(**view)
+        return view | {f"{name}_error": self.tasks[name].loss_of_each(outputs[name], targets[name]) for name in losses}
 
     def on_validation_epoch_end(self) -> None:
         """Log errors and metrics of the split, over all people of all processes."""
@@ -113,9 +121,9 @@ class MultiTaskPose(L.LightningModule):
         assert isinstance(error, MeanLoss)
         return error
 
-    def test_step(self, batch: Sample, batch_idx: int) -> None:
+    def test_step(self, batch: Sample, batch_idx: int) -> dict[str, Tensor]:
         """As validation."""
-        self.validation_step(batch, batch_idx)
+        return self.validation_step(batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
         """As validation."""

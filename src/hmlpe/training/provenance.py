@@ -28,9 +28,10 @@ PACKAGES = (
     "numpy",
 )
 SHOWN = (
-    *(f"{package}/" for package in ("detect", "report", "deploy", "predict", "evaluate", "demo", "cli", "sweep")),
-    *("palette.py", "lock.py"),
-    *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "stages", "validate", "watch")),
+    *(f"{package}/" for package in ("detect", "tracking", "sweep", "report", "deploy", "predict", "evaluate", "demo")),
+    *("dashboard/", "cli/", "palette.py", "lock.py", "address.py", "resample.py", "control_group.py"),
+    *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "replay", "stages", "validate")),
+    *(f"training/{name}.py" for name in ("watch", "watched")),
 )
 PACKAGE = Path(hmlpe.__file__).parent
 

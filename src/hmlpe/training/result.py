@@ -12,6 +12,8 @@ from hmlpe.files import read_json, remove_leftovers, write_json_atomic
 
 SCHEMA = 1
 RESUME, BEFORE = "resume.ckpt", "resume_before.ckpt"  # the whole state after the last epoch, and after the one before
+CHOSEN, OTHER_BEST = "model.ckpt", "best.ckpt"  # what is evaluated, and while a run trains its best, if not chosen
+PEOPLE = "people"  # the folder of what was found of each person
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) 
     Raises:
         UserError: the folder belongs to something else, and must not be overwritten.
     """
-    for place in (folder, folder / "checkpoints"):
+    for place in (folder, folder / "checkpoints", folder / PEOPLE, *(folder / "csv").glob("version_*")):
         remove_leftovers(place)
     state = state_of(folder, identity)
     if state.kind == "finished":
@@ -79,8 +81,8 @@ def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) 
         (folder / "checkpoints" / RESUME).unlink(missing_ok=True)
         (folder / "checkpoints" / BEFORE).unlink(missing_ok=True)
     if state.changed:
-        for checkpoint in (folder / "checkpoints").glob("*.ckpt"):
-            checkpoint.unlink()
+        for made in (*(folder / "checkpoints").glob("*.ckpt"), *(folder / PEOPLE).glob("*.npz")):
+            made.unlink()
         (folder / "result.json").unlink()
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,17 +29,22 @@ from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.precision import resolve_precision
 from hmlpe.training.provenance import MADE_BY, identity_of, provenance
 from hmlpe.training.ranks import from_first, is_first
-from hmlpe.training.result import BEFORE, RESUME, State, finished_result, first_start, state_of, write_result
+from hmlpe.training.result import (
+    BEFORE,
+    OTHER_BEST,
+    RESUME,
+    State,
+    finished_result,
+    first_start,
+    state_of,
+    write_result,
+)
+from hmlpe.training.rules import RULES
 from hmlpe.training.validate import validate
 
 log = logging.getLogger(__name__)
 
 LOCK_PATIENCE_S = 10.0  # a killed run's loading processes hold its lock until they notice
-
-CHECKPOINT_RULES = {
-    "best": "lowest validation error of regression, or of the first trained task",
-    "last": "last epoch",
-}
 
 
 @over_devices
@@ -54,6 +60,7 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     """
     name = f"{config.row.name} · seed {config.seed}"
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints on hardware and products, per run
+    warnings.filterwarnings("ignore", "The `srun` command is available")  # of a machine that happens to have SLURM
     validate(config)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
@@ -110,8 +117,8 @@ def _train(
     fields |= {"finished": now(), "seconds": round(time.monotonic() - started, 1)}  # seconds of the last start
     result = write_result(folder, "finished", fields, is_first())
     if is_first():
-        for state in (RESUME, BEFORE):
-            (folder / "checkpoints" / state).unlink(missing_ok=True)
+        for spent in (RESUME, BEFORE, OTHER_BEST):
+            (folder / "checkpoints" / spent).unlink(missing_ok=True)
     return result
 
 
@@ -128,7 +135,7 @@ def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> 
         "seed": config.seed,
         "weights": model.balance.weights,
         "protocol": protocol(config, data),
-        "checkpoint_rule": CHECKPOINT_RULES[config.select] if config.fit else "the given checkpoint",
+        "checkpoint_rule": RULES[config.select] if config.fit else "the given checkpoint",
         "epochs": config.epochs,
         "start": describe_start(config),
         "varies": list(config.varies),

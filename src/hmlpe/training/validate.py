@@ -14,9 +14,11 @@ VARIES = ("checkpoint", "heads", "epochs")  # what the table shows of rows that 
 
 def validate(config: DictConfig) -> None:
     """Raise UserError, naming the setting, if one cannot work."""
-    for name, smallest in (("seed", 0), ("epochs", 1), ("optim.batch_size", 1), ("size_px", 1), ("trainer.workers", 0)):
+    smallest_of = {"seed": 0, "epochs": 1, "optim.batch_size": 1, "size_px": 1, "trainer.workers": 0}
+    for name, smallest in (smallest_of | {"logger.timeout_s": 1}).items():
         _whole(config, name, smallest)
-    for name in ("data.subset", "trainer.threads"):
+    optional = ("data.subset", "trainer.threads", "logger.gradients_every_n_steps", "logger.media_every_epochs")
+    for name in optional:
         if _value(config, name) is not None:
             _whole(config, name, 1)
     choices_of = {
@@ -24,6 +26,8 @@ def validate(config: DictConfig) -> None:
         "heads": ("keep", "renew"),
         "trainer.precision": PRECISIONS,
         "sweep.redo": ("missing", "stale"),
+        "logger.name": ("csv", "wandb"),
+        "logger.mode": ("online", "offline", "disabled"),
     }
     for name, choices in choices_of.items():
         if _value(config, name) not in choices:

@@ -1,0 +1,65 @@
+"""The workspace and the report of a study, as objects of wandb-workspaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wandb_workspaces import workspaces as ws
+from wandb_workspaces.reports import v2 as wr
+
+from hmlpe.dashboard.panels import ROW, Section
+from hmlpe.dashboard.study import Study
+from hmlpe.dashboard.table import JOB, TABLE
+from hmlpe.report.columns import BASE_TASK
+
+OPEN = 4  # sections that are unfolded at first
+
+
+def workspace_of(study: Study, sections: list[Section], entity: str, project: str) -> ws.Workspace:
+    """The view of the study's runs, one colour a row."""
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name=title_of(study),
+        sections=[
+            ws.Section(name=title, panels=panels, is_open=number < OPEN)
+            for number, (title, panels) in enumerate(sections)
+        ],
+        settings=ws.WorkspaceSettings(max_runs=100),
+        runset_settings=ws.RunsetSettings(filters=_runs_of(study), groupby=[ws.Config(ROW)]),
+    )
+
+
+def report_of(study: Study, sections: list[Section], entity: str, project: str) -> wr.Report:
+    """The same panels under text, and the study's table."""
+
+    def runs(name: str, filters: str, groups: list[str]) -> wr.Runset:
+        return wr.Runset(entity=entity, project=project, name=name, filters=filters, groupby=groups)
+
+    blocks: list[Any] = [
+        wr.P(
+            f"{len(study.runs)} runs of {len({run.row for run in study.runs})} rows. A band is the deviation over "
+            f"seeds. The record is the study's folder; hmlpe-dashboard made this report and overwrites it."
+        ),
+        wr.H2("A line a run"),
+        wr.PanelGrid(
+            runsets=[runs("summary", f"JobType = '{JOB}' and Group = '{study.name}'", [])],
+            panels=[wr.WeavePanelSummaryTable(table_name=TABLE, layout=wr.Layout(x=0, y=0, w=24, h=12))],
+        ),
+    ]
+    for title, panels in sections:
+        grid = wr.PanelGrid(runsets=[runs(study.name, _runs_of(study), [f"config.{ROW}"])], panels=panels)
+        blocks += [wr.H2(title), grid]
+    described = f"Weights of {', '.join(task for task in study.tasks if task != BASE_TASK)} against both errors"
+    return wr.Report(
+        project=project, entity=entity, title=title_of(study), description=described, blocks=blocks, width="fluid"
+    )
+
+
+def title_of(study: Study) -> str:
+    """The name of view and report."""
+    return f"{study.name}: hmlpe"
+
+
+def _runs_of(study: Study) -> str:
+    return f"Group = '{study.name}' and JobType != '{JOB}'"

@@ -1,0 +1,67 @@
+"""The study's table in W&B: a line a run, in a W&B run whose id is fixed, so that a second call replaces it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hmlpe.dashboard.study import Study
+from hmlpe.files import digest_of
+from hmlpe.report.columns import columns_of
+from hmlpe.tracking.load import load_wandb
+
+TABLE, JOB = "study", "summary"  # the table's key, and W&B's job type of the run that holds it
+_FACTS = ("epochs", "steps", "best_epoch", "seconds", "checkpoint_rule", "error")
+
+
+def rows_of(study: Study) -> tuple[list[str], list[list[Any]]]:
+    """Names of the columns, and a line a run: what it was, its state, its main numbers (None: it has none)."""
+    splits = {key.partition("/")[0] for run in study.runs for key in run.metrics}
+    keys = [column.key for column in columns_of(splits)]
+    header = ["row", "seed", "status", *(f"weight_{task}" for task in study.tasks), *keys, *_FACTS, "code"]
+    lines = []
+    for run in study.runs:
+        numbers = [run.metrics.get(key) for key in keys]
+        weights = [run.weights.get(task) for task in study.tasks]
+        facts = [run.facts.get(key) for key in _FACTS]
+        lines.append([run.row, run.seed, run.status, *weights, *numbers, *facts, run.provenance.get("git_revision")])
+    return header, lines
+
+
+def send_table(study: Study, folder: Path, project: str, entity: str | None, mode: str) -> Path:
+    """Write the table's W&B run into `folder`, or send it. Returns the folder of its files.
+
+    Raises:
+        Exception: whatever W&B raises.
+    """
+    wandb = load_wandb()
+    name = f"summary-{digest_of([project, study.name])}"
+    header, lines = rows_of(study)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob(f"wandb/offline-run-*-{name}"):
+        shutil.rmtree(old)
+    run = wandb.init(
+        entity=entity,
+        project=project,
+        id=name,
+        name=f"{study.name} · table",
+        group=study.name,
+        job_type=JOB,
+        dir=folder,
+        mode="online" if mode == "online" else "offline",
+        settings=wandb.Settings(silent=True, init_timeout=60),
+        resume="allow" if mode == "online" else None,
+    )
+    try:
+        run.log({TABLE: wandb.Table(columns=[*header], data=_typed(lines))})
+    finally:
+        run.finish()
+    return Path(run.dir).parent
+
+
+def _typed(lines: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """A column of W&B's tables has one type: all its numbers are floats, but for the seed's."""
+    return [[float(cell) if isinstance(cell, int) and place > 1 else cell for place, cell in enumerate(line)]
+            for line in lines]  # fmt: skip

@@ -1,0 +1,1 @@
+"""What of a run is worth watching: the metrics' names, diagnostics, pictures, and W&B as a mirror of all of them."""

@@ -1,0 +1,43 @@
+"""The weights of a checkpoint into a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from hmlpe.errors import UserError
+from hmlpe.skeleton import Skeleton
+from hmlpe.training.checkpoint import KEY, read_checkpoint
+from hmlpe.training.module import MultiTaskPose
+
+HEADS = "network.heads."  # how the names of the heads' weights begin
+
+
+def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton, heads: str = "keep") -> dict[str, Any]:
+    """Load a checkpoint's weights, mean image included.
+
+    Args:
+        skeleton: of the model.
+        heads: "keep" loads them too; "renew" leaves the model's own, whatever the checkpoint's skeleton is.
+
+    Returns:
+        What the checkpoint says of itself.
+
+    Raises:
+        UserError: it is no checkpoint, or of another skeleton or network.
+    """
+    content = read_checkpoint(path, skeleton if heads == "keep" else None)
+    weights: dict[str, Tensor] = content["state_dict"]
+    if heads == "renew":
+        own = {key: value for key, value in model.state_dict().items() if key.startswith(HEADS)}
+        weights = {key: value for key, value in weights.items() if not key.startswith(HEADS)} | own
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"{path}: checkpoint of another network; give the one it was trained with: network=..."
+        ) from error
+    described: dict[str, Any] = content[KEY]
+    return described

@@ -1,0 +1,54 @@
+"""Pictures for W&B: what is drawn where."""
+
+import numpy as np
+
+from hmlpe.palette import PARTS, rgb
+from hmlpe.skeleton import Skeleton
+from hmlpe.tracking import pictures
+
+SKELETON = Skeleton(["head", "hand"], {"arm": ["head", "hand"]})
+GREY = (0xB0, 0xB0, 0xB0)
+
+
+def has(picture: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
+    return (np.abs(picture.astype(int) - colour) < 12).all(-1)
+
+
+def test_both_poses_of_each_person_are_drawn() -> None:
+    """The true stick stands upright in the left picture, the predicted one lies in the right one; NaN is left out."""
+    crops = np.zeros((2, 40, 40, 3), dtype=np.uint8)
+    truth = np.array([[[20, 5], [20, 35]], [[np.nan, 5], [20, 35]]])
+    predicted = np.array([[[5, 20], [35, 20]], [[5, 20], [35, 20]]], dtype=float)
+    picture = pictures.poses(crops, truth, predicted, SKELETON)
+    left, right, unknown, last = np.array_split(picture[:-50], 4, axis=1)  # without the legend
+    spans = []
+    for part in (left, right, last):
+        rows, columns = np.nonzero(has(part, rgb(PARTS[0])))
+        spans.append((np.ptp(rows), np.ptp(columns)))
+    assert spans[0][0] > 60 > 20 > spans[0][1]
+    assert all(across > 60 > 20 > down for down, across in spans[1:])
+    assert not has(unknown, rgb(PARTS[0])).any()
+
+
+def test_maps_stand_above_the_truth_and_what_is_unknown_is_grey() -> None:
+    crops = np.zeros((1, 40, 40, 3), dtype=np.uint8)
+    predicted, truth = np.zeros((1, 2, 8, 8)), np.zeros((1, 2, 8, 8))
+    predicted[0, 0, 0, 0] = truth[0, 0, 7, 7] = 1  # corners, upper left and lower right
+    truth[0, 1] = np.nan
+    picture = pictures.part_maps(crops, predicted, truth, ["upper_arm", "head"])
+    rows, columns = np.nonzero(has(picture, (253, 231, 36)))  # viridis at 1
+    corner = rows < rows.mean()
+    tile = 96 / 8
+    assert np.ptp(rows[corner]) < tile and np.ptp(rows[~corner]) < tile
+    assert rows[~corner].max() - rows[corner].min() > 2 * 96 - 5  # from the upper map's top to the lower one's bottom
+    assert columns[~corner].min() - columns[corner].min() == 7 * tile
+    assert has(picture, GREY).sum() > 96 * 96
+
+
+def test_filters_are_stretched_each_by_itself() -> None:
+    weights = np.zeros((5, 3, 9, 9), dtype=np.float32)
+    weights[:, 0, 0, 0] = [1, 10, 100, 0, -1]  # red at one pixel, however large; the fourth is constant
+    picture = pictures.filters(weights)
+    assert picture.shape == (2 * (63 + 6), 3 * (63 + 6), 3)
+    assert has(picture, (255, 0, 0)).sum() == 3 * 49
+    assert has(picture, (0, 255, 255)).sum() == 49

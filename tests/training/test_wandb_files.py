@@ -1,0 +1,254 @@
+"""W&B beside a sweep, offline: its files are read back, after kill -9 and after its own death too."""
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from hmlpe.dashboard import write_dashboard
+from hmlpe.tracking.names import MEDIA, METRICS, curve_of, known_of, recognise
+
+from ..programs import TINY as SMALLEST
+from ..programs import finish
+from ..tracking.records import only, records, values
+
+TINY = [*SMALLEST, "trainer.log_every_n_steps=1", "logger.gradients_every_n_steps=2"]
+TASKS = ("regression", "detection")
+SERVICE = b"wandb-core"
+
+
+def words(*overrides: str, folder: Path) -> list[str]:
+    return [f"paths.data={folder / 'data'}", f"paths.outputs={folder / 'outputs'}", *TINY, *overrides]
+
+
+def train(*overrides: str, folder: Path) -> list[str]:
+    """The command, for who kills it."""
+    return [sys.executable, "-m", "hmlpe.cli.train", *words(*overrides, folder=folder)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wandb")
+    finish("prepare", *words(folder=folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(folder: Path) -> Path:
+    """A sweep of two rows, with W&B by default."""
+    rows = ["row=regression_only,det_0.1", "seed=1", "epochs=3", "logger.media_every_epochs=2", "hydra/launcher=basic"]
+    finish("train", "-m", *words("experiment=weight_ablation", *rows, folder=folder))
+    return folder / "outputs" / "weight_ablation"
+
+
+def rows_of(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Step and numbers of each line of a CSV."""
+    for line in csv.DictReader(path.read_text().splitlines()):
+        numbers = {key: float(value) for key, value in line.items() if value}
+        yield int(numbers.pop("step")), numbers
+
+
+def check_history(wandb_file: Path, *csvs: Path, before: float = math.inf) -> int:
+    """Every number of every line of the CSVs is in W&B's history, under its step. Returns how many were compared."""
+    there, wanted = set(), set()
+    for record in records(wandb_file)["history"]:
+        row = values(record.item)
+        numbers = {name: value for name, value in row.items() if isinstance(value, float | int)}
+        there |= {(row.get("trainer/global_step"), *item) for item in numbers.items()}
+    for path in csvs:
+        for step, row in rows_of(path):
+            wanted |= {(step, *item) for item in row.items() if step < before and math.isfinite(item[1])}
+    assert wanted and not wanted - there, sorted(wanted - there)[:3]
+    return len(wanted)
+
+
+@pytest.mark.parametrize("row", ["regression_only", "det_0.1"])
+def test_a_run_is_read_back_whole(study: Path, row: str) -> None:
+    run = study / f"{row}_s1"
+    found = records(only(run))
+    (started,) = found["run"]
+    assert (started.project, started.run_group, started.display_name) == (
+        "hmlpe", "weight_ablation", f"{row} · seed 1")  # fmt: skip
+    assert list(started.tags) == ["embedded", "modern"]
+    config = {item.key: json.loads(item.value_json) for item in started.config.update}
+    config.pop("_wandb", None)
+    assert config == yaml.safe_load((run / "config.yaml").read_text())
+    assert [record.exit_code for record in found["exit"]] == [0]
+
+    csv_file = run / "csv" / "version_0" / "metrics.csv"
+    assert check_history(only(run), csv_file) > 100
+    summaries: dict[str, Any] = {}
+    for record in found["summary"]:
+        summaries |= values(record.update)
+    result = json.loads((run / "result.json").read_text())
+    for name, value in result["metrics"]["test"].items():
+        kept = summaries[f"test/{name}"]
+        assert value is None or (kept["last"] if isinstance(kept, dict) else kept) == pytest.approx(value), name
+    defined = {record.name: record for record in found["metric"]}
+    error = defined["val/regression_error"]
+    assert error.step_metric == "trainer/global_step" and error.summary.min and not error.summary.max
+    assert defined["val/pdj_modec_wrist_auc"].summary.max
+
+    artifacts = {record.type: record for record in found["artifact"]}
+    assert set(artifacts) == {"config", "manifest"}
+    for kind, name in (("config", "config.yaml"), ("manifest", "manifest.json")):
+        assert [entry.path for entry in artifacts[kind].manifest.contents] == [name]
+
+
+def test_the_pictures_are_there(study: Path) -> None:
+    """After the second and the last epoch, each a PNG; of a row without detection there are no part maps."""
+    for row, expected in (("regression_only", {"media/poses", "media/filters"}), ("det_0.1", set(MEDIA))):
+        path = only(study / f"{row}_s1")
+        found: dict[str, list[int]] = {}
+        for record in records(path)["history"]:
+            numbers = values(record.item)
+            for name, value in numbers.items():
+                if isinstance(value, dict) and value.get("_type") == "image-file":
+                    picture = np.asarray(Image.open(path.parent / "files" / value["path"]))
+                    assert picture.shape[:2] == (value["height"], value["width"]) and picture.std() > 10
+                    found.setdefault(name, []).append(numbers["trainer/global_step"])
+        assert found == {name: [5, 8] for name in expected}  # epochs of three steps, counted from 0
+
+
+def test_the_curves_over_thresholds_are_those_of_the_result(study: Path) -> None:
+    metrics = json.loads((study / "det_0.1_s1" / "result.json").read_text())["metrics"]["test"]
+    rows = [values(record.item) for record in records(only(study / "det_0.1_s1"))["history"]]
+    curve = [(row["curve/threshold"], row["curve/test/pdj_modec_wrist"]) for row in rows if "curve/threshold" in row]
+    assert curve == [(t / 100, pytest.approx(metrics[f"pdj_modec_wrist@{t / 100:.2f}"])) for t in range(1, 21)]
+
+
+def test_every_metric_that_a_run_logs_is_known_and_on_the_dashboard(study: Path) -> None:
+    """Whoever renames a metric changes tracking/names.py too, and there whoever drops one must not leave its family."""
+    header = (study / "det_0.1_s1" / "csv" / "version_0" / "metrics.csv").read_text().splitlines()[0]
+    names = set(header.split(",")) - {"step", "epoch"}
+    known = known_of(names, TASKS)
+    assert {named.name for named in known} == names, "logged, but not in tracking/names.py"
+    unused = set(METRICS) - {named.metric for named in known}
+    assert [metric.pattern for metric in unused] == ["train/gradient/cosine_<pair>"], "in tracking/names.py alone"
+
+    said = write_dashboard(study.parent, study.name, "hmlpe")
+    assert str(study / "dashboard" / "workspace.json") in said
+    for file in ("workspace.json", "report.json"):
+        shown = set(strings(json.loads((study / "dashboard" / file).read_text())))
+        shown |= {name.removeprefix("summary:") for name in shown}
+        curves = {curve[0] for named in known if (curve := curve_of(named)) and named.words["split"] == "test"}
+        assert not {*names, *curves, *MEDIA} - shown, file
+        assert not [
+            name
+            for name in shown
+            if name.startswith(("train/", "val/", "test/")) and name not in names and recognise(name, TASKS)
+        ]
+
+
+def strings(tree: Any) -> Iterator[str]:
+    """All texts within."""
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, dict | list):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            yield from strings(part)
+
+
+def test_the_table_of_the_study_is_replaced_by_the_second_call(study: Path) -> None:
+    for _ in range(2):
+        write_dashboard(study.parent, study.name, "hmlpe")
+        path = only(study / "dashboard")
+        (started,) = records(path)["run"]
+        assert (started.run_group, started.job_type, started.run_id[:8]) == ("weight_ablation", "summary", "summary-")
+        (table,) = path.parent.glob("files/media/table/*.table.json")
+        content = json.loads(table.read_text())
+        lines = [dict(zip(content["columns"], line, strict=True)) for line in content["data"]]
+        assert [(line["row"], line["seed"], line["status"]) for line in lines] == [
+            ("regression_only", 1, "finished"), ("det_0.1", 1, "finished")]  # fmt: skip
+        result = json.loads((study / "det_0.1_s1" / "result.json").read_text())
+        assert lines[1]["test/regression_error"] == pytest.approx(result["metrics"]["test"]["regression_error"])
+
+
+def test_kill_9_loses_nothing_that_the_csv_has(folder: Path) -> None:
+    """W&B keeps up to 32 kB in memory, so the next start tells it what the killed one had logged."""
+    command = train("study=killed", "epochs=6", "logger.media_every_epochs=null", folder=folder)
+    run = folder / "outputs" / "killed" / "det_0.1_s1"
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (run / "checkpoints" / "resume_before.ckpt").exists() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    die = "import os, signal; from hmlpe.training import fit; from hmlpe.cli.train import main; "
+    die += "fit.write_people = lambda *_: os.kill(os.getpid(), signal.SIGKILL); main()"  # after the last epoch
+    killed = subprocess.run([sys.executable, "-c", die, *command[3:]], capture_output=True, timeout=240, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    finish("train", *command[3:])
+    first, second, third = (run / "csv" / f"version_{start}" / "metrics.csv" for start in (0, 1, 2))
+    *_, last = sorted(run.glob("wandb/offline-run-*/*.wandb"))  # their names begin with the time
+    again = min(step for step, _ in rows_of(second))
+    assert again >= 3  # an epoch of three steps, or more, is not done again
+    assert check_history(last, first, before=again) > 50
+    assert check_history(last, second, before=18) > 50  # its six epochs; the evaluation is the last start's
+    assert min(step for step, _ in rows_of(third)) == 18 and check_history(last, third) > 50
+
+
+def test_a_service_that_dies_is_one_warning(folder: Path) -> None:
+    """And a run that goes on to its result, with every number in the CSV."""
+    command = train("study=died", "epochs=12", "logger.media_every_epochs=1", folder=folder)
+    run = folder / "outputs" / "died" / "det_0.1_s1"
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 120
+    while not (run / "checkpoints" / "resume.ckpt").exists() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    while not (services := services_of(process.pid)) and process.poll() is None:
+        assert time.monotonic() < deadline
+    assert services and process.poll() is None, "it is over"
+    for service in services:
+        os.kill(service, signal.SIGKILL)
+    said = process.communicate(timeout=240)[0]
+    assert process.returncode == 0, said
+    assert said.count("W&B is given up") == 1, said[-2000:]
+    assert "Traceback" not in said and "\nwandb: " not in said
+    assert json.loads((run / "result.json").read_text())["status"] == "finished"
+    steps = [step for step, row in rows_of(run / "csv" / "version_0" / "metrics.csv") if "train/total" in row]
+    assert steps == list(range(36))
+
+
+def services_of(pid: int) -> list[int]:
+    """W&B's own processes that this one has started."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            if parent == pid and SERVICE in status.with_name("cmdline").read_bytes():
+                found.append(int(status.parent.name))
+        except OSError:  # gone meanwhile
+            continue
+    return found
+
+
+@pytest.mark.parametrize("key", ["a" * 40, None])
+def test_an_unreachable_server_is_one_warning_and_an_offline_run(folder: Path, key: str | None) -> None:
+    """With a key, and without any."""
+    study = f"study=unreachable_{bool(key)}"
+    environment = {name: value for name, value in os.environ.items() if name not in ("WANDB_MODE", "WANDB_API_KEY")}
+    environment |= {"WANDB_BASE_URL": "http://127.0.0.1:9", "NETRC": os.devnull} | (
+        {"WANDB_API_KEY": key} if key else {}
+    )
+    command = train(study, "epochs=1", "logger.mode=online", "logger.timeout_s=3", folder=folder)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert said.count("W&B cannot start") == 1 and "goes on offline" in said and "Traceback" not in said
+    run = folder / "outputs" / study.removeprefix("study=") / "det_0.1_s1"
+    assert check_history(only(run), run / "csv" / "version_0" / "metrics.csv") > 50
