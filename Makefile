@@ -50,7 +50,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo 'installing the pinned packages into .venv: about 3 minutes, more on a slow line'
 	@rm -f $(STAMP)
 	@$(if $(FRESH),"$(PYTHON)" -m venv --clear .venv)
-	@$(BIN)/python -m pip install --disable-pip-version-check $(if $(FRESH),,--quiet) -c constraints.txt -e '.[dev,export,demo]'
+	@$(BIN)/python -m pip install --disable-pip-version-check $(if $(FRESH),,--quiet) -c constraints.txt -e '.[dev,export,demo,dashboard]'
 	@pwd -P > $(STAMP)
 
 # What only a cluster or a search needs: the slow tests do, setup and the others do not.
@@ -65,7 +65,7 @@ test: $(STAMP) ## the test suite, without the slow ones
 test-all: $(EXTRAS) ## the whole test suite, on SLURM (tests/cluster/slurm.sh install) and Ray too
 	$(BIN)/python -m pytest $(CORES) $(ARGS)
 
-faults: $(STAMP) ## kill, starve and damage a sweep in forty ways: figures into experiments/faults/faults.csv
+faults: $(STAMP) ## kill, starve and damage a sweep in 38 ways: figures into experiments/faults/faults.csv
 	rm -f experiments/faults/faults.csv
 	HMLPE_FAULTS=experiments/faults/faults.csv $(BIN)/python -m pytest -v tests/sweep/test_faults.py $(ARGS)
 
@@ -83,7 +83,7 @@ bench: $(STAMP) ## training speed: the bare loop, the framework, their ratio
 	$(BIN)/hmlpe-bench $(ARGS)
 
 # A failed row keeps no report away, but the exit status is the sweep's.
-reproduce-table: options $(STAMP) ## the weight-ablation table; a second call does only what is missing
+reproduce-table: options $(STAMP) ## the weight-ablation table and its page; a second call does only what is missing
 	$(BIN)/hmlpe-prepare $(ONCE)
 	status=0; $(BIN)/hmlpe-train -m experiment=weight_ablation$(SUFFIX) $(SET) $(ARGS) || status=$$?; \
 	$(BIN)/hmlpe-report study=weight_ablation$(SUFFIX) $(ONCE) && exit $$status

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from playwright.sync_api import Browser, sync_playwright
 
 # Before anything that reads them is imported; subprocesses inherit them.
 os.environ.update(
@@ -22,6 +25,17 @@ os.environ.update(
 # Every annotation of hmlpe is checked at every call; a module imported earlier would go unchecked.
 assert "hmlpe" not in sys.modules, "hmlpe was imported before the type-checking hook"
 install_import_hook("hmlpe", "beartype.beartype")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+SWITCHES = [  # a browser asks its maker for news, unless told not to
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 settings.register_profile("hmlpe", deadline=None, max_examples=50, derandomize="CI" in os.environ)
 settings.load_profile("hmlpe")
@@ -40,3 +54,23 @@ def real_data() -> Path:
             f"no real data: {folder} is not a folder; set HMLPE_REAL_DATA to the one that holds flic/ and others"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser. Without one these tests skip; HMLPE_BROWSER=required makes them fail instead."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        words = f"no browser: none of {', '.join(BROWSERS)} is installed (Debian, Ubuntu: the package chromium)"
+        if os.environ.get("HMLPE_BROWSER") == "required":
+            pytest.fail(words)
+        pytest.skip(words)
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
+        yield browser
+        browser.close()

@@ -27,16 +27,19 @@ DEPENDENCIES = [
 
 # A module imports from its own level and from earlier ones. One line is one level.
 LEVELS = [
-    {"allocator", "errors", "files", "lock", "csv_file", "skeleton", "geometry", "windows", "palette"},
+    {"address", "allocator", "errors", "files", "lock", "csv_file", "skeleton", "geometry", "windows", "palette"}
+    | {"control_group", "resample"},
     {"detect"},
     {"data"},
     {"network"},
     {"tasks"},
     {"balance"},
     {"metrics"},
+    {"tracking"},
     {"training"},
     {"sweep"},
     {"report"},
+    {"dashboard"},
     {"deploy", "predict"},
     {"evaluate"},
     {"demo"},
@@ -148,6 +151,7 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
     expected = {f"hmlpe/{path.relative_to(SOURCE).as_posix()}" for path in _modules()}
     expected |= {f"hmlpe/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
     expected |= {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "hydra_plugins").rglob("*.py")}
+    expected |= {f"hmlpe/report/page/{name}" for name in ("page.html.j2", "style.css", "script.js")}
     assert {"hmlpe/conf/train.yaml", "hydra_plugins/hmlpe_isolated_launcher/__init__.py"} <= expected
     assert expected <= names, f"not in the wheel: {sorted(expected - names)}"
 

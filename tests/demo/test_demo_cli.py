@@ -11,9 +11,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 import hmlpe.cli.demo as program
+from hmlpe.address import listen
 from hmlpe.cli.app import CONFIGS
 from hmlpe.demo.finder import Finder
-from hmlpe.demo.serve import listen
 from hmlpe.errors import UserError
 
 

@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,22 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from .fakes import SKELETON
 
 PATIENCE_MS = 30_000  # on a busy machine
 expect.set_options(timeout=PATIENCE_MS)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SWITCHES = [  # a browser asks its maker for news, unless told not to
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
@@ -83,31 +72,11 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> str:
-    """Path of the browser. Without one these tests skip; HMLPE_BROWSER=required makes them fail instead."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        words = f"no browser: none of {', '.join(BROWSERS)} is installed (Debian, Ubuntu: the package chromium)"
-        if os.environ.get("HMLPE_BROWSER") == "required":
-            pytest.fail(words)
-        pytest.skip(words)
-    return found
-
-
-@pytest.fixture(scope="module")
 def server(chromium: str, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(checkpoint, tmp_path_factory.mktemp("server"))
     yield server
     if server.process.poll() is None:
         server.stop()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=SWITCHES)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

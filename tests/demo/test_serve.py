@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hmlpe.demo.serve import listen, quiet_session, url_of
+from hmlpe.address import listen, url_of
+from hmlpe.demo.serve import quiet_session
 from hmlpe.errors import UserError
 
 

@@ -14,7 +14,7 @@ from hmlpe.report.figure import draw_figure
 from .conftest import Result, make_result
 
 Study = Callable[[list[Result]], Path]
-FILES = ["runs.csv", "table.csv", "table.md", "table.tex", "figure.png"]
+FILES = ["runs.csv", "table.csv", "table.md", "table.tex", "paired.csv", "paired.md", "figure.png", "report.html"]
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -23,7 +23,7 @@ def test_writes_everything_says_so_and_repeats_it_byte_by_byte(
 ) -> None:
     folder, out = study(ablation), tmp_path / "deep" / "out"
     text = write_report(folder)
-    assert text.splitlines()[-5:] == [f"wrote {folder / name}" for name in FILES]
+    assert text.splitlines()[-len(FILES) :] == [f"wrote {folder / name}" for name in FILES]
     assert "det_0.01" in text
     assert sorted(path.name for path in folder.iterdir() if path.is_file()) == sorted(FILES), "no temporary file stays"
     assert (folder / "table.md").read_text(encoding="utf-8").startswith("# weight_ablation")
@@ -65,6 +65,7 @@ def test_figure_without_any_metric_it_knows(study: Study, tmp_path: Path) -> Non
 
 
 def test_importing_the_report_is_light() -> None:
-    code = "import hmlpe.report, sys; print([m for m in ('torch', 'matplotlib', 'pandas') if m in sys.modules])"
+    heavy = ("torch", "matplotlib", "pandas", "altair", "cv2")
+    code = f"import hmlpe.report, sys; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from hmlpe.address import listen
 from hmlpe.cli.app import run_app
 from hmlpe.cli.predict import quoted
 from hmlpe.errors import UserError
@@ -17,7 +18,7 @@ def demo(config: DictConfig) -> None:
     """Serve the page until Ctrl-C."""
     from hmlpe.demo.finder import Finder
     from hmlpe.demo.markup import STYLE
-    from hmlpe.demo.serve import listen, quiet_session, serve
+    from hmlpe.demo.serve import quiet_session, serve
     from hmlpe.demo.view import Viewer
     from hmlpe.detect.build import build_detector
     from hmlpe.predict.open import open_estimator

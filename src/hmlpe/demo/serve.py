@@ -10,9 +10,9 @@ import tempfile
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hmlpe.errors import UserError
+from hmlpe.address import url_of
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -38,44 +38,6 @@ def quiet_session() -> Iterator[None]:
     finally:
         tempfile.tempdir = before
         signal.signal(signal.SIGTERM, handler)
-
-
-def listen(host: Any, port: Any) -> socket.socket:
-    """A socket that holds the address, and answers from `serve` on.
-
-    Args:
-        host: name or number of an interface of this machine.
-        port: 0 or None: any that is free.
-
-    Raises:
-        UserError: the address is none, taken, forbidden, or not this machine's.
-    """
-    if not isinstance(host, str) or not host:  # else the program would answer everybody
-        raise UserError(f"host: must be an address of this machine, such as 127.0.0.1, got {host!r}")
-    if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 2**16):
-        raise UserError(f"port: must be a number from 0 (any that is free) to {2**16 - 1}, got {port!r}")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
-        held = socket.socket(family, kind, protocol)
-        try:
-            if os.name == "posix":  # else an address stays taken for a minute after its last server
-                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind(address)
-            held.listen()
-        except OSError:
-            held.close()
-            raise
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot serve at {host}, port {port}: {reason}; port=0 takes any free port") from error
-    return held
-
-
-def url_of(held: socket.socket) -> str:
-    """Where a browser on this machine finds the page."""
-    host, port = held.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def serve(blocks: Blocks, style: str, held: socket.socket, open_browser: bool = False) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from hmlpe.resample import counts, interval
 
 
 class Score(NamedTuple):
@@ -32,15 +33,8 @@ class Bootstrap:
 
     def counts(self, people: int) -> Float[Tensor, "draw person"]:
         """How often each person is in each draw; the first row is the people themselves, each once."""
-        drawn = np.random.default_rng(self.seed).multinomial(people, np.full(people, 1 / people), size=self.draws)
-        return torch.from_numpy(np.concatenate([np.ones((1, people)), drawn]))
+        return torch.from_numpy(counts(people, self.draws, self.seed))
 
     def score(self, shares: Float[Tensor, " draw"]) -> Score:
         """The share of the people themselves (the first), and the interval that the draws span."""
-        value, drawn = float(shares[0]), shares[1:].double()
-        known = drawn[drawn.isfinite()]
-        if not len(known):
-            return Score(value, float("nan"), float("nan"))
-        tail = (1 - self.level) / 2
-        low, high = torch.quantile(known, torch.tensor([tail, 1 - tail], dtype=known.dtype)).tolist()
-        return Score(value, low, high)
+        return Score(float(shares[0]), *interval(shares[1:].double().numpy(), self.level))

@@ -6,7 +6,7 @@ Where the rows differ in something else than their weights, their names instead.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from matplotlib.axes import Axes
@@ -71,15 +71,19 @@ class WeightAxis:
         found = ratio(run)
         return self.ends[found] if found in self.ends else math.log10(found)
 
-    def dress(self, ax: Axes) -> None:
-        """Draw ticks, label and the breaks before the ends."""
+    def ticks(self, of_power: Callable[[int], str]) -> list[tuple[float, str]]:
+        """Places and labels: powers of ten, then the ends that a row stands on."""
         decades = range(math.ceil(self.low - 0.01), math.floor(self.high + 0.01) + 1)
-        ticks = [(float(power), f"$10^{{{power}}}$") for power in decades]
+        ticks = [(float(power), of_power(power)) for power in decades]
         if len(ticks) < 2:  # too narrow for powers of ten: the weights themselves
             ticks = [(x, f"{10**x:g}") for x in self.inner]
+        return [*ticks, *self.labels]
+
+    def dress(self, ax: Axes) -> None:
+        """Draw ticks, label and the breaks before the ends."""
         powers = range(math.floor(self.low), math.ceil(self.high))
         minor = [power + math.log10(digit) for power in powers for digit in range(2, 10)]
-        ax.set_xticks(*zip(*ticks, *self.labels, strict=True))
+        ax.set_xticks(*zip(*self.ticks(lambda power: f"$10^{{{power}}}$"), strict=True))
         ax.set_xticks([x for x in minor if self.low <= x <= self.high], minor=True)
         ax.set_xlim(*self.limits)
         below: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False, "ls": ""}

@@ -41,7 +41,9 @@ def cells(table: Table) -> list[list[Cell]]:
 
 def notes(table: Table) -> list[str]:
     """What a reader must know beside the numbers: their meaning, collapsed rows, and runs that are not in them."""
-    found = ["Mean ± sample standard deviation over n seeds; errors E are per sample, unweighted; – has no value."]
+    several = any(found is not None and found.std is not None for line in table.lines for found in line.stats.values())
+    means = "Mean ± sample standard deviation over n seeds" if several else "Of one seed a row"
+    found = [f"{means}; errors E are per sample, unweighted; – has no value."]
     if any(line.row == MEAN_POSE for line in table.lines):
         found.append(f"{MEAN_POSE}: the training set's mean pose, predicted for every image.")
     marked = [f"{line.row} {line.collapsed} of {line.n}" for line in table.lines if line.collapsed]

@@ -39,7 +39,8 @@ def draw_figure(runs: Sequence[Run], path: Path) -> None:
     styles = {label: _STYLES[index % len(_STYLES)] for index, label in enumerate(labels)}
     counts = sorted({line.n for line in table.lines if line.row != MEAN_POSE and line.n})
     seeds = "–".join(str(n) for n in sorted({counts[0], counts[-1]}))
-    about = f"{table.about} Errors per sample, unweighted. Mean ± std over seeds, n\u00a0=\u00a0{seeds}."
+    words = "Mean ± std over seeds" if counts[-1] > 1 else "One seed a row"
+    about = f"{table.about} Errors per sample, unweighted. {words}, n\u00a0=\u00a0{seeds}."
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the user's own style must not change the bytes
         matplotlib.rcParams.update({"font.size": 10.5, "axes.spines.top": False, "axes.spines.right": False})
@@ -51,7 +52,7 @@ def draw_figure(runs: Sequence[Run], path: Path) -> None:
         for index, panel in enumerate(panels):
             _draw_panel(figure.add_subplot(1, len(panels), index + 1), panel, finished, axis, styles)
         # The description is a legend's title: the layout then keeps room for it.
-        marks = _meanings(finished)
+        marks = _meanings(finished, counts[-1] > 1)
         legend = figure.legend(handles=marks, loc="outside lower center", ncols=4, frameon=False, fontsize=9.5)
         legend.set_title(textwrap.fill(about, int(width * 12.5)), prop=FontProperties(size=9.5))
         legend.get_title().set(parse_math=False, multialignment="center")
@@ -108,11 +109,12 @@ def _draw_panel(
     ax.legend(handles=series + poses, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, fontsize=9.5)
 
 
-def _meanings(runs: Sequence[Run]) -> list[Line2D]:
+def _meanings(runs: Sequence[Run], several: bool) -> list[Line2D]:
     """What the marks mean in every panel, in grey."""
-    marks = [("o", _GREY, "mean ± std"), (".", _GREY, "one seed")]
+    marks = [("o", _GREY, "mean ± std"), (".", _GREY, "one seed")] if several else [("o", _GREY, "the one seed")]
     if any(collapsed(run) for run in runs):
-        marks += [("o", "white", "mean with collapsed seeds"), ("x", _GREY, "a seed collapsed to the mean pose")]
+        marks.append(("o", "white", "mean with collapsed seeds" if several else "collapsed to the mean pose"))
+        marks += [("x", _GREY, "a seed collapsed to the mean pose")] if several else []
     return [Line2D([], [], color=_GREY, ls="", marker=mark, mfc=fill, ms=6, label=label) for mark, fill, label in marks]
 
 

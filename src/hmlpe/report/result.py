@@ -1,5 +1,6 @@
 """One `result.json` → one `Run`, checked field by field."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ class Run:
     provenance: Mapping[str, Any]
     # All fields as in the file, texts in one line: experiment, protocol, checkpoint_rule, epochs, seconds, error, …
     facts: Mapping[str, Any]
+    # The checkpoint rule that was not chosen, and the metrics under it; a run of an older version has neither.
+    other_rule: str | None = None
+    other_metrics: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -46,6 +50,10 @@ class Run:
     def finished(self) -> bool:
         """Whether the run counts in the statistics."""
         return self.status == "finished"
+
+    def told(self, error: Exception) -> str:
+        """An error of this run's files without the study's folder, as reports do not depend on where it lies."""
+        return str(error).replace(f"{self.file.parent.parent}/", "")
 
 
 def read_run(file: Path) -> Run:
@@ -65,7 +73,7 @@ def read_run(file: Path) -> Run:
     _demand(file, raw, fields)
     if raw["row"] == MEAN_POSE:
         raise UserError(f"{file}: row is {MEAN_POSE!r}, the name of a line of the table's own; rename the row")
-    for field in ("weights", "people", "metrics", "mean_pose", "provenance"):
+    for field in ("weights", "people", "metrics", "mean_pose", "provenance", "other_rule"):
         if raw.get(field) is not None:
             _demand(file, raw, {field: dict})
     if status == "finished":
@@ -73,6 +81,9 @@ def read_run(file: Path) -> Run:
         _demand(file, raw["people"], {"test": int}, "people.")
         _demand(file, raw["metrics"], {"test": dict}, "metrics.")
     lenient = status == "failed"
+    other = raw.get("other_rule") or {}
+    if other:
+        _demand(file, other, {"checkpoint_rule": str, "metrics": dict}, "other_rule.")
     weights = _numbers(file, "weights", raw.get("weights"), lenient)
     return Run(
         file=file,
@@ -85,6 +96,8 @@ def read_run(file: Path) -> Run:
         people=_numbers(file, "people", raw.get("people"), lenient),
         provenance=raw.get("provenance") or {},
         facts={key: _line(value) if isinstance(value, str) else value for key, value in raw.items()},
+        other_rule=_line(other["checkpoint_rule"]) if other else None,
+        other_metrics=_flat(file, "other_rule.metrics", other.get("metrics"), lenient),
     )
 
 

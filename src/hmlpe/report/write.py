@@ -1,67 +1,59 @@
-"""A study's folder → its `runs.csv`, `table.csv|md|tex` and `figure.png`."""
+"""A study's folder → its tables, paired differences, `figure.png` and `report.html`."""
 
-import csv
-import io
-from collections.abc import Sequence
 from pathlib import Path
 
 from hmlpe.errors import UserError
 from hmlpe.files import write_text_atomic
+from hmlpe.report.published import Published
 from hmlpe.report.render import render_csv, render_markdown, render_tex, render_text
-from hmlpe.report.result import Run
-from hmlpe.report.runs import collect, in_order
-from hmlpe.report.summary import summarise
+from hmlpe.report.runs_csv import render_runs
+from hmlpe.report.statistics.render import render_paired_csv, render_paired_markdown, render_paired_text
+from hmlpe.report.study import Study, read_study
 
-_FACTS = (
-    *("experiment", "protocol", "checkpoint_rule", "recipe", "network"),
-    *("start", "epochs", "steps_before", "steps", "best_epoch", "seconds", "started"),
-)
-_PROVENANCE = ("git_revision", "git_dirty", "code", "data", "config", "settings", "device")
+OTHER = "table_other_rule"  # the files of the table under the rule that was not chosen
 
 
-def write_report(study: Path, out: Path | None = None) -> str:
+def write_report(study: Path, out: Path | None = None, published: Published | None = None) -> str:
     """Write all outputs of `study` into `out` (default: the study's own folder); return the text for the console.
 
     Raises UserError (see `collect` and `check_comparable`) before anything is written.
     """
-    from hmlpe.report.figure import draw_figure  # matplotlib is slow to load, and only this line needs it
+    from hmlpe.report.figure import draw_figure  # matplotlib and altair are slow to load, and only this needs them
+    from hmlpe.report.page import build_page
 
-    runs = collect(study)
-    table = summarise(runs)
+    found = read_study(study)
     folder = study if out is None else out
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file, not a folder for the report; pass another one")
     folder.mkdir(parents=True, exist_ok=True)
+    texts = texts_of(found)
+    for name, text in texts.items():
+        write_text_atomic(folder / name, text)
+    if found.other is None:
+        for stale in folder.glob(f"{OTHER}.*"):
+            stale.unlink()
+    draw_figure(found.chosen.runs, folder / "figure.png")
+    write_text_atomic(folder / "report.html", build_page(found, texts, published or {}))
+    written = "\n".join(f"wrote {folder / name}" for name in (*texts, "figure.png", "report.html"))
+    paired = render_paired_text(found.chosen.statistics)
+    return "\n".join([render_text(found.chosen.table), *([paired] if paired else []), f"{written}\n"])
+
+
+def texts_of(study: Study) -> dict[str, str]:
+    """Name of a file -> what it holds, of all that are text."""
+    table, under = study.chosen.table, [findings.statistics for findings in study.under]
     texts = {
-        "runs.csv": render_runs(runs),
+        "runs.csv": render_runs(study.chosen.runs),
         "table.csv": render_csv(table),
         "table.md": render_markdown(table),
         "table.tex": render_tex(table),
+        "paired.csv": render_paired_csv(under),
+        "paired.md": render_paired_markdown(table.title, under),
     }
-    for name, text in texts.items():
-        write_text_atomic(folder / name, text)
-    draw_figure(runs, folder / "figure.png")
-    written = "\n".join(f"wrote {folder / name}" for name in (*texts, "figure.png"))
-    return f"{render_text(table)}\n{written}\n"
-
-
-def render_runs(runs: Sequence[Run]) -> str:
-    """`runs.csv`: one line a run, whatever its status; the same runs give the same columns in the same order.
-
-    Metrics are unscaled, `<split>/<metric>`; those of the mean pose, as this run scored it, are under `mean_pose/`.
-    """
-    tasks = sorted({task for run in runs for task in run.weights}, reverse=True)
-    metrics = sorted({key for run in runs for key in run.metrics})
-    poses = sorted({key for run in runs for key in run.mean_pose})
-    people = sorted({key for run in runs for key in run.people})
-    header = ["row", "seed", "status", *(f"weight_{task}" for task in tasks), *metrics]
-    header += [*(f"mean_pose/{key}" for key in poses), *(f"people_{key}" for key in people)]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*header, *_FACTS, *_PROVENANCE, "error"])
-    for run in in_order(runs):
-        values: list[object] = [run.row, run.seed, run.status, *(run.weights.get(task) for task in tasks)]
-        values += [run.metrics.get(key) for key in metrics] + [run.mean_pose.get(key) for key in poses]
-        values += [run.people.get(key) for key in people] + [run.facts.get(key) for key in _FACTS]
-        writer.writerow([*values, *(run.provenance.get(key) for key in _PROVENANCE), run.facts.get("error")])
-    return out.getvalue()
+    if study.other is not None:
+        texts |= {
+            f"{OTHER}.csv": render_csv(study.other.table),
+            f"{OTHER}.md": render_markdown(study.other.table),
+            f"{OTHER}.tex": render_tex(study.other.table),
+        }
+    return texts

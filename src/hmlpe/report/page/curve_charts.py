@@ -1,0 +1,92 @@
+"""Curves over the epochs: a thin line a run, a thick one for the mean over a row's seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from hmlpe.report.curves import Curves
+from hmlpe.report.page.chart import IS_SHOWN, Chart, data, finished, rounded
+from hmlpe.report.result import Run
+from hmlpe.tracking.names import Named, known_of
+
+POINTS = 24_000  # at most on the page: above, epochs are left out evenly
+
+
+def curve_charts(curves: Mapping[str, Curves], runs: Sequence[Run], colours: Mapping[str, str]) -> list[Chart]:
+    """One chart for each metric that a run logs while it trains.
+
+    Args:
+        curves: by the run's name.
+    """
+    drawn = _drawn(curves, {task for run in runs for task in run.weights})
+    room = max(2, POINTS // max(1, len(drawn) * len(runs)))
+    charts = []
+    for index, named in enumerate(drawn):
+        metric = named.name
+        of_metric = [(run, _thinned(curves[run.name][metric], room)) for run in runs if metric in curves[run.name]]
+        charts.append(_chart(f"curve-{index}", metric, named.title, of_metric, colours))
+    return charts
+
+
+def _drawn(curves: Mapping[str, Curves], tasks: set[str]) -> list[Named]:
+    """Losses while training, validation errors and gradients, in the order of the table of metric names."""
+    names = {name for own in curves.values() for name in own}
+    return [
+        named
+        for named in known_of(names, tasks)
+        if named.metric.kind == "gradient"
+        or (named.metric.kind == "loss" and "task" in named.words and not named.name.endswith("_weighted"))
+        or (named.metric.kind == "error" and named.words["split"] == "val")
+    ]
+
+
+def _thinned(curve: Mapping[int, float], room: int) -> Mapping[int, float]:
+    epochs = list(curve)
+    step = -(-len(epochs) // room)
+    return {epoch: curve[epoch] for epoch in sorted({*epochs[::step], epochs[-1]})}
+
+
+def _chart(
+    name: str, metric: str, title: str, curves: Sequence[tuple[Run, Mapping[int, float]]], colours: Mapping[str, str]
+) -> Chart:
+    lines = [
+        {"row": run.row, "run": run.name, "epoch": epoch, "value": rounded(value)}
+        for run, curve in curves
+        for epoch, value in curve.items()
+    ]
+    means = _means(curves)
+    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False))
+    y = alt.Y("value:Q", title=metric, scale=alt.Scale(zero=False))
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    colour = alt.Color("row:N", scale=scale, legend=None)
+    tips = [alt.Tooltip("row:N"), alt.Tooltip("epoch:Q"), alt.Tooltip("value:Q", title=metric, format=".4g")]
+    mean = alt.Chart(data(means)).transform_filter(IS_SHOWN)
+    layers = [
+        alt.Chart(data(lines))
+        .transform_filter(IS_SHOWN)
+        .mark_line(strokeWidth=1, opacity=0.4)
+        .encode(x=x, y=y, color=colour, detail="run:N"),
+        mean.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour),
+        mean.mark_point(size=90, filled=True, opacity=0).encode(
+            x=x, y=y, color=colour, tooltip=[*tips, alt.Tooltip("seeds:Q")]
+        ),
+    ]
+    last = {one["row"]: one for one in means}
+    ends = "; ".join(f"{row} ends at {one['value']:.4g} (epoch {one['epoch']})" for row, one in last.items())
+    return Chart(name, title, f"{title} over the epochs. {ends}.", finished(layers, list(colours)))
+
+
+def _means(curves: Sequence[tuple[Run, Mapping[int, float]]]) -> list[dict[str, Any]]:
+    """The mean over the seeds of a row that have got to an epoch."""
+    values: dict[str, dict[int, list[float]]] = {}
+    for run, curve in curves:
+        for epoch, value in curve.items():
+            values.setdefault(run.row, {}).setdefault(epoch, []).append(value)
+    return [
+        {"row": row, "epoch": epoch, "value": rounded(sum(found) / len(found)), "seeds": len(found)}
+        for row, by_epoch in values.items()
+        for epoch, found in sorted(by_epoch.items())
+    ]

@@ -1,0 +1,112 @@
+"""Best and worst predictions of each row, and what its part detectors see, as drawings over the crops."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from hmlpe.errors import UserError
+from hmlpe.palette import part_colour, rgb
+from hmlpe.report.page.crops import Crops, open_crops, png_of_map
+from hmlpe.report.page.gallery import Drawing, Gallery, Maps, RowPictures, Stick
+from hmlpe.report.result import Run
+from hmlpe.report.runs import by_row
+from hmlpe.report.setup import Setup, read_setup
+from hmlpe.report.statistics import People, read_people
+
+EACH = 6  # people at either end
+MAPPED = 3  # people whose maps are shown: the best, the middle one, the worst
+MAP_COLOUR = "#ff8c00"
+
+
+def gallery_of(runs: Sequence[Run]) -> Gallery:
+    """The pictures of the first finished seed of each row, under the rule that was chosen."""
+    rows, lacking = list[RowPictures](), list[str]()
+    crops: Crops | str | None = None
+    setup: Setup | None = None
+    for row, group in by_row(runs):
+        run = next((one for one in group if one.finished), None)
+        if run is None:
+            continue
+        try:
+            setup = read_setup(run.file.parent)
+            people = read_people(run.file.parent / "people" / f"{setup.rule}.npz")
+            if crops is None:
+                crops = open_crops(setup, str(run.provenance["data"]))
+            if isinstance(crops, str):
+                lacking.append(crops)
+                break
+            rows.append(_of_row(row, run.seed, people, setup, crops))
+        except (UserError, LookupError, TypeError, ValueError) as error:
+            lacking.append(f"{run.name}: {run.told(error)}")
+    images = crops.images() if isinstance(crops, Crops) else []
+    return Gallery(rows, images, setup.size_px if setup else 0, setup.windows if setup else (0.0, 0.0), lacking)
+
+
+def _of_row(row: str, seed: int, people: People, setup: Setup, crops: Crops) -> RowPictures:
+    best, worst = list[Drawing](), list[Drawing]()
+    errors = np.full(len(people), np.nan)
+    if "predicted_crop_px" in people.arrays:
+        errors = joint_errors(people.arrays["predicted_crop_px"], people.arrays["truth_crop_px"])
+        order = [int(one) for one in np.argsort(errors, kind="stable") if math.isfinite(errors[one])]
+        count = min(EACH, len(order) // 2)
+        best = [_drawing(people, one, errors[one], setup, crops) for one in order[:count]]
+        worst = [_drawing(people, one, errors[one], setup, crops) for one in order[::-1][:count]]
+    return RowPictures(row, seed, best, worst, _maps(people, setup, crops))
+
+
+def joint_errors(
+    predicted: Float[np.ndarray, "person joint 2"], truth: Float[np.ndarray, "person joint 2"]
+) -> Float[np.ndarray, " person"]:
+    """Mean distance of each person's known joints in pixels of the crop; NaN without a known joint."""
+    distance = np.linalg.norm(predicted - truth, axis=-1).astype(float)
+    known = np.isfinite(distance)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(known, distance, 0).sum(1) / known.sum(1))
+
+
+def _drawing(people: People, one: int, error: float, setup: Setup, crops: Crops) -> Drawing:
+    predicted, truth = (people.arrays[f"{which}_crop_px"][one] for which in ("predicted", "truth"))
+    return Drawing(
+        crop=crops.use(int(people.index[one])),
+        label=f"{error:.1f} px",
+        words=f"Test person {one + 1}: predicted pose over the true one, mean joint error {error:.1f} pixels",
+        truth=_sticks(truth, setup),
+        predicted=_sticks(predicted, setup),
+    )
+
+
+def _sticks(joints: Float[np.ndarray, "joint 2"], setup: Setup) -> list[Stick]:
+    """The parts whose ends are known."""
+    found = []
+    for part, (first, second) in enumerate(setup.skeleton.part_ends):
+        ends = [round(float(value), 1) for value in (*joints[first], *joints[second])]
+        if all(map(math.isfinite, ends)):
+            found.append((ends[0], ends[1], ends[2], ends[3], part_colour(part)))
+    return found
+
+
+def _maps(people: People, setup: Setup, crops: Crops) -> list[Maps]:
+    arrays = people.arrays
+    if "part_maps_predicted" not in arrays or "detection_error" not in arrays:
+        return []
+    order = np.argsort(arrays["detection_error"], kind="stable")
+    places = dict.fromkeys(int(order[place]) for place in np.linspace(0, len(order) - 1, MAPPED).round().astype(int))
+    names = [name.replace("_", " ") for name in setup.skeleton.parts]
+    colour = rgb(MAP_COLOUR)
+    return [
+        Maps(
+            crop=crops.use(int(people.index[one])),
+            label=f"Test person {one + 1}, E_d {arrays['detection_error'][one]:.1f}",
+            parts=[
+                (name, png_of_map(true, colour), png_of_map(found, colour))
+                for name, true, found in zip(
+                    names, arrays["part_maps_true"][one], arrays["part_maps_predicted"][one], strict=True
+                )
+            ],
+        )
+        for one in places
+    ]

@@ -1,0 +1,9 @@
+"""Are two rows different? The same seeds and people paired, and intervals over people and over seeds."""
+
+from hmlpe.report.statistics.differences import compare
+from hmlpe.report.statistics.intervals import Interval
+from hmlpe.report.statistics.outcome import Difference, Statistics
+from hmlpe.report.statistics.people import People, read_people
+from hmlpe.report.statistics.verdict import verdict
+
+__all__ = ["Difference", "Interval", "People", "Statistics", "compare", "read_people", "verdict"]

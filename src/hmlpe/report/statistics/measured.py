@@ -1,0 +1,79 @@
+"""The scores of a study's runs, person by person, as far as their files give them, and what is lacking."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hmlpe.errors import UserError
+from hmlpe.report.columns import test_sets
+from hmlpe.report.result import Run
+from hmlpe.report.rules import other_than
+from hmlpe.report.setup import read_setup
+from hmlpe.report.statistics.people import People, read_people
+from hmlpe.report.statistics.scores import Score, of_splits, scores_of
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Attributes:
+    scores: by the run's name, then the metric's key; of the runs whose files are whole and of the same people.
+    people: how many; 0 without any file.
+    lacking: the other finished runs by name, and why.
+    rule: the checkpoint rule by its name, one of `RULES`; empty where no run's config says it.
+    """
+
+    scores: Mapping[str, Mapping[str, Score]]
+    people: int
+    lacking: Mapping[str, str]
+    rule: str
+
+
+def measure(runs: Sequence[Run], chosen: bool) -> Measured:
+    """The scores of the finished runs.
+
+    Args:
+        chosen: under the rule that the study chose its checkpoints by; else under the other one, which the metrics of
+            the runs must be of already (see `rules.under_other_rule`).
+    """
+    scores: dict[str, Mapping[str, Score]] = {}
+    lacking: dict[str, str] = {}
+    rule = ""
+    first: tuple[str, People] | None = None
+    for run in runs:
+        if not run.finished:
+            continue
+        try:
+            setup = read_setup(run.file.parent)
+            rule = setup.rule if chosen else other_than(setup.rule)
+            people = read_people(run.file.parent / "people" / f"{rule}.npz")
+            splits = test_sets(key.partition("/")[0] for key in run.metrics)
+            found = of_splits(scores_of(people, setup), people, splits)
+            _check_same_people(people, first)
+            _check_same_numbers(run, found)
+        except (UserError, LookupError, TypeError, ValueError) as error:
+            lacking[run.name] = run.told(error)
+            continue
+        first = first or (run.name, people)
+        scores[run.name] = found
+    return Measured(scores, len(first[1]) if first else 0, lacking, rule)
+
+
+def _check_same_people(people: People, first: tuple[str, People] | None) -> None:
+    if first is not None and not np.array_equal(people.person, first[1].person):
+        raise UserError(f"its test people are not those of {first[0]}; rerun it")
+
+
+def _check_same_numbers(run: Run, scores: Mapping[str, Score]) -> None:
+    """The file must give the numbers of result.json, but for the rounding of a joint that lies on the threshold."""
+    for name, score in scores.items():
+        stated = run.metrics.get(name)
+        if stated is None:
+            continue
+        found = float(score.values(np.ones((1, len(score.found))))[0])
+        one = 2 / max(1.0, float(score.known.sum(0).min())) if stated <= 1 and "error" not in name else 0.0
+        if not math.isclose(found, stated, rel_tol=1e-4, abs_tol=one + 1e-7):
+            raise UserError(f"its people's file gives {found:.6g} for {name}, its result.json {stated:.6g}; rerun it")

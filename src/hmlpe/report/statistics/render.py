@@ -1,0 +1,94 @@
+"""The paired differences as CSV, Markdown and console text, under each checkpoint rule."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from itertools import groupby
+
+from hmlpe.report.columns import Column
+from hmlpe.report.statistics.intervals import DRAWS, Interval
+from hmlpe.report.statistics.outcome import Difference, Statistics
+from hmlpe.report.statistics.verdict import RULE
+
+_HEADER = ("row", "minus", "seeds", "difference", "95 % over people", "over seeds and people", "verdict")
+
+
+def render_paired_csv(under: Sequence[Statistics]) -> str:
+    """One line for each rule, metric and row; numbers unscaled, the difference of each seed as `seed:difference`."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    bounds = [f"{over}_{end}" for over in ("people", "seeds_and_people") for end in ("low", "high")]
+    writer.writerow(
+        ["checkpoint_rule", "metric", "row", "base", "seeds", "people", "difference", *bounds, "each_seed", "verdict"]
+    )
+    for statistics in under:
+        for found in statistics.differences:
+            each = " ".join(f"{seed}:{value:.8g}" for seed, value in zip(found.seeds, found.each, strict=True))
+            ends = [f"{end:.8g}" for over in (found.over_people, found.over_both) for end in over or ()]
+            people = statistics.people if found.over_people else ""
+            ends += [""] * (4 - len(ends))
+            line = [statistics.rule, found.column.key, found.row, found.base, len(found.seeds), people]
+            writer.writerow([*line, f"{found.mean:.8g}", *ends, each, found.verdict])
+    return out.getvalue()
+
+
+def render_paired_markdown(title: str, under: Sequence[Statistics]) -> str:
+    """A heading for each rule, and one table a metric under it."""
+    lines = [f"# {title}: paired differences", "", RULE]
+    for statistics in under:
+        lines += ["", f"## Checkpoint: {statistics.rule}", "", about(statistics)]
+        for column, found in by_column(statistics):
+            lines += ["", f"### {column.heading}", "", _pipes(_HEADER), _pipes([":--", ":--", *["--:"] * 4, ":--"])]
+            lines += [_pipes([re.sub(r"([\\|*`<])", r"\\\1", cell) for cell in cells(one)]) for one in found]
+        lines += ["", *(f"- {note}" for note in statistics.notes)] if statistics.notes else []
+    return "\n".join(lines) + "\n"
+
+
+def render_paired_text(statistics: Statistics) -> str:
+    """For a console: the first metric alone; empty where nothing is paired."""
+    lines = []
+    for column, found in by_column(statistics)[:1]:
+        lines.append(f"{column.heading}, paired with {found[0].base} (other metrics: paired.md)")
+        width = max(len(one.row) for one in found)
+        for one in found:
+            over = _interval(one.over_both or one.over_people, column)
+            lines.append(f"  {one.row.ljust(width)}  {_signed(one.mean, column)}  {over}  {one.verdict}")
+    return "\n".join([*lines, *statistics.notes]) + "\n" if lines or statistics.notes else ""
+
+
+def about(statistics: Statistics) -> str:
+    """What the intervals stand on, in a sentence."""
+    if not statistics.people:
+        return "Differences of the same seeds. Without people's files there are no intervals."
+    seeds = "; over seeds by Student's t" if statistics.seeds > 1 else ""
+    return (
+        f"Differences of the same seeds on the same {statistics.people} test people. 95 % intervals of the mean "
+        f"difference: people drawn anew {DRAWS} times{seeds}. People of one scene are alike, but are drawn one by one, "
+        "so the intervals over people are rather too narrow."
+    )
+
+
+def by_column(statistics: Statistics) -> list[tuple[Column, list[Difference]]]:
+    """The differences of each metric."""
+    return [(column, list(found)) for column, found in groupby(statistics.differences, lambda found: found.column)]
+
+
+def cells(found: Difference) -> list[str]:
+    """One line of a table, in the order of its headings."""
+    column = found.column
+    intervals = [_interval(over, column) for over in (found.over_people, found.over_both)]
+    return [found.row, found.base, str(len(found.seeds)), _signed(found.mean, column), *intervals, found.verdict]
+
+
+def _interval(found: Interval | None, column: Column) -> str:
+    return f"{_signed(found[0], column)} to {_signed(found[1], column)}" if found else "–"
+
+
+def _signed(value: float, column: Column) -> str:
+    text = f"{column.scale * value:+.{column.digits}f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("+-")
+
+
+def _pipes(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(texts)} |"

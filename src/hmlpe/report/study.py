@@ -1,0 +1,63 @@
+"""A study's results under each checkpoint rule: the one that it chose first, then the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hmlpe.report.result import Run
+from hmlpe.report.rules import lacking_other_rule, under_other_rule
+from hmlpe.report.runs import collect
+from hmlpe.report.statistics import Statistics, compare
+from hmlpe.report.summary import Table, summarise
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Under one rule."""
+
+    runs: tuple[Run, ...]
+    table: Table
+    statistics: Statistics
+
+    @property
+    def rule(self) -> str:
+        """By which the checkpoint was chosen, in words."""
+        return self.statistics.rule
+
+
+@dataclass(frozen=True)
+class Study:
+    """Attributes:
+    chosen: under the rule that the study chose.
+    other: under the other rule; None where runs lack its numbers.
+    why_no_other: which, in words; empty where there is another.
+    """
+
+    chosen: Findings
+    other: Findings | None
+    why_no_other: str
+
+    @property
+    def under(self) -> tuple[Findings, ...]:
+        """The findings under each rule that there is."""
+        return (self.chosen,) if self.other is None else (self.chosen, self.other)
+
+
+def read_study(folder: Path) -> Study:
+    """All that a study's folder says. Raises UserError (see `collect` and `check_comparable`)."""
+    return study_of(collect(folder))
+
+
+def study_of(runs: Sequence[Run]) -> Study:
+    """The findings of these runs. Raises UserError: they cannot be compared, or none is finished."""
+    chosen = Findings(tuple(runs), summarise(runs), compare(runs))
+    lacking = lacking_other_rule(runs)
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        kinds = "runs of an older version and evaluations with fit=false"
+        why = f"{lacking[0]}{more} lack the numbers under the other checkpoint rule, as {kinds} do"
+        return Study(chosen, None, why)
+    others = under_other_rule(runs)
+    return Study(chosen, Findings(tuple(others), summarise(others), compare(others, chosen=False)), "")

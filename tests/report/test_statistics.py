@@ -1,0 +1,239 @@
+"""Paired differences: known answers, the coverage of the intervals, and what is said where files are lacking."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hmlpe.errors import UserError
+from hmlpe.report import collect
+from hmlpe.report.rules import under_other_rule
+from hmlpe.report.setup import read_setup
+from hmlpe.report.statistics import compare, read_people, verdict
+from hmlpe.report.statistics.intervals import over_both, over_people
+from hmlpe.report.statistics.measured import measure
+from hmlpe.report.statistics.render import about
+from hmlpe.report.statistics.scores import scores_of
+from hmlpe.report.study import read_study
+from hmlpe.resample import counts
+
+from .conftest import changed, make_result, write_results
+from .studies import ROWS, RULES, metrics_of, write_study
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study"))
+
+
+def test_the_pooled_scores_are_those_of_the_metrics(folder: Path) -> None:
+    for run in collect(folder):
+        where = run.file.parent
+        scores = scores_of(read_people(where / "people" / "best.npz"), read_setup(where))
+        assert len(scores) == {"regression_only": 6, "detection_only": 1}.get(run.row, 7)
+        for name, score in scores.items():
+            whole = score.values(np.ones((1, len(score.found))))
+            assert whole == pytest.approx([run.metrics[f"test/{name}"]], rel=2e-6), name
+
+
+def test_differences_are_of_the_same_seeds_and_the_interval_is_around_them(folder: Path) -> None:
+    found = compare(collect(folder))
+    assert found.people == 40 and found.rule == RULES["best"]
+    assert len(found.notes) == 1 and found.notes[0].startswith("detection_error is not like for like under this rule")
+    assert compare(under_other_rule(collect(folder)), chosen=False).notes == (), "the last epoch is the same for all"
+    assert "Student's t" in about(found) and "too narrow" in about(found)
+    by_name = {(one.row, one.column.key): one for one in found.differences}
+    one = by_name["det_0.1", "test/regression_error"]
+    metrics = {run.name: run.metrics["test/regression_error"] for run in collect(folder) if run.row != "detection_only"}
+    assert one.each == tuple(metrics[f"det_0.1_s{s}"] - metrics[f"regression_only_s{s}"] for s in (1, 2, 3))
+    assert one.seeds == (1, 2, 3) and one.base == "regression_only"
+    assert one.over_people is not None and one.over_both is not None
+    assert one.over_people[0] < one.mean < one.over_people[1] < 0
+    assert one.verdict == "lower in all 3 seeds" and one.better is True
+    assert by_name["det_1", "test/regression_error"].better is None, "9 px and 8.9 px"
+    assert "no difference seen" in by_name["det_1", "test/regression_error"].verdict
+    assert by_name["det_1", "test/detection_error"].base == "detection_only"
+    assert not [key for row, key in by_name if row == "detection_only"], "it shares no metric with its base"
+    low, high = found.intervals["det_0.1", "test/pdj_modec_wrist@0.20"]
+    assert 0 < low < high < 1
+
+
+def draws_of(rng: np.random.Generator, seeds: int, seed_sd: float, effect: float, study: int) -> np.ndarray:
+    """(seed, draw) mean differences of one study: the people themselves, then 200 draws of them."""
+    own = effect + rng.normal(0, seed_sd, (seeds, 1))
+    each = own + rng.normal(0, 1, 80) + rng.normal(0, 0.5, (seeds, 80))
+    return each @ counts(80, 200, study).T / 80
+
+
+@pytest.mark.parametrize("seed_sd", [0.2, 1.0])
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+def test_of_rows_that_do_not_differ_few_are_told_apart_whatever_the_number_of_seeds(seeds: int, seed_sd: float) -> None:
+    """At most 5 % of 300 studies, and four deviations of chance; a large difference is seen all the same."""
+    rng = np.random.default_rng(seeds)
+    told = seen = 0
+    for study in range(300):
+        values = draws_of(rng, seeds, seed_sd, 0.0, study)
+        low, high = over_both(values)
+        told += not low <= 0 <= high
+        low, high = over_both(values + 40 * seed_sd)
+        seen += low > 0
+    assert told / 300 <= 0.08
+    assert seen / 300 >= 0.9
+
+
+def test_the_interval_over_people_covers_the_difference_of_these_seeds() -> None:
+    rng, hit = np.random.default_rng(1), 0
+    for study in range(200):
+        values = draws_of(rng, 4, 0.0, 0.3, study)
+        low, high = over_people(values)
+        hit += low <= 0.3 <= high
+    assert 0.89 <= hit / 200 <= 0.99
+
+
+def test_the_interval_over_both_by_hand() -> None:
+    values = np.array([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]])  # people do not matter: t(0.975, 1) * sqrt(2) / sqrt(2)
+    assert over_both(values) == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-3)
+    values = np.array([[2.0, 1.0, 5.0], [2.0, 1.0, 5.0]])  # seeds do not matter
+    assert over_both(values) == pytest.approx(over_people(values))
+
+
+def test_with_one_seed_no_row_is_better(tmp_path: Path) -> None:
+    found = compare(collect(write_study(tmp_path, seeds=1)))
+    assert found.differences and all(one.over_both is None and one.better is None for one in found.differences)
+    one = found.differences[0]
+    assert one.over_people is not None and one.over_people[1] < 0
+    assert one.verdict == "lower in the one seed; nothing is known of other seeds"
+    assert "Student" not in about(found)
+
+
+@pytest.mark.parametrize(
+    ("each", "interval", "words"),
+    [
+        ([-1.0] * 5, (-2.0, -0.5), "lower in all 5 seeds"),
+        ([1.0, 2.0], (0.5, 2.0), "higher in both seeds"),
+        ([-1.0, -1.0, -1.0, -1.0, 0.5], (-2.0, 0.2), "lower in 4 of 5 seeds; the interval holds 0: no difference seen"),
+        ([-1.0, -1.0, 0.1], (-2.0, -0.1), "lower in 2 of 3 seeds; the interval leaves 0 out: a difference in the mean"),
+        ([-1.0], (-2.0, -0.1), "lower in the one seed; nothing is known of other seeds"),
+        ([-1.0, -2.0], None, "lower in both seeds; no interval"),
+        ([0.0, 0.0], (0.0, 0.0), "equal in the mean; the interval holds 0: no difference seen"),
+    ],
+)
+def test_the_verdict_follows_from_seeds_and_interval(
+    each: list[float], interval: tuple[float, float] | None, words: str
+) -> None:
+    assert verdict(each, interval) == words
+
+
+def test_an_older_version_has_seeds_alone_and_says_why(tmp_path: Path) -> None:
+    study = write_results(tmp_path / "s", [make_result(row, s, *w) for row, w in ROWS.items() for s in (1, 2)])
+    found = read_study(study)
+    assert found.other is None and "lack the numbers under the other checkpoint rule" in found.why_no_other
+    statistics = found.chosen.statistics
+    assert statistics.people == 0 and statistics.differences
+    assert all(one.over_people is None and "no interval" in one.verdict for one in statistics.differences if one.mean)
+    (note,) = statistics.notes
+    assert note.startswith("No interval over people holds regression_only_s1, nor 7 more runs: ") and "\n" not in note
+
+
+def test_both_rules_are_read(folder: Path) -> None:
+    found = read_study(folder)
+    assert found.other is not None and [one.rule for one in found.under] == [RULES["best"], RULES["last"]]
+    chosen, other = (one.statistics.differences[0] for one in found.under)
+    assert chosen.each != other.each and other.over_both
+
+
+def test_a_file_of_another_checkpoint_or_other_people_is_in_no_interval(tmp_path: Path) -> None:
+    study = write_study(tmp_path, people=20)
+    result = study / "det_1_s1" / "result.json"
+    raw = changed(json.loads(result.read_text()), "metrics/test/regression_error", 9.0)
+    result.write_text(json.dumps(raw))
+    path = study / "det_1_s2" / "people" / "best.npz"
+    arrays = dict(np.load(path)) | {"person": np.array(["somebody else"] * 20)}
+    np.savez(path, **arrays)
+    (study / "det_1_s3" / "people" / "best.npz").write_bytes(path.read_bytes()[:500])
+    found = compare(collect(study))
+    assert "det_1_s1, nor 2 more runs" in found.notes[-1] and "its result.json 9" in found.notes[-1]
+    assert all(one.over_people is None for one in found.differences if one.row == "det_1")
+    assert all(one.over_people for one in found.differences if one.row == "det_0.1" and one.base == "regression_only")
+
+
+def test_without_a_row_of_one_task_nothing_is_paired(tmp_path: Path) -> None:
+    found = compare(collect(write_study(tmp_path, {"det_1": (1.0, 1.0)}, seeds=1, people=10)))
+    assert found.differences == () and "No row trains one task alone" in found.notes[0]
+
+
+def test_sets_that_are_tested_apart_have_intervals_of_their_own(tmp_path: Path) -> None:
+    study = write_study(tmp_path, people=40)
+    own = {"buffy": np.arange(40) < 20, "flic": np.arange(40) >= 20}
+    for result in study.glob("*/result.json"):
+        path = result.parent / "people" / "best.npz"
+        arrays = dict(np.load(path))
+        arrays["person"] = np.array([f"{'buffy' if one < 20 else 'flic'}/{one}.jpg person" for one in range(40)])
+        np.savez(path, **arrays)
+        raw = json.loads(result.read_text())
+        sets = {f"test_{name}": metrics_of({k: v[some] for k, v in arrays.items()}) for name, some in own.items()}
+        keys = sets["test_flic"]
+        average = {key: (sets["test_flic"][key] + sets["test_buffy"][key]) / 2 for key in keys}
+        raw["metrics"] |= sets | {"test_average": average}
+        result.write_text(json.dumps(raw))
+    runs = collect(study)
+    found = compare(runs)
+    assert found.people == 40 and not [note for note in found.notes if "No interval" in note]
+    assert found.differences[0].column.key == "test_average/regression_error"
+    assert {one.column.key.partition("/")[0] for one in found.differences} == {*sets, "test_average"}
+    assert all(one.over_both and one.over_both[0] < one.mean < one.over_both[1] for one in found.differences)
+    value = next(run.metrics["test_buffy/error_px"] for run in runs if run.name == "det_1_s1")
+    (run,) = (run for run in runs if run.name == "det_1_s1")
+    score = measure([run], chosen=True).scores["det_1_s1"]["test_buffy/error_px"]
+    assert score.values(np.ones((1, 40))) == pytest.approx([value], rel=1e-5)
+
+
+def test_a_seed_without_a_number_is_named(tmp_path: Path) -> None:
+    study = write_study(tmp_path, seeds=2, people=10)
+    result = study / "det_1_s2" / "result.json"
+    raw = changed(json.loads(result.read_text()), "metrics/test/regression_error", None)
+    result.write_text(json.dumps(raw))
+    notes = compare(collect(study)).notes
+    assert "Without a number, and in no mean or difference: det_1_s2 (E_r test)." in notes
+
+
+def test_of_several_rows_of_one_task_the_base_is_named(tmp_path: Path) -> None:
+    runs = [make_result(row, 1, 1.0, 0.0) for row in ("scratch", "pretrained")] + [make_result("det_1", 1, 1.0, 1.0)]
+    (note,) = (note for note in compare(collect(write_results(tmp_path / "s", runs))).notes if "alone" in note)
+    assert note == "2 rows train regression alone (pretrained, scratch); base: pretrained."
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_damaged_file_of_people_is_refused_in_one_line(tmp_path: Path, save: Callable[..., None]) -> None:
+    path = tmp_path / "best.npz"
+    arrays = {"index": np.arange(3), "person": np.array(["a", "b", "c"]), "regression_error": np.ones(3, np.float32)}
+    save(path, **arrays)
+    whole, refused, whole_reads = path.read_bytes(), 0, 0
+    for place in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 0xFF
+        path.write_bytes(flipped)
+        try:
+            read_people(path)
+        except UserError as error:
+            refused += "damaged" in str(error) and "\n" not in str(error)
+        else:
+            whole_reads += 1
+    assert refused + whole_reads == len(whole) and refused > len(whole) / 3
+    for odd in ({"index": np.array(3)}, {"person": np.array("a")}, {"regression_error": np.array(1.0)}):
+        save(path, **(arrays | odd))
+        with pytest.raises(UserError, match="damaged"):
+            read_people(path)
+    with path.open("wb") as file:
+        np.save(file, np.ones(3))
+    with pytest.raises(UserError, match="damaged"):
+        read_people(path)
+
+
+def test_a_run_without_people_may_be_old_or_an_evaluation(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="evaluations with fit=false"):
+        read_people(tmp_path / "best.npz")
