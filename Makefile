@@ -16,7 +16,7 @@ PYTHON = $(shell for python in python3.11 python3.12 python3.13 python3; do \
 NO_PYTHON = no usable Python: install 3.11, 3.12 or 3.13 with its venv module (Debian, Ubuntu: python3-venv), \
 	or say make $(TARGET) PYTHON=/path/to/python3.11
 
-# A file of tests stays on one core, as its tests share what they prepare; the slowest files begin (pyproject: testpaths).
+# A file of tests stays on one core, as its tests share what they prepare; the slowest files begin (tests/conftest.py).
 CORES = -n auto --dist loadfile --no-loadscope-reorder
 
 SUFFIX = $(if $(filter smoke,$(PROFILE)),_smoke)
