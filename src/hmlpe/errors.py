@@ -1,11 +1,5 @@
 """Errors that are the user's to mend: one line saying what is wrong, where, and what to do."""
 
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
-
 
 class UserError(Exception):
     """Bad input. Its message is one line; the console scripts print it and exit with 2, without a traceback."""
-
-
-BAD_INPUT = (UserError, HydraException, OmegaConfBaseException)  # ours, and those of a configuration

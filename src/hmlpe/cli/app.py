@@ -17,8 +17,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import hmlpe
+from hmlpe.bad_input import BAD_INPUT
 from hmlpe.cli.engines import engine_error
-from hmlpe.errors import BAD_INPUT, UserError
+from hmlpe.errors import UserError
 
 BAD_DISK = {
     errno.ENOSPC: "make room there; the same command goes on",

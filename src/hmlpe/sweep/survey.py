@@ -10,7 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from hmlpe.errors import BAD_INPUT, UserError
+from hmlpe.bad_input import BAD_INPUT
+from hmlpe.errors import UserError
 from hmlpe.sweep import hydra_state
 from hmlpe.sweep.child import lifeline
 from hmlpe.sweep.warm import start

@@ -13,7 +13,8 @@ from hydra.experimental.callback import Callback
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from hmlpe.errors import BAD_INPUT, UserError
+from hmlpe.bad_input import BAD_INPUT
+from hmlpe.errors import UserError
 from hmlpe.files import read_json
 from hmlpe.training.devices import gpus, world_size
 from hmlpe.training.stages import stages_of

@@ -19,6 +19,8 @@ from hmlpe.training.watched import GradientLog, MediaLog
 
 log = logging.getLogger(__name__)
 
+SERVICE_S = 120  # for W&B's own process to start, on a machine where many do
+
 
 def loggers(config: DictConfig, folder: Path, tree: dict[str, Any]) -> list[Logger]:
     """The loggers of a run.
@@ -66,6 +68,7 @@ def _mirror(config: DictConfig, folder: Path, tree: dict[str, Any], mode: str) -
         settings=wandb.Settings(
             silent=True,
             init_timeout=config.logger.timeout_s,
+            x_service_wait=max(SERVICE_S, config.logger.timeout_s),
             finish_timeout=config.logger.timeout_s,
             finish_timeout_raises=True,
         ),

@@ -19,7 +19,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import multiprocessing
 
-from hmlpe.errors import BAD_INPUT, UserError
+from hmlpe.bad_input import BAD_INPUT
+from hmlpe.errors import UserError
 from hmlpe.files import write_bytes_atomic
 from hmlpe.training.watch import listen
 
