@@ -181,6 +181,13 @@ def test_watching_shows_what_trains_and_then_its_result(page: Page, study: Path,
         expect(page.locator("#table")).to_contain_text("det_0.1")
         expect(page.locator("header")).to_contain_text("4 finished")
         assert page.request.get(f"{url}etc/hostname").status == 404
+        for host, status in (
+            ("evil.example", 403),
+            ("evil.example:80", 403),
+            ("localhost:80", 200),
+            ("localhost", 200),
+        ):
+            assert page.request.get(f"{url}version", headers={"Host": host}).status == status, host
         page.goto("about:blank")
         server.send_signal(signal.SIGINT)
         said, errors = server.communicate(timeout=30)

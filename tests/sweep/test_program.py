@@ -56,6 +56,8 @@ def test_a_sweep_is_looked_at_run_skipped_and_redone(data: Path, tmp_path: Path)
     assert "det_1 · seed 0: missing" in said
     assert "2 runs: 2 missing; 2 to run, " in said and " side by side: about 1 min of training" in said
     assert set(files(tmp_path)) == {"weight_ablation/multirun.yaml"}
+    said = finish([*command, "sweep.dry_run=true", "hydra.launcher.progress=bars"], 2)
+    assert last(said) == "error: hydra.launcher.progress: must be auto, table, lines or none, got 'bars'"
 
     asked = [sys.executable, "-c", TOLD, *command[3:]]  # the same, and what its sweeper is told
     said = finish(asked)

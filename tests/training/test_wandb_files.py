@@ -21,7 +21,7 @@ from hmlpe.dashboard import write_dashboard
 from hmlpe.tracking.names import MEDIA, METRICS, curve_of, known_of, recognise
 
 from ..programs import TINY as SMALLEST
-from ..programs import finish
+from ..programs import finish, run
 from ..tracking.records import only, records, values
 
 TINY = [*SMALLEST, "trainer.log_every_n_steps=1", "logger.gradients_every_n_steps=2"]
@@ -89,6 +89,11 @@ def test_a_run_is_read_back_whole(study: Path, row: str) -> None:
 
     csv_file = run / "csv" / "version_0" / "metrics.csv"
     assert check_history(only(run), csv_file) > 100
+    evaluated = [
+        key for step, row in rows_of(csv_file) if step == 9 for key in row
+    ]  # after three epochs of three steps
+    assert "test/regression_error" in evaluated
+    assert not any(key.startswith("val/") for key in evaluated), "it would be one more epoch of the curve"
     summaries: dict[str, Any] = {}
     for record in found["summary"]:
         summaries |= values(record.update)
@@ -199,6 +204,14 @@ def test_kill_9_loses_nothing_that_the_csv_has(folder: Path) -> None:
     assert check_history(last, first, before=again) > 50
     assert check_history(last, second, before=18) > 50  # its six epochs; the evaluation is the last start's
     assert min(step for step, _ in rows_of(third)) == 18 and check_history(last, third) > 50
+
+
+def test_a_run_that_diverges_has_failed_in_wandb_too(folder: Path) -> None:
+    diverging = ["optim.groups.lr=1e30", "optim.gradient_clip=null", "logger.media_every_epochs=null"]
+    done = run("train", *words("study=diverged", "epochs=1", *diverging, folder=folder))
+    assert done.returncode == 2 and "diverged" in done.stderr.splitlines()[-1], done.stderr[-2000:]
+    found = records(only(folder / "outputs" / "diverged" / "det_0.1_s1"))
+    assert [record.exit_code for record in found["exit"]] == [1]
 
 
 def test_a_service_that_dies_is_one_warning(folder: Path) -> None:

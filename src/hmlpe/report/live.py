@@ -93,7 +93,7 @@ def watch(folder: Path, published: Published, held: socket.socket) -> None:
 
         def do_GET(self) -> None:
             """Answer one of them, to who has asked this machine by name; nothing else is here."""
-            if self.headers.get("Host", "").rpartition(":")[0] not in ("127.0.0.1", "localhost"):
+            if self.headers.get("Host", "").partition(":")[0] not in ("127.0.0.1", "localhost"):
                 self.send_error(403)  # a foreign page that has its own name lead here
             elif self.path == "/":
                 self._answer(page.html(), "text/html; charset=utf-8")

@@ -44,6 +44,8 @@ def read_people(path: Path) -> People:
         raise UserError(
             f"{path}: no such file; runs of an older version and evaluations with fit=false have none"
         ) from None
+    except MemoryError:  # which says nothing of the file
+        raise
     except Exception as error:  # a damaged file makes zlib, zipfile and numpy raise almost anything
         raise UserError(f"{path}: damaged ({' '.join(str(error).split())}); rerun this run") from error
     return People(index, person, arrays)
