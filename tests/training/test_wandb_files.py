@@ -17,7 +17,6 @@ import pytest
 import yaml
 from PIL import Image
 
-from hmlpe.dashboard import write_dashboard
 from hmlpe.tracking.names import MEDIA, METRICS, curve_of, known_of, recognise
 
 from ..programs import TINY as SMALLEST
@@ -143,7 +142,7 @@ def test_every_metric_that_a_run_logs_is_known_and_on_the_dashboard(study: Path)
     unused = set(METRICS) - {named.metric for named in known}
     assert [metric.pattern for metric in unused] == ["train/gradient/cosine_<pair>"], "in tracking/names.py alone"
 
-    said = write_dashboard(study.parent, study.name, "hmlpe")
+    said = dashboard(study)
     assert str(study / "dashboard" / "workspace.json") in said
     for file in ("workspace.json", "report.json"):
         shown = set(strings(json.loads((study / "dashboard" / file).read_text())))
@@ -157,6 +156,11 @@ def test_every_metric_that_a_run_logs_is_known_and_on_the_dashboard(study: Path)
         ]
 
 
+def dashboard(study: Path) -> str:
+    """By the program, with whose end W&B's process has written all."""
+    return finish("dashboard", f"study={study.name}", f"paths.outputs={study.parent}")
+
+
 def strings(tree: Any) -> Iterator[str]:
     """All texts within."""
     if isinstance(tree, str):
@@ -168,7 +172,7 @@ def strings(tree: Any) -> Iterator[str]:
 
 def test_the_table_of_the_study_is_replaced_by_the_second_call(study: Path) -> None:
     for _ in range(2):
-        write_dashboard(study.parent, study.name, "hmlpe")
+        dashboard(study)
         path = only(study / "dashboard")
         (started,) = records(path)["run"]
         assert (started.run_group, started.job_type, started.run_id[:8]) == ("weight_ablation", "summary", "summary-")
