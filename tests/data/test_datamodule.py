@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -214,6 +215,36 @@ def test_the_trainer_gives_every_epoch_its_own_views(module: Module) -> None:
         expected = [batch["image"] for batch in epoch_of(loader, epoch)]
         torch.testing.assert_close(torch.cat(listener.seen[epoch]), torch.cat(expected), rtol=0, atol=0)
     assert not torch.equal(listener.seen[0][0], listener.seen[1][0])
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*`val_dataloader`")
+@pytest.mark.filterwarnings("ignore:.*validation_step")
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a machine with one core
+@pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")  # Python 3.12 and later
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")  # no more states are kept
+def test_a_resumed_run_sees_what_an_undisturbed_one_does(module: Module, workers: int, tmp_path: Path) -> None:
+    """Stopped after any epoch, as a state is kept: loading processes fetch ahead, before the epoch begins."""
+    loader, epochs = module().train_dataloader(), 4
+    expected = [torch.cat([batch["image"] for batch in epoch_of(loader, epoch)]) for epoch in range(epochs)]
+
+    def fit(start: Path | None) -> _Listener:
+        listener = _Listener()
+        keeping = ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1, save_on_train_epoch_end=True)
+        trainer = L.Trainer(max_epochs=epochs, accelerator="cpu", limit_val_batches=0, logger=False,
+                            callbacks=[] if start else [keeping], enable_checkpointing=not start,
+                            enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
+        trainer.fit(listener, module(workers=workers), ckpt_path=start, weights_only=True)
+        return listener
+
+    fit(None)
+    for stopped in range(epochs - 1):
+        seen = fit(tmp_path / f"epoch={stopped}.ckpt").seen
+        assert list(seen) == list(range(stopped + 1, epochs))
+        for epoch, images in seen.items():
+            same = torch.equal(torch.cat(images), expected[epoch])
+            assert same, f"epoch {epoch} of a run that was stopped after epoch {stopped}"
 
 
 def test_the_incomplete_last_batch_of_training_is_left_out(module: Module) -> None:

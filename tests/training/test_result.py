@@ -117,23 +117,23 @@ def test_a_damaged_state_is_said_and_the_one_before_is_taken(tmp_path: Path, cap
     last, before = tmp_path / "resume.ckpt", tmp_path / "resume_before.ckpt"
     zipped(last, 2)
     zipped(before, 1)
-    assert state_to_resume(tmp_path, "run") == last
+    assert state_to_resume(tmp_path, [], "run") == last
     damaged = bytearray(last.read_bytes())
     damaged[damaged.index(torch.arange(1000).numpy().tobytes()) + 4000] ^= 1  # one bit, inside of the weights
     last.write_bytes(damaged)
-    assert state_to_resume(tmp_path, "run") == before
+    assert state_to_resume(tmp_path, [], "run") == before
     assert "resume.ckpt is damaged; going back to the one before it" in caplog.text
     assert not last.exists()
     before.write_bytes(b"cut")
-    assert state_to_resume(tmp_path, "run") is None
+    assert state_to_resume(tmp_path, [], "run") is None
     assert "resume_before.ckpt is damaged; going back to the start" in caplog.text
 
 
 def test_states_whose_best_epoch_is_damaged_are_of_no_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     zipped(tmp_path / "resume.ckpt", 2)
     zipped(tmp_path / "model.ckpt", 1)
-    assert state_to_resume(tmp_path, "run") == tmp_path / "resume.ckpt"
+    assert state_to_resume(tmp_path, [tmp_path / "model.ckpt"], "run") == tmp_path / "resume.ckpt"
     (tmp_path / "model.ckpt").write_bytes((tmp_path / "model.ckpt").read_bytes()[:-100])
-    assert state_to_resume(tmp_path, "run") is None
+    assert state_to_resume(tmp_path, [tmp_path / "model.ckpt"], "run") is None
     assert "model.ckpt is damaged; going back to the start" in caplog.text
     assert not list(tmp_path.iterdir())

@@ -106,8 +106,10 @@ class PoseDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Sample]:
         """Augmented people in another order each epoch; the incomplete last batch is left out."""
         sampler = EpochSampler(len(self.augmented), self.seed, self.groups, self.batch_size, self.rank, self.world)
-        if self.trainer is not None:  # Lightning starts the first epoch's iterator before it calls set_epoch
-            sampler.set_epoch(self.trainer.current_epoch)
+        if self.trainer is not None:
+            # Lightning starts the first epoch's iterator, and loading processes fetch ahead, before it calls set_epoch.
+            # Of a run that goes on, that epoch's number is in `processed`; trainer.current_epoch is one behind by then.
+            sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
         return self._loader(self.augmented, sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Sample]:

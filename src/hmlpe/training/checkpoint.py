@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,59 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from hmlpe.errors import UserError
 from hmlpe.files import new_file
 from hmlpe.skeleton import Skeleton
-from hmlpe.training.result import BEFORE, CHOSEN, OTHER_BEST, RESUME
+from hmlpe.training.result import BEFORE, RESUME
 
 log = logging.getLogger(__name__)
 
 KEY = "hmlpe"
 
 
-class ResumeCheckpoint(ModelCheckpoint):
+class Keeper(ModelCheckpoint):
+    """Keeps one file: of the last epoch, or of the one with the lowest value of a metric.
+
+    Its state holds no path. (Lightning's holds the folder's and, once that was moved, forgets the best value.)
+
+    Args:
+        path: of the file.
+        monitor: the metric; None: the last epoch.
+        weights_only: without the optimiser's and the trainer's state.
+    """
+
+    def __init__(self, path: Path, monitor: str | None = None, weights_only: bool = True) -> None:
+        super().__init__(
+            path.parent,
+            path.stem,
+            monitor=monitor,
+            save_weights_only=weights_only,
+            save_on_train_epoch_end=True,  # not before validation is done, so that nothing of the epoch is left to do
+            enable_version_counter=False,
+            auto_insert_metric_name=False,
+        )
+        self.path = path
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far; None before there is one, or if none is looked for."""
+        return {"best_model_score": self.best_model_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from that value, whose file is where this one's is."""
+        score = state_dict["best_model_score"]
+        if score is not None:
+            assert self.dirpath is not None
+            here = os.path.join(self.dirpath, self.path.name)  # as Lightning names it
+            self.best_model_score = self.kth_value = score
+            self.best_model_path = self.kth_best_model_path = here
+            self.best_k_models = {here: score}
+
+
+class ResumeCheckpoint(Keeper):
     """The last epoch's whole state, to go on from, and the one before in case that the last is damaged.
 
     A class of its own, as Lightning tells callbacks apart by class.
     """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / RESUME, weights_only=False)
 
     def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
         last = Path(filepath)
@@ -53,25 +95,26 @@ class WholeFiles(TorchCheckpointIO):
             os.fsync(file.fileno())
 
 
-def state_to_resume(checkpoints: Path, name: str) -> Path | None:
+def state_to_resume(checkpoints: Path, kept: Collection[Path], name: str) -> Path | None:
     """The last whole state in the folder, None if there is none. A damaged one is said and deleted.
 
-    So are all, if the weights of an epoch that is evaluated are damaged: the states know it, but do not hold it.
+    So are all, if the weights of an epoch that is evaluated are damaged or gone: the states know it, but do not hold it.
 
     Args:
+        kept: the files of those weights.
         name: of the run, for the log.
 
     Raises:
         OSError: a checkpoint cannot be read, which says nothing of its content.
     """
-    for kept in (checkpoints / CHOSEN, checkpoints / OTHER_BEST):
-        if kept.is_file() and not readable(kept):
-            log.warning("%s: %s is damaged; going back to the start", name, kept)
-            for path in (kept, checkpoints / RESUME, checkpoints / BEFORE):
-                path.unlink(missing_ok=True)
-    for path in (checkpoints / RESUME, checkpoints / BEFORE):
-        if not path.is_file():
-            continue
+    states = [path for path in (checkpoints / RESUME, checkpoints / BEFORE) if path.is_file()]
+    for path in kept if states else ():
+        if not path.is_file() or not readable(path):
+            log.warning("%s: %s is %s; going back to the start", name, path, "damaged" if path.is_file() else "gone")
+            for spent in (path, *states):
+                spent.unlink(missing_ok=True)
+            return None
+    for path in states:
         if readable(path):
             log.info("%s: going on from %s", name, path)
             return path

@@ -22,7 +22,7 @@ from hmlpe.training.logs import finish, loggers, watchers
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.people import EachPerson, write_people
 from hmlpe.training.ranks import OwnSignals, from_first, is_first, place, trainer_options
-from hmlpe.training.result import CHOSEN, PEOPLE, RESUME
+from hmlpe.training.result import CHOSEN, PEOPLE
 from hmlpe.training.rules import RULES, keepers, other_than
 from hmlpe.training.scores import Metrics, both_rules, clean, evaluate_all, with_average
 from hmlpe.training.weights import load_weights
@@ -38,14 +38,8 @@ def fit_and_evaluate(
         model.steps_before = int(start.get("steps", 0))
     checkpoints = folder / "checkpoints"
     kept = keepers(checkpoints, config.select, model.balance.active)
+    files = [keeper.path for keeper in kept.values()]
     each = EachPerson()
-    resume = ResumeCheckpoint(
-        checkpoints,
-        Path(RESUME).stem,
-        save_on_train_epoch_end=True,  # not before validation is done, so that nothing of the epoch is left to do
-        enable_version_counter=False,
-        auto_insert_metric_name=False,
-    )
     watching: list[Callback] = []
     active: list[Logger] = []
     if is_first():
@@ -60,8 +54,9 @@ def fit_and_evaluate(
             **trainer_options(config),
             precision=precision,  # type: ignore[arg-type]  # checked by Lightning
             max_epochs=config.epochs,
-            callbacks=[*kept.values(), resume, each, *watching],
+            callbacks=[*kept.values(), ResumeCheckpoint(checkpoints), each, *watching],
             logger=active,
+            default_root_dir=folder,  # in which Lightning looks, under SLURM, for a state of its own to go on from
             log_every_n_steps=config.trainer.log_every_n_steps,
             gradient_clip_val=config.optim.gradient_clip,
             num_sanity_val_steps=0,
@@ -77,7 +72,7 @@ def fit_and_evaluate(
             warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
             warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # what is logged is of all processes already
             if config.fit:
-                path = from_first(lambda: state_to_resume(checkpoints, name))
+                path = from_first(lambda: state_to_resume(checkpoints, files, name))
                 trainer.fit(model, data, ckpt_path=path, weights_only=True)
             found = both_rules(config, trainer, model, data, kept, each) if config.fit else {}
             metrics = found[config.select].metrics if found else evaluate_all(trainer, model, data)

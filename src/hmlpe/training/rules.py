@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightning.pytorch.callbacks import ModelCheckpoint
-
+from hmlpe.training.checkpoint import Keeper
 from hmlpe.training.result import CHOSEN, OTHER_BEST
 
 RULES = {
@@ -25,21 +24,11 @@ def monitored(active: list[str]) -> str:
     return f"val/{'regression' if 'regression' in active else active[0]}_error"
 
 
-def keepers(folder: Path, select: str, active: list[str]) -> dict[str, ModelCheckpoint]:
+def keepers(folder: Path, select: str, active: list[str]) -> dict[str, Keeper]:
     """Callbacks that keep what is evaluated of a run, by rule: the chosen checkpoint, and another for the best one.
 
     The last epoch needs none unless it is the chosen one: it is what a trained, or a resumed, model holds.
     """
     names = {select: CHOSEN} | ({} if select == "best" else {"best": OTHER_BEST})
-    return {
-        rule: ModelCheckpoint(
-            folder,
-            Path(name).stem,
-            monitor=monitored(active) if rule == "best" else None,
-            save_weights_only=True,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-            auto_insert_metric_name=False,
-        )
-        for rule, name in names.items()
-    }
+    best = monitored(active)
+    return {rule: Keeper(folder / name, best if rule == "best" else None) for rule, name in names.items()}

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 from torch import Tensor
 
 from hmlpe.data.datamodule import PoseDataModule
+from hmlpe.training.checkpoint import Keeper
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.people import EachPerson
 from hmlpe.training.rules import other_than
@@ -35,7 +34,7 @@ def both_rules(
     trainer: L.Trainer,
     model: MultiTaskPose,
     data: PoseDataModule,
-    kept: Mapping[str, ModelCheckpoint],
+    kept: Mapping[str, Keeper],
     each: EachPerson,
 ) -> dict[str, Evaluation]:
     """What the checkpoints of both rules score; that of the other rule first and unlogged, so that nobody mixes them.
@@ -47,7 +46,7 @@ def both_rules(
     found, loggers, skeleton = {}, trainer.loggers, instantiate(config.skeleton)
     for rule in (other_than(config.select), config.select):
         if rule in kept:
-            load_weights(model, Path(kept[rule].best_model_path), skeleton)
+            load_weights(model, kept[rule].path, skeleton)
         trainer.loggers = loggers if rule == config.select else []
         # The logs have the curve of the validation numbers, in which this checkpoint's would be one more epoch.
         found[rule] = Evaluation(evaluate_all(trainer, model, data, unlogged=("val",)), each.found)
