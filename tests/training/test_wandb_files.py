@@ -46,9 +46,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def study(folder: Path) -> Path:
-    """A sweep of two rows, with W&B by default."""
-    rows = ["row=regression_only,det_0.1", "seed=1", "epochs=3", "logger.media_every_epochs=2", "hydra/launcher=basic"]
-    finish("train", "-m", *words("experiment=weight_ablation", *rows, folder=folder))
+    """A sweep of three rows, with W&B by default: forks of one warm process, one after the other's end."""
+    rows = ["row=regression_only,det_0.1,det_1", "seed=1", "epochs=3", "logger.media_every_epochs=2"]
+    said = finish("train", "-m", *words("experiment=weight_ablation", *rows, "hydra.launcher.n_jobs=1", folder=folder))
+    assert "3 finished" in said and "W&B" not in said
     return folder / "outputs" / "weight_ablation"
 
 
@@ -73,7 +74,7 @@ def check_history(wandb_file: Path, *csvs: Path, before: float = math.inf) -> in
     return len(wanted)
 
 
-@pytest.mark.parametrize("row", ["regression_only", "det_0.1"])
+@pytest.mark.parametrize("row", ["regression_only", "det_0.1", "det_1"])
 def test_a_run_is_read_back_whole(study: Path, row: str) -> None:
     run = study / f"{row}_s1"
     found = records(only(run))
@@ -113,7 +114,11 @@ def test_a_run_is_read_back_whole(study: Path, row: str) -> None:
 
 def test_the_pictures_are_there(study: Path) -> None:
     """After the second and the last epoch, each a PNG; of a row without detection there are no part maps."""
-    for row, expected in (("regression_only", {"media/poses", "media/filters"}), ("det_0.1", set(MEDIA))):
+    for row, expected in (
+        ("regression_only", {"media/poses", "media/filters"}),
+        ("det_0.1", set(MEDIA)),
+        ("det_1", set(MEDIA)),
+    ):
         path = only(study / f"{row}_s1")
         found: dict[str, list[int]] = {}
         for record in records(path)["history"]:
@@ -180,7 +185,7 @@ def test_the_table_of_the_study_is_replaced_by_the_second_call(study: Path) -> N
         content = json.loads(table.read_text())
         lines = [dict(zip(content["columns"], line, strict=True)) for line in content["data"]]
         assert [(line["row"], line["seed"], line["status"]) for line in lines] == [
-            ("regression_only", 1, "finished"), ("det_0.1", 1, "finished")]  # fmt: skip
+            ("regression_only", 1, "finished"), ("det_0.1", 1, "finished"), ("det_1", 1, "finished")]  # fmt: skip
         result = json.loads((study / "det_0.1_s1" / "result.json").read_text())
         assert lines[1]["test/regression_error"] == pytest.approx(result["metrics"]["test"]["regression_error"])
 

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 def train(config: DictConfig) -> float | None:
     """Train what the configuration says. Returns the objective (of the last stage), for sweepers that search."""
+    from hmlpe.tracking.load import forget_one_run
     from hmlpe.training.build import build_data
     from hmlpe.training.devices import check_sweep
     from hmlpe.training.stages import stages_of
@@ -24,6 +25,8 @@ def train(config: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:  # a swept trainer.devices: this row fails
         check_sweep(config, hydra.launcher._target_)
+    if hydra.mode == RunMode.MULTIRUN or config.stages:
+        forget_one_run()
     if not config.stages:
         return train_one(config, Path(hydra.runtime.output_dir))
     stages, found = stages_of(config, hydra.overrides.task), None

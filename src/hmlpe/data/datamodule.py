@@ -109,7 +109,7 @@ class PoseDataModule(L.LightningDataModule):
         if self.trainer is not None:
             # Lightning starts the first epoch's iterator, and loading processes fetch ahead, before it calls set_epoch.
             # Of a run that goes on, that epoch's number is in `processed`; trainer.current_epoch is one behind by then.
-            sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+            sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
         return self._loader(self.augmented, sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Sample]:

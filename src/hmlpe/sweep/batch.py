@@ -27,6 +27,7 @@ from hmlpe.sweep.schedule import Policy, Schedule
 from hmlpe.sweep.survey import Survey, survey
 from hmlpe.sweep.tries import Try
 from hmlpe.sweep.warm import warm_up
+from hmlpe.training.mirrors import say_lost
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +74,7 @@ class Batch:
 
     def run(self, overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
         """Do what there is to do; returns and raises see `Isolated.launch`."""
-        with_wandb = OmegaConf.select(self.config, "logger.name") == "wandb"
-        warm_up(*(["wandb"] if with_wandb else []))  # in the background of the next line
+        warm_up()  # in the background of the next line
         jobs = compose(self.context, self.config, overrides, first)
         found = survey([(job.config, job.folder, job.overrides) for job in jobs], time_steps=len(jobs) > 1 or self.dry)
         todo = sort(jobs, found, self.redo == "stale")
@@ -97,6 +97,7 @@ class Batch:
             if job.outcome is not None and job.outcome.kind != "finished":
                 log.error("%s: %s; its log: %s", job.name, job.outcome, job.log)
         log.info("%s", counts(self.known.values()))
+        say_lost(job.folder for job in todo)
         return [job.result() for job in jobs]
 
     def note(self) -> None:

@@ -1,4 +1,8 @@
-"""What the fork server loads once for all jobs. Nothing here may start threads or touch a GPU: jobs are forks of it."""
+"""What the fork server loads once for all jobs, which are forks of it.
+
+Nothing here may start threads, touch a GPU, or make what lies outside of the process (wandb makes folders as it is
+loaded): that would be shared by all jobs.
+"""
 
 import os
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import logging
 import multiprocessing
 import os
 import signal
 import sys
+import weakref
 from collections.abc import Callable
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
@@ -22,20 +25,14 @@ FOR_THE_LAUNCHER = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _context = multiprocessing.get_context("forkserver")
-_preload = [PRELOAD]
 
 
-def warm_up(*packages: str) -> None:
+def warm_up() -> None:
     """Start the server, if it is not there; it loads in the background, and the first process waits for it.
 
     It and its processes begin deaf to what is for the launcher, though all of its group may get it: they end with that.
-
-    Args:
-        packages: that it loads too, now and, should it die, once more.
     """
-    if packages:
-        _preload[:] = [PRELOAD, *packages]
-    _context.set_forkserver_preload(_preload)
+    _context.set_forkserver_preload([PRELOAD])
     os.environ[LAUNCHER] = str(os.getpid())
     resource_tracker.ensure_running()  # apart, as it would lift the mask
     before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_LAUNCHER)
@@ -55,6 +52,17 @@ def end_with_parent(parent: int | None = None) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent is not None and os.getppid() != parent:
         os._exit(1)
+
+
+def own_end() -> None:
+    """Forget what the server would do at its end: in this fork of it, it would remove what others still use.
+
+    So multiprocessing does with what is its own. What this process registers from now on, its end does.
+    """
+    atexit._clear()
+    weakref.finalize._registry.clear()  # type: ignore[attr-defined]
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
+    atexit.register(logging.shutdown)
 
 
 def start(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:

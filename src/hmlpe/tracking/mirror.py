@@ -26,14 +26,22 @@ class Mirror(WandbLogger):
     Args:
         tasks: of the run, by which metrics are recognised.
         options: WandbLogger's.
+
+    Attributes:
+        failure: the first, in one line; empty: none so far.
     """
 
     def __init__(self, tasks: Collection[str], **options: Any) -> None:
         super().__init__(resume=None, **options)
         self._wandb_init.pop("anonymous", None)  # Lightning hands it on, and W&B then warns that it has no effect
-        self.tasks, self.broken = list(tasks), False
+        self.tasks, self.failure = list(tasks), ""
         self.defined: set[str] = set()
         self.curves: dict[str, dict[float, float]] = {}
+
+    @property
+    def broken(self) -> bool:
+        """Whether it has failed."""
+        return bool(self.failure)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log them, each with its own axis and the summary (min or max) that the table of names gives it."""
@@ -89,16 +97,18 @@ class Mirror(WandbLogger):
         try:
             action()
         except Exception as error:  # whatever it is, the run does not need it
-            self.broken = True
+            self.failure = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             self._let_go()
             log.warning(
                 "W&B is given up (%s); training goes on, the CSV has all; wandb sync sends what W&B had written to %s",
-                " ".join(f"{type(error).__name__}: {error}".split())[:200],
+                self.failure,
                 Path(str(self.save_dir)) / "wandb",
             )
         return not self.broken
 
     def _let_go(self) -> None:
-        """End W&B's own service without a word; else it speaks at the program's end."""
+        """End W&B's own service without a word; else it speaks at the program's end. The next run gets its own."""
         with suppress(Exception, SystemExit):  # it would end the program with its service's exit code
-            load_wandb().teardown(exit_code=1)
+            wandb = load_wandb()
+            wandb.run = None  # type: ignore[attr-defined]  # else the next logger of this process goes on with this run
+            wandb.teardown(exit_code=1)

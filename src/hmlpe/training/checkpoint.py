@@ -98,7 +98,7 @@ class WholeFiles(TorchCheckpointIO):
 def state_to_resume(checkpoints: Path, kept: Collection[Path], name: str) -> Path | None:
     """The last whole state in the folder, None if there is none. A damaged one is said and deleted.
 
-    So are all, if the weights of an epoch that is evaluated are damaged or gone: the states know it, but do not hold it.
+    So are all, if the weights of an epoch that is evaluated are damaged or gone: no state holds those.
 
     Args:
         kept: the files of those weights.

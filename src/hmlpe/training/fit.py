@@ -18,7 +18,7 @@ from hmlpe.errors import UserError
 from hmlpe.training.build import mean_pose_metrics, plain, start_from_statistics
 from hmlpe.training.callbacks import progress
 from hmlpe.training.checkpoint import ResumeCheckpoint, epoch_of, state_to_resume
-from hmlpe.training.logs import finish, loggers, watchers
+from hmlpe.training.logs import finish, loggers, mirror_lost, watchers
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.people import EachPerson, write_people
 from hmlpe.training.ranks import OwnSignals, from_first, is_first, place, trainer_options
@@ -94,7 +94,8 @@ def fit_and_evaluate(
         "mean_pose": with_average(mean_pose, data),
     }
     other_rule = {"checkpoint_rule": RULES[other], "metrics": found[other].metrics} if found else None
-    return fields | ({"other_rule": other_rule} if other_rule else {})
+    lost = mirror_lost(config, active) if is_first() else None
+    return fields | ({"other_rule": other_rule} if other_rule else {}) | ({"mirror_lost": lost} if lost else {})
 
 
 def check_finite(metrics: Metrics, tasks: Sequence[str], name: str) -> None:

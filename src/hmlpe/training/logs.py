@@ -96,3 +96,11 @@ def finish(active: list[Logger], exit_code: int) -> None:
             log.warning("%s could not be closed: %s", type(logger).__name__, error)
         if isinstance(logger, Mirror):
             logger.finish(exit_code)
+
+
+def mirror_lost(config: DictConfig, active: list[Logger]) -> str | None:
+    """Why W&B does not hold all of the run, whose loggers are closed; None: it does, or was not to."""
+    mirrors = [logger for logger in active if isinstance(logger, Mirror)]
+    if config.logger.name == "wandb" and not mirrors:
+        return "it could not start"
+    return next((mirror.failure for mirror in mirrors if mirror.broken), None)

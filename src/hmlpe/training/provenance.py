@@ -30,7 +30,10 @@ PACKAGES = (
 SHOWN = (
     *(f"{package}/" for package in ("detect", "tracking", "sweep", "report", "deploy", "predict", "evaluate", "demo")),
     *("dashboard/", "cli/", "palette.py", "lock.py", "address.py", "bad_input.py", "resample.py", "control_group.py"),
-    *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "replay", "stages", "validate")),
+    *(
+        f"training/{name}.py"
+        for name in ("bench", "callbacks", "estimate", "logs", "mirrors", "replay", "stages", "validate")
+    ),
     *(f"training/{name}.py" for name in ("watch", "watched")),
 )
 PACKAGE = Path(hmlpe.__file__).parent

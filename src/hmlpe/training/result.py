@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -104,6 +105,21 @@ def objective_of(result: Mapping[str, Any], name: str) -> float | None:
     if metric not in there and not metric.endswith("_error"):
         raise UserError(f"objective: no metric {name!r}; there are {', '.join(f'{split}/{key}' for key in there)}")
     return None if value is None else float(value)
+
+
+def mirrors_lost(folders: Iterable[Path], since: str = "") -> list[str]:
+    """The finished runs of these folders of which W&B does not hold all, each with the reason; in words.
+
+    Args:
+        since: those that finished then, or later.
+    """
+    found = []
+    for folder in folders:
+        with suppress(UserError):  # no record: nothing finished
+            result = read_json(folder / "result.json")
+            if result.get("mirror_lost") and result["finished"] >= since:
+                found.append(f"{result['row']} · seed {result['seed']} ({result['mirror_lost']})")
+    return found
 
 
 def first_start(folder: Path) -> str | None:
