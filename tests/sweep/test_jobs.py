@@ -88,7 +88,7 @@ def test_batches_of_a_search_are_one_story(tmp_path: Path, monkeypatch: pytest.M
     """A sweeper that asks again and again: the record holds all jobs, each once."""
     first, second = job(1, tmp_path), job(2, tmp_path)
     asked = iter([[first], [second], [first]])
-    monkeypatch.setattr(batch, "warm_up", lambda *packages: None)
+    monkeypatch.setattr(batch, "warm_up", lambda: None)
     monkeypatch.setattr(batch, "compose", lambda *words: next(asked))
     monkeypatch.setattr(batch, "survey", lambda jobs, time_steps: Survey([State("missing")], [1.0], None, 0))
     monkeypatch.setattr(batch.Batch, "start", lambda self, job, slot: starter({}, [])(job, slot))

@@ -186,7 +186,9 @@ def test_a_fork_server_whose_launcher_is_gone_before_it_begins_does_not_load(mon
     monkeypatch.setenv("HMLPE_LAUNCHER", "1")
     assert finish([sys.executable, "-c", "import hmlpe.sweep.preload; print('loaded')"], 1) == ""
     monkeypatch.setenv("HMLPE_LAUNCHER", str(os.getpid()))
-    assert finish([sys.executable, "-c", "import hmlpe.sweep.preload; print('loaded')"]) == "loaded\n"
+    without = "import sys, tempfile, threading; tempfile.mkdtemp = None"  # folders that all jobs would share
+    then = "print('loaded', 'wandb' in sys.modules, threading.active_count())"
+    assert finish([sys.executable, "-c", f"{without}; import hmlpe.sweep.preload; {then}"]) == "loaded False 1\n"
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_line(data: Path, tmp_path: Path) -> None:

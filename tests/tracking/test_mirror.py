@@ -10,6 +10,8 @@ import wandb
 
 from hmlpe.tracking.mirror import Mirror
 
+from .records import only, records, values
+
 
 class Failing:
     """A W&B run that dies after so many calls."""
@@ -67,6 +69,27 @@ def test_the_first_failure_is_one_warning_and_the_end(
     assert one.broken and torn_down == [1]
     assert [record.getMessage().split(" (")[0] for record in caplog.records] == ["W&B is given up"]
     assert "ConnectionResetError: gone" in caplog.text and str(tmp_path / "wandb") in caplog.text
+
+
+def test_the_next_run_of_a_process_is_whole_after_one_that_was_given_up(tmp_path: Path) -> None:
+    """Real W&B, offline: a sweep in one process, a chain of stages."""
+    picture = np.zeros((4, 4, 3), dtype=np.uint8)
+    for name in ("first", "second", "third"):
+        (tmp_path / name).mkdir()
+        one = Mirror(["regression"], project="p", save_dir=tmp_path / name, mode="offline")
+        one.log_metrics({"train/total": 1.0}, 3)
+        if name == "first":
+            one.attempt(lambda: 1 / 0)
+            assert one.failure == "ZeroDivisionError: division by zero"
+            continue
+        one.log_picture("media/poses", picture, 3)
+        one.finish(0)
+        assert not one.broken
+        found = records(only(tmp_path / name))
+        (begun,) = found["run"]
+        assert begun.run_id == one.experiment.id and [record.exit_code for record in found["exit"]] == [0]
+        history = [values(record.item) for record in found["history"]]
+        assert [row.get("train/total") for row in history] == [1.0, None] and "media/poses" in history[1]
 
 
 def test_metrics_get_axis_and_summary_and_points_become_curves(tmp_path: Path) -> None:

@@ -28,6 +28,13 @@ def test_a_broken_wandb_leaves_the_csv(
         found = logs.loggers(config, tmp_path, plain(config))
     assert [type(logger).__name__ for logger in found] == ["WholeCSV"]
     assert caplog.messages == ["W&B cannot start (ImportError: half installed); the CSV has all"]
+    assert logs.mirror_lost(config, found) == "it could not start"
+    for failure in ("", "OSError: gone"):
+        assert logs.mirror_lost(config, [*found, Mock(spec=Mirror, broken=bool(failure), failure=failure)]) == (
+            failure or None
+        )
+    config.logger.name = "csv"
+    assert logs.mirror_lost(config, found) is None
 
 
 def test_a_network_that_cannot_be_drawn_is_a_warning(

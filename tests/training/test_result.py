@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from hmlpe.errors import UserError
 from hmlpe.training.checkpoint import readable, state_to_resume
+from hmlpe.training.mirrors import SweepMirrors
 from hmlpe.training.result import finished_result, first_start, mark_failed, objective_of, state_of, write_result
 from hmlpe.training.rules import monitored
 
@@ -107,6 +109,28 @@ def test_a_record_is_amended_only_if_the_run_wrote_it(tmp_path: Path) -> None:
             mark_failed(tmp_path, "killed", over, b"older")
             new = {"status": "failed", "error": "killed"} if status in over else {}
             assert json.loads(record.read_text()) == json.loads(text) | new
+
+
+def test_runs_whose_mirror_was_lost_are_named_last(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def put_lost(name: str, status: str, finished: str, lost: str | None) -> None:
+        fields = {"row": name, "seed": 2, "finished": finished}
+        write_result(tmp_path / name, status, fields | ({"mirror_lost": lost} if lost else {}))
+
+    put_lost("whole", "finished", "2026-02", None)
+    put_lost("a", "finished", "2026-02", "OSError: x")
+    put_lost("b", "finished", "2026-02", "it could not start")
+    put_lost("before", "finished", "2026-01", "OSError: y")
+    (tmp_path / "none").mkdir()
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}, "launcher": {"_target_": "Basic"}}})
+    mirrors = SweepMirrors()
+    mirrors.on_multirun_start(config)
+    mirrors.on_multirun_end(config)
+    assert not caplog.messages  # they are of an earlier sweep
+    mirrors.since = "2026-02"
+    mirrors.on_multirun_end(config)
+    assert caplog.messages == [
+        "W&B does not hold all of 2 runs, their CSVs do: a · seed 2 (OSError: x); b · seed 2 (it could not start)"
+    ]
 
 
 def zipped(path: Path, value: int) -> None:

@@ -46,10 +46,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def study(folder: Path) -> Path:
-    """A sweep of three rows, with W&B by default: forks of one warm process, one after the other's end."""
+    """A sweep of three rows, with W&B by default: forks of one warm process, one after the other's end.
+
+    From an environment that is one W&B run's.
+    """
     rows = ["row=regression_only,det_0.1,det_1", "seed=1", "epochs=3", "logger.media_every_epochs=2"]
-    said = finish("train", "-m", *words("experiment=weight_ablation", *rows, "hydra.launcher.n_jobs=1", folder=folder))
-    assert "3 finished" in said and "W&B" not in said
+    command = train("-m", "experiment=weight_ablation", *rows, "hydra.launcher.n_jobs=1", folder=folder)
+    of_one_run = {"RUN_ID": "one", "NAME": "one", "RUN_GROUP": "one", "PROJECT": "one", "RESUME": "must",
+                  "RESUME_FROM": "one?_step=1", "SWEEP_ID": "one", "DIR": str(folder / "one"),
+                  "X_FILES_DIR": str(folder / "one")}  # fmt: skip
+    environment = os.environ | {f"WANDB_{name}": value for name, value in of_one_run.items()}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and "3 finished" in said, said[-3000:]
+    assert "WANDB_RUN_ID" in said and "W&B does not hold all" not in said and not (folder / "one").exists()
     return folder / "outputs" / "weight_ablation"
 
 
@@ -110,6 +120,12 @@ def test_a_run_is_read_back_whole(study: Path, row: str) -> None:
     assert set(artifacts) == {"config", "manifest"}
     for kind, name in (("config", "config.yaml"), ("manifest", "manifest.json")):
         assert [entry.path for entry in artifacts[kind].manifest.contents] == [name]
+
+
+def test_every_run_of_a_sweep_is_one_of_wandb(study: Path) -> None:
+    begun = [record for path in study.glob("*/wandb/*/*.wandb") for record in records(path)["run"]]
+    assert len({record.run_id for record in begun}) == len(begun) == 3
+    assert not {"one"} & {field for record in begun for field in (record.run_id, record.sweep_id, record.job_type)}
 
 
 def test_the_pictures_are_there(study: Path) -> None:
@@ -242,7 +258,8 @@ def test_a_service_that_dies_is_one_warning(folder: Path) -> None:
     assert process.returncode == 0, said
     assert said.count("W&B is given up") == 1, said[-2000:]
     assert "Traceback" not in said and "\nwandb: " not in said
-    assert json.loads((run / "result.json").read_text())["status"] == "finished"
+    result = json.loads((run / "result.json").read_text())
+    assert result["status"] == "finished" and result["mirror_lost"] in said
     steps = [step for step, row in rows_of(run / "csv" / "version_0" / "metrics.csv") if "train/total" in row]
     assert steps == list(range(36))
 
