@@ -102,7 +102,7 @@ class Running:
 
     def server(self) -> int | None:
         """The fork server."""
-        found = [pid for pid in self.family() if b"forkserver" in _read(pid, "cmdline") and parent(pid) == self.pid]
+        found = [pid for pid in self.family() if b"forkserver" in read(pid, "cmdline") and parent(pid) == self.pid]
         return found[0] if found else None
 
     def jobs(self) -> list[int]:
@@ -129,11 +129,11 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
 
 
 def parent(pid: int) -> int:
-    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    fields = read(pid, "stat").rpartition(b")")[2].split()
     return int(fields[1]) if fields else 0
 
 
-def _read(pid: int, name: str) -> bytes:
+def read(pid: int, name: str) -> bytes:
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:

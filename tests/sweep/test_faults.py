@@ -11,10 +11,12 @@ import hashlib
 import os
 import random
 import re
+import signal
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,12 @@ from typing import Any
 import pytest
 import torch
 
+from hmlpe.files import read_json
 from hmlpe.lock import locked
 from hmlpe.training.result import BEFORE, CHOSEN, RESUME
 
-from .programs import Running, call, finish, kill, record, small_disk, sweep, until
+from ..tracking.records import only, records, values
+from .programs import Running, call, finish, kill, read, record, small_disk, sweep, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -56,16 +60,16 @@ class Undisturbed:
         finish(call("report", "study=weight_ablation", f"paths.outputs={outputs}", data=self.data))
         return (outputs / "weight_ablation" / "table.csv").read_bytes()
 
-    def is_reached(self, outputs: Path) -> bool:
+    def is_reached(self, outputs: Path, *words: str) -> bool:
         """One more call of the same command, then the same table; nothing else lies about."""
-        finish(self.sweep(outputs))
+        finish(self.sweep(outputs, *words))
         study = outputs / "weight_ablation"
         assert not [*study.rglob(".*.tmp*"), *study.rglob(RESUME), *study.rglob(BEFORE)]
         assert [job["outcome"] for job in record(study).values()] == ["finished"] * 6
         return self.table_of(outputs) == self.table and weights_of(outputs) == self.weights
 
 
-def weights_of(outputs: Path) -> dict[str, str]:
+def weights_of(outputs: Path, runs: int = 6) -> dict[str, str]:
     """Digests of all runs' weights, by their folders."""
     found = {}
     for path in outputs.rglob(CHOSEN):
@@ -74,7 +78,7 @@ def weights_of(outputs: Path) -> dict[str, str]:
         for name, value in sorted(weights.items()):
             digest.update(name.encode() + value.numpy().tobytes())
         found[path.parents[1].name] = digest.hexdigest()
-    assert len(found) == 6
+    assert len(found) == runs
     return found
 
 
@@ -176,9 +180,17 @@ def test_kill_9_at_a_random_moment(who: str, number: int, whole: Undisturbed, tm
     assert gone < GONE_S
 
 
-def reached(whole: Undisturbed, outputs: Path, keep: Keep, fault: str, number: int = 0, **figures: Any) -> None:
+def reached(
+    whole: Undisturbed,
+    outputs: Path,
+    keep: Keep,
+    fault: str,
+    number: int = 0,
+    words: Sequence[str] = (),
+    **figures: Any,
+) -> None:
     """One more call reaches the undisturbed table; its figures are kept."""
-    identical = whole.is_reached(outputs)
+    identical = whole.is_reached(outputs, *words)
     figures |= {"epochs_redone": epochs_redone(outputs), "identical": identical}
     keep(fault=fault, number=number, **figures)
     assert identical
@@ -268,6 +280,91 @@ def test_a_damaged_checkpoint(damaged: tuple[str, ...], whole: Undisturbed, tmp_
     assert f"{RESUME} is damaged; going back to the one before it" in log
     assert (f"{BEFORE} is damaged; going back to the start" in log) == (BEFORE in damaged)
     assert ("going on from" in log) == (BEFORE not in damaged)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("how", ["kill -9 of a run", "kill -9 of the launcher", "Ctrl-C"])
+def test_runs_with_loading_processes(how: str, workers: int, whole: Undisturbed, tmp_path: Path, keep: Keep) -> None:
+    """A further try in the same call, or the next call: the epochs that follow are shown in their own order."""
+    words = [f"trainer.workers={workers}"]
+    with Running(whole.sweep(tmp_path, *words)) as running:
+        state = until(lambda: next(iter(tmp_path.rglob(RESUME)), None), "a first epoch", pause_s=0.002)
+        if how == "kill -9 of a run":
+            (pid,) = re.findall(r", process (\d+)\)$", (state.parents[1] / "hmlpe-train.log").read_text(), re.MULTILINE)
+            pids = [int(pid)]
+            kill(pids[0])
+        else:
+            pids = running.jobs()
+            os.killpg(running.pid, signal.SIGINT) if how == "Ctrl-C" else kill(running.pid)
+        where = struck(tmp_path, pids)
+        running.end({"kill -9 of a run": 0, "Ctrl-C": 130}.get(how))
+        gone = running.gone()
+    figures = {"struck": where, "gone_s": f"{gone:.2f}"}
+    reached(whole, tmp_path, keep, f"{how}, with loading processes", workers, words, **figures)
+    assert gone < GONE_S
+
+
+DIE = """
+import os, signal, sys
+from hmlpe.cli.train import main
+from hmlpe.training.checkpoint import ResumeCheckpoint as Kept
+after, save = int(sys.argv.pop(1)), Kept._save_checkpoint
+def save_and_die(self, trainer, path):
+    save(self, trainer, path)
+    if trainer.current_epoch + 1 == after:
+        os.kill(os.getpid(), signal.SIGKILL)
+Kept._save_checkpoint = save_and_die
+main()
+"""
+
+
+def test_a_folder_that_is_moved(whole: Undisturbed, tmp_path: Path, keep: Keep) -> None:
+    """Between two calls; the best epoch is before, and the others are worse."""
+    words = ["logger=csv", "epochs=4", "optim.groups.lr=0.5"]
+    there, here, alone = (tmp_path / name for name in ("there", "here", "alone"))
+    run = Path("single") / "det_0.1_s1"
+
+    def command(outputs: Path) -> list[str]:
+        return call("train", f"paths.outputs={outputs}", *words, data=whole.data)
+
+    finish(command(alone))
+    expected = read_json(alone / run / "result.json")
+    best = expected["best_epoch"]
+    assert best < 4
+    finish([sys.executable, "-c", DIE, str(best), *command(there)[3:]], -signal.SIGKILL)
+    there.rename(here)
+    assert "going on from" in finish(command(here))
+    found = read_json(here / run / "result.json")
+    same = weights_of(here, 1) == weights_of(alone, 1)
+    identical = same and all(found[key] == expected[key] for key in ("best_epoch", "metrics", "other_rule"))
+    keep(fault="folder moved between two calls", number=0, struck=f"epoch {best + 1}", epochs_redone=0,
+         identical=identical)  # fmt: skip
+    assert identical
+
+
+def test_kill_9_of_the_second_runs_wandb(whole: Undisturbed, tmp_path: Path, keep: Keep) -> None:
+    """It alone loses its mirror, which the last line says; what comes after it holds what a run alone holds."""
+    rows = ["row=regression_only,det_0.1,det_1", "seed=1", f"epochs={EPOCHS}", "hydra.launcher.n_jobs=1"]
+    study = tmp_path / "weight_ablation"
+    with Running(sweep(*rows, "logger=wandb", data=whole.data, outputs=tmp_path)) as running:
+        second = study / "det_0.1_s1"
+        until(lambda: any(second.glob("wandb/*/*.wandb")), "the second run's W&B", pause_s=0.002)
+        services = [pid for pid in running.family() if b"wandb-core" in read(pid, "cmdline")]
+        for pid in services:
+            kill(pid)
+        where = at(second)
+        said = running.end(0)
+    assert services
+    lost = f"det_0.1 · seed 1 ({read_json(second / 'result.json')['mirror_lost']})"
+    assert said.rstrip().endswith(f"not whole in W&B, whole in the CSV: {lost}")
+    for run in (study / "regression_only_s1", study / "det_1_s1"):
+        found = records(only(run))
+        summary = {name for record in found["summary"] for name in values(record.update)}
+        tested = {f"test/{name}" for name in read_json(run / "result.json")["metrics"]["test"]}
+        assert [record.exit_code for record in found["exit"]] == [0] and tested <= summary
+    identical = weights_of(tmp_path, 3).items() <= whole.weights.items()
+    keep(fault="kill -9 of the second run's W&B", number=0, struck=where, epochs_redone=0, identical=identical)
+    assert identical
 
 
 @contextlib.contextmanager

@@ -129,7 +129,7 @@ def test_runs_whose_mirror_was_lost_are_named_last(tmp_path: Path, caplog: pytes
     mirrors.since = "2026-02"
     mirrors.on_multirun_end(config)
     assert caplog.messages == [
-        "W&B does not hold all of 2 runs, their CSVs do: a · seed 2 (OSError: x); b · seed 2 (it could not start)"
+        "not whole in W&B, whole in the CSV: a · seed 2 (OSError: x); b · seed 2 (it could not start)"
     ]
 
 

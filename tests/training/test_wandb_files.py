@@ -51,7 +51,8 @@ def study(folder: Path) -> Path:
     From an environment that is one W&B run's.
     """
     rows = ["row=regression_only,det_0.1,det_1", "seed=1", "epochs=3", "logger.media_every_epochs=2"]
-    command = train("-m", "experiment=weight_ablation", *rows, "hydra.launcher.n_jobs=1", folder=folder)
+    sweep = words("experiment=weight_ablation", *rows, "hydra.launcher.n_jobs=1", folder=folder)
+    command = [sys.executable, "-m", "hmlpe.cli.train", "-m", *sweep]
     of_one_run = {"RUN_ID": "one", "NAME": "one", "RUN_GROUP": "one", "PROJECT": "one", "RESUME": "must",
                   "RESUME_FROM": "one?_step=1", "SWEEP_ID": "one", "DIR": str(folder / "one"),
                   "X_FILES_DIR": str(folder / "one")}  # fmt: skip
@@ -59,7 +60,7 @@ def study(folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment, check=False)
     said = done.stdout + done.stderr
     assert done.returncode == 0 and "3 finished" in said, said[-3000:]
-    assert "WANDB_RUN_ID" in said and "W&B does not hold all" not in said and not (folder / "one").exists()
+    assert "WANDB_RUN_ID" in said and "not whole in W&B" not in said and not (folder / "one").exists()
     return folder / "outputs" / "weight_ablation"
 
 

@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.dataset import Sample
 from hmlpe.training.build import build_data, build_model, build_tasks
+from hmlpe.training.devices import threads_of
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.precision import resolve_precision
 
@@ -46,8 +47,7 @@ def bench(config: DictConfig) -> dict[str, float]:
         UserError: there is no prepared pack.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    if config.trainer.threads:
-        torch.set_num_threads(config.trainer.threads)
+    torch.set_num_threads(threads_of(config))
     data = build_data(config)
     precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
     model = build_model(config, build_tasks(config))

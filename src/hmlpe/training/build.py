@@ -20,7 +20,7 @@ from hmlpe.files import digest_of, digest_of_file
 from hmlpe.metrics import MeanLoss
 from hmlpe.tasks import Task
 from hmlpe.training.checkpoint import KEY, read_checkpoint
-from hmlpe.training.devices import gpus, world_size
+from hmlpe.training.devices import gpus, threads_of, world_size
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.precision import resolve_precision
 from hmlpe.training.ranks import place
@@ -58,14 +58,15 @@ def config_digest(config: DictConfig, row: bool = True) -> str:
     """
     tree = plain(config)
     precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
+    on_gpu = gpus(config.trainer.accelerator) > 0
     found = {
         **{key: tree[key] for key in NUMERIC},
         "data": {key: tree["data"][key] for key in NUMERIC_DATA},
         "checkpoint": start_digest(config),
         "heads": None if config.checkpoint is None else tree["heads"],
         "trainer": {
-            "accelerator": "gpu" if gpus(config.trainer.accelerator) else "cpu",
-            "threads": tree["trainer"]["threads"],
+            "accelerator": "gpu" if on_gpu else "cpu",
+            "threads": None if on_gpu else threads_of(config),  # the order of sums depends on it
             "devices": world_size(config),  # dropout and the order of sums depend on it
             "precision": precision,
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -52,6 +53,24 @@ def cores() -> int:
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota()
     return there if quota is None else max(1, min(there, int(quota)))
+
+
+def threads_of(config: DictConfig) -> int:
+    """How many CPU threads each process of a run has: what `trainer.threads` says, else all that it may use."""
+    own = _own_threads()  # asked before anybody sets another number
+    if config.trainer.threads:
+        return int(config.trainer.threads)
+    here = int(os.environ["LOCAL_WORLD_SIZE"]) if is_rank() else world_size(config)
+    # torchrun tells each of its processes to take one; over several processes there is one way, however they start.
+    return max(1, cores() // here) if is_rank() or here > 1 else min(own, cores())
+
+
+@cache
+def _own_threads() -> int:
+    """How many torch takes by itself: one for each physical core of its affinity, or what OMP_NUM_THREADS says."""
+    import torch
+
+    return torch.get_num_threads()
 
 
 def gpus(accelerator: str) -> int:

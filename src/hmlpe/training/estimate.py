@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
 from hmlpe.files import read_json
-from hmlpe.training.devices import gpus, world_size
+from hmlpe.training.devices import gpus, threads_of, world_size
 from hmlpe.training.stages import stages_of
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def seconds_per_step(config: DictConfig) -> float:
     from hmlpe.training.precision import resolve_precision
 
     before = torch.get_num_threads()
-    torch.set_num_threads(config.trainer.threads or before)
+    torch.set_num_threads(threads_of(config))
     model = build_model(config, build_tasks(config))
     size, joints = int(config.size_px), len(config.skeleton.joints)
     image = torch.randint(256, (config.optim.batch_size // world_size(config), 3, size, size), dtype=torch.uint8)

@@ -20,7 +20,7 @@ def say_lost(folders: Iterable[Path], since: str = "") -> None:
     """Name them, in one line; see `mirrors_lost`."""
     lost = mirrors_lost(folders, since)
     if lost:
-        log.warning("W&B does not hold all of %d runs, their CSVs do: %s", len(lost), "; ".join(lost))
+        log.warning("not whole in W&B, whole in the CSV: %s", "; ".join(lost))
 
 
 class SweepMirrors(Callback):

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from hmlpe.training.checkpoint import WholeFiles
-from hmlpe.training.devices import cores, gpus
+from hmlpe.training.devices import gpus, threads_of
 
 TIMEOUT = timedelta(minutes=10)  # nobody waits longer for another; the first rank alone does nothing that takes as long
 
@@ -79,7 +79,7 @@ def joined(config: DictConfig) -> Iterator[None]:
     """
     atexit.unregister(dist.destroy_process_group)
     local = int(os.environ["LOCAL_RANK"])
-    threads = config.trainer.threads or max(1, cores() // int(os.environ["LOCAL_WORLD_SIZE"]))
+    threads = threads_of(config)
     os.environ["OMP_NUM_THREADS"] = str(threads)  # Lightning sets another number where there is none
     torch.set_num_threads(threads)
     on_gpu = gpus(config.trainer.accelerator) > 0

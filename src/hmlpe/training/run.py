@@ -23,6 +23,7 @@ from hmlpe.files import read_json, write_text_atomic
 from hmlpe.lock import locked
 from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, check_settings, plain
 from hmlpe.training.checkpoint import KEY, read_checkpoint
+from hmlpe.training.devices import threads_of
 from hmlpe.training.fit import fit_and_evaluate
 from hmlpe.training.launch import over_devices
 from hmlpe.training.module import MultiTaskPose
@@ -62,8 +63,7 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints on hardware and products, per run
     warnings.filterwarnings("ignore", "The `srun` command is available")  # of a machine that happens to have SLURM
     validate(config)
-    if config.trainer.threads:
-        torch.set_num_threads(config.trainer.threads)
+    torch.set_num_threads(threads_of(config))
     L.seed_everything(config.seed, workers=True, verbose=False)
     check_start(config)
     data = build_data(config)

@@ -1,0 +1,70 @@
+"""What a run computes on the CPU depends on its threads: their number, said or not, is in what it is known by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+import hmlpe.training.build as build
+import hmlpe.training.devices as devices
+from hmlpe.cli.app import CONFIGS
+from hmlpe.training.build import config_digest
+from hmlpe.training.devices import VARIABLES, threads_of
+
+
+def composed(*overrides: str) -> Any:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose("train", ["trainer.accelerator=cpu", *overrides])
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Of eight cores, all of which torch takes."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(devices, "cores", lambda: 8)
+    monkeypatch.setattr(devices, "_own_threads", lambda: 8)
+    return monkeypatch
+
+
+def test_all_cores_are_a_number(machine: pytest.MonkeyPatch) -> None:
+    """Not the same on a machine of four."""
+    silent, said = config_digest(composed()), config_digest(composed("trainer.threads=8"))
+    assert silent == said != config_digest(composed("trainer.threads=4"))
+    machine.setattr(devices, "_own_threads", lambda: 4)  # physical ones, or as OMP_NUM_THREADS says
+    assert config_digest(composed()) == config_digest(composed("trainer.threads=4")) != silent
+    assert config_digest(composed("trainer.threads=8")) == said
+
+
+def test_what_a_container_grants_counts(machine: pytest.MonkeyPatch) -> None:
+    machine.setattr(devices, "cores", lambda: 2)
+    assert threads_of(composed()) == 2
+    assert threads_of(composed("trainer.threads=3")) == 3
+
+
+def test_processes_of_a_run_share_the_cores_however_they_start(machine: pytest.MonkeyPatch) -> None:
+    two = composed("trainer.devices=2")
+    digest = config_digest(two)
+    assert threads_of(two) == 4
+    for name, value in zip(VARIABLES, ("1", "1", "2", "2", "a", "1"), strict=True):
+        machine.setenv(name, value)
+    machine.setattr(devices, "_own_threads", lambda: 1)  # as torchrun says
+    assert threads_of(two) == 4 and config_digest(two) == digest
+
+
+def test_on_a_gpu_they_do_not_count(machine: pytest.MonkeyPatch) -> None:
+    machine.setattr(build, "gpus", lambda accelerator: 1)
+    assert config_digest(composed()) == config_digest(composed("trainer.threads=4"))
+
+
+def test_one_run_of_a_process_leaves_the_next_its_own() -> None:
+    before = torch.get_num_threads()
+    alone = threads_of(composed())
+    try:
+        torch.set_num_threads(threads_of(composed(f"trainer.threads={alone + 1}")))
+        assert threads_of(composed()) == alone
+    finally:
+        torch.set_num_threads(before)
