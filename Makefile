@@ -65,7 +65,7 @@ test: $(STAMP) ## the test suite, without the slow ones
 test-all: $(EXTRAS) ## the whole test suite, on SLURM (tests/cluster/slurm.sh install) and Ray too
 	$(BIN)/python -m pytest $(CORES) $(ARGS)
 
-faults: $(STAMP) ## kill, starve and damage a sweep in 38 ways: figures into experiments/faults/faults.csv
+faults: $(STAMP) ## kill, starve and damage a sweep in 46 ways: figures into experiments/faults/faults.csv
 	rm -f experiments/faults/faults.csv
 	HMLPE_FAULTS=experiments/faults/faults.csv $(BIN)/python -m pytest -v tests/sweep/test_faults.py $(ARGS)
 

@@ -135,21 +135,24 @@ def gone(pids: list[int]) -> bool:
 @pytest.mark.slow
 @pytest.mark.timeout(3 * LONG)
 def test_killed_in_any_way_it_goes_on_to_the_identical_result(folder: Path) -> None:
-    """One rank, the parent alone, Ctrl-C, SIGTERM, all at once; the last command ends where an undisturbed run does."""
+    """One rank, the parent alone, Ctrl-C, SIGTERM, all at once; the last command ends where an undisturbed run does.
+
+    Each goes on with another number of loading processes.
+    """
     recipe = ["epochs=30", "trainer=ddp"]
     finish(train(folder, "study=whole", *recipe))
-    command = train(folder, "study=killed", *recipe)
+    commands = [train(folder, "study=killed", *recipe, f"trainer.workers={workers}") for workers in (0, 1, 2)]
     run = folder / "outputs" / "killed" / RUN
     resume, record = run / "checkpoints" / "resume.ckpt", run / "result.json"
     killed = "rank 1 of 2 was killed (SIGKILL); the same command goes on after the last whole epoch"
-    for how, code, status, error in (
+    for number, (how, code, status, error) in enumerate((
         ("rank", 2, "failed", f"{killed}"),
         ("parent", -signal.SIGKILL, "running", None),
         ("ctrl-c", 130, "failed", "interrupted"),
         ("term", 143, "failed", "interrupted"),
         ("all", -signal.SIGKILL, "running", None),
-    ):
-        process, ranks = started(command, resume)
+    )):  # fmt: skip
+        process, ranks = started(commands[number % 3], resume)
         if how == "rank":
             os.kill(ranks[1], signal.SIGKILL)
         elif how in ("parent", "term"):
@@ -163,7 +166,7 @@ def test_killed_in_any_way_it_goes_on_to_the_identical_result(folder: Path) -> N
         assert (found["status"], found.get("error")) == (status, error), how
         assert "Traceback" not in log, log
         assert how != "rank" or log.strip().splitlines()[-1] == f"error: {killed}"
-    assert "going on from" in finish(command)
+    assert "going on from" in finish(commands[1])
     whole, found = of(folder, "whole"), of(folder, "killed")
     assert all(torch.equal(value, found[1][name]) for name, value in whole[1].items())
     assert whole[0]["metrics"] == found[0]["metrics"] and not resume.exists()

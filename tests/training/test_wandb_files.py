@@ -124,7 +124,7 @@ def test_a_run_is_read_back_whole(study: Path, row: str) -> None:
 
 
 def test_every_run_of_a_sweep_is_one_of_wandb(study: Path) -> None:
-    begun = [record for path in study.glob("*/wandb/*/*.wandb") for record in records(path)["run"]]
+    begun = [record for run in study.glob("*_s1") for record in records(only(run))["run"]]
     assert len({record.run_id for record in begun}) == len(begun) == 3
     assert not {"one"} & {field for record in begun for field in (record.run_id, record.sweep_id, record.job_type)}
 
