@@ -83,6 +83,11 @@ class PeopleDataset(Dataset[Sample]):
             total += resized(np.asarray(self.crops[row]), self.size_px)
         return torch.from_numpy((total / len(self.rows)).transpose(2, 0, 1).astype(np.float32))
 
+    def joints_px(self) -> Float[Tensor, "row joint 2"]:
+        """Everyone's joints in pixels of the test crop, NaN where unknown."""
+        joints = image_to_crop(self.labels.joints_px[self.rows], self.labels.box_px[self.rows, None], self.size_px)
+        return torch.from_numpy(joints.astype(np.float32))
+
     def mean_pose_px(self) -> Float[Tensor, "joint 2"]:
         """Mean of the known joints in pixels of the test crop; the crop's centre for a joint that is never known."""
         joints = image_to_crop(self.labels.joints_px[self.rows], self.labels.box_px[self.rows, None], self.size_px)
