@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hmlpe.data.augment import Augmentation
+from hmlpe.data.augment import Augmentation, check_size
 from hmlpe.data.labels import Labels
 from hmlpe.geometry import crop_to_crop, image_to_crop, resized
 
@@ -67,6 +67,7 @@ class PeopleDataset(Dataset[Sample]):
             image, joints = resized(crop, self.size_px), crop_to_crop(joints, len(crop), self.size_px)
         else:
             image, joints = self.augmentation(crop, joints, np.random.default_rng([self.seed, epoch, row]))
+            check_size(image, self.size_px)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             "joints_px": torch.from_numpy(joints.astype(np.float32)),
