@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from hypothesis import given
 from hypothesis import strategies as st
@@ -192,3 +193,70 @@ def test_transforms_that_mirror_are_refused(skeleton: Skeleton, hidden: bool) ->
         one = getattr(A, name)(p=0.5)
         with pytest.raises(UserError, match=f"augment: {name} mirrors"):
             Augmentation([A.OneOf([one, A.NoOp()])] if hidden else [one], 0.5, skeleton)
+
+
+@pytest.mark.parametrize("name", ["paper", "companion", "strong"])
+def test_what_is_configured_passes_the_check(name: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", [f"augment={name}"])
+    instantiate(config.augment).check(112, 128)
+
+
+CROP = A.RandomCrop(112, 112)
+RARE = 0.001  # what happens so seldom is found all the same
+
+
+class _Turning(A.DualTransform):
+    """Mirrors, and no name or setting says so."""
+
+    def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
+        return img[:, ::-1].copy()
+
+    def apply_to_keypoints(self, keypoints: np.ndarray, **params: Any) -> np.ndarray:
+        moved = keypoints.copy()
+        moved[:, 0] = 111 - moved[:, 0]
+        return moved
+
+
+@pytest.mark.parametrize(
+    ("transforms", "words"),
+    [
+        ([CROP, A.Normalize()], r"float32 ndarray.*leave out Normalize"),
+        ([CROP, A.ToFloat(max_value=255, p=RARE)], "float32 ndarray"),
+        ([CROP, A.ToTensorV2()], "Tensor.*leave out"),
+        ([CROP, A.ToGray(num_output_channels=1, p=RARE)], r"of shape \(112, 112"),
+        ([A.RandomCrop(96, 96)], "views of 96 x 96 px, the network takes 112 x 112"),
+        ([A.NoOp()], "views of 128 x 128 px"),
+        ([CROP, A.OneOf([A.Resize(112, 100, p=RARE), A.NoOp()], p=0.5)], "views of 100 x 112 px"),
+        ([A.RandomCrop(200, 200)], r"fail on a crop of 128 px \(.*Crop"),
+        ([CROP, A.OneOf([_Turning(p=RARE), A.NoOp()], p=RARE)], "a transform mirrors"),
+    ],
+)
+def test_what_the_network_must_not_be_fed_is_refused_before_training(
+    skeleton: Skeleton, transforms: list[Any], words: str
+) -> None:
+    augmentation = Augmentation(transforms, 0.5, skeleton)
+    with pytest.raises(UserError, match=f"^augment: .*{words}"):
+        augmentation.check(112, 128)
+
+
+@pytest.mark.parametrize(
+    "scale", [(-1.0, 1.0), {"x": (-1.0, -1.0), "y": (1.0, 1.0)}, {"x": (1.0, 1.0), "y": (-0.01, 1)}]
+)
+def test_an_affine_of_negative_scale_mirrors(skeleton: Skeleton, scale: Any) -> None:
+    with pytest.raises(UserError, match="augment: Affine with a negative scale mirrors"):
+        Augmentation([CROP, A.OneOf([A.Affine(scale=scale, p=RARE)])], 0.5, skeleton)
+
+
+def test_half_a_turn_is_no_mirror(skeleton: Skeleton) -> None:
+    Augmentation([CROP, A.Affine(scale=(-1.0, -1.0), keep_ratio=True), A.Affine(rotate=180)], 0.5, skeleton).check(
+        112, 128
+    )
+
+
+def test_the_check_leaves_the_augmentation_as_it_was(paper: Augmentation) -> None:
+    before = view_of(paper, 3)
+    paper.check(112, 128)
+    after = view_of(paper, 3)
+    np.testing.assert_array_equal(before[0], after[0])
+    np.testing.assert_array_equal(before[1], after[1])

@@ -167,6 +167,9 @@ class _Recorder(Augmentation):
     def __init__(self) -> None:
         self.drawn: list[float] = []
 
+    def check(self, size_px: int, crop_px: int) -> None:
+        """There is no transform."""
+
     def __call__(self, crop: Any, joints_px: Any, rng: np.random.Generator) -> Any:
         self.drawn.append(rng.random())
         return crop[:28, :28], joints_px
@@ -646,3 +649,12 @@ def test_the_dot_is_at_its_label(dots_module: Callable[[str], PoseDataModule], s
                 np.testing.assert_allclose(centre, joints[joint], atol=0.5)
         seen.add((mirrored, backward))
     assert seen == {(mirror, back) for mirror in ([False, True] if epochs else [False]) for back in (False, True)}
+
+
+def test_views_that_the_network_must_not_be_fed_are_refused_before_training(module: Module, skeleton: Skeleton) -> None:
+    for transforms, words in (
+        ([A.RandomCrop(28, 28), A.Normalize()], "float32"),
+        ([A.RandomCrop(27, 27)], "27 x 27 px, the network takes 28 x 28"),
+    ):
+        with pytest.raises(UserError, match=f"^augment: .*{words}"):
+            module(augmentation=Augmentation(transforms, 0.5, skeleton))

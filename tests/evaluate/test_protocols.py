@@ -12,8 +12,11 @@ from hydra.utils import instantiate
 
 from hmlpe.errors import UserError
 from hmlpe.evaluate.bootstrap import Bootstrap
+from hmlpe.evaluate.cases import Case
 from hmlpe.evaluate.estimates import Estimates, of_joints
 from hmlpe.evaluate.protocols import PcpOfficial, PcpStrict, PdjModec, Protocol, Scores
+from hmlpe.evaluate.record import Record
+from hmlpe.evaluate.run import score
 from hmlpe.evaluate.truth import STICKS, Truth
 
 from .conftest import CONF, truth_like
@@ -173,6 +176,39 @@ def test_unknown_truth_does_not_count() -> None:
     assert scored(protocols()["pdj_modec"], truth, wrong)["pdj_modec_left_wrist@0.20"].value == 0.75
     assert scored(protocols()["pdj_modec"], lost, wrong)["pdj_modec_left_wrist@0.20"].value == 1
     assert scored(protocols()["pcp_strict"], lost, wrong)["pcp_strict_left_lower_arm"].value == 1
+
+
+def forgotten(truth: Truth, people: slice) -> Truth:
+    joints, sticks = truth.joints_px.copy(), truth.sticks_px.copy()
+    joints[people], sticks[people] = NAN, NAN
+    return replace(truth, joints_px=joints, sticks_px=sticks)
+
+
+@pytest.mark.parametrize("sticks", [False, True])
+def test_people_of_whom_no_joint_is_known_are_in_no_share_and_named(sticks: bool) -> None:
+    """Six of eight people have a wrist that is wrong; nothing is known of the two others, who are not right either."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("evaluate", ["checkpoint=x"])
+
+    def record(unknown: slice, kept: slice = slice(None)) -> Record:
+        whole = truth_like(8, sticks)
+        joints = whole.joints_px.copy()
+        joints[:6, WRIST] += 500
+        made, truth = of_joints(whole, joints), forgotten(whole, unknown)
+        fields = ("joints_px", "torso_px", "window_px", "sticks_px", "images", "wheres")
+        truth = replace(truth, **{name: getattr(truth, name)[kept] for name in fields})
+        assert made.joints_px is not None
+        made = Estimates(made.joints_px[kept], made.sticks_px[kept], made.detected[kept])
+        case = Case("m", "given", truth, made, len(truth), 0, {}, "")
+        return score(case, "whole", [one for one in protocols().values() if not one.looks_at_all], config, FEW)
+
+    some = record(slice(6, None))
+    assert "of 2 of 8 people no joint is known" in some.notes
+    values = {name: numbers[0] for name, numbers in some.scores.items()}
+    assert values == {name: numbers[0] for name, numbers in record(slice(0), slice(6)).scores.items()}
+    assert record(slice(0)).notes == ""
+    with pytest.raises(UserError, match="m: of none of 8 people is a joint known"):
+        record(slice(None))
 
 
 def test_why_a_protocol_does_not_apply() -> None:

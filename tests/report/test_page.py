@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 
 import altair as alt
+import numpy as np
 import pytest
 import vl_convert
 import yaml
@@ -18,6 +19,7 @@ import yaml
 from hmlpe.report import collect, write_report
 from hmlpe.report.curves import read_curves
 from hmlpe.report.page.chart import CONFIG
+from hmlpe.report.page.pictures import gallery_of
 from hmlpe.report.page.weight_chart import weight_charts
 from hmlpe.report.study import read_study, study_of
 
@@ -235,6 +237,22 @@ def test_texts_are_read_on_light_and_dark_paper_and_rows_are_told_apart() -> Non
     assert len(papers) == 3
     assert all(contrast(colour, paper) >= 3 for colour in (*_RAMP, *LINES, GREY) for paper in papers)
     assert CONFIG["axis"]["labelColor"] == "currentColor"
+
+
+def test_nobody_without_an_error_is_shown_as_the_worst_and_unknown_parts_are_called_so(tmp_path: Path) -> None:
+    study = write_study(tmp_path, {"det_1": (1.0, 1.0)}, seeds=1, people=10)
+    path = study / "det_1_s1" / "people" / "best.npz"
+    arrays = dict(np.load(path))
+    arrays["detection_error"][2], arrays["regression_error"][2] = np.nan, np.nan
+    arrays["truth_crop_px"][2] = np.nan
+    np.savez(path, **arrays)
+    (row,) = gallery_of(collect(study)).rows
+    assert row.maps and not [one.label for one in row.maps if "nan" in one.label or "person 3," in one.label]
+    arrays["detection_error"][:] = np.where(np.arange(10) == 3, 1.0, np.nan)  # whose left wrist is unknown
+    np.savez(path, **arrays)
+    (row,) = gallery_of(collect(study)).rows
+    (one,) = row.maps
+    assert [name for name, *_ in one.parts if "unknown" in name] == ["left lower arm (unknown)"]
 
 
 def test_the_config_of_a_run_may_be_broken(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 from torch import Tensor
 
+from hmlpe.metrics import MeanError
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression
 
@@ -87,6 +88,21 @@ def test_loss_by_hand() -> None:
     assert task.loss(output[:1], task.target(joints[:1])).item() == pytest.approx(0.01 + 0.01)
     assert task.loss(output[:2], task.target(joints[:2])).item() == pytest.approx((0.02 + 0.04 + 0.16) / 2)
     assert task.loss(output, target).item() == pytest.approx((0.02 + 0.20 + 0) / 3)
+
+
+def test_the_error_of_each_is_of_who_counts() -> None:
+    task = two_joints()
+    joints = torch.tensor([[[50.0, 20.0], [NAN, NAN]], [[NAN, NAN], [NAN, 3.0]], [[10.0, 10.0], [20.0, 20.0]]])
+    output = torch.tensor([[0.6, 0.1, 0.3, 0.3], [0.9, 0.9, 0.9, 0.9], [NAN, 0.1, 0.2, 0.2]]).atanh()
+    target = task.target(joints)
+    assert target.counts.tolist() == [True, False, True]
+    errors = task.error_of_each(output, target)
+    assert errors[0].item() == pytest.approx(0.01 + 0.01) and errors[1:].isnan().all()
+    mean = MeanError()
+    mean.update(errors[:2], target.counts[:2])
+    assert mean.compute().item() == pytest.approx(0.02), "over one person, not over two"
+    mean.update(errors[2:], target.counts[2:])
+    assert mean.compute().isnan(), "of a broken prediction"
 
 
 def test_loss_is_the_papers_sum_over_joints(task: JointRegression) -> None:

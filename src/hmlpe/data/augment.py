@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from itertools import count
 from typing import TypeAlias
 
@@ -18,6 +19,7 @@ View = UInt8[np.ndarray, "view_height view_width 3"]
 Joints = Float[np.ndarray, "joint 2"]
 Transform: TypeAlias = A.BasicTransform | A.BaseCompose
 MIRRORS = ("HorizontalFlip", "VerticalFlip", "Transpose", "D4", "SquareSymmetry")
+PROBES = 32  # views that `Augmentation.check` looks at, as they are drawn and with nothing left to chance
 
 
 class Augmentation:
@@ -31,16 +33,16 @@ class Augmentation:
     in the tests.
 
     Args:
-        transforms: albumentations transforms, drawn anew for each sample; they must leave the network's input size,
-            and must not mirror: names of joints would not follow.
+        transforms: albumentations transforms, drawn anew for each sample; they must leave uint8 pictures of three
+            channels and the network's input size (see `check`), and must not mirror: names of joints would not follow.
         mirror: probability of the mirror.
         skeleton: whose mirror pairs change places.
     """
 
     def __init__(self, transforms: Sequence[Transform], mirror: float | int, skeleton: Skeleton) -> None:
-        mirrors = [type(one).__name__ for one in _flat(transforms) if type(one).__name__ in MIRRORS]
+        mirrors = [name for one in _flat(transforms) if (name := _mirroring(one))]
         if mirrors:
-            raise UserError(f"augment: {mirrors[0]} mirrors, and left and right would not change places; use mirror")
+            raise _mirrored_error(mirrors[0])
         points = A.KeypointParams(format="xy", remove_invisible=False)  # joints outside the crop keep their place
         self.transform = A.Compose(list(transforms), keypoint_params=points)
         self.flip = A.HorizontalFlip(p=1)
@@ -51,21 +53,96 @@ class Augmentation:
         """Another view of the crop. Joints are in crop pixels, NaN where unknown, before and after.
 
         Raises:
-            UserError: the transforms add or remove joints.
+            UserError: the transforms add or remove joints, or give no such picture as the network is fed.
         """
-        _reseed(self.transform, count(int(rng.integers(2**31))))
         known = np.isfinite(joints_px).all(axis=1)
-        view = self.transform(image=crop, keypoints=np.where(known[:, None], joints_px, 0.0))
-        image, joints = view["image"], np.asarray(view["keypoints"], dtype=np.float64).reshape(-1, 2)
-        if len(joints) != len(known):
-            raise UserError(
-                f"augment: its transforms make {len(joints)} joints out of {len(known)}; a border_mode that reflects "
-                "the image does so, use 1 (replicate)"
-            )
+        filled = np.where(known[:, None], joints_px, 0.0)
+        image, joints = _transformed(self.transform, crop, filled, int(rng.integers(2**31)))
         joints = np.where(known[:, None], joints, np.nan)
         if rng.random() < self.mirror:
             image, joints = self.flip.apply(image), mirrored(joints, image.shape[1], self.mirror_order)
         return image, joints
+
+    def check(self, size_px: int, crop_px: int) -> None:
+        """Refuse before training what the network, which is evaluated on plain crops, must not be fed.
+
+        Args:
+            size_px: side of the network's input.
+            crop_px: side of the pack's crops.
+
+        Raises:
+            UserError: a view is no uint8 picture of three channels and that size, or mirrored; or none can be made.
+        """
+        crop = np.random.default_rng(0).integers(0, 256, (crop_px, crop_px, 3), dtype=np.uint8)
+        corners = crop_px * np.array([[0.4, 0.4], [0.6, 0.4], [0.4, 0.6]])
+        for transform in (self.transform, _certain(self.transform)):
+            for seed in range(PROBES):
+                try:
+                    image, ((x, y), (x1, y1), (x2, y2)) = _transformed(transform, crop, corners, seed)
+                except UserError:
+                    raise
+                except Exception as error:  # of a transform, which may raise anything
+                    said = " ".join(f"{type(error).__name__}: {error}".split())
+                    raise UserError(f"augment: its transforms fail on a crop of {crop_px} px ({said})") from error
+                check_size(image, size_px)
+                if (x1 - x) * (y2 - y) < (x2 - x) * (y1 - y):
+                    raise _mirrored_error("a transform")
+
+
+def check_size(image: View, size_px: int) -> None:
+    """Raise UserError unless a view is as large as the network's input."""
+    height, width, _ = image.shape
+    if (height, width) != (size_px, size_px):
+        raise UserError(
+            f"augment: its transforms give views of {width} x {height} px, the network takes {size_px} x {size_px} "
+            "(size_px); e.g. a RandomCrop of that size makes them so"
+        )
+
+
+def _transformed(
+    transform: A.Compose, crop: Crop, joints_px: Float[np.ndarray, "point 2"], seed: int
+) -> tuple[View, Float[np.ndarray, "point 2"]]:
+    """The view that a seed gives, a picture as the network is fed; all joints must be known."""
+    _reseed(transform, count(seed))
+    found = transform(image=crop, keypoints=joints_px)
+    image, joints = found["image"], np.asarray(found["keypoints"], dtype=np.float64).reshape(-1, 2)
+    if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3):
+        kind = f"{getattr(image, 'dtype', '')} {type(image).__name__} of shape {tuple(image.shape)}"
+        raise UserError(
+            f"augment: its transforms give a {kind}, the network is fed uint8 (height, width, 3), 0 to 255, and "
+            "subtracts its mean image itself; leave out Normalize, ToFloat, ToTensorV2, and what changes the channels"
+        )
+    if len(joints) != len(joints_px):
+        raise UserError(
+            f"augment: its transforms make {len(joints)} joints out of {len(joints_px)}; a border_mode that reflects "
+            "the image does so, use 1 (replicate)"
+        )
+    return image, joints
+
+
+def _certain(transform: A.Compose) -> A.Compose:
+    """A copy in which what may happen happens: all probabilities but those of 0 are 1, all choices equally likely."""
+    changed = deepcopy(transform)
+    for one in _flat(changed.transforms):
+        if one.p and not isinstance(one, A.OneOrOther):  # whose p chooses between two
+            one.p = 1.0
+        if hasattr(one, "transforms_ps"):
+            able = sum(share > 0 for share in one.transforms_ps)
+            one.transforms_ps = [(share > 0) / able for share in one.transforms_ps]
+    return changed
+
+
+def _mirroring(one: Transform) -> str:
+    """Why a transform mirrors, by its name or its settings; empty if nothing says so."""
+    name = type(one).__name__
+    if isinstance(one, A.Affine) and not one.keep_ratio:  # with it x and y have one scale, and -1 is half a turn
+        products = [x * y for x in one.scale["x"] for y in one.scale["y"]]
+        return f"{name} with a negative scale" if min(products) < 0 else ""
+    return name if name in MIRRORS else ""
+
+
+def _mirrored_error(what: str) -> UserError:
+    return UserError(f"augment: {what} mirrors, and left and right would not change places; use mirror")
 
 
 def _flat(transforms: Iterable[Transform]) -> Iterator[Transform]:

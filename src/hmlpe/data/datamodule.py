@@ -45,7 +45,8 @@ class PoseDataModule(L.LightningDataModule):
             of a split every `world`-th, so that all together serve what one process serves.
 
     Raises:
-        UserError: no usable pack, a split without people, or with fewer than processes.
+        UserError: no usable pack, a split without people, or with fewer than processes; an augmentation that gives
+            what the network must not be fed.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class PoseDataModule(L.LightningDataModule):
         super().__init__()
         self.rank, self.world = rank, world
         self.pack: Pack = open_pack(Path(pack), skeleton)
+        augmentation.check(size_px, self.pack.size_px)
         people = self.pack.people
         labels = labels_of(people, skeleton, sides, use_occluded)
         train = self.pack.indices("train")

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hmlpe.data.augment import Augmentation
+from hmlpe.data.augment import Augmentation, check_size
 from hmlpe.data.labels import Labels
 from hmlpe.geometry import crop_to_crop, image_to_crop, resized
 
@@ -67,6 +67,7 @@ class PeopleDataset(Dataset[Sample]):
             image, joints = resized(crop, self.size_px), crop_to_crop(joints, len(crop), self.size_px)
         else:
             image, joints = self.augmentation(crop, joints, np.random.default_rng([self.seed, epoch, row]))
+            check_size(image, self.size_px)
         return {
             "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             "joints_px": torch.from_numpy(joints.astype(np.float32)),
@@ -82,6 +83,11 @@ class PeopleDataset(Dataset[Sample]):
         for row in self.rows:
             total += resized(np.asarray(self.crops[row]), self.size_px)
         return torch.from_numpy((total / len(self.rows)).transpose(2, 0, 1).astype(np.float32))
+
+    def joints_px(self) -> Float[Tensor, "row joint 2"]:
+        """Everyone's joints in pixels of the test crop, NaN where unknown."""
+        joints = image_to_crop(self.labels.joints_px[self.rows], self.labels.box_px[self.rows, None], self.size_px)
+        return torch.from_numpy(joints.astype(np.float32))
 
     def mean_pose_px(self) -> Float[Tensor, "joint 2"]:
         """Mean of the known joints in pixels of the test crop; the crop's centre for a joint that is never known."""

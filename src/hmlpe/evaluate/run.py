@@ -36,11 +36,16 @@ def evaluate(config: DictConfig) -> Iterator[Record]:
 
 
 def score(case: Case, people: str, protocols: list[Protocol], config: DictConfig, bootstrap: Any) -> Record:
-    """The record of a case. Raises UserError if nobody counts."""
+    """The record of a case. Raises UserError if nobody counts, or nothing is known of them."""
     truth, estimates = case.truth, case.estimates
     counted = np.ones(len(truth), dtype=bool) if people == "whole" else estimates.detected
     if not counted.any():
         raise UserError(f"{case.method}: nobody of {len(truth)} people is detected; there is nothing to score")
+    known = counted & truth.known
+    if not known.any():
+        raise UserError(f"{case.method}: of none of {counted.sum()} people is a joint known; there is nothing to score")
+    lost = int((counted & ~known).sum())
+    unknown = f"of {lost} of {counted.sum()} people no joint is known, and they count in no PDJ or PCP" if lost else ""
     scores: Scores = {}
     curves: dict[str, dict[str, Numbers]] = {}
     reasons: dict[str, str] = {}
@@ -69,7 +74,7 @@ def score(case: Case, people: str, protocols: list[Protocol], config: DictConfig
         curves=curves,
         not_applicable=reasons,
         ranking=ranking(truth, estimates, counted, config.confidence.groups, config.confidence.at, bootstrap),
-        notes="; ".join(note for note in (case.notes, estimates.missing) if note),
+        notes="; ".join(note for note in (case.notes, estimates.missing, unknown) if note),
         identity=case.identity,
         settings=settings_of(config),
     )

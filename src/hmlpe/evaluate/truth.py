@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from hmlpe.data.labels import labels_of
 from hmlpe.data.pack import Columns, columns_of
@@ -49,6 +49,12 @@ class Truth:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def known(self) -> Bool[np.ndarray, " person"]:
+        """Of whom a joint or a stick is known: the others count in no share."""
+        joints, sticks = np.isfinite(self.joints_px).all(-1), np.isfinite(self.sticks_px).all((-1, -2))
+        return np.asarray(joints.any(-1) | sticks.any(-1))
 
 
 def truth_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool) -> Truth:

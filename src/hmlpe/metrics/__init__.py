@@ -7,7 +7,7 @@ NaN. `compute` gives a dict of named floats; NaN where there was nothing to meas
 """
 
 from hmlpe.metrics.curve import ErrorCurve
-from hmlpe.metrics.mean import MeanLoss
+from hmlpe.metrics.mean import MeanError
 from hmlpe.metrics.pcp import OfficialPCP, StrictPCP, StrictPCPOfJoints
 from hmlpe.metrics.pdj import ModecPDJ
 from hmlpe.metrics.pose import PixelError, Spread
@@ -16,7 +16,7 @@ from hmlpe.metrics.windows import WindowAP
 
 __all__ = [
     "ErrorCurve",
-    "MeanLoss",
+    "MeanError",
     "ModecPDJ",
     "OfficialPCP",
     "PixelError",

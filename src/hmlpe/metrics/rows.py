@@ -24,7 +24,7 @@ class Rows(Metric):
         for name in self.names:
             self.add_state(name, [], dist_reduce_fx="cat")
 
-    def update(self, row: Int[Tensor, " batch"], **found: Shaped[Tensor, "batch *rest"]) -> None:
+    def update(self, row: Int[Tensor, " batch"], **found: Shaped[Tensor, "batch ..."]) -> None:
         """Add people; what no name was given for is left out."""
         for name, value in {"row": row, **found}.items():
             if name in self.names:

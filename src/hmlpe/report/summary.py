@@ -99,6 +99,9 @@ def describe(finished: Sequence[Run]) -> str:
     tested = f"{people['test']}{f' of {annotated}' if annotated not in (None, people['test']) else ''} test people"
     if missing:
         tested += f" ({missing} people's images are missing)"
+    counts = facts.get("counted", {}).get("test", {})
+    few = [f"{task}: {count} count" for task, count in counts.items() if count < people["test"]]
+    tested += f" ({', '.join(few)})" if few else ""
     splits = {"train": "training", "val": "validation"}
     trained = [f"{people[key]} {word} people" for key, word in splits.items() if people.get(key) is not None]
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -14,6 +15,11 @@ class Target(NamedTuple):
 
     values: Float[Tensor, "batch output"]
     known: Bool[Tensor, "batch output"]
+
+    @property
+    def counts(self) -> Bool[Tensor, " batch"]:
+        """Of whom anything is known: who counts in an evaluation."""
+        return self.known.any(1)
 
 
 class Task(ABC):
@@ -47,12 +53,12 @@ class Task(ABC):
         return None
 
     def loss(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, ""]:
-        """Sum over the known outputs, mean over the samples (FACTS 4, grade C)."""
+        """Of training: sum over the known outputs, mean over ALL samples (FACTS 4, grade C)."""
         return self._counted(output, target).sum() / len(output)
 
-    def loss_of_each(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
-        """The loss of every sample alone; their mean is `loss`."""
-        return self._counted(output, target).sum(1)
+    def error_of_each(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
+        """The loss of every sample alone, NaN where nothing of it is known: an evaluation counts the others alone."""
+        return self._counted(output, target).sum(1).where(target.counts, torch.nan)
 
     def _counted(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, "batch output"]:
         return self.element_loss(output.float(), target.values).where(target.known, 0.0)

@@ -17,7 +17,7 @@ from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import Pack
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
-from hmlpe.metrics import MeanLoss
+from hmlpe.metrics import MeanError
 from hmlpe.tasks import Task
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.devices import gpus, threads_of, world_size
@@ -186,13 +186,13 @@ def mean_pose_metrics(
     constants = {name: task.constant_output(pose) for name, task in model.tasks.items()}
     known = {name: constant for name, constant in constants.items() if constant is not None}
     metrics = MetricCollection([m for name in known for m in build_metrics(config).get(name, [])], compute_groups=False)
-    errors = {name: MeanLoss() for name in known}
+    errors = {name: MeanError() for name in known}
     for batch in data.evaluation_loader(split):
         size = len(batch["image"])
         outputs = {name: constant.expand(size, -1) for name, constant in known.items()}
         targets = {name: model.tasks[name].target(batch["joints_px"]) for name in known}
         metrics.update(**model.view(batch, outputs, targets))
         for name, output in outputs.items():
-            errors[name].update(model.tasks[name].loss(output, targets[name]), size)
+            errors[name].update(model.tasks[name].error_of_each(output, targets[name]), targets[name].counts)
     found = {key: float(value) for key, value in metrics.compute().items()}
     return {**{f"{name}_error": float(error.compute()) for name, error in errors.items()}, **found}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from hmlpe.errors import UserError
 from hmlpe.training.build import mean_pose_metrics, plain, start_from_statistics
 from hmlpe.training.callbacks import progress
 from hmlpe.training.checkpoint import ResumeCheckpoint, epoch_of, state_to_resume
+from hmlpe.training.counted import counted
 from hmlpe.training.logs import finish, loggers, mirror_lost, watchers
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.people import EachPerson, write_people
@@ -76,7 +76,7 @@ def fit_and_evaluate(
                 trainer.fit(model, data, ckpt_path=path, weights_only=True)
             found = both_rules(config, trainer, model, data, kept, each) if config.fit else {}
             metrics = found[config.select].metrics if found else evaluate_all(trainer, model, data)
-        check_finite(metrics, model.balance.active, name)
+        check_finite(metrics, model, data, name)
         exit_code = 0
     finally:
         finish(active, exit_code)
@@ -98,9 +98,10 @@ def fit_and_evaluate(
     return fields | ({"other_rule": other_rule} if other_rule else {}) | ({"mirror_lost": lost} if lost else {})
 
 
-def check_finite(metrics: Metrics, tasks: Sequence[str], name: str) -> None:
-    """Raise UserError if a trained task's error is not a number: the run of this name has diverged."""
+def check_finite(metrics: Metrics, model: MultiTaskPose, data: PoseDataModule, name: str) -> None:
+    """Raise UserError if a trained task's error over anybody is not a number: the run of this name has diverged."""
+    counts = counted(model.tasks, data)
     for split, numbers in metrics.items():
-        lost = [f"{task}_error" for task in tasks if numbers.get(f"{task}_error", 0.0) is None]
-        if lost:
-            raise UserError(f"{name}: diverged, {split}/{lost[0]} is not finite; lower optim.groups.lr")
+        for task in model.balance.active:
+            if numbers.get(f"{task}_error", 0.0) is None and counts[split][task]:
+                raise UserError(f"{name}: diverged, {split}/{task}_error is not finite; lower optim.groups.lr")

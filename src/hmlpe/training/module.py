@@ -14,7 +14,7 @@ from torchmetrics import Metric, MetricCollection
 
 from hmlpe.balance import FixedWeights
 from hmlpe.data.dataset import Sample
-from hmlpe.metrics import MeanLoss
+from hmlpe.metrics import MeanError
 from hmlpe.network import HeterogeneousNet
 from hmlpe.tasks import Target, Task
 from hmlpe.training.checkpoint import KEY
@@ -59,7 +59,7 @@ class MultiTaskPose(L.LightningModule):
         self.metrics = MetricCollection(
             [m for name in balance.active for m in metrics.get(name, [])], compute_groups=False
         )
-        self.errors = nn.ModuleDict({name: MeanLoss() for name in balance.active})
+        self.errors = nn.ModuleDict({name: MeanError() for name in balance.active})
         self.split = "val"
         self.step_losses: dict[str, Tensor] = {}  # unweighted, with their graph: for who wants to look into the step
         self.config, self.made_by, self.steps_before = dict(config), dict(made_by), 0
@@ -97,15 +97,16 @@ class MultiTaskPose(L.LightningModule):
         """Errors and metrics of an evaluation batch, under the name of the split that is being read.
 
         Returns:
-            What was found of each person: `view`, and `<task>_error` (batch,), the unweighted loss.
+            What was found of each person: `view`, and `<task>_error` (batch,), see `Task.error_of_each`.
         """
         with torch.autocast(self.device.type, enabled=False):  # numbers that are reported are exact
-            losses, outputs, targets = self.losses(batch)
-        for name, loss in losses.items():
-            self._error(name).update(loss, len(batch["image"]))
+            _, outputs, targets = self.losses(batch)
+            errors = {name: self.tasks[name].error_of_each(outputs[name], targets[name]) for name in targets}
+        for name, error in errors.items():
+            self._error(name).update(error, targets[name].counts)
         view = self.view(batch, outputs, targets)
         self.metrics.update(**view)
-        return view | {f"{name}_error": self.tasks[name].loss_of_each(outputs[name], targets[name]) for name in losses}
+        return view | {f"{name}_error": error for name, error in errors.items()}
 
     def on_validation_epoch_end(self) -> None:
         """Log errors and metrics of the split, over all people of all processes."""
@@ -116,9 +117,9 @@ class MultiTaskPose(L.LightningModule):
         self.log_dict({f"{self.split}/{name}": value for name, value in found.items()})
         self.metrics.reset()
 
-    def _error(self, task: str) -> MeanLoss:
+    def _error(self, task: str) -> MeanError:
         error = self.errors[task]
-        assert isinstance(error, MeanLoss)
+        assert isinstance(error, MeanError)
         return error
 
     def test_step(self, batch: Sample, batch_idx: int) -> dict[str, Tensor]:

@@ -60,7 +60,8 @@ def write_people(path: Path, found: Mapping[str, Tensor], people: Columns) -> No
         predicted_crop_px, truth_crop_px          float32 (N, joint, 2), pixels of the test crop, NaN where unknown
         predicted_px, truth_px                    the same in pixels of the image
         torso_px, box_px                          float32 (N,) and (N, 4), pixels of the image
-        <task>_error                              float32 (N,), the task's unweighted loss
+        <task>_error                              float32 (N,), the task's unweighted loss; NaN where nothing that it
+                                                  learns is known of the person, who then counts in no mean
         part_maps_predicted, part_maps_true       uint8 (N, part, row, column), probability x 255 for each window; the
                                                   truth is 0 where it is unknown
 

@@ -23,6 +23,7 @@ from hmlpe.files import read_json, write_text_atomic
 from hmlpe.lock import locked
 from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, check_settings, plain
 from hmlpe.training.checkpoint import KEY, read_checkpoint
+from hmlpe.training.counted import check_counted, counted
 from hmlpe.training.devices import threads_of
 from hmlpe.training.fit import fit_and_evaluate
 from hmlpe.training.launch import over_devices
@@ -94,7 +95,10 @@ def _train(
 ) -> dict[str, Any]:
     """The record says that it runs, then that it failed or finished."""
     precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
+    counts = counted(model.tasks, data)
+    check_counted(counts, data, model.balance.active, config.fit, name)
     fields = describe(config, data, model) | {
+        "counted": counts,
         "identity": identity,
         "provenance": provenance(config, identity["data"], precision),
         "started": first_start(folder) or now(),

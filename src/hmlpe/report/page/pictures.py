@@ -93,18 +93,22 @@ def _maps(people: People, setup: Setup, crops: Crops) -> list[Maps]:
     arrays = people.arrays
     if "part_maps_predicted" not in arrays or "detection_error" not in arrays:
         return []
-    order = np.argsort(arrays["detection_error"], kind="stable")
-    places = dict.fromkeys(int(order[place]) for place in np.linspace(0, len(order) - 1, MAPPED).round().astype(int))
+    errors = arrays["detection_error"]
+    order = [int(one) for one in np.argsort(errors, kind="stable") if math.isfinite(errors[one])]
+    if not order:
+        return []
+    places = dict.fromkeys(order[place] for place in np.linspace(0, len(order) - 1, MAPPED).round().astype(int))
+    known = np.isfinite(arrays["truth_crop_px"][:, setup.skeleton.part_ends]).all((2, 3))
     names = [name.replace("_", " ") for name in setup.skeleton.parts]
     colour = rgb(MAP_COLOUR)
     return [
         Maps(
             crop=crops.use(int(people.index[one])),
-            label=f"Test person {one + 1}, E_d {arrays['detection_error'][one]:.1f}",
+            label=f"Test person {one + 1}, E_d {errors[one]:.1f}",
             parts=[
-                (name, png_of_map(true, colour), png_of_map(found, colour))
-                for name, true, found in zip(
-                    names, arrays["part_maps_true"][one], arrays["part_maps_predicted"][one], strict=True
+                (name if there else f"{name} (unknown)", png_of_map(true, colour), png_of_map(found, colour))
+                for name, there, true, found in zip(
+                    names, known[one], arrays["part_maps_true"][one], arrays["part_maps_predicted"][one], strict=True
                 )
             ],
         )

@@ -54,6 +54,7 @@ def measure(runs: Sequence[Run], chosen: bool) -> Measured:
             found = of_splits(scores_of(people, setup), people, splits)
             _check_same_people(people, first)
             _check_same_numbers(run, found)
+            found = {name: score for name, score in found.items() if run.metrics.get(name) is not None}
         except (UserError, LookupError, TypeError, ValueError) as error:
             lacking[run.name] = run.told(error)
             continue

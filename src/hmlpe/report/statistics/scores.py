@@ -58,7 +58,8 @@ def scores_of(people: People, setup: Setup) -> dict[str, Score]:
     arrays, found = people.arrays, dict[str, Score]()
     for name, values in arrays.items():
         if name.endswith("_error"):
-            found[name] = Score(values.astype(float)[:, None], np.ones((len(people), 1)))
+            known = np.isfinite(values)[:, None]  # of a person of whom nothing is known there is no error
+            found[name] = Score(np.where(known, values.astype(float)[:, None], 0.0), known.astype(float))
     if "predicted_crop_px" in arrays:
         found["error_px"] = _distance(arrays["predicted_crop_px"], arrays["truth_crop_px"])
     if "predicted_px" in arrays:

@@ -1,0 +1,161 @@
+"""People of whom nothing is known: they are in no mean, wherever one is taken; and nothing is learned of nobody."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from hmlpe.cli.app import CONFIGS
+from hmlpe.data.datamodule import PoseDataModule
+from hmlpe.data.pack import Pack, open_pack
+from hmlpe.errors import UserError
+from hmlpe.report import collect, render_markdown, summarise
+from hmlpe.report.setup import read_setup
+from hmlpe.report.statistics import read_people
+from hmlpe.report.statistics.scores import scores_of
+from hmlpe.skeleton import Skeleton
+from hmlpe.training.build import build_data, build_model, build_tasks, mean_pose_metrics, plain, start_from_statistics
+from hmlpe.training.counted import counted
+from hmlpe.training.fit import check_finite
+from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.people import EachPerson, write_people
+from hmlpe.training.run import run
+from hmlpe.training.scores import clean, evaluate
+
+from ..programs import TINY, finish
+
+NAN = float("nan")
+TASKS = ("regression", "detection")
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("counted")
+    words = [f"paths.data={folder}", "logger=csv", "row=det_1", *TINY]
+    finish("prepare", *words[:1], *TINY)
+    return words
+
+
+def config_of(words: list[str], *more: str) -> DictConfig:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose("train", overrides=[*words, *more])
+
+
+def built(config: DictConfig) -> tuple[PoseDataModule, MultiTaskPose]:
+    data, model = build_data(config), build_model(config, build_tasks(config))
+    start_from_statistics(model, data, mean_outputs=True)
+    return data, model
+
+
+def forget(data: PoseDataModule, split: str, which: slice) -> None:
+    """Nothing is known of these people any more."""
+    people = data.plain[split]
+    people.labels.joints_px[people.rows[which]] = NAN
+
+
+def measured(config: DictConfig, data: PoseDataModule, model: MultiTaskPose, folder: Path) -> dict[str, Any]:
+    """The test people's numbers wherever they come from: a mean over batches, the mean pose, people's own file."""
+    each = EachPerson()
+    trainer = L.Trainer(
+        accelerator="cpu", logger=False, callbacks=[each], enable_progress_bar=False, enable_model_summary=False
+    )
+    found = {"network": evaluate(trainer, model, data, "test"), "validation": evaluate(trainer, model, data, "val")}
+    found["mean pose"] = clean(mean_pose_metrics(config, model, data))
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(plain(config)))
+    write_people(folder / "best.npz", each.found, data.pack.people)
+    people = read_people(folder / "best.npz")
+    scores = scores_of(people, read_setup(folder))
+    found["report"] = clean({name: score.values(np.ones((1, len(people))))[0] for name, score in scores.items()})
+    return found | {"people": people.arrays}
+
+
+def test_people_of_whom_nothing_is_known_change_no_number(words: list[str], tmp_path: Path) -> None:
+    """The numbers over twelve people, of six of whom nothing is known, are those over the six others."""
+    config = config_of(words)
+    data, model = built(config)
+    with torch.no_grad():
+        model.network.head("regression").last.weight.normal_(0, 0.5)  # errors that differ
+    for split in ("test", "val"):
+        forget(data, split, slice(1, None, 2))
+    some = measured(config, data, model, tmp_path / "some")
+    for split in ("test", "val"):
+        data.plain[split].rows = data.plain[split].rows[::2]
+    known = measured(config, data, model, tmp_path / "known")
+    for where in ("network", "validation", "mean pose", "report"):
+        assert some[where] == pytest.approx(known[where], rel=1e-3), where
+        assert some[where]["regression_error"] > 0
+    for task in TASKS:
+        errors = some["people"][f"{task}_error"]
+        assert np.isnan(errors[1::2]).all()
+        np.testing.assert_allclose(errors[::2], known["people"][f"{task}_error"], rtol=1e-5)
+        assert some["report"][f"{task}_error"] == pytest.approx(some["network"][f"{task}_error"], rel=1e-5)
+
+
+def test_over_nobody_there_is_no_number_and_none_has_diverged(words: list[str], tmp_path: Path) -> None:
+    config = config_of(words)
+    data, model = built(config)
+    forget(data, "test", slice(None))
+    assert counted(model.tasks, data)["test"] == {"regression": 0, "detection": 0}
+    found = measured(config, data, model, tmp_path / "nobody")
+    for where in ("network", "mean pose", "report"):
+        assert set(found[where].values()) == {None}, where
+    check_finite({"test": found["network"]}, model, data, "run")
+    with torch.no_grad():
+        model.network.head("regression").last.bias.fill_(NAN)
+    broken = measured(config, data, model, tmp_path / "broken")["validation"]
+    assert broken["regression_error"] is None
+    with pytest.raises(UserError, match="run: diverged, val/regression_error is not finite"):
+        check_finite({"val": broken}, model, data, "run")
+
+
+@pytest.fixture
+def occlude(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """From now on all joints of these rows of the pack are marked occluded."""
+
+    def occlude(rows: Any) -> None:
+        def opened(path: Path, skeleton: Skeleton) -> Pack:
+            pack = open_pack(path, skeleton)
+            pack.people.occluded[rows] = True
+            return pack
+
+        monkeypatch.setattr("hmlpe.data.datamodule.open_pack", opened)
+
+    return occlude
+
+
+@pytest.mark.parametrize(
+    ("hidden", "said"),
+    [("train", "of none of .* train people anything .*nothing to learn"), ("val", "no checkpoint can be chosen")],
+)
+def test_a_run_that_has_nothing_to_learn_from_or_choose_by_is_refused_before_it_writes(
+    words: list[str], tmp_path: Path, occlude: Callable[[Any], None], hidden: str, said: str
+) -> None:
+    occlude(build_data(config_of(words)).plain[hidden].rows)
+    config = config_of(words, "data.use_occluded=false", "epochs=1")
+    with pytest.raises(UserError, match=f"^data: .*{said}.*use_occluded=false"):
+        run(config, tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+
+
+def test_who_does_not_count_is_said_and_recorded(
+    words: list[str], tmp_path: Path, occlude: Callable[[Any], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    occlude(build_data(config_of(words)).plain["test"].rows[:5])
+    run(config_of(words, "data.use_occluded=false", "epochs=1", "trainer.progress=none"), tmp_path / "run")
+    for task in TASKS:
+        assert f"of only 7 of 12 test people anything is known that {task} learns" in caplog.text
+    (found,) = collect(tmp_path)
+    assert found.finished and found.facts["counted"]["test"] == {"regression": 7, "detection": 7}
+    assert "12 test people (regression: 7 count, detection: 7 count)" in render_markdown(summarise([found]))
