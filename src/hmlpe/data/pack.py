@@ -23,7 +23,7 @@ from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file, read_json
 from hmlpe.skeleton import Skeleton
 
-VERSION = 3
+VERSION = 4
 FILES = ("crops.npy", "people.npz", "missed.npz", "manifest.json")
 EXTRA = ("sheet.png",)
 
