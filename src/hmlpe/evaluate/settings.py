@@ -63,8 +63,8 @@ def validate(config: DictConfig) -> None:
     if config.split == "val" and (config.predictions is not None or config.get("detector") is not None):
         raise UserError("split: val is for a network in the pack's boxes alone")
     zoom = config.zoom
-    if isinstance(zoom, bool) or not isinstance(zoom, int | float) or not 0.1 <= zoom <= 1:
-        raise UserError(f"zoom: must be a number from 0.1 to 1, as the pack holds no more than the box, got {zoom!r}")
+    if isinstance(zoom, bool) or not isinstance(zoom, int | float) or not 0.1 <= zoom <= 10:
+        raise UserError(f"zoom: must be a number from 0.1 to 10, got {zoom!r}")
     if zoom != 1 and (config.predictions is not None or config.get("detector") is not None):
         raise UserError("zoom: is for a network in the pack's boxes alone")
     if not config.get("protocol"):
