@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
-from hmlpe.geometry import bounding_box, crop_resized, crop_to_crop, crop_to_image, image_to_crop, iou, scale_box, union
+from hmlpe.geometry import bounding_box, crop_resized, crop_to_image, image_to_crop, iou, scale_box, union
 
 CONFIGS = Path(__file__).parents[1] / "conf"
 
@@ -49,25 +49,11 @@ def test_box_of_the_whole_image_changes_nothing(size: int) -> None:
     np.testing.assert_allclose(image_to_crop(points, whole, size), points, atol=1e-10)
 
 
-@given(points=POINTS, box=BOX, size=SIZE, new_size=SIZE)
-def test_crop_resized_again_is_the_crop_of_that_size(
-    points: np.ndarray, box: np.ndarray, size: int, new_size: int
-) -> None:
-    again = crop_to_crop(image_to_crop(points, box, size), size, new_size)
-    np.testing.assert_allclose(again, image_to_crop(points, box, new_size), rtol=1e-9, atol=1e-6)
-
-
-def test_crop_to_crop_keeps_the_edges() -> None:
-    edges = np.array([[-0.5, 127.5], [63.5, 0.5]])
-    np.testing.assert_allclose(crop_to_crop(edges, 128, 112), [[-0.5, 111.5], [55.5, 0.375]], atol=1e-12)
-
-
 def test_unknown_stays_unknown_and_alone() -> None:
     points, box = np.array([[np.nan, np.nan], [5.0, 6.0]]), np.array([0.0, 0.0, 10.0, 10.0])
     crop = image_to_crop(points, box, 20)
     np.testing.assert_allclose(crop, [[np.nan, np.nan], [9.5, 11.5]])
     np.testing.assert_allclose(crop_to_image(crop, box, 20), points)
-    np.testing.assert_allclose(crop_to_crop(crop, 20, 40), [[np.nan, np.nan], [19.5, 23.5]])
 
 
 @given(boxes=st.lists(BOX, min_size=1, max_size=4), size=SIZE)

@@ -7,7 +7,6 @@ so the box's left edge lies at -0.5 in the crop and its right edge at size - 0.5
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
@@ -28,11 +27,6 @@ def crop_to_image(points_px: Points, box_px: Float[np.ndarray, "*#batch 4"], siz
     """The exact inverse of `image_to_crop`."""
     origin, extent = box_px[..., :2], box_px[..., 2:] - box_px[..., :2]
     return np.asarray((points_px + 0.5) / size * extent + origin)
-
-
-def crop_to_crop(points_px: Points, size: int, new_size: int) -> Points:
-    """Pixels of a crop of `size` -> pixels of the same crop resized to `new_size`."""
-    return (points_px + 0.5) * (new_size / size) - 0.5
 
 
 def scale_box(box_px: Box, factors: tuple[float, float, float]) -> Box:
@@ -102,10 +96,3 @@ def crop_resized(
     region = Image.fromarray(image[rows[:, None], columns[None, :]])
     window = (left - x0, top - y0, right - x0, bottom - y0)
     return np.asarray(region.resize((size, size), Image.Resampling.BILINEAR, box=window))
-
-
-def resized(crop: UInt8[np.ndarray, "size size 3"], size_px: int) -> UInt8[np.ndarray, "new new 3"]:
-    """The crop resized to the network's input, by area, so that shrinking does not alias."""
-    if len(crop) == size_px:
-        return crop
-    return np.asarray(cv2.resize(crop, (size_px, size_px), interpolation=cv2.INTER_AREA))

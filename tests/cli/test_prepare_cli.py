@@ -135,6 +135,7 @@ def test_success_says_what_the_pack_holds(call: Call, tmp_path: Path) -> None:
     shared = yaml.safe_load((CONF / "data" / "shared" / "base.yaml").read_text(encoding="utf-8"))
     assert manifest["crop_px"] == 16 and manifest["near_duplicates"] == shared["near_duplicates"] is not None
     assert np.load(pack / "crops.npy").shape == (7, 16, 16, 3)
+    assert np.load(pack / "test_crops.npy").shape == (7, 112, 112, 3) and manifest["size_px"] == 112
     with Image.open(pack / "sheet.png") as sheet:
         assert sheet.width > 100
 
@@ -160,6 +161,7 @@ def test_all_sets_that_are_there(call: Call, tmp_path: Path) -> None:
         "manifest.json",
         "missed.npz",
         "people.npz",
+        "test_crops.npy",
     ]
     columns = np.load("data/all/people.npz")
     assert columns["set"].tolist() == ["flic"] * 8 + ["embedded"] * 3
@@ -223,7 +225,9 @@ def test_the_whole_of_flic(real_data: Path, tmp_path: Path) -> None:
     assert {image for reason, image in left_out_images if reason == "in a test image"} == {
         "collateral-disc1-00080111.jpg", "funny-girl-dvd-video-00184641.jpg",
     }  # fmt: skip
-    assert np.load(tmp_path / "data" / "flic" / "crops.npy", mmap_mode="r").shape == (4705, 128, 128, 3)
+    for name, side in (("crops", 128), ("test_crops", 112)):
+        crops = np.load(tmp_path / "data" / "flic" / f"{name}.npy", mmap_mode="r")
+        assert crops.shape == (4705, side, side, 3)
     again = run("data.allow_missing=true")
     assert (again.returncode, again.stdout) == (0, f"data/flic is prepared already: {counts}\n{look}\n")
     whole = run("--check")

@@ -85,14 +85,14 @@ def only(source: CocoSource) -> Person:
 
 
 def test_keypoints_become_joints(coco: Coco, folder: Path) -> None:
-    source = coco(content(annotation(7, 11)), torso=["left_shoulder", "left_hip"], torso_swapped=["nose", "right_hip"])
+    source = coco(content(annotation(7, 11)), torso=["left_shoulder", "left_hip"], torso_swapped=["nose", "left_hip"])
     assert isinstance(source, Source) and source.name == "mine"
     person = only(source)
     np.testing.assert_array_equal(person.joints_px, [[30, 10], [40, 20], [20, 22], [30, 21], [45, 50]])
     assert person.occluded.tolist() == [False, False, False, False, True]
     np.testing.assert_array_equal(person.window_px, [14.5, 4.5, 54.5, 74.5])  # pixel i covers [i - 0.5, i + 0.5] here
     assert np.isnan(person.detection_px).all() and person.sticks_px.shape == (0, 4)
-    assert person.torso_px == pytest.approx(np.hypot(3, 40)) and np.isnan(person.torso_swapped_px)  # no right hip
+    assert (person.torso_px, person.torso_swapped_px) == pytest.approx((np.hypot(3, 40), np.hypot(7, 50)))
     assert (person.image, person.identity, person.faces_backwards) == ("deep/b.png", "", False)
     assert person.where == f"{folder / 'train.json'}, annotation 7"
     assert source.missing_images() == [] and source.image("deep/b.png").shape == (4, 6, 3)
@@ -215,6 +215,10 @@ def test_identity(coco: Coco) -> None:
         *(({"joints": {"head": names}}, ["data.source.joints"]) for names in (5, [], [5], ["nose"] * 2, {"nose": 1})),
         *(({"torso": pair}, ["data.source.torso:"]) for pair in ("nose", ["nose"], ["nose", "snout"], 5, ["nose"] * 2)),
         ({"torso_swapped": ["nose", "snout"]}, ["data.source.torso_swapped:", "'snout'", "left_hip"]),
+        (  # the diagonal of the swapped hips, which is not MODEC's length
+            {"torso": ["left_shoulder", "right_hip"], "torso_swapped": ["right_shoulder", "left_hip"]},
+            ["data.source.torso_swapped:", "'right_hip'", "'left_hip'"],
+        ),
         *(({"images": images}, ["data.source.images"]) for images in (None, "", 5, "/no/such", "a\0b", "x" * 9999)),
         *(({"train": train}, ["data.source.train"]) for train in (None, "", 5, "/no/such.json", "/dev/null", "/")),
         ({"test": "/no/such.json", "test_fraction": None}, ["data.source.test"]),

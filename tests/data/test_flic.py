@@ -44,7 +44,7 @@ def test_slots_become_joints_counted_from_zero(flic: Flic) -> None:
     }  # fmt: skip
     np.testing.assert_array_equal(only.joints_px, list(expected.values()))  # the order of FACTS 2
     assert only.torso_px == pytest.approx(np.hypot(100 - 10, 989 - 998))  # left shoulder 1, right hip 10
-    assert only.torso_swapped_px == pytest.approx(np.hypot(70 - 40, 992 - 995))  # right shoulder 4, left hip 7
+    assert only.torso_swapped_px == pytest.approx(np.hypot(100 - 40, 989 - 995))  # right shoulder 4, right hip 10
     assert only.sticks_px.shape == (0, 4)
     assert only.occluded.shape == (8,) and not only.occluded.any()
 
@@ -229,6 +229,14 @@ def test_real_points_lie_where_they_should(real_people: Sequence[Person]) -> Non
     assert (head[:, 1] < neck[:, 1]).mean() > 0.99  # y points down
     inside = (neck > boxes[:, :2] - 30) & (neck < boxes[:, 2:] + 30)
     assert inside.all(axis=1).mean() > 0.95
+
+
+@pytest.mark.real
+def test_real_lengths_of_who_is_seen_from_behind(real_people: Sequence[Person]) -> None:
+    """MODEC's length is not their diagonal: it is a fifth shorter."""
+    behind = [p for p in real_people if p.split == "test" and p.faces_backwards]
+    ratio = np.array([p.torso_swapped_px / p.torso_px for p in behind])
+    assert len(ratio) == 48 and (ratio < 1).all() and np.median(ratio) == pytest.approx(0.82, abs=0.005)
 
 
 @pytest.mark.real

@@ -68,7 +68,7 @@ def test_rows_become_joints_counted_from_zero(tmp_path: Path, kind: type[LeedsSo
     np.testing.assert_array_equal(person.detection_px, [-0.5, -0.5, 8.5, 6.5])
     assert np.isnan(person.window_px).all() and person.identity == "" and person.sticks_px.shape == (0, 4)
     assert person.torso_px == pytest.approx(7 * np.sqrt(2))  # left shoulder 9, right hip 2
-    assert person.torso_swapped_px == pytest.approx(5 * np.sqrt(2))  # right shoulder 8, left hip 3
+    assert person.torso_swapped_px == pytest.approx(6 * np.sqrt(2))  # right shoulder 8, right hip 2
     assert len(source.missing_images()) == 2 and image not in source.missing_images() and source.skipped() == {}
 
 

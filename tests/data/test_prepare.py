@@ -33,7 +33,7 @@ from hmlpe.skeleton import Skeleton
 from .conftest import CROWD, SIZE, Record, Watched, coords, person, picture, write_flic, write_mat
 
 Flic = Callable[..., FlicSource]
-PACK = {"crops.npy", "people.npz", "missed.npz", "manifest.json"}
+PACK = {"crops.npy", "test_crops.npy", "people.npz", "missed.npz", "manifest.json"}
 NAN, INF = float("nan"), float("inf")
 
 
@@ -43,7 +43,7 @@ def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in ("crops.npy", "people.npz", "missed.npz")}
+    return {name: (folder / name).read_bytes() for name in sorted(PACK - {"manifest.json"})}
 
 
 @pytest.fixture
@@ -54,7 +54,8 @@ def make(skeleton: Skeleton, boxes: BoxRule) -> Callable[..., tuple[dict[str, An
         rule = settings.pop("boxes", boxes)
         sets = [DataSet(one, rule) for one in ([source] if isinstance(source, Source) else source)]
         return prepare(**{
-            "sets": sets, "folder": folder, "skeleton": skeleton, "crop_px": 16, "workers": 1, **settings,
+            "sets": sets, "folder": folder, "skeleton": skeleton, "crop_px": 16, "size_px": 14, "workers": 1,
+            **settings,
         })  # fmt: skip
 
     return call
@@ -198,6 +199,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "train boxes": {"boxes": BoxRule("truth", "detection", (3.5, 1.75, 1.75), 0.1)},
     "test boxes": {"boxes": BoxRule("detection", "truth", (3.5, 1.75, 1.75), 0.1)},
     "crop_px": {"crop_px": 17},
+    "size_px": {"size_px": 15},
 }
 
 
@@ -450,12 +452,15 @@ def test_crops_are_those_of_the_remaining_people(
     opened, by_name = open_pack(tmp_path / "pack", skeleton), {source.name: source for source in sources}
     people = opened.people
     assert len(opened.crops) == 12
-    for crop, name, image, box in zip(opened.crops, people.set, people.image, people.box_px, strict=True):
-        np.testing.assert_array_equal(crop, crop_resized(by_name[name].image(str(image)), box, 16), err_msg=image)
+    for row, (name, image, box) in enumerate(zip(people.set, people.image, people.box_px, strict=True)):
+        for crop in (opened.crops[row], opened.test_crops[row]):
+            expected = crop_resized(by_name[name].image(str(image)), box, len(crop))
+            np.testing.assert_array_equal(crop, expected, err_msg=image)
     clean = three(tmp_path / "clean", skeleton, KEPT_ONE, KEPT_TWO)
     manifest, _ = make([clean[0], replace(clean[1], identities={}), clean[2]], tmp_path / "other", **SEVERAL)
     assert manifest["skipped"] == []
-    assert (tmp_path / "other" / "crops.npy").read_bytes() == (tmp_path / "pack" / "crops.npy").read_bytes()
+    for file in ("crops.npy", "test_crops.npy"):
+        assert (tmp_path / "other" / file).read_bytes() == (tmp_path / "pack" / file).read_bytes()
     np.testing.assert_array_equal(open_pack(tmp_path / "other", skeleton).people.joints_px, people.joints_px)
 
 
@@ -546,11 +551,11 @@ def test_joining_holds_no_more_than_a_chunk(flic: Flic, tmp_path: Path, monkeypa
     source, crop_px, count = flic([person("a.png")]), 128, 200
     (one,) = source.people()
     members = [Member(DataSet(source, boxes), one, np.array([0.0, 0, 9 + i, 9])) for i in range(count)]
-    write_chunks(tmp_path, "pack", members, crop_px, 1)
+    write_chunks(tmp_path, "pack", members, {"crops": crop_px}, 1)
     kept = np.array([row for row in range(count) if row % 64 != 3 or row == 3])
     tracemalloc.start()
     try:
-        join_chunks(tmp_path, count, kept, crop_px)
+        join_chunks(tmp_path, count, kept, {"crops": crop_px})
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -666,7 +671,7 @@ def test_allowed_missing_images_are_counted_never_read(flic: Flic, make: Make, t
     assert "f.jpg" not in source.read
 
 
-@pytest.mark.parametrize("setting", ["crop_px", "workers"])
+@pytest.mark.parametrize("setting", ["crop_px", "size_px", "workers"])
 def test_a_setting_of_no_use_is_refused(flic: Flic, make: Make, tmp_path: Path, setting: str) -> None:
     with pytest.raises(UserError, match=setting):
         make(flic(), tmp_path / "pack", **{setting: 0})
@@ -708,7 +713,7 @@ def pack(flic: Flic, make: Make, tmp_path: Path) -> Path:
 
 def test_crops_stay_on_disk_and_cannot_be_written(pack: Path, skeleton: Skeleton) -> None:
     opened = open_pack(pack, skeleton)
-    assert isinstance(opened.crops, np.memmap) and opened.size_px == 16
+    assert isinstance(opened.crops, np.memmap) and opened.size_px == 14 and isinstance(opened.test_crops, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         opened.crops[0, 0, 0, 0] = 1
 
@@ -750,6 +755,8 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "crops cut": ("crops.npy", shorten),
     "crops empty": ("crops.npy", lambda path: path.write_bytes(b"")),
     "one crop less": ("crops.npy", one_crop_less),
+    "no test crops": ("test_crops.npy", Path.unlink),
+    "one test crop less": ("test_crops.npy", one_crop_less),
     "people cut": ("people.npz", shorten),
     "people cut by a byte": ("people.npz", lambda path: path.write_bytes(path.read_bytes()[:-1])),
     "people empty": ("people.npz", lambda path: path.write_bytes(b"")),
@@ -813,7 +820,7 @@ def test_a_whole_pack_is_whole(pack: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [0, 200, 0.5, -1])
-@pytest.mark.parametrize("name", ["crops.npy", "people.npz", "missed.npz"])
+@pytest.mark.parametrize("name", ["crops.npy", "test_crops.npy", "people.npz", "missed.npz"])
 def test_one_flipped_bit_is_found(pack: Path, name: str, at: float) -> None:
     changed = bytearray((pack / name).read_bytes())
     changed[int(at * len(changed)) if at == 0.5 else int(at)] ^= 1
@@ -828,7 +835,7 @@ def assert_found(pack: Path, name: str) -> None:
     assert "\n" not in message and str(pack / name) in message and "prepare" in message, message
 
 
-@pytest.mark.parametrize("name", ["crops.npy", "people.npz", "missed.npz"])
+@pytest.mark.parametrize("name", ["crops.npy", "test_crops.npy", "people.npz", "missed.npz"])
 def test_a_missing_file_and_a_changed_digest_are_found(pack: Path, name: str) -> None:
     edit(pack / "manifest.json", lambda m: {**m, "files": {**m["files"], name: "0" * 64}})
     assert_found(pack, name)
@@ -839,7 +846,7 @@ def test_a_missing_file_and_a_changed_digest_are_found(pack: Path, name: str) ->
 def test_files_of_another_pack_are_found(flic: Flic, make: Make, pack: Path) -> None:
     """Each of both packs is whole."""
     make(flic(CROWD[:-1]), pack.parent / "other")
-    for name in ("crops.npy", "people.npz"):
+    for name in ("crops.npy", "test_crops.npy", "people.npz"):
         shutil.copy(pack.parent / "other" / name, pack / name)
         assert_found(pack, name if name == "crops.npy" else "crops.npy")
     shutil.copy(pack.parent / "other" / "manifest.json", pack)

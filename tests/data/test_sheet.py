@@ -57,7 +57,7 @@ def people(sets: dict[tuple[str, str], int]) -> Columns:
 def pack_of(columns: Columns) -> Pack:
     crops = np.full((len(columns.split), 128, 128, 3), GREY, np.uint8)
     crops[:, :, 64:] += 60  # so that a mirrored picture would show
-    return Pack(crops, columns, columns.rows(np.arange(0)), {"name": "tiny $x$ {y}"})
+    return Pack(crops, crops[:, 8:-8, 8:-8], columns, columns.rows(np.arange(0)), {"name": "tiny $x$ {y}"})
 
 
 def sheet(pack: Pack, skeleton: Skeleton, path: Path, rows: list[int], sides: str = "person") -> np.ndarray:

@@ -123,7 +123,7 @@ def test_validation_people_are_not_test_people(trained: Path, tmp_path: Path) ->
         (["checkpoint=x", "people=some"], "people"),
         (["checkpoint=x", "people=[]"], "people"),
         (["checkpoint=x", "split=train"], "split"),
-        (["checkpoint=x", "zoom=2"], "zoom"),
+        (["checkpoint=x", "zoom=20"], "zoom"),
         (["checkpoint=x", "zoom=true"], "zoom"),
         (["predictions=x", "zoom=0.9"], "zoom"),
         (["predictions=x", "split=val"], "split"),

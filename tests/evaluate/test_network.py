@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from hmlpe.errors import UserError
 from hmlpe.evaluate.detected import in_detected_boxes, present
 from hmlpe.evaluate.network import check_skeleton, in_given_boxes, mean_pose, people_tested
 from hmlpe.evaluate.truth import truth_of
-from hmlpe.geometry import crop_to_image
+from hmlpe.geometry import crop_resized, crop_to_image
 from hmlpe.predict.estimator import Card, Poses
 from hmlpe.skeleton import Skeleton
 
@@ -74,7 +74,7 @@ def pack(test: int = 5, missed: int = 2) -> Pack:
     train, shown = columns(4, "train"), columns(test)
     bright = [200] * 4 + [20 * i for i in range(test)]
     crops = np.stack([np.full((SIZE + 4, SIZE + 4, 3), value, dtype=np.uint8) for value in bright])
-    return Pack(crops, train.followed_by(shown), columns(missed), {})
+    return Pack(crops, crops[:, 2:-2, 2:-2].copy(), train.followed_by(shown), columns(missed), {})
 
 
 def test_the_networks_joints_land_in_the_image() -> None:
@@ -93,18 +93,55 @@ def test_the_networks_joints_land_in_the_image() -> None:
     assert np.isnan(found.joints_px[5:]).all() and np.isnan(found.sticks_px[5:]).all()
 
 
-def test_a_smaller_box_is_the_middle_of_the_crop() -> None:
-    """Half the box: of a crop that is bright in the middle half alone the network sees nothing else."""
-    held = pack(test=1, missed=1)
-    held.crops[4] = 0
-    quarter = held.size_px // 4
-    held.crops[4, quarter:-quarter, quarter:-quarter] = 80
+@dataclass
+class Drawn:
+    """A source of one drawn image."""
+
+    drawn: UInt8[np.ndarray, "height width 3"]
+    name: str = "flic"
+
+    def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
+        return self.drawn
+
+    def people(self) -> Sequence[Person]:
+        return []
+
+    def missing_images(self) -> Sequence[str]:
+        return []
+
+    def skipped(self) -> Mapping[str, int]:
+        return {}
+
+    def fingerprint(self) -> str:
+        return ""
+
+
+@pytest.mark.parametrize(("zoom", "box"), [(0.5, (25, 50, 75, 150)), (1.5, (-25, -50, 125, 250))])
+def test_another_zoom_looks_into_the_photo(zoom: float, box: tuple[int, ...]) -> None:
+    """Of an image that is bright around the middle of the box alone; a pack knows nothing of what is around a box."""
+    held, image = pack(test=1, missed=1), np.zeros((300, 200, 3), np.uint8)
+    image[51:150, 26:75] = 80  # the middle half of the box [0, 0, 100, 200], whose edges go through pixels
+    image[201:, :] = 160  # below the box
     rows, people = people_tested(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
-    found = in_given_boxes(Sees(), held, rows, truth, 4, zoom=0.5, progress=False)
-    box = np.array([25.0, 50, 75, 150])  # the middle half of [0, 0, 100, 200]
+    found = in_given_boxes(Sees(), held, rows, truth, 4, zoom, Drawn(image), progress=False)
+    corners = np.array(box, dtype=float)
+    bright = crop_resized(image, corners, SIZE).mean()
+    assert 70 < bright < 80 if zoom < 1 else 30 < bright < 50
     assert found.joints_px is not None
-    np.testing.assert_allclose(found.joints_px[0, 0], crop_to_image(np.array([80.0, 40.0]), box, SIZE), rtol=1e-6)
+    expected = crop_to_image(np.array([bright, bright / 2]), corners, SIZE)
+    np.testing.assert_allclose(found.joints_px[0, 0], expected, rtol=1e-6)
+    with pytest.raises(ValueError, match="images"):
+        in_given_boxes(Sees(), held, rows, truth, 4, zoom, progress=False)
+
+
+def test_a_pack_for_another_input_is_refused() -> None:
+    held = pack()
+    rows, people = people_tested(held, "flic")
+    truth = truth_of(people, upper_body(), "image", True)
+    other = Sees(replace(card(), size_px=SIZE + 4))
+    with pytest.raises(UserError, match=rf"crops of {SIZE + 4} px.*hmlpe-prepare size_px={SIZE + 4}"):
+        in_given_boxes(other, held, rows, truth, 2, progress=False)
 
 
 def test_the_batch_size_changes_nothing() -> None:
@@ -127,9 +164,9 @@ def test_a_mean_pose_is_put_into_each_ones_box() -> None:
     rows, people = people_tested(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
     pose = np.random.default_rng(0).uniform(0, 10, (8, 2))
-    found = mean_pose(pose, 10, held, rows, truth)
+    found = mean_pose(pose, held, rows, truth)
     assert found.joints_px is not None
-    np.testing.assert_allclose(found.joints_px[3], [30, 30] + (pose + 0.5) / 10 * (100, 200))
+    np.testing.assert_allclose(found.joints_px[3], [30, 30] + (pose + 0.5) / SIZE * (100, 200))
     assert found.detected.tolist() == [True] * 5 + [False] * 2 and np.isnan(found.joints_px[5:]).all()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import yaml
 
-from hmlpe.data.pack import VERSION, Columns
+from hmlpe.data.pack import FILES, VERSION, Columns
 from hmlpe.files import digest_of_file
 from hmlpe.metrics import ModecPDJ, PixelError, StrictPCPOfJoints
 from hmlpe.skeleton import Skeleton
@@ -176,7 +176,8 @@ def write_pack(folder: Path, people: int) -> str:
     """A pack of grey crops, one shade a person. Returns its digest."""
     folder.mkdir(parents=True)
     shades = np.linspace(40, 200, people).astype(np.uint8)
-    np.save(folder / "crops.npy", np.broadcast_to(shades[:, None, None, None], (people, CROP_PX, CROP_PX, 3)))
+    for name, side in (("crops", CROP_PX), ("test_crops", SIZE_PX)):
+        np.save(folder / f"{name}.npy", np.broadcast_to(shades[:, None, None, None], (people, side, side, 3)))
     columns = {field.name: np.zeros(people) for field in fields(Columns)} | {"image": np.zeros(people, str)}
     columns |= {"hash": np.zeros(people, np.uint64)}
     columns |= {name: np.full(people, name) for name in ("set", "where", "split", "identity")}
@@ -191,7 +192,7 @@ def write_pack(folder: Path, people: int) -> str:
         "digest": f"sha256:{people:064d}",
         "skeleton": SKELETON.as_dict(),
         "counts": {"people": people},
-        "files": {name: digest_of_file(folder / name) for name in ("crops.npy", "people.npz", "missed.npz")},
+        "files": {name: digest_of_file(folder / name) for name in FILES if name != "manifest.json"},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return str(manifest["digest"])

@@ -26,7 +26,13 @@ from hmlpe.report.study import read_study, study_of
 from .conftest import changed, make_result, write_results
 from .studies import EPOCHS, ROWS, write_curves, write_study
 
-PUBLISHED = {"flic": [{"method": "MODEC", "people": 1016, "scores": {"pdj_modec_elbow@0.20": 0.755}}]}
+PUBLISHED = {
+    "flic": [
+        {"method": "MODEC", "people": 1016, "sides": "image", "scores": {"pdj_modec_elbow@0.20": 0.755}},
+        {"method": "Hourglass", "people": 1016, "sides": "person", "scores": {"pdj_modec_elbow@0.20": 0.99}},
+        {"method": "Sticks", "people": 1016, "sides": "image", "scores": {"pcp_strict_upper_arm": 0.9}},
+    ]
+}
 MOST_BYTES = 6_000_000
 
 
@@ -60,6 +66,7 @@ def test_it_is_one_small_file_with_all_sections(page: str) -> None:
     assert "lower in all 3 seeds" in words and "no difference seen" in words
     assert words.count('<th scope="row">mean_pose</th>') == 2, "in the table under each rule"
     assert "MODEC" in str(specs(page)["pdj-0"])
+    assert "Hourglass" not in page and "Sticks" not in page, "neither of other sides nor without a point in the chart"
     assert not re.findall(r'(?:src|href)="(?!data:|#)', words), "nothing is loaded from elsewhere"
     assert "connect-src 'none'" in words and "data-live" not in words, "a file never asks for news"
 

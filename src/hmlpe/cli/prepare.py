@@ -15,6 +15,7 @@ SETTINGS = {  # key of the manifest -> what a reader calls it
     "version": "version",
     "skeleton": "skeleton",
     "crop_px": "crop size",
+    "size_px": "input size",
     "near_duplicates": "near_duplicates",
     "boxes": "boxes",
     "sources": "sets, annotations or images",
@@ -44,6 +45,7 @@ def prepare_pack(config: DictConfig) -> None:
         skeleton=instantiate(config.skeleton),
         folder=folder,
         crop_px=config.data.crop_px,
+        size_px=config.size_px,
         allow_missing=config.data.allow_missing,
         near_duplicates=config.data.near_duplicates,
         workers=config.prepare.workers,
@@ -95,7 +97,7 @@ def _draw(config: DictConfig, folder: Path, sheet: Path) -> None:
     pack = open_pack(folder, skeleton)
     labels = labels_of(pack.people, skeleton, data.sides, data.use_occluded)
     rows = sample_rows(pack.people, config.prepare.sheet, seed=0)
-    draw_sheet(pack, labels, skeleton, instantiate(config.windows), rows, sheet, config.size_px)
+    draw_sheet(pack, labels, skeleton, instantiate(config.windows), rows, sheet)
 
 
 def main() -> None:

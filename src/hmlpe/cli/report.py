@@ -10,12 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 from hmlpe.address import listen
 from hmlpe.cli.app import run_app
 from hmlpe.report import write_report
+from hmlpe.report.published import check_published
 
 
 def report(config: DictConfig) -> None:
     """Write the study's report and print its table; with `watch`, serve its page until Ctrl-C instead."""
     study = Path(config.paths.outputs) / config.study
     published: Any = OmegaConf.to_container(config.published, resolve=True)
+    check_published(published)
     if config.watch:
         from hmlpe.report.live import watch
 

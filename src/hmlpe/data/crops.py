@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
@@ -21,13 +21,13 @@ CHUNK = 256  # people whose crops are saved at once; what an interrupted call lo
 
 
 def write_chunks(
-    partial: Path, name: str, members: Sequence[Member], crop_px: int, workers: int
+    partial: Path, name: str, members: Sequence[Member], sides: Mapping[str, int], workers: int
 ) -> UInt64[np.ndarray, " person"]:
     """Write the crops of all members into the folder `partial`, in chunks; chunks that are there stay.
 
     Args:
         name: of the pack, for the progress bar.
-        crop_px: side of the crops.
+        sides: names of the arrays of crops, and the side of each; every person's box is resized straight to each.
         workers: threads that read and resize.
 
     Returns:
@@ -43,19 +43,21 @@ def write_chunks(
         for part in parts:
             path = _chunk(partial, part)
             if not path.exists():
-                crops = np.empty((len(part), crop_px, crop_px, 3), np.uint8)
-                jobs = [pool.submit(_crops_of_image, members, crop_px, rows) for rows in _same_image(members, part)]
+                crops = {array: np.empty((len(part), side, side, 3), np.uint8) for array, side in sides.items()}
+                jobs = [pool.submit(_crops_of_image, members, sides, rows) for rows in _same_image(members, part)]
                 try:
                     for job in jobs:
-                        for row, crop, found in job.result():
-                            crops[row - part.start], hashes[row] = crop, found
+                        for row, own, found in job.result():
+                            hashes[row] = found
+                            for array, crop in own.items():
+                                crops[array][row - part.start] = crop
                             bar.update()
                 except BaseException:
                     pool.shutdown(cancel_futures=True)
                     raise
                 temporary = path.with_suffix(".tmp")
                 with temporary.open("wb") as file:
-                    np.savez(file, crops=crops, hashes=hashes[part.start : part.stop])
+                    np.savez(file, **crops, hashes=hashes[part.start : part.stop])
                 temporary.rename(path)
             else:
                 with np.load(path) as chunk:
@@ -63,24 +65,26 @@ def write_chunks(
     return hashes
 
 
-def join_chunks(partial: Path, count: int, kept: Int[np.ndarray, " row"], crop_px: int) -> None:
-    """Write `crops.npy`, (row, crop_px, crop_px, 3), of the kept of `count` people; never more than a chunk in memory.
+def join_chunks(partial: Path, count: int, kept: Int[np.ndarray, " row"], sides: Mapping[str, int]) -> None:
+    """Write `<array>.npy`, (row, side, side, 3), of the kept of `count` people; never more than a chunk in memory.
 
     Args:
         kept: rows in rising order.
+        sides: as `write_chunks` was given them.
     """
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(kept), crop_px, crop_px, 3)}
-    with (partial / "crops.npy").open("wb") as file:
-        npy.write_array_header_1_0(file, header)
-        for part in _parts(count):
-            rows = kept[(kept >= part.start) & (kept < part.stop)] - part.start
-            file.writelines(crop.data for crop in _kept_crops(_chunk(partial, part), rows))
+    for array, side in sides.items():
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(kept), side, side, 3)}
+        with (partial / f"{array}.npy").open("wb") as file:
+            npy.write_array_header_1_0(file, header)
+            for part in _parts(count):
+                rows = kept[(kept >= part.start) & (kept < part.stop)] - part.start
+                file.writelines(crop.data for crop in _kept_crops(_chunk(partial, part), array, rows))
 
 
-def _kept_crops(path: Path, rows: Int[np.ndarray, " row"]) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
+def _kept_crops(path: Path, array: str, rows: Int[np.ndarray, " row"]) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
     """One by one, so that there is no copy of the chunk."""
     with np.load(path) as chunk:
-        crops = chunk["crops"]
+        crops = chunk[array]
     for row in rows:
         yield crops[row]
 
@@ -118,9 +122,12 @@ def _same_image(members: Sequence[Member], rows: range) -> Iterator[list[int]]:
 
 
 def _crops_of_image(
-    members: Sequence[Member], crop_px: int, rows: list[int]
-) -> list[tuple[int, UInt8[np.ndarray, "size size 3"], np.uint64]]:
+    members: Sequence[Member], sides: Mapping[str, int], rows: list[int]
+) -> list[tuple[int, dict[str, UInt8[np.ndarray, "_ _ 3"]], np.uint64]]:
     first = members[rows[0]]
     image = first.of.source.image(first.person.image)
     found = image_hash(image)
-    return [(row, crop_resized(image, members[row].box_px, crop_px), found) for row in rows]
+    return [
+        (row, {array: crop_resized(image, members[row].box_px, side) for array, side in sides.items()}, found)
+        for row in rows
+    ]

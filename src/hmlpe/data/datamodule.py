@@ -45,8 +45,8 @@ class PoseDataModule(L.LightningDataModule):
             of a split every `world`-th, so that all together serve what one process serves.
 
     Raises:
-        UserError: no usable pack, a split without people, or with fewer than processes; an augmentation that gives
-            what the network must not be fed.
+        UserError: no usable pack, or one for another input; a split without people, or with fewer than processes; an
+            augmentation that gives what the network must not be fed.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class PoseDataModule(L.LightningDataModule):
         super().__init__()
         self.rank, self.world = rank, world
         self.pack: Pack = open_pack(Path(pack), skeleton)
+        self.pack.check_size(size_px)
         augmentation.check(size_px, self.pack.size_px)
         people = self.pack.people
         labels = labels_of(people, skeleton, sides, use_occluded)
@@ -96,8 +97,8 @@ class PoseDataModule(L.LightningDataModule):
         if len(rows[least]) < world:  # one without people would leave the others waiting
             raise UserError(f"trainer.devices: {world} are more than the {len(rows[least])} people of {least}")
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
-        self.plain = {name: PeopleDataset(self.pack.crops, labels, part, size_px) for name, part in rows.items()}
-        self.augmented = PeopleDataset(self.pack.crops, labels, rows["train"], size_px, augmentation, seed)
+        self.plain = {name: PeopleDataset(self.pack.test_crops, labels, part) for name, part in rows.items()}
+        self.augmented = PeopleDataset(self.pack.crops, labels, rows["train"], augmentation, seed)
         self.groups = people.set[rows["train"]] if balanced else None
 
     @property

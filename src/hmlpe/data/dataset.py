@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from hmlpe.data.augment import Augmentation, check_size
 from hmlpe.data.labels import Labels
-from hmlpe.geometry import crop_to_crop, image_to_crop, resized
+from hmlpe.geometry import image_to_crop
 
 Sample = dict[str, Tensor]
 """image (3, size, size) uint8; joints_px (joint, 2) in the view's pixels, NaN where unknown; and, in image pixels,
@@ -24,11 +24,10 @@ class PeopleDataset(Dataset[Sample]):
     """People of one split.
 
     Args:
-        crops: (person, size, size, 3) of the whole pack, as it lies on disk.
+        crops: (person, size, size, 3) of the whole pack, as it lies on disk: those to augment, or the test crops.
         labels: of the whole pack.
         rows: the people of this split.
-        size_px: side of the network's input.
-        augmentation: None cuts by the test-crop rule: the box resized straight to the input (FACTS 4).
+        augmentation: None serves the crops as they are.
         seed: of the augmentation; a sample is a function of (seed, epoch, row) and of nothing else.
     """
 
@@ -37,12 +36,11 @@ class PeopleDataset(Dataset[Sample]):
         crops: UInt8[np.ndarray, "person size size 3"],
         labels: Labels,
         rows: Int[np.ndarray, " row"],
-        size_px: int,
         augmentation: Augmentation | None = None,
         seed: int = 0,
     ) -> None:
         self.crops, self.labels, self.rows = crops, labels, rows
-        self.size_px, self.augmentation, self.seed = size_px, augmentation, seed
+        self.augmentation, self.seed = augmentation, seed
 
     def __getstate__(self) -> dict[str, Any]:
         """A loading process that is not a fork gets the crops' file, to map it too, instead of a copy of all crops."""
@@ -62,10 +60,8 @@ class PeopleDataset(Dataset[Sample]):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         row = int(self.rows[index])
         crop, box = np.asarray(self.crops[row]), self.labels.box_px[row]
-        joints = image_to_crop(self.labels.joints_px[row], box, len(crop))
-        if self.augmentation is None:
-            image, joints = resized(crop, self.size_px), crop_to_crop(joints, len(crop), self.size_px)
-        else:
+        image, joints = crop, image_to_crop(self.labels.joints_px[row], box, len(crop))
+        if self.augmentation is not None:
             image, joints = self.augmentation(crop, joints, np.random.default_rng([self.seed, epoch, row]))
             check_size(image, self.size_px)
         return {
@@ -78,10 +74,10 @@ class PeopleDataset(Dataset[Sample]):
         }
 
     def mean_image(self) -> Float[Tensor, "3 size size"]:
-        """Per-pixel mean of the test crops of these people, 0-255 (FACTS 3)."""
-        total = np.zeros((self.size_px, self.size_px, 3))
+        """Per-pixel mean of the crops of these people, 0-255 (FACTS 3)."""
+        total = np.zeros(self.crops.shape[1:])
         for row in self.rows:
-            total += resized(np.asarray(self.crops[row]), self.size_px)
+            total += self.crops[row]
         return torch.from_numpy((total / len(self.rows)).transpose(2, 0, 1).astype(np.float32))
 
     def joints_px(self) -> Float[Tensor, "row joint 2"]:
@@ -90,9 +86,10 @@ class PeopleDataset(Dataset[Sample]):
         return torch.from_numpy(joints.astype(np.float32))
 
     def mean_pose_px(self) -> Float[Tensor, "joint 2"]:
-        """Mean of the known joints in pixels of the test crop; the crop's centre for a joint that is never known."""
-        joints = image_to_crop(self.labels.joints_px[self.rows], self.labels.box_px[self.rows, None], self.size_px)
+        """Mean of the known joints in pixels of the crop; the crop's centre for a joint that is never known."""
+        size = self.crops.shape[1]
+        joints = image_to_crop(self.labels.joints_px[self.rows], self.labels.box_px[self.rows, None], size)
         known = np.isfinite(joints).all(axis=-1)
         mean = np.where(known[..., None], joints, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)[:, None]
-        mean[~known.any(axis=0)] = (self.size_px - 1) / 2
+        mean[~known.any(axis=0)] = (size - 1) / 2
         return torch.from_numpy(mean.astype(np.float32))

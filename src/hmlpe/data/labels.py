@@ -19,7 +19,8 @@ class Labels:
     Attributes:
         joints_px: (person, joint, 2) image pixels.
         occluded: (person, joint) marked occluded, whether used or not.
-        torso_px: (person,) the length that torso-normalised protocols divide by.
+        torso_px: (person,) the length that torso-normalised protocols divide by: |left shoulder - right hip| of these
+            labels, but that the hips never change places (`record.Person.torso_swapped_px`).
         box_px: (person, 4) the crop's box in the image.
     """
 

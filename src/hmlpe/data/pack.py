@@ -1,6 +1,7 @@
 """A pack on disk: crops of all people, their labels, and a manifest with hashes and counts.
 
-<pack>/crops.npy      (person, size, size, 3) uint8, opened memory-mapped and read-only
+<pack>/crops.npy      (person, crop_px, crop_px, 3) uint8, opened memory-mapped, read-only; training crops are cut of it
+<pack>/test_crops.npy (person, size_px, size_px, 3) uint8, the same boxes resized straight to the network's input
 <pack>/people.npz     one array per column of `Columns`
 <pack>/missed.npz     the same of test people without a box, who have no crop
 <pack>/manifest.json  settings, counts, who is left out and why, hashes
@@ -23,8 +24,8 @@ from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file, read_json
 from hmlpe.skeleton import Skeleton
 
-VERSION = 3
-FILES = ("crops.npy", "people.npz", "missed.npz", "manifest.json")
+VERSION = 4
+FILES = ("crops.npy", "test_crops.npy", "people.npz", "missed.npz", "manifest.json")
 EXTRA = ("sheet.png",)
 
 
@@ -101,21 +102,32 @@ class Pack:
     """An opened pack.
 
     Attributes:
-        crops: (person, size, size, 3) RGB.
+        crops: (person, side, side, 3) RGB, of which training crops are cut.
+        test_crops: (person, size, size, 3) RGB, by the test-crop rule (FACTS 4): the very pictures that `hmlpe-predict`
+            makes of these boxes (`geometry.crop_resized`).
         people: the columns, in the same order.
         missed: test people without a box (the detector missed them); their `box_px` is NaN.
         manifest: as on disk; `digest` identifies the data, `skeleton` the joints.
     """
 
-    crops: UInt8[np.ndarray, "person size size 3"]
+    crops: UInt8[np.ndarray, "person side side 3"]
+    test_crops: UInt8[np.ndarray, "person size size 3"]
     people: Columns
     missed: Columns
     manifest: dict[str, Any]
 
     @property
     def size_px(self) -> int:
-        """Side of the crops."""
-        return int(self.crops.shape[1])
+        """Side of the test crops, for which networks the pack is."""
+        return int(self.test_crops.shape[1])
+
+    def check_size(self, size_px: int) -> None:
+        """Raise UserError unless its test crops are of the side that a network takes."""
+        if size_px != self.size_px:
+            raise UserError(
+                f"size_px: the network takes crops of {size_px} px, and the pack's test crops are of {self.size_px}; "
+                f"prepare a pack for it: hmlpe-prepare size_px={size_px} paths.data=... (or data.name=...)"
+            )
 
     def indices(self, split: str) -> np.ndarray:
         """Row numbers of one split."""
@@ -145,10 +157,10 @@ def _open(folder: Path, manifest: dict[str, Any], skeleton: Skeleton) -> Pack:
             f"{folder}: pack of another skeleton (joints {manifest['skeleton']['joints']}); prepare it again"
         )
     people, missed = (_columns(folder, name, manifest) for name in ("people.npz", "missed.npz"))
-    crops = np.load(folder / "crops.npy", mmap_mode="r")
-    if len(crops) != len(people.image) or len(crops) != manifest["counts"]["people"]:
+    crops, test_crops = (np.load(folder / name, mmap_mode="r") for name in FILES[:2])
+    if {len(crops), len(test_crops), len(people.image)} != {manifest["counts"]["people"]}:
         raise ValueError("its files disagree in length")
-    return Pack(crops, people, missed, manifest)
+    return Pack(crops, test_crops, people, missed, manifest)
 
 
 def _columns(folder: Path, name: str, manifest: dict[str, Any]) -> Columns:

@@ -34,6 +34,7 @@ def prepare(
     skeleton: Skeleton,
     folder: Path,
     crop_px: int = 128,
+    size_px: int = 112,
     allow_missing: bool = False,
     near_duplicates: int | None = None,
     workers: int = 2,
@@ -42,7 +43,8 @@ def prepare(
     """Make the pack `folder` of all people of the sets, or find it made already.
 
     Args:
-        crop_px: side of the crops; the network's crops are cut from them (FACTS 4: 128 for 112).
+        crop_px: side of the training crops, from which the network's are cut at random (FACTS 4: 128 for 112).
+        size_px: side of the test crops: the box resized straight to the network's input (FACTS 4).
         allow_missing: leave out people whose image is missing, instead of refusing.
         near_duplicates: leave out training people whose image differs from a test person's by at most so many bits of
             their perceptual hashes; None: only those of the very same image or person.
@@ -55,7 +57,7 @@ def prepare(
     Raises:
         UserError: bad annotations or images, missing images that are not allowed. Nothing half-written stays visible.
     """
-    for name, value in (("data.crop_px", crop_px), ("prepare.workers", workers)):
+    for name, value in (("data.crop_px", crop_px), ("size_px", size_px), ("prepare.workers", workers)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(f"{name}: must be a whole number of at least 1, got {value!r}")
     check_distance(near_duplicates)
@@ -69,6 +71,7 @@ def prepare(
         "name": folder.name,
         "skeleton": skeleton.as_dict(),
         "crop_px": crop_px,
+        "size_px": size_px,
         "near_duplicates": near_duplicates,
         "boxes": {one.source.name: one.boxes.as_dict() for one in sets},
         "sources": {one.source.name: one.source.fingerprint() for one in sets},
@@ -80,10 +83,11 @@ def prepare(
         return there, True
     partial = folder.with_name(f".{folder.name}.{fingerprint}.partial")
     partial.mkdir(parents=True, exist_ok=True)
-    hashes = write_chunks(partial, folder.name, members, crop_px, workers)
+    sides = {"crops": crop_px, "test_crops": size_px}
+    hashes = write_chunks(partial, folder.name, members, sides, workers)
     kept, leaking = without_leaks(members, hashes, near_duplicates)
     skipped = [*skipped, *leaking]
-    join_chunks(partial, len(members), kept, crop_px)
+    join_chunks(partial, len(members), kept, sides)
     remaining = [members[row] for row in kept]
     missed = missed_of(sets, skipped)
     unhashed = np.zeros(len(missed), dtype=np.uint64)

@@ -26,7 +26,8 @@ class Person:
         torso_px: |left shoulder - right hip|, which torso-normalised protocols divide by, NaN where unknown.
         sticks_px: (stick, 4) x1 y1 x2 y2, the set's own sticks where it has them, else (0, 4).
         faces_backwards: the person's left side appears on the image's left.
-        torso_swapped_px: |right shoulder - left hip|: torso_px after left and right have changed places.
+        torso_swapped_px: |right shoulder - right hip|: the same after left and right have changed places as MODEC
+            changes them, shoulders, elbows and wrists without the hips (FACTS 6).
         window_px: (4,) a box of the person that the annotator drew, or that a detector without error would give, made
             from the truth; NaN where the set has no rule for one.
         identity: who it is, where the set knows; the same in all images of this person, else empty.

@@ -18,7 +18,7 @@ from hmlpe.data.labels import Labels
 from hmlpe.data.pack import Columns, Pack
 from hmlpe.errors import UserError
 from hmlpe.files import write_bytes_atomic
-from hmlpe.geometry import image_to_crop, resized
+from hmlpe.geometry import image_to_crop
 from hmlpe.skeleton import Skeleton
 from hmlpe.windows import WindowGrid
 
@@ -39,14 +39,12 @@ def draw_sheet(
     windows: WindowGrid,
     rows: Sequence[int],
     path: Path,
-    size_px: int = 112,
 ) -> None:
     """Draw people of the pack to the PNG `path`: the test crop with joints and parts, and the windows of one part.
 
     Args:
         labels: of the whole pack, those that training uses: the sheet shows what the network is taught.
         rows: whom to draw; see `sample_rows`.
-        size_px: side of the network's input.
 
     Raises:
         UserError: `rows` is empty.
@@ -54,16 +52,15 @@ def draw_sheet(
     views = [
         View(
             " · ".join([*_group(pack.people, row), f"row {row}"]),
-            resized(np.asarray(pack.crops[row]), size_px),
-            image_to_crop(labels.joints_px[row], labels.box_px[row], size_px),
+            np.asarray(pack.test_crops[row]),
+            image_to_crop(labels.joints_px[row], labels.box_px[row], pack.size_px),
             labels.occluded[row],
         )
         for row in rows
     ]
     who = f"{pack.manifest['name']}: {len(views)} of {len(pack.crops)} people"
-    draw_views(
-        views, skeleton, windows, path, f"{who}, as the network sees them in testing ({size_px} x {size_px} px)."
-    )
+    size = f"{pack.size_px} x {pack.size_px} px"
+    draw_views(views, skeleton, windows, path, f"{who}, as the network sees them in testing ({size}).")
 
 
 def draw_views(views: Sequence[View], skeleton: Skeleton, windows: WindowGrid, path: Path, title: str) -> None:

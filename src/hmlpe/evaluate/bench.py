@@ -20,7 +20,6 @@ from hmlpe.deploy.trained import Trained, card_of
 from hmlpe.deploy.trained import build_model as build_pose_model
 from hmlpe.evaluate.network import in_given_boxes
 from hmlpe.evaluate.truth import truth_of
-from hmlpe.geometry import resized
 from hmlpe.predict.onnx_file import OnnxEstimator
 from hmlpe.training.build import build_data, build_model, build_tasks, plain, start_from_statistics
 
@@ -57,10 +56,10 @@ def bench_evaluation(config: DictConfig) -> EvaluationSpeed:
     settings = plain(config)
     pose_model = build_pose_model(settings, model.network.state_dict(), None)
     trained = Trained(pose_model, card_of(settings, {}), settings)
-    estimator, size, batch = TorchEstimator(trained), int(config.size_px), int(config.optim.batch_size)
+    estimator, batch = TorchEstimator(trained), int(config.optim.batch_size)
     rows = data.plain["test"].rows
     truth = truth_of(data.pack.people.rows(rows), instantiate(config.skeleton), config.data.sides, True)
-    crops = np.stack([resized(np.asarray(data.pack.crops[row]), size) for row in rows])
+    crops = np.asarray(data.pack.test_crops[rows])
     images = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
     times: list[tuple[float, float]] = []
     for _ in range(1 + config.bench.rounds):

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.data.collection import sets_of
 from hmlpe.data.pack import Pack, open_pack
+from hmlpe.data.record import Source
 from hmlpe.data.selection import DataSet, set_names
 from hmlpe.detect.build import build_detector
 from hmlpe.errors import UserError
@@ -73,13 +74,16 @@ def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str])
     manifest, of_val = pack.manifest, config.split == "val"
     other = estimator.card.made_by.get("data") != manifest["digest"]
     notes = "trained on another pack than is tested" if other else ""
-    unbatched = OmegaConf.merge(config, {"optim": {"batch_size": 1}})  # nothing is trained: a few people will do
+    # Nothing is trained, so a few people will do
+    unbatched = OmegaConf.merge(config, {"optim": {"batch_size": 1}, "size_px": estimator.card.size_px})
     assert isinstance(unbatched, DictConfig)
     training = build_data(unbatched).plain if len(pack.indices("train")) else {}
     if of_val and not training:
         raise UserError(f"split: {data.pack} has no training people, and so none who validate")
     validating = training["val"].rows if of_val else np.array([], dtype=np.int64)
-    for name in _names(config, pack, validating):
+    names = _names(config, pack, validating)
+    sources = {} if config.zoom == 1 else _sources(config, pack, names)
+    for name in names:
         if of_val:
             rows = validating[pack.people.set[validating] == name]
             people, count = pack.people.rows(rows), len(rows)
@@ -100,7 +104,9 @@ def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str])
         yield Case(
             method=config.method or estimator.card.name,
             boxes=BOXES[rule] + zoom,
-            estimates=in_given_boxes(estimator, pack, rows, truth, config.batch_size, config.zoom, progress),
+            estimates=in_given_boxes(
+                estimator, pack, rows, truth, config.batch_size, config.zoom, sources.get(name), progress
+            ),
             identity=own,
             notes="; ".join(note for note in (notes, part) if note),
             **about,
@@ -111,7 +117,7 @@ def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str])
         yield Case(
             method="mean pose",
             boxes=BOXES[rule],
-            estimates=mean_pose(pose, config.size_px, pack, rows, truth),
+            estimates=mean_pose(pose, pack, rows, truth),
             identity={**own, "method": "mean pose", "boxes": BOXES[rule]},
             notes=part,
             **about,
@@ -127,6 +133,20 @@ def _names(config: DictConfig, pack: Pack, validating: np.ndarray) -> list[str]:
     if not found:
         raise UserError(f"{config.data.pack}: the pack has no {config.split} people of {', '.join(names)}")
     return found
+
+
+def _sources(config: DictConfig, pack: Pack, names: list[str]) -> dict[str, Source]:
+    """Where the images of the pack's sets are. Raises UserError if they are not there, or not those of the pack."""
+    found = {one.source.name: one.source for one in sets_of(config.data)[0]}
+    for name in names:
+        if name not in found:
+            raise UserError(f"zoom: {config.zoom} looks into the images of {name}; give their data.root")
+        if found[name].fingerprint() != pack.manifest["sources"][name]:
+            raise UserError(
+                f"zoom: {config.zoom} looks into the images of {name}, and the pack {config.data.pack} was prepared "
+                "from others; give their data.root, or prepare them again"
+            )
+    return {name: found[name] for name in names}
 
 
 def _in_images(config: DictConfig, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:

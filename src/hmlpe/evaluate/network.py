@@ -1,4 +1,4 @@
-"""A network's estimates of a pack's test people, in the boxes that the pack gives them."""
+"""A network's estimates of a pack's people, in the boxes that the pack gives them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from jaxtyping import Bool, Float, Int, UInt8
 from tqdm import tqdm
 
 from hmlpe.data.pack import Columns, Pack
+from hmlpe.data.record import Source
 from hmlpe.errors import UserError
 from hmlpe.evaluate.estimates import Estimates, of_joints
 from hmlpe.evaluate.truth import Truth
-from hmlpe.geometry import crop_resized, crop_to_image, resized
+from hmlpe.geometry import crop_resized, crop_to_image
 from hmlpe.predict.estimator import Estimator, Poses
 from hmlpe.skeleton import Skeleton
 
@@ -49,15 +50,25 @@ def in_given_boxes(
     truth: Truth,
     batch_size: int,
     zoom: float | int = 1,
+    source: Source | None = None,
     progress: bool = True,
 ) -> Estimates:
     """What the network says of the people with a crop; the others of the truth, after them, are undetected.
 
+    The network sees what `PosePredictor` shows it of the same box in the same image, to the bit.
+
     Args:
-        zoom: the network sees the box times this. 1 is the test-crop rule (FACTS 4); with 112/128 people are as large
-            as in training, whose random crops are 112 of 128.
+        zoom: the network sees the box times this. 1 is the test-crop rule (FACTS 4), whose pictures the pack holds;
+            with 112/128 people are as large as in training, whose random crops are 112 of 128.
+        source: of the people's images, which another zoom looks into, as no pack holds those pictures.
+
+    Raises:
+        UserError: the network takes crops of another size than the pack's; or an image is missing or broken.
     """
-    poses = list(_poses(estimator, pack, rows, batch_size, zoom, progress))
+    pack.check_size(estimator.card.size_px)
+    if zoom != 1 and source is None:
+        raise ValueError("another zoom needs the images")
+    poses = list(_poses(estimator, pack, rows, batch_size, zoom, source, progress))
     boxes = zoomed(pack.people.box_px[rows], zoom)
     crop_px = np.concatenate([found.joints_px for found in poses]).astype(np.float64)
     joints = crop_to_image(crop_px, boxes[:, None], estimator.card.size_px)
@@ -66,38 +77,44 @@ def in_given_boxes(
     return of_joints(truth, _padded(joints, truth), _first(rows, truth), sure, by_detector=len(rows) < len(truth))
 
 
-def mean_pose(pose_px: Float[np.ndarray, "joint 2"], size_px: int, pack: Pack, rows: Rows, truth: Truth) -> Estimates:
-    """What learning nothing gives: one pose, in pixels of a crop of `size_px`, in everyone's box."""
+def mean_pose(pose_px: Float[np.ndarray, "joint 2"], pack: Pack, rows: Rows, truth: Truth) -> Estimates:
+    """What learning nothing gives: one pose, in pixels of the test crop, in everyone's box."""
     boxes = pack.people.box_px[rows]
-    joints = crop_to_image(np.broadcast_to(pose_px, (len(rows), *pose_px.shape)), boxes[:, None], size_px)
+    joints = crop_to_image(np.broadcast_to(pose_px, (len(rows), *pose_px.shape)), boxes[:, None], pack.size_px)
     return of_joints(truth, _padded(joints, truth), _first(rows, truth), by_detector=len(rows) < len(truth))
 
 
 def _poses(
-    estimator: Estimator, pack: Pack, rows: Rows, batch_size: int, zoom: float | int, progress: bool
+    estimator: Estimator,
+    pack: Pack,
+    rows: Rows,
+    batch_size: int,
+    zoom: float | int,
+    source: Source | None,
+    progress: bool,
 ) -> Iterator[Poses]:
     """The poses of one batch after another; the next batch is read while the network runs."""
-    size = estimator.card.size_px
     starts = range(0, len(rows), batch_size)
     with (
         ThreadPoolExecutor(1) as reader,
         tqdm(total=len(rows), unit="people", disable=None if progress else True) as bar,
     ):
-        waiting = [reader.submit(_crops, pack, rows[:batch_size], size, zoom)]
+        waiting = [reader.submit(_crops, pack, rows[:batch_size], zoom, source)]
         for start in starts:
             crops = waiting.pop().result()
             if start + batch_size < len(rows):
                 following = rows[start + batch_size : start + 2 * batch_size]
-                waiting.append(reader.submit(_crops, pack, following, size, zoom))
+                waiting.append(reader.submit(_crops, pack, following, zoom, source))
             yield estimator(crops)
             bar.update(len(crops))
 
 
-def _crops(pack: Pack, rows: Rows, size_px: int, zoom: float | int) -> UInt8[np.ndarray, "crop size size 3"]:
-    if zoom == 1:
-        return np.stack([resized(np.asarray(pack.crops[row]), size_px) for row in rows])
-    whole = np.array([0, 0, pack.size_px, pack.size_px]) - 0.5
-    return np.stack([crop_resized(np.asarray(pack.crops[row]), zoomed(whole, zoom), size_px) for row in rows])
+def _crops(pack: Pack, rows: Rows, zoom: float | int, source: Source | None) -> UInt8[np.ndarray, "crop size size 3"]:
+    if zoom == 1 or source is None:
+        return np.asarray(pack.test_crops[rows])
+    boxes = zoomed(pack.people.box_px[rows], zoom)
+    images = (source.image(str(name)) for name in pack.people.image[rows])
+    return np.stack([crop_resized(image, box, pack.size_px) for image, box in zip(images, boxes, strict=True)])
 
 
 def _padded(values: Float[np.ndarray, "row *rest"], truth: Truth) -> Float[np.ndarray, "person *rest"]:

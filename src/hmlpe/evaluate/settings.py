@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of
+from hmlpe.report.published import check_published
 from hmlpe.training.validate import validate as validate_shared
 
 PEOPLE = ("whole", "detected")
@@ -47,8 +48,8 @@ def validate(config: DictConfig) -> None:
         raise UserError(f"out: must name a folder, got {config.out!r}")
     if config.overwrite not in (True, False):
         raise UserError(f"overwrite: must be true or false, got {config.overwrite!r}")
-    if not isinstance(config.published, DictConfig):
-        raise UserError(f"published: must be rows by set, as in conf/published, got {config.published!r}")
+    published = config.published
+    check_published(OmegaConf.to_container(published, resolve=True) if OmegaConf.is_config(published) else published)
     validate_shared(config)
     if (config.checkpoint is None) == (config.predictions is None):
         raise UserError("give either checkpoint=PATH, a network, or predictions=FILE, another method's answers")
@@ -62,8 +63,8 @@ def validate(config: DictConfig) -> None:
     if config.split == "val" and (config.predictions is not None or config.get("detector") is not None):
         raise UserError("split: val is for a network in the pack's boxes alone")
     zoom = config.zoom
-    if isinstance(zoom, bool) or not isinstance(zoom, int | float) or not 0.1 <= zoom <= 1:
-        raise UserError(f"zoom: must be a number from 0.1 to 1, as the pack holds no more than the box, got {zoom!r}")
+    if isinstance(zoom, bool) or not isinstance(zoom, int | float) or not 0.1 <= zoom <= 10:
+        raise UserError(f"zoom: must be a number from 0.1 to 10, got {zoom!r}")
     if zoom != 1 and (config.predictions is not None or config.get("detector") is not None):
         raise UserError("zoom: is for a network in the pack's boxes alone")
     if not config.get("protocol"):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hmlpe.errors import UserError
 from hmlpe.evaluate.record import Numbers, Record
+from hmlpe.report.published import Row, beside
 
 EMPTY = "–"
 PUBLISHED = "published"
@@ -33,8 +33,8 @@ class Line:
     detected: str = ""  # of how many people, for the protocol that looks at the detected alone
 
 
-def lines_of(records: Sequence[Record], published: Iterable[Mapping[str, Any]]) -> list[Line]:
-    """The rows: published numbers first, then what was measured.
+def lines_of(records: Sequence[Record], published: Sequence[Row]) -> list[Line]:
+    """The rows: published numbers of the records' sides first, then what was measured.
 
     Raises:
         UserError: the records' protocols, labels or annotated people are not the same.
@@ -47,7 +47,7 @@ def lines_of(records: Sequence[Record], published: Iterable[Mapping[str, Any]]) 
             f"{one['people']}",
             {str(name): [float(value), None, None] for name, value in one["scores"].items()},
         )
-        for one in published
+        for one in beside(published, records[0].sides)[0]
     ]
     for record in sorted(records, key=lambda record: (record.people != "whole", record.file)):
         people = f"{record.counted}, {record.people}"

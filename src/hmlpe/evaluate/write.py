@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hmlpe.evaluate.figure import draw_curves, draw_ranking
 from hmlpe.evaluate.record import Record, read_records, write_record
 from hmlpe.evaluate.table import lines_of, render_csv, render_markdown
 from hmlpe.files import write_text_atomic
+from hmlpe.report.published import Row, beside
 
 
 def write_evaluation(folder: Path, record: Record, overwrite: bool) -> list[Path]:
@@ -22,21 +22,27 @@ def write_evaluation(folder: Path, record: Record, overwrite: bool) -> list[Path
     return written
 
 
-def write_comparison(folder: Path, data: str, published: Sequence[Mapping[str, Any]]) -> list[Path]:
-    """table.csv, table.md and curves.png of all records in the folder, beside the published numbers."""
+def write_comparison(folder: Path, data: str, published: Sequence[Row]) -> list[Path]:
+    """table.csv, table.md and curves.png of all records in the folder, beside the published numbers of their sides."""
     records = read_records(folder)
     lines = lines_of(records, published)
     notes = ["Intervals: bootstrap over people. A column is of one protocol; – is not measured."]
     if any(record.method == "mean pose" for record in records):
         notes.append("mean pose: of the training people of the pack whose people are tested.")
-    if not published:
-        notes.append("No published numbers of this set under these protocols are known here.")
+    sides = records[0].sides
+    shown, others = beside(published, sides)
+    notes.append(f"Left and right: sides={sides}.")
+    if others:
+        methods = ", ".join(dict.fromkeys(str(one["method"]) for one in others))
+        notes.append(f"Published under sides={others[0]['sides']}, and so in no table of sides={sides}: {methods}.")
+    if not shown:
+        notes.append("No published numbers of this set under these protocols and sides are known here.")
     lost = {record.without_image for record in records} - {0}
     if lost:
         annotated = max(record.annotated for record in records)
         notes.append(f"{max(lost)} of {annotated} test people have no image here; published rows stand on all.")
     notes += sorted({f"{record.method} ({record.boxes}): {record.notes}." for record in records if record.notes})
-    notes += sorted({f"{one['method']}: {one['source']}." for one in published if one.get("source")})
+    notes += sorted({f"{one['method']}: {one['source']}." for one in shown if one.get("source")})
     write_text_atomic(folder / "table.csv", render_csv(lines))
     write_text_atomic(folder / "table.md", render_markdown(data, lines, notes))
     drawn = draw_curves(data, records, lines, folder / "curves.png")

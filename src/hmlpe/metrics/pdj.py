@@ -17,6 +17,9 @@ THRESHOLDS = tuple(t / 100 for t in range(1, 21))
 class ModecPDJ(ErrorCurve):
     """Curve of detected joints; error / |left shoulder - right hip| <= threshold, in image pixels.
 
+    The length is handed in (`data.labels.Labels.torso_px`): under sides=image MODEC's left shoulder of a person seen
+    from behind is the person's own right one, and the hip stays the own right one: MODEC's hips never change places.
+
     Left and right joints of a group are pooled. A person without a torso length, or a joint without coordinates, does
     not count.
 

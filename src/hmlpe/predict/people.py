@@ -12,7 +12,7 @@ from hmlpe.detect.detector import Detections, Detector
 from hmlpe.geometry import crop_resized, crop_to_image, scale_box
 from hmlpe.predict.estimator import Estimator, Poses
 
-Image = UInt8[np.ndarray, "height width 3"]
+Image = UInt8[np.ndarray, "_ _ 3"]  # several need not be of one size
 
 
 @dataclass(frozen=True, eq=False)

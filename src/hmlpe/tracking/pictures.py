@@ -14,7 +14,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hmlpe.data.drawing import View, draw_pose, legend_entries
-from hmlpe.geometry import resized
 from hmlpe.skeleton import Skeleton
 
 Picture = UInt8[np.ndarray, "height width 3"]
@@ -53,7 +52,7 @@ def part_maps(
     rows, words = [], []
     for crop, *both in zip(crops, predicted, truth, strict=True):
         for word, maps in zip(("predicted", "true"), both, strict=True):
-            tiles = [resized(crop, _TILE), *(_map(grid) for grid in maps)]
+            tiles = [_tile(crop), *(_map(grid) for grid in maps)]
             rows.append(np.concatenate([_framed(tile) for tile in tiles], axis=1))
             words.append(word)
     picture, step = np.concatenate(rows), _TILE + 2 * _GAP
@@ -80,6 +79,10 @@ def filters(weights: Float[np.ndarray, "map 3 down across"]) -> Picture:
     tiles += [np.full_like(tiles[0], _BACK)] * (-len(tiles) % across)
     rows = [np.concatenate(tiles[start : start + across], axis=1) for start in range(0, len(tiles), across)]
     return np.concatenate(rows)
+
+
+def _tile(crop: UInt8[np.ndarray, "size size 3"]) -> UInt8[np.ndarray, "height width 3"]:
+    return np.asarray(cv2.resize(crop, (_TILE, _TILE), interpolation=cv2.INTER_AREA))
 
 
 def _map(grid: Float[np.ndarray, "row column"]) -> UInt8[np.ndarray, "height width 3"]:

@@ -38,7 +38,8 @@ class CocoSource(OwnSource):
         joints: joint of the skeleton -> name of the file's keypoint, or names of those whose mean it is.
         torso: the two keypoints between which `torso_px` is measured, [left_shoulder, right_hip]; None: it is unknown.
         test_fraction: share of the images that test, chosen by their names; only without a file of test people.
-        torso_swapped: the same two after left and right have changed places, [right_shoulder, left_hip].
+        torso_swapped: the same after left and right have changed places as MODEC changes them, hips not:
+            [right_shoulder, right_hip].
 
     Raises:
         UserError: a setting is of no use.
@@ -68,6 +69,12 @@ class CocoSource(OwnSource):
         self.wanted = wanted_points(
             skeleton, joints, ("data.source.torso", torso), ("data.source.torso_swapped", torso_swapped)
         )
+        hip, swapped_hip = self.wanted[-3][1], self.wanted[-1][1]
+        if hip and swapped_hip and hip != swapped_hip:
+            raise UserError(
+                f"data.source.torso_swapped: must end in {hip[0]!r} as data.source.torso does, got {swapped_hip[0]!r}: "
+                "MODEC's left and right hips never change places"
+            )
         self._skipped: Counter[str] = Counter()
         self._sizes: dict[str, tuple[int, int]] = {}
 

@@ -70,7 +70,7 @@ class FlicSource(FolderSource):
             occluded=np.zeros(len(joints), dtype=bool),  # FLIC does not mark occlusion
             detection_px=_detection(record, where),
             torso_px=_distance(left, points["right_hip"]),
-            torso_swapped_px=_distance(right, points["left_hip"]),
+            torso_swapped_px=_distance(right, points["right_hip"]),
             sticks_px=np.zeros((0, 4)),
             faces_backwards=bool(left[0] < right[0]),
             window_px=_window(points),

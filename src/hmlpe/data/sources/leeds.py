@@ -79,7 +79,7 @@ class LeedsSource(FolderSource):
         joints = [points.get(name, (np.full(2, np.nan), False)) for name in self.skeleton.joints]
         image = f"im{number:0{self.image_digits}d}.jpg"
         size = image_size(self.image_folder, image)
-        left, right = points["left_shoulder"][0], points["right_shoulder"][0]
+        left, right, hip = (points[name][0] for name in ("left_shoulder", "right_shoulder", "right_hip"))
         return Person(
             image=image,
             where=where,
@@ -87,8 +87,8 @@ class LeedsSource(FolderSource):
             joints_px=np.stack([point for point, _ in joints]),
             occluded=np.array([occluded for _, occluded in joints]),
             detection_px=np.full(4, np.nan) if size is None else np.array([0, 0, *size]) - 0.5,  # all of it (FACTS 5)
-            torso_px=float(np.linalg.norm(left - points["right_hip"][0])),
-            torso_swapped_px=float(np.linalg.norm(right - points["left_hip"][0])),
+            torso_px=float(np.linalg.norm(left - hip)),
+            torso_swapped_px=float(np.linalg.norm(right - hip)),
             sticks_px=np.zeros((0, 4)),
             faces_backwards=bool(left[0] < right[0]),
         )

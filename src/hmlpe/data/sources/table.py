@@ -112,7 +112,7 @@ class TableSource(OwnSource):
             occluded=occluded,
             detection_px=np.full(4, np.nan),
             torso_px=self._distance("left_shoulder", "right_hip", points),
-            torso_swapped_px=self._distance("right_shoulder", "left_hip", points),
+            torso_swapped_px=self._distance("right_shoulder", "right_hip", points),
             sticks_px=np.zeros((0, 4)),
             faces_backwards=self.faces_backwards(points),
             identity=rows[0].cells.get("identity", ""),

@@ -4,37 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import altair as alt
 
 from hmlpe.report.columns import AVERAGE, MEAN_POSE
 from hmlpe.report.page.chart import IS_SHOWN, Chart, data, finished, rounded
 from hmlpe.report.page.colours import GREY
-from hmlpe.report.published import Published
+from hmlpe.report.published import Published, Row, beside
 from hmlpe.report.result import Run
 from hmlpe.report.runs import by_row
 from hmlpe.report.summary import stat
 
 _KEY = re.compile(r"(?P<split>test\w*)/pdj_modec_(?P<group>\w+)@(?P<threshold>\d\.\d\d)$")
+_SIDES = re.compile(r"sides=(\w+)")  # as `training.run.protocol` says it
 _SHAPES = ["square", "triangle-up", "diamond", "cross", "triangle-down"]
 
 
 def pdj_charts(
     runs: Sequence[Run], published: Published, colours: Mapping[str, str]
-) -> tuple[list[Chart], Sequence[Mapping[str, Any]]]:
-    """One chart for each tested set and group of joints, and the published methods that stand in them."""
+) -> tuple[list[Chart], Sequence[Row]]:
+    """One chart for each tested set and group of joints, and the published methods of the same sides in them."""
     done = [run for run in runs if run.finished]
     found = sorted({(m["split"], m["group"]) for run in done for key in run.metrics if (m := _KEY.match(key))})
     apart = {split for split, _ in found if split not in ("test", AVERAGE)}
-    sets = str(done[0].facts["protocol"]).partition(":")[0].split("+") if done else []
-    charts, others = [], list[Mapping[str, Any]]()
+    protocol = str(done[0].facts["protocol"]) if done else ""
+    sets, sides = protocol.partition(":")[0].split("+"), (_SIDES.findall(protocol) or [""])[0]
+    charts, others = [], list[Row]()
     for index, (split, group) in enumerate(pair for pair in found if not apart or pair[0] in apart):
         of_set = split.removeprefix("test_") if apart else sets[0] if len(sets) == 1 else ""
-        beside = published.get(of_set, ())
-        others += [method for method in beside if method not in others]
+        prefix = f"{split}/pdj_modec_{group}@"
+        rows = beside(published.get(of_set) or (), sides)[0]
+        shown = [row for row in rows if any(key.startswith(prefix.partition("/")[2]) for key in row["scores"])]
+        others += [method for method in shown if method not in others]
         title = f"{group}{f', {of_set}' if apart else ''}: share within the threshold"
-        charts.append(_chart(f"pdj-{index}", title, f"{split}/pdj_modec_{group}@", done, beside, colours))
+        charts.append(_chart(f"pdj-{index}", title, prefix, done, shown, colours))
     return charts, others
 
 
@@ -43,7 +46,7 @@ def _chart(
     title: str,
     prefix: str,
     runs: Sequence[Run],
-    beside: Sequence[Mapping[str, Any]],
+    methods: Sequence[Row],
     colours: Mapping[str, str],
 ) -> Chart:
     lines = [
@@ -60,7 +63,7 @@ def _chart(
     metric = prefix.partition("/")[2]
     points = [
         {"method": str(method["method"]), "threshold": float(key.removeprefix(metric)), "value": 100 * float(score)}
-        for method in beside
+        for method in methods
         for key, score in method["scores"].items()
         if key.startswith(metric)
     ]
@@ -74,11 +77,11 @@ def _chart(
         base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour),
         base.mark_point(size=90, filled=True, opacity=0).encode(x=x, y=y, tooltip=[alt.Tooltip("row:N"), *tips]),
     ]
-    methods = list(dict.fromkeys(str(point["method"]) for point in points))
     if points:
+        names = list(dict.fromkeys(str(point["method"]) for point in points))
         shape = alt.Shape(
             "method:N",
-            scale=alt.Scale(domain=methods, range=_SHAPES[: len(methods)]),
+            scale=alt.Scale(domain=names, range=_SHAPES[: len(names)]),
             legend=alt.Legend(columns=1, symbolStrokeColor="currentColor", symbolFillColor="transparent"),
         )
         others = alt.Chart(data(points)).mark_point(size=70, strokeWidth=1.6, color="currentColor")
