@@ -18,7 +18,7 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
-from ..data.conftest import CONF, CROWD, write_flic
+from ..data.conftest import CONF, CROWD, person, picture, write_flic
 
 # OmegaConf's DictConfig inherits from typing.MutableMapping
 pytestmark = pytest.mark.filterwarnings("ignore::beartype.roar.BeartypeDecorHintPep585DeprecationWarning")
@@ -119,6 +119,27 @@ def test_broken_input(call: Call, tmp_path: Path) -> None:
     assert_refused(call("data=flic", root), str(annotations))
 
 
+def test_a_camera_that_stands_still_is_refused_or_warned_of(call: Call, tmp_path: Path) -> None:
+    """All images show the same: nobody would be left to train, and the remedy says whom it keeps."""
+    still = [person(f"{row}.png", "train" if row % 4 else "test") for row in range(16)]
+    root = write_flic(tmp_path / "still", still)
+    for image in (root / "images").iterdir():
+        Image.fromarray(picture("the same")).save(image)
+    answer = call("data=flic", f"data.root={root}", "prepare.sheet=0")
+    errors = [line for line in answer.err.splitlines() if line.startswith("error: ")]
+    assert answer.code == 2 and len(errors) == 1 and "Traceback" not in answer.err
+    for part in ("no training people are left, of 12", "stand still", "data.near_duplicates=null keeps these 12"):
+        assert part in errors[0]
+    assert not [path for path in Path().rglob("*") if path.is_file()]  # nothing half-written
+    for row in (1, 2):  # two of the training people are elsewhere
+        Image.fromarray(picture(f"another {row}")).save(root / "images" / f"{row}.png")
+    warned = call("data=flic", f"data.root={root}", "prepare.sheet=0")
+    assert warned.code == 0 and "10 of 12 training people are near-duplicates of test images" in warned.out
+    assert "data.near_duplicates=null keeps them" in warned.out
+    kept = call("data=flic", f"data.root={root}", "prepare.sheet=0", "data.near_duplicates=null")
+    assert kept.code == 0 and "12 train and 4 test people" in kept.out and "stand still" not in kept.out
+
+
 def test_success_says_what_the_pack_holds(call: Call, tmp_path: Path) -> None:
     root = write_flic(tmp_path / "my data's FLIC", CROWD, ("f.jpg",))
     pack = tmp_path / "out put" / "flic"
@@ -214,6 +235,8 @@ def test_the_whole_of_flic(real_data: Path, tmp_path: Path) -> None:
     left_out = ["250 test people (image is missing)", "2 train people (in a test image)",
                 "46 train people (near-duplicate of a test image)"]  # fmt: skip
     counts = f"3939 train and 766 test people; left out: {', '.join(left_out)}"
+    near = "  flic: 21 of 695 test images are of shots that 48 training people are of, too (named in manifest.json; "
+    counts += f"\n{near}data.keep_neighbours=false leaves them out)"
     look = "look at some of them before you train: data/flic/sheet.png"
     assert (done.returncode, done.stdout) == (0, f"data/flic prepared: {counts}\n{look}\n"), done.stderr
     manifest = json.loads((tmp_path / "data" / "flic" / "manifest.json").read_text())

@@ -197,6 +197,25 @@ def test_fingerprint_is_of_all_that_people_depend_on(coco: Coco) -> None:
     assert len(set(prints)) == 5 and coco().fingerprint() == prints[0]
 
 
+def test_shot(coco: Coco) -> None:
+    """A field of an image: all its people are of that shot, and a share for testing takes whole shots."""
+    value = content()
+    for image, shot in zip(value["images"], ("dive 1", None, "Änne"), strict=True):
+        image["shot"] = shot
+    assert [p.shot for p in coco(value).people()] == ["dive 1", "dive 1", ""]
+    for shot in (5, ["a"], "a\nb"):
+        value["images"][1]["shot"] = shot
+        with refused("image 11", "'shot'"):
+            coco(value).people()
+    value = content(*(annotation(i, 10 + i) for i in range(60)), names=tuple(f"{i}.png" for i in range(60)))
+    for place, image in enumerate(value["images"]):
+        image["shot"] = f"shot {place % 12}"
+    people = coco(value).people()
+    splits = {shot: {p.split for p in people if p.shot == shot} for shot in {p.shot for p in people}}
+    assert len(splits) == 12 and all(len(split) == 1 for split in splits.values())
+    assert set().union(*splits.values()) == {"train", "test"}
+
+
 def test_identity(coco: Coco) -> None:
     assert only(coco(content(annotation(1, 10, identity="Änne")))).identity == "Änne"
     assert only(coco(content(annotation(1, 10, identity=None)))).identity == ""

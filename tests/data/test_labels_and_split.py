@@ -32,6 +32,7 @@ def people() -> Columns:
     return Columns(
         set=np.array(["x", "y"]), image=np.array(["a", "b"]), where=np.array(["1", "2"]),
         split=np.array(["train", "test"]), identity=np.array(["", "ann"]), hash=np.array([1, 2], np.uint64),
+        shot=np.array(["reel/1", ""]), crop_hash=np.zeros(2, np.uint64),
         joints_px=joints, occluded=occluded,
         box_px=np.array([[0.0, 1, 2, 3], [4, 5, 6, 7]]), detection_px=np.zeros((2, 4)), window_px=np.zeros((2, 4)),
         torso_px=np.array([50.0, 51]), torso_swapped_px=np.array([60.0, 61]), sticks_px=np.zeros((2, 0, 4)),
@@ -85,6 +86,7 @@ def test_other_words_for_sides_are_refused(people: Columns, skeleton: Skeleton, 
 def test_names_are_unique_in_the_pack(people: Columns) -> None:
     assert people.image_ids.tolist() == ["x/a", "y/b"]
     assert people.person_ids.tolist() == ["", "y/ann"]  # nobody knows who the first is
+    assert people.shot_ids.tolist() == ["x/reel/1", ""]
 
 
 # ---- scenes ----
@@ -99,10 +101,12 @@ def together(scene: np.ndarray) -> np.ndarray:
     return np.asarray(scene[:, None] == scene)
 
 
-def joined(images: str, identities: str, bits: dict[str, int], distance: int | None) -> list[set[str]]:
+def joined(
+    images: str, identities: str, bits: dict[str, int], distance: int | None, shots: str | None = None
+) -> list[set[str]]:
     """The scenes as sets of images, by their first; an image a letter, an identity another or - for unknown."""
-    who = np.array([one.strip("-") for one in identities])
-    scene = scenes(np.array(list(images)), who, hashes_of(images, bits), distance)
+    who, what = (np.array([one.strip("-") for one in names or "-" * len(images)]) for names in (identities, shots))
+    scene = scenes(np.array(list(images)), who, hashes_of(images, bits), distance, None, what)
     found = ({image for image, one in zip(images, scene, strict=True) if one == number} for number in {*scene})
     return sorted(found, key=min)
 
@@ -140,6 +144,32 @@ def test_who_is_of_one_scene(
     images: str, identities: str, bits: dict[str, int], distance: int | None, expected: list[str]
 ) -> None:
     assert joined(images, identities, bits, distance) == [set(scene) for scene in expected]
+
+
+@pytest.mark.parametrize(
+    ("identities", "bits", "shots", "expected"),
+    [
+        ("----", {}, "ss--", ["ab", "c", "d"]),  # whatever their hashes: they are unlike, or there are none
+        ("----", {"a": 1, "b": 2**64 - 1}, "ss--", ["ab", "c", "d"]),
+        ("----", {}, "stst", ["ac", "bd"]),
+        ("-xx-", {}, "ss-t", ["abc", "d"]),  # a shot, then a person
+        ("xy--", {}, "-xy-", ["a", "b", "c", "d"]),  # a shot of a person's name is not that person
+        ("----", {"b": 1, "c": 3}, "ss--", ["abc", "d"]),
+    ],
+)
+def test_images_of_one_shot_are_of_one_scene(
+    identities: str, bits: dict[str, int], shots: str, expected: list[str]
+) -> None:
+    assert joined("abcd", identities, bits, 1, shots) == [set(scene) for scene in expected]
+
+
+def test_where_the_camera_stands_still_the_crops_tell_scenes_apart() -> None:
+    """Four images of one background; the crops of a and b are alike, and of d there is nothing to be seen."""
+    images, nobody = np.array(list("abcd")), np.full(4, "")
+    whole, crops = np.full(4, 5, np.uint64), np.array([0b11, 0b111, 2**63, NO_HASH], np.uint64)
+    without_d = scenes(images[:3], nobody[:3], whole[:3], 1, crops[:3])
+    assert together(without_d)[0].tolist() == [True, True, False]
+    assert len({*scenes(images, nobody, whole, 1, crops)}) == 1
 
 
 def test_many_people_in_the_same_two_images_join_them() -> None:

@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import imagehash
 import numpy as np
 import pytest
@@ -23,7 +24,9 @@ from hmlpe.data.leaks import (
     NEAR_DUPLICATE,
     NO_HASH,
     SAME_PERSON,
+    SAME_SHOT,
     check_distance,
+    crop_hashes,
     image_hash,
     leaks_of,
     near_duplicates,
@@ -31,6 +34,7 @@ from hmlpe.data.leaks import (
 )
 from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
+from hmlpe.geometry import crop_resized
 
 Picture = UInt8[np.ndarray, "height width 3"]
 DISTANCE = 8
@@ -231,6 +235,86 @@ def test_without_a_distance_nothing_is_compared() -> None:
 def test_without_test_people_nobody_leaks() -> None:
     assert reasons([person for person in PEOPLE if person[1] == "train"], 63) == [""] * 8
     assert leaks_of([], [], [], hashes(), 8) == []
+
+
+def test_shots_of_test_people_leak_on_wish() -> None:
+    """Of one set: another film may name its shots alike. The other reasons come first."""
+    rows = [  # image, split, identity, hash, shot
+        ("film/1", "test", "", A, "reel"), ("film/2", "train", "", FAR, "reel"), ("film/3", "train", "", B, "reel"),
+        ("film/4", "train", "", FAR, "other"), ("film/5", "train", "", FAR, ""), ("play/1", "train", "", FAR, "reel"),
+        ("play/2", "test", "", 0, ""),
+    ]  # fmt: skip
+    images, splits, identities, found, shots = zip(*rows, strict=True)
+    left_out = leaks_of(images, splits, identities, hashes(*found), 1, shots=shots)
+    assert left_out == ["", f"{SAME_SHOT}: reel", f"{NEAR_DUPLICATE}: film/1", "", "", "", ""]
+    assert leaks_of(images, splits, identities, hashes(*found), 1)[1] == ""
+
+
+# ---- a camera that stands still ----
+
+STILL = 40  # images of one background
+
+
+def still_camera(moves: bool, seed: int = 0) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names, hashes of images and of crops of an animal before one background, that sits or moves; at times blotched.
+
+    The animal is 7 % of the picture's width, blotches of its own are painted over it in every image.
+    """
+    rng = np.random.default_rng(seed)
+    background = cv2.resize(
+        rng.integers(0, 256, (12, 16, 3), dtype=np.uint8), (320, 240), interpolation=cv2.INTER_CUBIC
+    )
+    whole, crops = [], []
+    for _ in range(STILL):
+        x, y = rng.integers((60, 60), (260, 180)).tolist() if moves else (160, 120)
+        image = background.copy()
+        cv2.ellipse(image, (x, y), (12, 7), float(rng.uniform(0, 180)) if moves else 30.0, 0, 360, (40, 30, 20), -1)
+        for dx, dy in rng.integers(-12, 13, (4, 2)).tolist() if moves else []:
+            cv2.circle(image, (x + dx, y + dy), 4, rng.integers(0, 256, 3).tolist(), -1)
+        image = np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
+        whole.append(image_hash(image))
+        crops.append(image_hash(crop_resized(image, np.array([x - 18.0, y - 18, x + 18, y + 18]), 128)))
+    return [f"lab/{number:03}" for number in range(STILL)], np.array(whole), np.array(crops)
+
+
+def left_out(images: list[str], whole: np.ndarray, crops: np.ndarray | None, distance: int = DISTANCE) -> int:
+    """How many of the training people, of whom every fifth is a test person."""
+    splits = ["test" if row % 5 == 0 else "train" for row in range(len(images))]
+    found = leaks_of(images, splits, [""] * len(images), whole, distance, crops)
+    return sum(reason != "" for reason in found)
+
+
+def test_the_hash_sees_more_than_the_background_of_a_camera_that_stands_still() -> None:
+    images, whole, crops = still_camera(moves=True)
+    assert left_out(images, whole, None) == 32  # all: the whole picture's hash is the background's
+    asked = crop_hashes(images, whole, crops, DISTANCE)
+    assert (asked == crops).all() and left_out(images, whole, asked) <= 3
+    sitting = still_camera(moves=False)
+    assert left_out(*sitting[:2], crop_hashes(*sitting, DISTANCE)) == 32  # nothing of it changes: they are duplicates
+
+
+def test_crops_are_asked_only_where_the_camera_stands_still() -> None:
+    """Nine of a shot are no camera that stands still; neither is a tenth in another set, nor are 4 % of a large set."""
+    same, rng = np.uint64(0b1011), np.random.default_rng(1)
+    others = rng.integers(1, 2**64, 300, dtype=np.uint64)
+    crops = np.arange(1, 311, dtype=np.uint64)
+    for name, alike, asked in (("lab", 11, True), ("lab", 10, False), ("of two", 11, False), ("film", 11, False)):
+        of_lab = {"film": 300}.get(name, 11)
+        whole = others[:of_lab].copy()
+        whole[:alike] = same
+        images = [f"{'other' if name == 'of two' and row % 2 else 'lab'}/{row:03}" for row in range(of_lab)]
+        found = crop_hashes(images, whole, crops[:of_lab], DISTANCE)
+        assert (found[:alike] == (crops[:alike] if asked else leaks.NO_HASH)).all(), name
+    assert not crop_hashes(["lab/1"] * 20, np.full(20, same), crops[:20], None).any()
+
+
+def test_near_is_who_is_near_in_both() -> None:
+    """Row 0 is near to test row 0 as a picture, to test row 1 as a crop too; NO_HASH asks no crop."""
+    train, test = hashes(0b111, 0b111, 0b111), hashes(0b111, 0b1111)
+    crops = hashes(1, 2**63, 0), hashes(2**40 - 1, 0b11)
+    assert near_duplicates(train, test, 1, crops).tolist() == [1, -1, 0]
+    assert near_duplicates(train, test, 1).tolist() == [0, 0, 0]
+    assert near_pairs(train, 1, crops[0]).tolist() == [[0, 2], [1, 2]]
 
 
 @given(

@@ -135,6 +135,23 @@ def test_identity(table: Table) -> None:
     assert table(both("Bo,test"), test_fraction=None).people()[0].split == "test"
 
 
+def test_shot(table: Table) -> None:
+    make = with_columns("shot")
+    assert [p.shot for p in table(make("dive 1", "dive 1", "dive 1", "dive 1", "")).people()] == [
+        "dive 1",
+        "dive 1",
+        "",
+    ]
+    with refused("joints.csv, line 5", "'shot'", "line 2", "image"):
+        table(make("dive 1", "dive 1", "dive 1", "dive 2")).people()
+    lines = [f"{place}.png,1,head,1,2,1,{place % 12 or ''}" for place in range(80)]
+    people = table(text(*lines, header=HEADER + ",shot")).people()
+    for shot in {p.shot for p in people if p.shot}:  # a share for testing takes whole shots
+        assert len({p.split for p in people if p.shot == shot}) == 1
+    assert {p.split for p in people if p.shot} == {p.split for p in people if not p.shot} == {"train", "test"}
+    assert all(p.split == split_by_name(p.image, 0.5) for p in people if not p.shot)
+
+
 def test_people_without_a_joint_are_left_out_and_counted(table: Table) -> None:
     source = table(text("a.png,1,head,,,", "a.png,2,head,1,2,", "b.png,2,neck,,,0"))
     assert [p.where.rpartition(" ")[2] for p in source.people()] == ["3"]
@@ -179,7 +196,7 @@ def test_a_spoiled_line_is_named(table: Table, line: str, parts: list[str]) -> N
     ("header", "parts"),
     [
         (HEADER.replace(",", ";"), ["semicolons"]), (HEADER.replace(",", "\t"), ["tabs"]),
-        (HEADER + ",score", ["'score'", "image, person, joint, x, y, visible", "split, identity"]),
+        (HEADER + ",score", ["'score'", "image, person, joint, x, y, visible", "split, identity, shot"]),
         (HEADER.removesuffix(",visible"), ["'visible'"]), (HEADER + ",x", ["'x'", "twice"]), ("", ["'image'"]),
         (LINES[0], ["'a.png'"]), (HEADER.upper(), ["'IMAGE'"]), (HEADER + ",", ["''"]), ("\0", ["unknown"]),
     ],

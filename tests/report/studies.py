@@ -179,8 +179,8 @@ def write_pack(folder: Path, people: int) -> str:
     for name, side in (("crops", CROP_PX), ("test_crops", SIZE_PX)):
         np.save(folder / f"{name}.npy", np.broadcast_to(shades[:, None, None, None], (people, side, side, 3)))
     columns = {field.name: np.zeros(people) for field in fields(Columns)} | {"image": np.zeros(people, str)}
-    columns |= {"hash": np.zeros(people, np.uint64)}
-    columns |= {name: np.full(people, name) for name in ("set", "where", "split", "identity")}
+    columns |= {name: np.zeros(people, np.uint64) for name in ("hash", "crop_hash")}
+    columns |= {name: np.full(people, name) for name in ("set", "where", "split", "identity", "shot")}
     columns |= {name: np.zeros((people, 4)) for name in ("box_px", "detection_px", "window_px")}
     joints = np.zeros((people, len(SKELETON.joints), 2))
     columns |= {"joints_px": joints, "occluded": joints[..., 0] > 0, "sticks_px": np.zeros((people, 1, 4))}

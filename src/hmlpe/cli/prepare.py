@@ -17,6 +17,7 @@ SETTINGS = {  # key of the manifest -> what a reader calls it
     "crop_px": "crop size",
     "size_px": "input size",
     "near_duplicates": "near_duplicates",
+    "keep_neighbours": "keep_neighbours",
     "boxes": "boxes",
     "sources": "sets, annotations or images",
 }
@@ -50,6 +51,7 @@ def prepare_pack(config: DictConfig) -> None:
         near_duplicates=config.data.near_duplicates,
         workers=config.prepare.workers,
         absent=absent,
+        keep_neighbours=config.data.keep_neighbours,
     )
     state = "is prepared already" if was_there else "prepared"
     if isinstance(before, dict) and not was_there:
@@ -71,6 +73,8 @@ def summary(folder: Path, state: str, manifest: dict[str, Any]) -> str:
     lines = [f"{folder} {state}: {_people(manifest if several else next(iter(sets.values())))}"]
     if several:
         lines += [f"  {name}: {_people(one)}" for name, one in sets.items()]
+    for name, one in sets.items():
+        lines += [f"  {name}: {line}" for line in _warnings(one)]
     if manifest["absent"]:
         lines.append(f"  not in it: {', '.join(manifest['absent'])}")
     return "\n".join(lines)
@@ -86,6 +90,25 @@ def _people(of: dict[str, Any]) -> str:
     return f"{counts['train']} train and {counts['test']} test people" + (
         f"; left out: {', '.join(left_out)}" if left_out else ""
     )
+
+
+def _warnings(of: dict[str, Any]) -> list[str]:
+    """What of a set's splits one should know: neighbours that were kept, and when most people were left out."""
+    from hmlpe.data.leaks import NEAR_DUPLICATE
+
+    near, count, found = of["neighbours"], of["counts"]["annotated_train"], []
+    if near["shots"]:
+        found.append(
+            f"{near['test_images']} of {of['images']['test']} test images are of shots that {near['train_people']} "
+            "training people are of, too (named in manifest.json; data.keep_neighbours=false leaves them out)"
+        )
+    lost = of["skipped_counts"].get(NEAR_DUPLICATE, {"train": 0})["train"]
+    if 2 * lost > count:
+        found.append(
+            f"{lost} of {count} training people are near-duplicates of test images: does the camera stand still? "
+            "data.near_duplicates=null keeps them"
+        )
+    return found
 
 
 def _draw(config: DictConfig, folder: Path, sheet: Path) -> None:

@@ -22,7 +22,7 @@ CHUNK = 256  # people whose crops are saved at once; what an interrupted call lo
 
 def write_chunks(
     partial: Path, name: str, members: Sequence[Member], sides: Mapping[str, int], workers: int
-) -> UInt64[np.ndarray, " person"]:
+) -> tuple[UInt64[np.ndarray, " person"], UInt64[np.ndarray, " person"]]:
     """Write the crops of all members into the folder `partial`, in chunks; chunks that are there stay.
 
     Args:
@@ -31,14 +31,14 @@ def write_chunks(
         workers: threads that read and resize.
 
     Returns:
-        (person,) the perceptual hash of each member's whole image.
+        (person,) the perceptual hash of each member's whole image, and (person,) that of the crop.
 
     Raises:
         UserError: an image is missing or broken.
     """
     parts = _parts(len(members))
     done = sum(len(part) for part in parts if _chunk(partial, part).exists())
-    hashes = np.empty(len(members), np.uint64)
+    hashes = np.empty((2, len(members)), np.uint64)
     with ThreadPoolExecutor(workers) as pool, _bar(name, done, len(members)) as bar:
         for part in parts:
             path = _chunk(partial, part)
@@ -48,7 +48,7 @@ def write_chunks(
                 try:
                     for job in jobs:
                         for row, own, found in job.result():
-                            hashes[row] = found
+                            hashes[:, row] = found
                             for array, crop in own.items():
                                 crops[array][row - part.start] = crop
                             bar.update()
@@ -57,12 +57,12 @@ def write_chunks(
                     raise
                 temporary = path.with_suffix(".tmp")
                 with temporary.open("wb") as file:
-                    np.savez(file, **crops, hashes=hashes[part.start : part.stop])
+                    np.savez(file, **crops, hashes=hashes[:, part.start : part.stop])
                 temporary.rename(path)
             else:
                 with np.load(path) as chunk:
-                    hashes[part.start : part.stop] = chunk["hashes"]
-    return hashes
+                    hashes[:, part.start : part.stop] = chunk["hashes"]
+    return hashes[0], hashes[1]
 
 
 def join_chunks(partial: Path, count: int, kept: Int[np.ndarray, " row"], sides: Mapping[str, int]) -> None:
@@ -123,11 +123,9 @@ def _same_image(members: Sequence[Member], rows: range) -> Iterator[list[int]]:
 
 def _crops_of_image(
     members: Sequence[Member], sides: Mapping[str, int], rows: list[int]
-) -> list[tuple[int, dict[str, UInt8[np.ndarray, "_ _ 3"]], np.uint64]]:
+) -> list[tuple[int, dict[str, UInt8[np.ndarray, "_ _ 3"]], tuple[np.uint64, np.uint64]]]:
     first = members[rows[0]]
     image = first.of.source.image(first.person.image)
     found = image_hash(image)
-    return [
-        (row, {array: crop_resized(image, members[row].box_px, side) for array, side in sides.items()}, found)
-        for row in rows
-    ]
+    crops = [{array: crop_resized(image, members[row].box_px, side) for array, side in sides.items()} for row in rows]
+    return [(row, own, (found, image_hash(own["crops"]))) for row, own in zip(rows, crops, strict=True)]

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from hmlpe.data.augment import Augmentation
 from hmlpe.data.dataset import PeopleDataset, Sample
 from hmlpe.data.labels import labels_of
+from hmlpe.data.neighbours import count_neighbours
 from hmlpe.data.pack import Pack, open_pack
 from hmlpe.data.sampler import EpochSampler
 from hmlpe.data.selection import MISSING, set_names
@@ -80,7 +81,10 @@ class PoseDataModule(L.LightningDataModule):
         if not len(train) or not len(self.pack.indices("test")):
             raise UserError(f"{pack}: the pack needs train and test people; it has {self.pack.manifest['counts']}")
         images, identities = people.image_ids[train], people.person_ids[train]
-        scene = scenes(images, identities, people.hash[train], self.pack.manifest["near_duplicates"])
+        distance = self.pack.manifest["near_duplicates"]
+        scene = scenes(
+            images, identities, people.hash[train], distance, people.crop_hash[train], people.shot_ids[train]
+        )
         kept, validating = split_by_scene(images, scene, validation_fraction, split_seed)
         chosen = {
             "train": self._of(train[kept], train_sets, "data.train_sets"),
@@ -137,6 +141,12 @@ class PoseDataModule(L.LightningDataModule):
             "test_annotated": annotated,
             "test_missing_images": missing,
         }
+
+    def neighbours(self) -> dict[str, dict[str, int]]:
+        """How many people and images of each two of training, validation and test lie in shots of both."""
+        people = self.pack.people
+        splits = {name: self.plain[name].rows for name in ("train", "val", "test")}
+        return count_neighbours(people.shot_ids, people.image_ids, splits)
 
     def _of(self, rows: np.ndarray, wanted: str | Sequence[str] | None, setting: str) -> np.ndarray:
         """The rows of the named sets."""

@@ -38,7 +38,9 @@ class Columns:
     where: np.ndarray
     split: np.ndarray
     identity: np.ndarray
+    shot: np.ndarray
     hash: UInt64[np.ndarray, " person"]
+    crop_hash: UInt64[np.ndarray, " person"]
     joints_px: Float[np.ndarray, "person joint 2"]
     occluded: Bool[np.ndarray, "person joint"]
     box_px: Float[np.ndarray, "person 4"]
@@ -66,12 +68,27 @@ class Columns:
     @property
     def person_ids(self) -> np.ndarray:
         """(person,) who it is with the name of the set, empty where unknown."""
-        named = np.strings.add(np.strings.add(self.set, "/"), self.identity)
-        return np.where(self.identity == "", "", named)
+        return self._named(self.identity)
+
+    @property
+    def shot_ids(self) -> np.ndarray:
+        """(person,) the shot with the name of the set, empty where unknown."""
+        return self._named(self.shot)
+
+    def _named(self, column: np.ndarray) -> np.ndarray:
+        return np.where(column == "", "", np.strings.add(np.strings.add(self.set, "/"), column))
 
 
-def columns_of(members: Sequence[Member], hashes: UInt64[np.ndarray, " person"]) -> Columns:
-    """The columns of people with their boxes, and the perceptual hashes of their images."""
+def columns_of(
+    members: Sequence[Member],
+    hashes: UInt64[np.ndarray, " person"] | None = None,
+    crop_hashes: UInt64[np.ndarray, " person"] | None = None,
+) -> Columns:
+    """The columns of people with their boxes, the perceptual hashes of their images, and `leaks.crop_hashes`.
+
+    People whose images were not looked at have no hashes: None.
+    """
+    unhashed = np.zeros(len(members), dtype=np.uint64)
     people = [member.person for member in members]
     sticks = max(len(person.sticks_px) for person in people)
     return Columns(
@@ -80,7 +97,9 @@ def columns_of(members: Sequence[Member], hashes: UInt64[np.ndarray, " person"])
         where=np.array([record_of(person) for person in people]),
         split=np.array([person.split for person in people]),
         identity=np.array([person.identity for person in people]),
-        hash=hashes,
+        shot=np.array([person.shot for person in people]),
+        hash=unhashed if hashes is None else hashes,
+        crop_hash=unhashed if crop_hashes is None else crop_hashes,
         joints_px=np.stack([person.joints_px for person in people]),
         occluded=np.stack([person.occluded for person in people]),
         box_px=np.stack([member.box_px for member in members]),

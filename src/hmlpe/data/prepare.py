@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from hmlpe.data.crops import join_chunks, remove_chunks, write_chunks
-from hmlpe.data.leaks import check_distance, leaks_of
-from hmlpe.data.pack import EXTRA, FILES, VERSION, columns_of
+from hmlpe.data.leaks import NEAR_DUPLICATE, SAME_SHOT, check_distance, crop_hashes, leaks_of
+from hmlpe.data.neighbours import count_neighbours, shared_shots
+from hmlpe.data.pack import EXTRA, FILES, VERSION, Columns, columns_of
 from hmlpe.data.selection import (
     DataSet,
     Member,
@@ -39,6 +40,7 @@ def prepare(
     near_duplicates: int | None = None,
     workers: int = 2,
     absent: Sequence[str] = (),
+    keep_neighbours: bool = True,
 ) -> tuple[dict[str, Any], bool]:
     """Make the pack `folder` of all people of the sets, or find it made already.
 
@@ -50,17 +52,21 @@ def prepare(
             their perceptual hashes; None: only those of the very same image or person.
         workers: threads that read and resize.
         absent: names of known sets that are not among these; the manifest notes them.
+        keep_neighbours: keep training people in a shot that holds test people, too; they are named in the manifest.
 
     Returns:
         The manifest, and whether the pack was there already.
 
     Raises:
-        UserError: bad annotations or images, missing images that are not allowed. Nothing half-written stays visible.
+        UserError: bad annotations or images, missing images that are not allowed, or all training people leak into
+            the test set. Nothing half-written stays visible.
     """
     for name, value in (("data.crop_px", crop_px), ("size_px", size_px), ("prepare.workers", workers)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(f"{name}: must be a whole number of at least 1, got {value!r}")
     check_distance(near_duplicates)
+    if not isinstance(keep_neighbours, bool):
+        raise UserError(f"data.keep_neighbours: must be true or false, got {keep_neighbours!r}")
     known = {*FILES, *EXTRA}
     if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= known):
         raise UserError(f"{folder}: holds something else than a pack, and is not replaced; choose another paths.data")
@@ -73,34 +79,43 @@ def prepare(
         "crop_px": crop_px,
         "size_px": size_px,
         "near_duplicates": near_duplicates,
+        "keep_neighbours": keep_neighbours,
         "boxes": {one.source.name: one.boxes.as_dict() for one in sets},
         "sources": {one.source.name: one.source.fingerprint() for one in sets},
         "absent": list(absent),
     }
-    fingerprint = digest_of([settings, [[member.image, record_of(member.person)] for member in members]])
+    fingerprint = digest_of([settings, [[one.image, record_of(one.person), one.person.shot] for one in members]])
     there = read_json(folder / "manifest.json") if (folder / "manifest.json").is_file() else None
     if isinstance(there, dict) and there.get("fingerprint") == fingerprint:
         return there, True
     partial = folder.with_name(f".{folder.name}.{fingerprint}.partial")
     partial.mkdir(parents=True, exist_ok=True)
     sides = {"crops": crop_px, "test_crops": size_px}
-    hashes = write_chunks(partial, folder.name, members, sides, workers)
-    kept, leaking = without_leaks(members, hashes, near_duplicates)
+    hashes, of_crops = write_chunks(partial, folder.name, members, sides, workers)
+    crops = crop_hashes([member.image for member in members], hashes, of_crops, near_duplicates)
+    kept, leaking = without_leaks(members, hashes, near_duplicates, crops, keep_neighbours)
+    if leaking and not any(members[row].person.split == "train" for row in kept):
+        shutil.rmtree(partial)
+        raise UserError(f"{folder}: {_nobody_trains(leaking, near_duplicates)}")
     skipped = [*skipped, *leaking]
     join_chunks(partial, len(members), kept, sides)
     remaining = [members[row] for row in kept]
     missed = missed_of(sets, skipped)
     unhashed = np.zeros(len(missed), dtype=np.uint64)
-    everyone = columns_of([*remaining, *missed], np.concatenate([hashes[kept], unhashed]))
-    np.savez(partial / "people.npz", **asdict(everyone.rows(np.arange(len(kept)))))
+    everyone = columns_of(
+        [*remaining, *missed], np.concatenate([hashes[kept], unhashed]), np.concatenate([crops[kept], unhashed])
+    )
+    people = everyone.rows(np.arange(len(kept)))
+    np.savez(partial / "people.npz", **asdict(people))
     np.savez(partial / "missed.npz", **asdict(everyone.rows(np.arange(len(kept), len(kept) + len(missed)))))
     files = {name: digest_of_file(partial / name) for name in FILES if name != "manifest.json"}
     manifest = {
         **settings,
-        "sets": {one.source.name: _describe(one, remaining, skipped) for one in sets},
+        "sets": {one.source.name: _describe(one, remaining, skipped, people) for one in sets},
         "counts": counts_of(remaining, skipped),
         "skipped_counts": reasons_of(skipped),
         "skipped": [asdict(person) for person in skipped],
+        "neighbours": _named_neighbours(people),
         "fingerprint": fingerprint,
         "files": files,
         "digest": digest_of(files),
@@ -119,7 +134,11 @@ def prepare(
 
 
 def without_leaks(
-    members: Sequence[Member], hashes: np.ndarray, distance: int | None
+    members: Sequence[Member],
+    hashes: np.ndarray,
+    distance: int | None,
+    crops: np.ndarray | None = None,
+    keep_neighbours: bool = True,
 ) -> tuple[np.ndarray, list[Skipped]]:
     """Rows of the people who may be in one pack, and the training people who would leak into its test set."""
     reasons = leaks_of(
@@ -128,6 +147,8 @@ def without_leaks(
         identities=[member.person.identity for member in members],
         hashes=hashes,
         distance=distance,
+        crops=crops,
+        shots=() if keep_neighbours else [member.person.shot for member in members],
     )
     kept = np.array([row for row, reason in enumerate(reasons) if not reason], dtype=np.int64)
     leaking = [
@@ -147,9 +168,41 @@ def _check_joints(sets: Sequence[DataSet], skeleton: Skeleton) -> None:
             raise UserError(f"{person.where}: {len(person.joints_px)} joints, the skeleton has {len(skeleton.joints)}")
 
 
-def _describe(one: DataSet, remaining: Sequence[Member], skipped: Sequence[Skipped]) -> dict[str, Any]:
-    """What the manifest says of one set: counts, who is left out, and how large the boxes are."""
+def _nobody_trains(leaking: Sequence[Skipped], near_duplicates: int | None) -> str:
+    """That all training people leak, and what to do."""
+    counts = {reason: splits["train"] for reason, splits in reasons_of(leaking).items()}
+    why = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    advice = []
+    if near := counts.get(NEAR_DUPLICATE):
+        advice.append(
+            f"does the camera stand still? data.near_duplicates=null keeps these {near}, a number below "
+            f"{near_duplicates} some of them"
+        )
+    if beside := counts.get(SAME_SHOT):
+        advice.append(f"data.keep_neighbours=true keeps these {beside}")
+    advice.append("or choose another split, by whole films or cameras")
+    return f"no training people are left, of {len(leaking)}: {why}; {', '.join(advice)}"
+
+
+def _rows_of_splits(people: Columns) -> dict[str, np.ndarray]:
+    return {split: np.flatnonzero(people.split == split) for split in ("train", "test")}
+
+
+def _named_neighbours(people: Columns) -> list[dict[str, Any]]:
+    """The shots that hold training and test people, with the names of their images."""
+    shots, named = people.shot_ids, []
+    rows = dict(zip(("train", "test"), shared_shots(shots, *_rows_of_splits(people).values()), strict=True))
+    for shot in np.unique(shots[rows["test"]]):
+        images = {split: np.unique(people.image[of[shots[of] == shot]]).tolist() for split, of in rows.items()}
+        named.append({"set": str(people.set[shots == shot][0]), "shot": str(people.shot[shots == shot][0])} | images)
+    return named
+
+
+def _describe(one: DataSet, remaining: Sequence[Member], skipped: Sequence[Skipped], people: Columns) -> dict[str, Any]:
+    """What the manifest says of one set: counts, who is left out, how large the boxes are, and its shots."""
     name = one.source.name
+    rows = {split: of[people.set[of] == name] for split, of in _rows_of_splits(people).items()}
+    shots, images = people.shot_ids, people.image_ids
     boxes = {}
     for split in ("train", "test"):
         of_split = [m for m in remaining if m.of.source.name == name and m.person.split == split]
@@ -160,4 +213,7 @@ def _describe(one: DataSet, remaining: Sequence[Member], skipped: Sequence[Skipp
         "skipped_counts": reasons_of(skipped, name),
         "not_people": dict(one.source.skipped()),
         "box_quartiles": boxes,
+        "images": {split: len(np.unique(images[of])) for split, of in rows.items()},
+        "shots": {split: len(np.unique(shots[of][shots[of] != ""])) for split, of in rows.items()},
+        "neighbours": count_neighbours(shots, images, rows)["train_test"],
     }

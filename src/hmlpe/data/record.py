@@ -31,6 +31,8 @@ class Person:
         window_px: (4,) a box of the person that the annotator drew, or that a detector without error would give, made
             from the truth; NaN where the set has no rule for one.
         identity: who it is, where the set knows; the same in all images of this person, else empty.
+        shot: the shot or sequence that the image is a frame of, the same for all its people and of no meaning but
+            that; empty where the set does not tell: then the image is taken to be by itself.
     """
 
     image: str
@@ -45,6 +47,7 @@ class Person:
     torso_swapped_px: float = float("nan")
     window_px: Float[np.ndarray, " 4"] = field(default_factory=lambda: np.full(4, np.nan))
     identity: str = ""
+    shot: str = ""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-"""The validation split, cut from the training people so that no picture is on both sides."""
+"""The validation split, cut from the training people so that no picture, person or shot is on both sides."""
 
 from __future__ import annotations
 
@@ -12,25 +12,39 @@ from hmlpe.errors import UserError
 
 
 def scenes(
-    images: np.ndarray, identities: np.ndarray, hashes: UInt64[np.ndarray, " row"], distance: int | None
+    images: np.ndarray,
+    identities: np.ndarray,
+    hashes: UInt64[np.ndarray, " row"],
+    distance: int | None,
+    crops: UInt64[np.ndarray, " row"] | None = None,
+    shots: np.ndarray | None = None,
 ) -> Int[np.ndarray, " row"]:
-    """For every row the number of its scene: rows are of one scene if a chain of near-duplicates or people joins them.
+    """For every row the number of its scene: a chain of near-duplicates, people or shots joins all rows of one.
 
     Args:
         images: the image's name of every row; rows of one image are of one scene.
         identities: who it is; empty where unknown. Rows of one person are of one scene.
         hashes: perceptual hash of the image.
         distance: bits by which near-duplicates may differ; None: only the very same image counts.
+        crops: see `leaks.near_pairs`.
+        shots: the shot that the row's image is a frame of; empty where unknown. Rows of one shot are of one scene.
     """
-    names, first, image = np.unique(images, return_index=True, return_inverse=True)
-    pairs = [] if distance is None else [near_pairs(hashes[first], distance)]
-    for person in np.unique(identities[identities != ""]):
-        theirs = np.unique(image[identities == person])
-        pairs.append(np.stack([theirs[:-1], theirs[1:]], axis=1))
+    names, image = np.unique(images, return_inverse=True)
+    pairs = [] if distance is None else [image[near_pairs(hashes, distance, crops)]]
+    pairs += [_joined_by(names_of, image) for names_of in (identities, shots) if names_of is not None]
     joined = np.concatenate([np.zeros((0, 2), np.int64), *pairs])
     graph = coo_array((np.ones(len(joined), np.int8), joined.T), shape=(len(names), len(names)))
     scene: np.ndarray = connected_components(graph, directed=False)[1][image]
     return scene.astype(np.int64)
+
+
+def _joined_by(names: np.ndarray, image: Int[np.ndarray, " row"]) -> Int[np.ndarray, "pair 2"]:
+    """The pairs of images, of which each follows the other among those of one name; nothing joins the empty name."""
+    order = np.lexsort((image, names))
+    ordered, theirs = names[order], image[order]
+    same = (ordered[:-1] == ordered[1:]) & (ordered[1:] != "")
+    pairs: np.ndarray = np.stack([theirs[:-1], theirs[1:]], axis=1)[same]
+    return pairs
 
 
 def split_by_scene(
@@ -62,6 +76,7 @@ def split_by_scene(
     if not 0 < validates.sum() < len(images):
         raise UserError(
             f"data.validation.fraction: {fraction} of {len(names)} training images leaves a split empty; they are "
-            f"{len(sizes)} scenes, the smallest of {sizes.min()} images"
+            f"{len(sizes)} scenes, the smallest of {sizes.min()} images (images of one shot, one person, or nearly the "
+            "same ones: data.near_duplicates=null, given to hmlpe-prepare, takes those apart)"
         )
     return np.flatnonzero(~validates), np.flatnonzero(validates)

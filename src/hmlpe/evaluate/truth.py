@@ -88,4 +88,4 @@ def annotated(one: DataSet) -> Columns:
     if not people:
         raise UserError(f"{one.source.name}: the set has no test people")
     members = [Member(one, person, np.full(4, np.nan)) for person in people]
-    return columns_of(members, np.zeros(len(people), dtype=np.uint64))
+    return columns_of(members)

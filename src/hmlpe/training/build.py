@@ -121,7 +121,7 @@ def check_settings(config: DictConfig, pack: Pack) -> None:
         )
     wanted = {
         "boxes": rules,
-        **{key: config.data[key] for key in ("crop_px", "near_duplicates")},
+        **{key: config.data[key] for key in ("crop_px", "near_duplicates", "keep_neighbours")},
     }
     other = [key for key, value in wanted.items() if manifest[key] != value]
     if other:

@@ -146,6 +146,7 @@ def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> 
         "recipe": config.optim.name,
         "network": config.network_name,
         "people": data.people(),
+        "neighbours": data.neighbours(),
     }
 
 

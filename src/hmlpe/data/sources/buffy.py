@@ -2,18 +2,22 @@
 
 748 frames of five episodes of a television series, one person each; published at robots.ox.ac.uk/~vgg/data/stickmen.
 No licence is known, so research use; cite the paper. Coordinates are taken as MATLAB's, 1-based (grade I), and become
-0-based here. The set brings the detections of Eichner, Marin-Jimenez, Zisserman & Ferrari (2D articulated human pose
-estimation and retrieval in (almost) unconstrained still images, IJCV 2012) for the test episodes.
+0-based here. Frames of an episode at most 50 apart are taken for one shot. The set brings the detections of Eichner,
+Marin-Jimenez, Zisserman & Ferrari (2D articulated human pose estimation and retrieval in (almost) unconstrained still
+images, IJCV 2012) for the test episodes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from hmlpe.data.record import Person, Split
-from hmlpe.data.sources.buffy_detections import Box, Frame, read_detections
+from hmlpe.data.sources.buffy_detections import Box, read_detections
+from hmlpe.data.sources.buffy_detections import Frame as EpisodeFrame
 from hmlpe.data.sources.folder import FolderSource
+from hmlpe.data.sources.shots import Frame, shots_of
 from hmlpe.data.sources.stickmen import Stickman, read_stickmen
 from hmlpe.data.sources.sticks import JOINTS, window_of_sticks
 from hmlpe.data.sources.stickset import person_of
@@ -71,7 +75,11 @@ class BuffySource(FolderSource):
         }
         found = {} if self.detections is None else read_detections(self.detections)
         self._compare(stickmen.keys(), found)
-        return [self._person(frame, stickman, found.get(frame, [])) for frame, stickman in stickmen.items()]
+        shots = shots_of([Frame(f"s5e{episode}", number) for episode, number in stickmen])
+        return [
+            replace(self._person(frame, stickman, found.get(frame, [])), shot=shot)
+            for (frame, stickman), shot in zip(stickmen.items(), shots, strict=True)
+        ]
 
     def labels_digest(self) -> str:
         """Digest of the files' names and bytes and the split."""
@@ -88,12 +96,12 @@ class BuffySource(FolderSource):
 
         return read_stickmen(self._file(episode), (0,), image_of)
 
-    def _person(self, frame: Frame, stickman: Stickman, boxes: Sequence[Box]) -> Person:
+    def _person(self, frame: EpisodeFrame, stickman: Stickman, boxes: Sequence[Box]) -> Person:
         split: Split = "train" if frame[0] in self.train_episodes else "test"
         detection = detection_of(window_of_sticks(stickman.sticks_px), boxes)
         return person_of(stickman, split, self.skeleton, detection)
 
-    def _compare(self, annotated: Collection[Frame], found: Collection[Frame]) -> None:
+    def _compare(self, annotated: Collection[EpisodeFrame], found: Collection[EpisodeFrame]) -> None:
         """Refuse detections that list an episode without all of its frames, or frames that are not annotated.
 
         Without this a cut file would pass for a detector that misses people, or for a smaller set.

@@ -14,7 +14,15 @@ from jaxtyping import Float, UInt8
 
 from hmlpe.data.record import Person, Split
 from hmlpe.data.sources.coco_names import wanted_points, weights
-from hmlpe.data.sources.coco_records import identity_of, images_of, keypoints_of, points_of, sizes_of, window_of
+from hmlpe.data.sources.coco_records import (
+    images_of,
+    keypoints_of,
+    points_of,
+    shots_of_images,
+    sizes_of,
+    text_of,
+    window_of,
+)
 from hmlpe.data.sources.json_file import Identifier, Record, identifier, read_object, records, shown
 from hmlpe.data.sources.own import OwnSource, annotation_file, checked_fraction, split_by_name
 from hmlpe.errors import UserError
@@ -26,8 +34,9 @@ class CocoSource(OwnSource):
 
     COCO's keypoints are pixels counted from 0, as ours, so they are taken as they are. Its boxes are continuous, where
     pixel i covers [i, i + 1], so 0.5 is subtracted; they become `window_px`. Visibility 0 is unknown, 1 occluded,
-    2 visible. An annotation's own field "identity", a text, becomes the person's. Left out, and counted by `skipped`:
-    crowds (iscrowd 1), annotations of categories without keypoints, people without a known joint.
+    2 visible. An annotation's own field "identity", a text, becomes the person's, and an image's own field "shot" that
+    of its people. Left out, and counted by `skipped`: crowds (iscrowd 1), annotations of categories without keypoints,
+    people without a known joint.
 
     Args:
         name: of the set.
@@ -112,7 +121,8 @@ class CocoSource(OwnSource):
         content = read_object(path)
         categories = keypoints_of(content, path)
         found = weights(self.wanted, list(categories.values()), path)
-        file = _File(split, images_of(content, path), dict(zip(categories, found, strict=True)))
+        shots = shots_of_images(content, path)
+        file = _File(split, images_of(content, path), shots, dict(zip(categories, found, strict=True)))
         self._sizes |= sizes_of(content, path)
         people, seen = [], set()
         for place, record in enumerate(records(content, "annotations", path), start=1):
@@ -142,14 +152,15 @@ class CocoSource(OwnSource):
         if not file.weights[category].size:
             return "of a category without keypoints"
         points, occluded = points_of(record, file.weights[category], where)
-        count, identity = len(self.skeleton.joints), identity_of(record, where)
+        count, identity = len(self.skeleton.joints), text_of(record, "identity", where)
+        shot = file.shots.get(file.images[image], "")
         joints, ends = points[:count], points[count:]
         if not np.isfinite(joints).any():
             return "no joint is known"
         return Person(
             image=file.images[image],
             where=where,
-            split=file.split or split_by_name(file.images[image], self.test_fraction or 0, identity),
+            split=file.split or split_by_name(file.images[image], self.test_fraction or 0, identity, shot),
             joints_px=joints,
             occluded=occluded[:count],
             detection_px=np.full(4, np.nan),
@@ -159,6 +170,7 @@ class CocoSource(OwnSource):
             faces_backwards=self.faces_backwards(joints),
             window_px=window_of(record, where),
             identity=identity,
+            shot=shot,
         )
 
 
@@ -169,9 +181,11 @@ class _File:
     Attributes:
         split: of all its people; None: by the image's name.
         images: id -> the image's name.
+        shots: the image's name -> the shot that it is a frame of, where the file says it.
         weights: id of a category -> the weights of its keypoints, see `coco_names.weights`.
     """
 
     split: Split | None
     images: Mapping[Identifier, str]
+    shots: Mapping[str, str]
     weights: Mapping[Identifier, Float[np.ndarray, "_ _"]]

@@ -38,6 +38,16 @@ def sizes_of(content: Record, path: Path) -> dict[str, tuple[int, int]]:
     return stated  # type: ignore[return-value]  # they are integers
 
 
+def shots_of_images(content: Record, path: Path) -> dict[str, str]:
+    """Name of an image -> the shot that the file says it is a frame of, where it does; a field of the user's own."""
+    said = {}
+    for record in records(content, "images", path):
+        where = f"{path}, image {record.get('id')!r}"
+        if shot := text_of(record, "shot", where):
+            said[image_name(record.get("file_name"), where)] = shot
+    return said
+
+
 def keypoints_of(content: Record, path: Path) -> dict[Identifier, list[str]]:
     """Id of a category -> the names of its keypoints, empty if it has none. Raises UserError at doubled ids."""
     categories: dict[Identifier, list[str]] = {}
@@ -84,9 +94,9 @@ def window_of(record: Record, where: str) -> Float[np.ndarray, " 4"]:
     return np.array([x, y, x + width, y + height]) - 0.5
 
 
-def identity_of(record: Record, where: str) -> str:
-    """Who it is, a text of the user's own; empty if it is not said."""
-    identity = record.get("identity")
-    if identity is not None and not (isinstance(identity, str) and identity.isprintable()):
-        raise UserError(f"{where}: field 'identity' must be a text, got {shown(identity)}")
-    return identity or ""
+def text_of(record: Record, name: str, where: str) -> str:
+    """A text that the user may have added: who it is ("identity"), or of which "shot"; empty if it is not said."""
+    text = record.get(name)
+    if text is not None and not (isinstance(text, str) and text.isprintable()):
+        raise UserError(f"{where}: field {name!r} must be a text, got {shown(text)}")
+    return text or ""

@@ -1,12 +1,15 @@
 """FLIC, Frames Labeled In Cinema (Sapp & Taskar, MODEC, CVPR 2013; published at bensapp.github.io/flic-dataset.html).
 
 Research use; cite the paper. Distributed as `examples.mat` (struct array `examples`, 5003 people) beside `images/`.
-Labels are person-centric. Coordinates are MATLAB's, 1-based (FACTS 5, grade I), and become 0-based here.
+Labels are person-centric. An image is named after its film and its frame, of which every tenth was looked at; frames
+at most 50 apart are taken for one shot. Coordinates are MATLAB's, 1-based (FACTS 5, grade I), and become 0-based here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from jaxtyping import Float
 from hmlpe.data.record import Person, Split
 from hmlpe.data.sources.folder import FolderSource, image_name
 from hmlpe.data.sources.matlab import array, field, read_struct_array
+from hmlpe.data.sources.shots import Frame, shots_of
 from hmlpe.data.sources.sticks import HEAD, TORSO, window_of_sticks
 from hmlpe.errors import UserError
 
@@ -31,6 +35,7 @@ SLOTS = {  # 1-based columns of `coords`
     "head": 17,  # the nose stands for the head (FACTS 5)
 }
 
+FRAME = re.compile(r"(?P<film>.+)-(?P<number>\d{8})\.\w+", re.ASCII)  # of an image's name
 HEAD_REACH = 0.5  # head's centre to its top, in distances of head and neck: the median of Buffy's training people (U)
 
 
@@ -49,7 +54,9 @@ class FlicSource(FolderSource):
         """All people, in the file's order. Raises UserError naming file, record and field."""
         (path,) = self.annotations()
         records = read_struct_array(path, "examples")
-        return [self._person(record, f"{path}, record {i}") for i, record in enumerate(records, start=1)]
+        people = [self._person(record, f"{path}, record {i}") for i, record in enumerate(records, start=1)]
+        shots = shots_of([_frame(person.image) for person in people])
+        return [replace(person, shot=shot) for person, shot in zip(people, shots, strict=True)]
 
     def _person(self, record: Any, where: str) -> Person:
         coords = array(record, "coords", (2, 29), where)
@@ -75,6 +82,12 @@ class FlicSource(FolderSource):
             faces_backwards=bool(left[0] < right[0]),
             window_px=_window(points),
         )
+
+
+def _frame(image: str) -> Frame | None:
+    """Film and frame of an image; None if it is not named as FLIC's are."""
+    found = FRAME.fullmatch(image)
+    return found and Frame(found["film"], int(found["number"]))
 
 
 def _window(points: Mapping[str, Float[np.ndarray, " 2"]]) -> Float[np.ndarray, " 4"]:

@@ -82,13 +82,14 @@ def checked_fraction(value: object) -> float:
     return float(value)
 
 
-def split_by_name(image: str, test_fraction: float, identity: str = "") -> Split:
+def split_by_name(image: str, test_fraction: float, identity: str = "", shot: str = "") -> Split:
     """The split of an image, drawn from its name alone: more images leave the others where they are.
 
     Args:
         identity: who is in it, where that is known: then the split is drawn from that, the same for all their images.
+        shot: what it is a frame of; where that is known and `identity` is not, the split is drawn from it.
     """
-    drawn = int.from_bytes(hashlib.sha256((identity or image).encode()).digest()[:8], "big") / 2**64
+    drawn = int.from_bytes(hashlib.sha256((identity or shot or image).encode()).digest()[:8], "big") / 2**64
     return "test" if drawn < test_fraction else "train"
 
 

@@ -18,7 +18,7 @@ from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 
 COLUMNS = ("image", "person", "joint", "x", "y", "visible")
-OPTIONAL = ("split", "identity")
+OPTIONAL = ("split", "identity", "shot")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
@@ -28,8 +28,10 @@ class TableSource(OwnSource):
     A line is a joint of a person in an image; `person` tells the people of one image apart. x and y are pixels, pixel
     centres at integers counted from 0; empty, or without a line, a joint is unknown. visible is 1, 0 for an occluded
     joint whose place is known, or empty for 1. A column split says train or test, the same for all lines of an image;
-    a column identity says who it is, the same for all lines of a person. People are in the order of their first lines;
-    those without a known joint are left out, and counted by `skipped`. `torso_px` needs a skeleton with hips.
+    a column identity says who it is, the same for all lines of a person; a column shot says which shot or sequence the
+    image is a frame of, the same for all lines of an image, empty for an image by itself. People are in the order of
+    their first lines; those without a known joint are left out, and counted by `skipped`. `torso_px` needs a skeleton
+    with hips.
 
     Args:
         name: of the set.
@@ -84,6 +86,7 @@ class TableSource(OwnSource):
             lines = people.setdefault((image, row.cells["person"]), [])
             lines.append(row)
             _agree("split", row, images.setdefault(image, row), "image")
+            _agree("shot", row, images[image], "image")
             _agree("identity", row, lines[0], "person")
         found = [self._person(image, lines) for (image, _), lines in people.items()]
         known = [person for person in found if np.isfinite(person.joints_px).any()]
@@ -116,11 +119,13 @@ class TableSource(OwnSource):
             sticks_px=np.zeros((0, 4)),
             faces_backwards=self.faces_backwards(points),
             identity=rows[0].cells.get("identity", ""),
+            shot=rows[0].cells.get("shot", ""),
         )
 
     def _split(self, image: str, row: Row) -> Split:
         if self.test_fraction is not None:
-            return split_by_name(image, self.test_fraction, row.cells.get("identity", ""))
+            identity, shot = (row.cells.get(name, "") for name in ("identity", "shot"))
+            return split_by_name(image, self.test_fraction, identity, shot)
         split = row.cells["split"]
         if split not in ("train", "test"):
             raise UserError(f"{row.where}: column 'split' must be train or test, got {split[:60]!r}")
