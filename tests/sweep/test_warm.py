@@ -5,23 +5,25 @@ import sys
 from pathlib import Path
 
 FORK = """
-import atexit, gc, os, sys, tempfile
+import atexit, gc, multiprocessing, os, sys, tempfile
 from pathlib import Path
-from hmlpe.sweep.warm import own_end
+from hmlpe.sweep.warm import stand_alone
 folder = Path(sys.argv[1])
 kept = tempfile.TemporaryDirectory(dir=folder)       # as packages make them when they are loaded
 named = tempfile.TemporaryDirectory(dir=folder)
 dropped = [tempfile.TemporaryDirectory(dir=folder)]
 atexit.register(named.cleanup)
 atexit.register((folder / "server").touch)
+usual = multiprocessing.get_context().get_start_method()
+multiprocessing.set_start_method("forkserver", force=True)
 if os.fork() == 0:
-    own_end()
+    stand_alone()
     atexit.register((folder / "fork").touch)
     own = tempfile.TemporaryDirectory(dir=folder)
     dropped.clear()
     gc.collect()
     atexit._run_exitfuncs()
-    os._exit(0 if not Path(own.name).exists() else 1)
+    os._exit(Path(own.name).exists() + 2 * (multiprocessing.get_start_method() != usual))
 assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
 print(*(Path(one.name).exists() for one in (kept, named, *dropped)), (folder / "fork").exists())
 """

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from hmlpe.sweep import hydra_state
 from hmlpe.sweep.outcome import Outcome, of_error
-from hmlpe.sweep.warm import FOR_THE_LAUNCHER, end_with_parent, own_end
+from hmlpe.sweep.warm import FOR_THE_LAUNCHER, end_with_parent, stand_alone
 from hmlpe.training.watch import listen
 
 
@@ -58,7 +58,7 @@ class Ended:
 
 def work(pipe: Connection, errand: Errand) -> None:
     """Do the errand, and send how it ended."""
-    own_end()
+    stand_alone()
     lifeline(pipe)
     os.environ.update(errand.environment)
     try:

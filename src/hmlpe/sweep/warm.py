@@ -54,15 +54,17 @@ def end_with_parent(parent: int | None = None) -> None:
         os._exit(1)
 
 
-def own_end() -> None:
-    """Forget what the server would do at its end: in this fork of it, it would remove what others still use.
+def stand_alone() -> None:
+    """Let this fork of the server end, and start processes, as one that was started by itself.
 
-    So multiprocessing does with what is its own. What this process registers from now on, its end does.
+    What the server would do at its end is forgotten: it would remove what others still use. (So multiprocessing does
+    with what is its own.) What this process registers from now on, its end does.
     """
     atexit._clear()
     weakref.finalize._registry.clear()  # type: ignore[attr-defined]
     weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
     atexit.register(logging.shutdown)
+    multiprocessing.set_start_method(None, force=True)  # else a fork server of its own loads all for loading processes
 
 
 def start(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
