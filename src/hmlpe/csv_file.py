@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hmlpe.errors import UserError
-from hmlpe.spelling import is_plain
+from hmlpe.spelling import composed, is_plain
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 WHOLE = re.compile(r"(\d+)\.0*", re.ASCII)  # pandas makes 1.0 of a 1 in a column that has gaps
@@ -52,10 +52,10 @@ class Row:
         return FLAGS.get(text)
 
     def label(self, column: str) -> str:
-        """The cell's text; empty if it is unknown, and a whole number without decimals."""
+        """The cell's text in its one spelling; empty if it is unknown, and a whole number without decimals."""
         text = self.cells.get(column, "")
         whole = WHOLE.fullmatch(text)
-        return "" if text in ("nan", "NaN") else whole[1] if whole else text
+        return "" if text in ("nan", "NaN") else whole[1] if whole else composed(text)
 
 
 @dataclass(frozen=True)

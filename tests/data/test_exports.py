@@ -6,7 +6,7 @@ import json
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -244,6 +244,23 @@ def test_composed_and_decomposed_names_are_one(tmp_path: Path, there: Any, make:
         (person,) = source.people()
         assert person.image == unicodedata.normalize("NFC", name) and source.missing_images() == []
         assert source.image(person.image).shape == (4, 6, 3)
+
+
+def test_one_person_in_two_spellings_is_one(tmp_path: Path) -> None:
+    """Or their images would be on both sides of a split."""
+    names = [f"{place}.png" for place in range(40)]
+    value = content(*names)
+    write_images(tmp_path / "photos", "a.png")
+    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    whose = [unicodedata.normalize(forms[place % 2], f"André {place // 2}") for place in range(40)]
+    for record, who in zip(value["annotations"], whose, strict=True):
+        record["identity"] = who
+    lines = [f"{name},1,nose,1,1,1,{who}" for name, who in zip(names, whose, strict=True)]
+    source = table(tmp_path, "a.png")
+    source.table.write_text("\n".join(["image,person,joint,x,y,visible,identity", *lines, ""]), encoding="utf-8")
+    for people in (coco(tmp_path, value).people(), source.people()):
+        assert [p.split for p in people[::2]] == [p.split for p in people[1::2]]
+        assert len({p.identity for p in people}) == 20
 
 
 def test_two_files_of_the_same_letters_are_refused(tmp_path: Path) -> None:

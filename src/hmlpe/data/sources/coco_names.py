@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
+from hmlpe.spelling import composed
 
 Wanted = tuple[str, tuple[str, ...]]  # key of the configuration, names of the keypoints whose mean is wanted
 
@@ -70,4 +71,4 @@ def _names(key: str, value: object) -> tuple[str, ...]:
     named = all(isinstance(name, str | int) and not isinstance(name, bool) for name in names)
     if not names or not named or len(set(map(str, names))) != len(names):
         raise UserError(f"{key}: must be the name of a keypoint, or a list of different names, got {value!r}")
-    return tuple(map(str, names))
+    return tuple(composed(str(name)) for name in names)

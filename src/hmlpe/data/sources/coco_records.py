@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 
 from hmlpe.data.sources.json_file import Identifier, Record, field, identifier, numbers, records, shown
 from hmlpe.errors import UserError
-from hmlpe.spelling import is_plain
+from hmlpe.spelling import composed, is_plain
 
 Size = tuple[int, int]
 
@@ -57,7 +57,7 @@ def keypoints_of(content: Record, path: Path) -> dict[Identifier, list[str]]:
             isinstance(name, str | int) and is_plain(str(name)) for name in names
         ):
             raise UserError(f"{where}: field 'keypoints' must be a list of names, got {shown(names)}")
-        names = [str(name) for name in names]  # some tools number them
+        names = [composed(str(name)) for name in names]  # some tools number them
         if len(set(names)) != len(names):
             raise UserError(f"{where}: field 'keypoints' has a name twice: {', '.join(names)[:200]}")
         categories[key] = names
@@ -109,7 +109,7 @@ def identity_of(record: Record, where: str) -> str:
     identity = record.get("identity")
     if identity is not None and not (isinstance(identity, str) and is_plain(identity)):
         raise UserError(f"{where}: field 'identity' must be a text, got {shown(identity)}")
-    return identity or ""
+    return composed(identity or "")
 
 
 def _is_side(value: object) -> TypeGuard[int]:
