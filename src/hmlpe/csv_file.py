@@ -1,14 +1,21 @@
-"""Reading a CSV file: strictly, with errors that name file and line."""
+"""Reading a CSV file, as people, pandas and spreadsheets write it: strictly, with errors that name file and line."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hmlpe.errors import UserError
+from hmlpe.spelling import composed, is_plain
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+WHOLE = re.compile(r"(\d+)\.0*", re.ASCII)  # pandas makes 1.0 of a 1 in a column that has gaps
+UNKNOWN = ("", "nan")  # in small letters
+FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 
 @dataclass(frozen=True)
@@ -18,22 +25,62 @@ class Row:
     Attributes:
         where: file and line, for messages.
         line: counted from 1, which is the header.
-        cells: column -> its text, without spaces around it.
+        cells: column that is known -> its text, without spaces around it.
     """
 
     where: str
     line: int
     cells: Mapping[str, str]
 
+    def number(self, column: str) -> float:
+        """The cell's number, NaN if it is unknown. Raises UserError if it is no number."""
+        text = self.cells[column]
+        if text.lower() in UNKNOWN:
+            return float("nan")
+        if not NUMBER.fullmatch(text):
+            raise UserError(
+                f"{self.where}: column {column!r} must be a number, with a point, got {text[:60]!r}; what is unknown "
+                "is empty or NaN"
+            )
+        return float(text)
 
-def read_rows(path: Path, required: Sequence[str], optional: Sequence[str], may_be_empty: bool = False) -> list[Row]:
-    """The lines below the header, which names all required columns and no others than the optional; empty lines aside.
+    def flag(self, column: str) -> bool | None:
+        """Whether the cell says yes, None if it says nothing. Raises UserError if it says anything else."""
+        text = self.cells[column].lower()
+        if text not in (*FLAGS, *UNKNOWN):
+            raise UserError(f"{self.where}: column {column!r} must be 1, 0 or empty, got {text[:60]!r}")
+        return FLAGS.get(text)
+
+    def label(self, column: str) -> str:
+        """The cell's text in its one spelling; empty if it is unknown, and a whole number without decimals."""
+        text = self.cells.get(column, "")
+        whole = WHOLE.fullmatch(text)
+        return "" if text in ("nan", "NaN") else whole[1] if whole else composed(text)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a CSV file says.
+
+    Attributes:
+        rows: the lines with something in a known column.
+        ignored: what else there is -> how much of it.
+    """
+
+    rows: Sequence[Row]
+    ignored: Mapping[str, int]
+
+
+def read_table(path: Path, required: Sequence[str], optional: Sequence[str], may_be_empty: bool = False) -> Table:
+    """The lines below the header, which names all required columns. Other columns than these and the optional, and
+    lines that are empty in all of them, are left out and counted.
 
     Args:
         may_be_empty: a header alone is a table too.
 
     Raises:
-        UserError: no such file, not UTF-8, cut off, separated by something else, other columns, or cells that are odd.
+        UserError: no such file, not UTF-8, cut off, separated by something else, a column that is not there, or cells
+            that are odd.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -46,37 +93,52 @@ def read_rows(path: Path, required: Sequence[str], optional: Sequence[str], may_
     if not text.endswith(("\n", "\r")):  # the last number could be the beginning of a longer one
         raise UserError(f"{path}: its last line has no end; is the file cut off? If it is whole, add an empty line")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
-    rows = []
+    rows, empty = [], 0
     try:
         header = _header(path, next(reader, []), required, optional)
+        known = [place for place, name in enumerate(header) if name in (*required, *optional)]
+        others = dict.fromkeys((place for place in range(len(header)) if place not in known), 0)
         for cells in reader:
             where = f"{path}, line {reader.line_num}"
-            if not cells:
+            if not any(map(str.strip, cells)):
+                empty += bool(cells)  # a line without commas is no row at all
                 continue
             if len(cells) != len(header):
                 raise UserError(f"{where}: {len(cells)} cells, the header has {len(header)}; is a cell missing?")
-            if not "".join(cells).isprintable():
+            if not is_plain("".join(cells)):
                 raise UserError(f"{where}: a cell holds a line break, or another sign that is not printable")
-            rows.append(Row(where, reader.line_num, dict(zip(header, map(str.strip, cells), strict=True))))
+            for place in others:
+                others[place] += bool(cells[place].strip())
+            found = {header[place]: cells[place].strip() for place in known}
+            if any(found.values()):
+                rows.append(Row(where, reader.line_num, found))
+            else:
+                empty += 1
     except csv.Error as error:
         raise UserError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from error
     if not rows and not may_be_empty:
         raise UserError(f"{path}: there are no lines below its header")
-    return rows
+    ignored = {"empty lines": empty} if empty else {}
+    for place, count in others.items():
+        what = f"cells of the unknown column {header[place][:60]!r}" if count else "empty columns"
+        ignored[what] = ignored.get(what, 0) + (count or 1)
+    return Table(rows, ignored)
 
 
 def _header(path: Path, cells: Sequence[str], required: Sequence[str], optional: Sequence[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
-    allowed = f"the columns are {', '.join(required)}, and optionally {', '.join(optional)}"
     for sign, name in ((";", "semicolons"), ("\t", "tabs")):
         if len(names) == 1 and sign in cells[0]:
             raise UserError(f"{path}, line 1: separated by {name}; save it with commas (and numbers with points)")
-    for column in names:
-        if column not in (*required, *optional):
-            raise UserError(f"{path}, line 1: unknown column {column[:60]!r}; {allowed}")
-        if names.count(column) > 1:
-            raise UserError(f"{path}, line 1: the column {column!r} is there twice")
+    others = [column[:60] for column in names if column and column not in (*required, *optional)]
     for column in required:
         if column not in names:
-            raise UserError(f"{path}, line 1: no column {column!r}; {allowed}")
+            unknown = f"; unknown are {', '.join(map(repr, others))}" if others else ""
+            raise UserError(
+                f"{path}, line 1: no column {column!r}; the columns are {', '.join(required)}, and optionally "
+                f"{', '.join(optional)}{unknown}"
+            )
+    for column in (*required, *optional):
+        if names.count(column) > 1:
+            raise UserError(f"{path}, line 1: the column {column!r} is there twice")
     return names

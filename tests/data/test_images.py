@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hmlpe.data.sources.images import image_size, read_image
+from hmlpe.data.sources.images import UNREAD, image_size, read_image
+from hmlpe.errors import UserError
 
 from .own_sets import CLIMBING, changed_bytes, outcome, refused, write_images
 
@@ -30,7 +31,7 @@ def claiming(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("size", [(30000, 30000), (10000, 10000), (2**31 - 1, 1), (2**31 - 1, 2**31 - 1)])
+@pytest.mark.parametrize("size", [(30000, 30000), (20000, 14000), (2**31 - 1, 1), (2**31 - 1, 2**31 - 1)])
 def test_a_claim_to_be_huge_is_refused_before_decoding(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
@@ -162,6 +163,131 @@ def test_upright(tmp_path: Path, turn: int, mode: str) -> None:
     }[turn]
     assert np.array_equal(read_image(tmp_path, "x.png", upright=True)[..., 0], moved >> 8)
     assert np.array_equal(read_image(tmp_path, "x.png")[..., 0], grey >> 8)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_upright_in_any_format(tmp_path: Path, suffix: str, mode: str) -> None:
+    """Pillow turns a TIFF by itself, and takes its width for its height where it maps the file into memory."""
+    left = Image.new("L", (32, 16), 10)
+    left.paste(240, (16, 0, 32, 16))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: the stored left is the top
+    whole = left.convert(mode if (mode, suffix) != ("RGBA", "jpg") else "RGB")
+    whole.save(tmp_path / f"x.{suffix}", exif=exif, **({} if suffix == "tif" else {"quality": 95}))
+    seen = read_image(tmp_path, f"x.{suffix}", upright=True)[..., 0].astype(int)
+    assert seen.shape == (32, 16) and abs(seen[:14] - 10).max() < 9 and abs(seen[18:] - 240).max() < 9
+
+
+# EXIF as phones write it: name, type, count and bytes of a tag, or its place in the data where that is elsewhere
+
+RATIONAL, SIGNED, NOWHERE = 5, 10, 2**31
+TAGS: dict[str, tuple[int, int, int, bytes | int]] = {
+    "BrightnessValue -1/0": (0x9203, SIGNED, 1, struct.pack(">ii", -1, 0)),
+    "XResolution 0/0": (0x011A, RATIONAL, 1, bytes(8)),
+    "XResolution text": (0x011A, 2, 3, b"72\0"),
+    "ResolutionUnit text": (0x0128, 2, 5, b"inch\0"),
+    "ResolutionUnit rational": (0x0128, RATIONAL, 1, struct.pack(">II", 2, 1)),
+    "ResolutionUnit of no type": (0x0128, 99, 1, b"\0\2"),
+    "Make of numbers": (0x010F, 3, 2, struct.pack(">HH", 1, 2)),
+    "Make of a rational": (0x010F, RATIONAL, 1, struct.pack(">II", 1, 0)),
+    "Make nowhere": (0x010F, 2, 2000, NOWHERE),
+    "Make too long": (0x010F, 2, 2**31, 8),
+    "IFD nowhere": (0x8769, 4, 1, NOWHERE),
+    "IFD in itself": (0x8769, 4, 1, 8),
+    "IFD of text": (0x8769, 2, 4, b"Exif"),
+    "GPS nowhere": (0x8825, 4, 1, NOWHERE),
+    "Interoperability nowhere": (0xA005, 4, 1, NOWHERE),
+}
+
+
+def exif_of(*tags: tuple[int, int, int, bytes | int], order: str = ">", following: int = 0) -> bytes:
+    """EXIF data of these tags alone, as they are given."""
+    entries, data, end = b"", b"", 8 + 2 + 12 * len(tags) + 4
+    for tag, kind, count, value in sorted(tags, key=lambda one: one[0]):
+        entries += struct.pack(f"{order}HHI", tag, kind, count)
+        if isinstance(value, bytes) and len(value) <= 4:
+            entries += value.ljust(4, b"\0")
+        else:
+            entries += struct.pack(f"{order}I", value if isinstance(value, int) else end + len(data))
+            data += b"" if isinstance(value, int) else value
+    start = (b"MM\0*" if order == ">" else b"II*\0") + struct.pack(f"{order}IH", 8, len(tags))
+    return b"Exif\0\0" + start + entries + struct.pack(f"{order}I", following) + data
+
+
+TURNED = (0x0112, 3, 1, b"\0\6")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("odd", TAGS)
+def test_what_else_exif_says_costs_no_photo(tmp_path: Path, odd: str, suffix: str) -> None:
+    Image.new("RGB", (6, 4)).save(tmp_path / f"x.{suffix}", exif=exif_of(TURNED, TAGS[odd]))
+    assert read_image(tmp_path, f"x.{suffix}", upright=True).shape == (6, 4, 3)
+    assert read_image(tmp_path, f"x.{suffix}").shape == (4, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("exif", "turned"),
+    [
+        (exif_of(TURNED), True), (exif_of((0x0112, 3, 1, b"\6\0"), order="<"), True),
+        (exif_of((0x0112, 4, 1, b"\0\0\0\6")), True), (exif_of((0x0112, 1, 1, b"\6")), True),
+        (exif_of((0x0112, 2, 2, b"6\0")), True), (exif_of(TURNED, following=NOWHERE), True),
+        (exif_of(TURNED)[:26], True), (exif_of((0x0112, 3, 1, b"\0\x09")), False), (exif_of(), False),
+        (exif_of((0x0112, 3, 1, bytes(2))), False), (b"Exif\0\0", False), (b"Exif\0\0MM\0*\xff\xff\xff\xff", False),
+        (b"Exif\0\0nothing of the kind", False),
+    ],
+)  # fmt: skip
+def test_the_orientation_is_read_or_is_none(tmp_path: Path, exif: bytes, turned: bool) -> None:
+    Image.new("RGB", (6, 4)).save(tmp_path / "x.jpg", exif=exif)
+    assert read_image(tmp_path, "x.jpg", upright=True).shape == ((6, 4, 3) if turned else (4, 6, 3))
+
+
+# What phones make
+
+
+def test_a_photo_of_108_megapixels_is_read(tmp_path: Path) -> None:
+    image = Image.new("L", (12000, 9000), 40)
+    image.paste(200, (6000, 0, 12000, 9000))
+    image.save(tmp_path / "x.jpg", quality=30)
+    seen = read_image(tmp_path, "x.jpg", upright=True)
+    assert seen.shape == (9000, 12000, 3) and abs(seen[10, [5000, 7000], 0].astype(int) - [40, 200]).max() < 3
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "kind"),
+    [
+        ("x.HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"), ("x.heif", b"\0\0\0\x18ftypmif1", "HEIC"),
+        ("x.jpg", b"\0\0\0\x18ftypheix", "HEIC"), ("x.avif", b"\0\0\0\x1cftypavif", "AVIF"),
+        ("x.cr3", b"\0\0\0\x18ftypcrx ", "raw"), ("x.jpg", b"\0\0\0\x18ftypmp42", "a video"),
+        ("x.jxl", b"\xff\x0a", "JPEG XL"), ("x.jp2", b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        ("x.pdf", b"%PDF-1.7", "PDF"),
+    ],
+)  # fmt: skip
+def test_another_format_is_named(tmp_path: Path, name: str, start: bytes, kind: str) -> None:
+    """It is whole, and fetching it again would not help."""
+    (tmp_path / name).write_bytes(start + bytes(99))
+    with refused(f"{name}: {kind}, a format that is not read", "save it as JPEG or PNG"):
+        read_image(tmp_path, name)
+    with pytest.raises(UserError, match=r"^((?!fetch).)*$"):
+        image_size(tmp_path, name)
+
+
+def test_a_text_is_not_told_to_be_fetched_again(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(
+        UserError, match=r"notes\.txt: not a whole image of a format that is read \(JPEG, PNG, [^;]*; save"
+    ):
+        read_image(tmp_path, "notes.txt")
+
+
+def test_a_preview_is_not_taken_for_a_raw_photo(tmp_path: Path) -> None:
+    """Cameras' raw files are TIFFs, whose first page is a stamp of the photo."""
+    for name in ("x.dng", "x.NEF"):
+        Image.new("RGB", (6, 4)).save(tmp_path / name, "TIFF")
+        with refused(name, "raw file", "preview"):
+            read_image(tmp_path, name)
+    Image.new("RGB", (6, 4)).save(tmp_path / "x.heic", "JPEG")  # as some phones name what they send
+    assert read_image(tmp_path, "x.heic").shape == (4, 6, 3) and ".heic" in UNREAD
 
 
 def test_size_is_the_headers(tmp_path: Path) -> None:

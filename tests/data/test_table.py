@@ -158,6 +158,31 @@ def test_people_without_a_joint_are_left_out_and_counted(table: Table) -> None:
     assert source.skipped() == {"no joint is known": 2}
 
 
+def test_tables_of_pandas_and_spreadsheets(table: Table) -> None:
+    """The same people, whatever became of whole numbers, flags and what is not known; and the rest is counted."""
+
+    def pandas(line: str) -> str:
+        image, person, joint, x, y, visible = line.split(",")
+        seen = {"1": "TRUE", "0": "FALSE", "": "nan"}[visible]
+        return f"7,{image},{person}.0,{joint},{x or 'nan'},{y or 'NaN'},{seen},,0.9"
+
+    lines = [*map(pandas, LINES), ",,,,,,,,", "9,,,,,,,,"]
+    source = table(text(*lines, header=f",{HEADER},,likelihood"))
+    for person, same in zip(source.people(), table().people(), strict=True):
+        assert same_joints(person, same)
+    assert source.skipped() == {
+        "empty lines": 2, "cells of the unknown column ''": 8, "empty columns": 1,
+        "cells of the unknown column 'likelihood'": 7,
+    }  # fmt: skip
+
+
+def test_who_is_nan_is_nobody(table: Table) -> None:
+    """Or all people without a name would be one, and in one split."""
+    lines = [f"{place}.png,1,head,1,2,1,nan" for place in range(40)]
+    people = table(text(*lines, header=f"{HEADER},identity")).people()
+    assert {p.identity for p in people} == {""} and {p.split for p in people} == {"train", "test"}
+
+
 @pytest.mark.parametrize("again", ["a.png,1,head,30,10.5,1", "a.png,1,head,,,", "./a.png,1,head,9,9,1"])
 def test_a_joint_is_there_once(table: Table, again: str) -> None:
     with refused("joints.csv, line 9", "head", "line 2"):
@@ -177,7 +202,7 @@ def test_a_joint_is_there_once(table: Table, again: str) -> None:
         ("a.png,9,head,1,,1", ["'y'"]),
         ("a.png,9,head,,1,1", ["'x'"]),
         *((f"a.png,9,head,{number},2,1", ["'x'", "a number"]) for number in NO_NUMBERS),
-        *((f"a.png,9,head,1,2,{visible}", ["'visible'", "1, 0 or empty"]) for visible in ("2", "-1", "true", "1.0")),
+        *((f"a.png,9,head,1,2,{visible}", ["'visible'", "1, 0 or empty"]) for visible in ("2", "-1", "yes", "0.5")),
         *((f'"{name}",9,head,1,2,1', []) for name in CLIMBING),
         ("a.png,9,head,1,2,1\0", ["printable"]),
         ('"a.png,9,head,1,2,1', ["CSV"]),
@@ -196,9 +221,10 @@ def test_a_spoiled_line_is_named(table: Table, line: str, parts: list[str]) -> N
     ("header", "parts"),
     [
         (HEADER.replace(",", ";"), ["semicolons"]), (HEADER.replace(",", "\t"), ["tabs"]),
-        (HEADER + ",score", ["'score'", "image, person, joint, x, y, visible", "split, identity, shot"]),
+        (HEADER.replace("y", "score"), ["'y'", "'score'", "image, person, joint, x, y, visible"]),
+        (HEADER.replace("y", "score"), ["split, identity, shot"]),
         (HEADER.removesuffix(",visible"), ["'visible'"]), (HEADER + ",x", ["'x'", "twice"]), ("", ["'image'"]),
-        (LINES[0], ["'a.png'"]), (HEADER.upper(), ["'IMAGE'"]), (HEADER + ",", ["''"]), ("\0", ["unknown"]),
+        (LINES[0], ["'a.png'"]), (HEADER.upper(), ["'IMAGE'"]), (HEADER[1:] + ",", ["'image'"]), ("\0", ["unknown"]),
     ],
 )  # fmt: skip
 def test_a_spoiled_header_is_named(table: Table, header: str, parts: list[str]) -> None:

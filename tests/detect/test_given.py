@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -98,6 +99,34 @@ def test_only_the_chosen_category(coco: Write) -> None:
         GivenBoxes(coco(content), category="cat")
 
 
+def test_ids_as_texts_are_the_numbers(coco: Write) -> None:
+    """Some tools write them so in one place, and as numbers in another."""
+    annotation = {"image_id": "7", "category_id": "1", "bbox": [1, 0, 10, 10], "iscrowd": False}
+    for image, kind in ((7, 1), ("7", "1")):
+        content = {
+            "images": [{"id": image, "file_name": "photos\\a.jpg"}],
+            "categories": [{"id": kind, "name": "person"}],
+            "annotations": [annotation, {**annotation, "category_id": 2, "bbox": [2, 0, 10, 10]}],
+        }
+        found = GivenBoxes(coco(content), category="person")(IMAGE, "photos/a.jpg")
+        assert found.windows_px[:, 0].tolist() == [0.5]
+
+
+def test_what_of_a_table_is_not_read_is_counted(csv: Write) -> None:
+    given = GivenBoxes(csv("image,x0,y0,x1,y1,label,\na.jpg,1,2,3,4,dog,\n,,,,,,\n"))
+    assert given(IMAGE, "a.jpg").windows_px.tolist() == [[1, 2, 3, 4]]
+    assert given.ignored == {"empty lines": 1, "cells of the unknown column 'label'": 1, "empty columns": 1}
+
+
+@pytest.mark.parametrize("name", ["Höhe é.jpg", "Photo 9.41\u202fAM.jpg", "a\u3000b.jpg", "a\u200db.jpg"])
+def test_names_of_any_spelling(csv: Write, name: str) -> None:
+    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    for listed in forms:
+        given = GivenBoxes(csv(f"{HEADER}{unicodedata.normalize(listed, name)},1,2,30,40,1\n"))
+        for asked in forms:
+            assert len(given(IMAGE, unicodedata.normalize(asked, name)).scores) == 1
+
+
 def test_boxes_of_whole_people_become_windows(csv: Write) -> None:
     file = csv(HEADER + "a.jpg,10,0,30,90,1\n")
     for to_window in (BoxMap(0, 0, 0.3), {"shift": 0, "top": 0, "height": 0.3}):
@@ -136,7 +165,7 @@ def test_what_is_returned_is_the_callers(csv: Write) -> None:
         ("", r"boxes\.csv: is empty; its first line must name the columns image, x0, y0, x1, y1"),
         ("image;x0;y0;x1;y1\n", r"boxes\.csv, line 1: separated by semicolons"),
         ("image,x0,y0,x1\n", r"line 1: no column 'y1'"),
-        ("image,x0,y0,x1,y1,label\n", r"line 1: unknown column 'label'"),
+        ("image,x0,y0,x1,label\n", r"line 1: no column 'y1'.*; unknown are 'label'"),
         ("image,x0,x0,y0,x1,y1\n", r"line 1: the column 'x0' is there twice"),
         (HEADER + "a.jpg,1,2,30,40,0.5\na.jpg,1,2,30,4", r"boxes\.csv: its last line has no end; is the file cut off"),
         (HEADER + "a.jpg,1,2,3,4,1\na.jpg,1,2,3\n", r"line 3: 4 cells, the header has 6"),

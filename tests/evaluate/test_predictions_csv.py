@@ -43,6 +43,20 @@ def test_columns_in_another_order_and_among_others_and_an_origin_of_1(tmp_path: 
     np.testing.assert_allclose(found.joints_px, truth.joints_px)
 
 
+def test_tables_of_pandas_and_spreadsheets(tmp_path: Path) -> None:
+    """As label files: whole numbers as floats, an index, empty lines and columns; what is not read is counted."""
+    truth = joint_truth(1)
+    rows = [line.split(",") for line in joint_lines(truth, [0])]
+    lines = [f"{place},{image},1.0,{joint},{x},{y},," for place, (image, _, joint, x, y) in enumerate(rows)]
+    path = write(tmp_path / "a.csv", f",{HEAD},,likelihood", *lines, ",,,,,,,")
+    found = CsvReader()(path, truth)
+    assert found.joints_px is not None
+    np.testing.assert_array_equal(found.joints_px, truth.joints_px)
+    assert found.missing == (
+        "1 empty lines left out; 8 cells of the unknown column '' left out; 2 empty columns left out"
+    )
+
+
 def test_ends_of_sticks_alone_give_no_joints(tmp_path: Path) -> None:
     truth = stick_truth()
     found = CsvReader()(write(tmp_path / "a.csv", HEAD, *stick_lines(truth, range(4))), truth)
@@ -126,7 +140,7 @@ def test_other_images_are_refused_or_left_out(tmp_path: Path) -> None:
         (",1,neck,1,2", "line 3, column 'image'"),
         ("film-000.jpg,2,neck,1,2", "line 3: column 'person' must be 1, as it has one annotated test person"),
         ("film-000.jpg,0,neck,1,2", "line 3: column 'person'"),
-        ("film-000.jpg,1.0,neck,1,2", "line 3: column 'person'"),
+        ("film-000.jpg,1.5,neck,1,2", "line 3: column 'person'"),
         ("film-000.jpg,99999999999999999999,neck,1,2", "line 3: column 'person'"),
         ("film-000.jpg,,neck,1,2", "line 3: column 'person' is empty"),
         ("film-000.jpg,1,left_knee,1,2", "line 3: no joint 'left_knee'; there are head, "),

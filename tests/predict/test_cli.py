@@ -153,6 +153,29 @@ def test_a_video_that_ends_early_is_said_and_is_no_error(call: Call, tmp_path: P
     assert said.startswith("a.avi: people in ") and "a.avi: ends early, " in early and "of 60 frames" in early
 
 
+def test_names_with_any_space_and_what_cannot_be_read(call: Call, tmp_path: Path) -> None:
+    """macOS' screenshots are photos as any other; a phone's HEIC is named, and the others are done."""
+    odd = "Photo 9.41\u202fAM \u3000é\u200d.jpg"
+    Image.fromarray(lit(30, 20)).save(tmp_path / "photos" / odd)
+    (tmp_path / "photos" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    answer = call(MODEL, "source=photos")
+    assert answer.code == 2 and "3 people in 3 images" in answer.out
+    assert "error: " in answer.err and "IMG_1.HEIC: HEIC, a format that is not read" in answer.err
+    content = json.loads((tmp_path / "outputs" / "predict" / "poses.json").read_text())
+    assert odd in [image["image"] for image in content["images"]] and len(content["skipped"]) == 1
+
+
+def test_a_large_photo_is_drawn_smaller_in_its_own_coordinates(call: Call, tmp_path: Path) -> None:
+    Image.new("RGB", (10000, 5100), "green").save(tmp_path / "large.jpg")
+    answer = call(MODEL, "source=large.jpg")
+    assert (answer.code, answer.err) == (0, "")
+    (image,) = json.loads((tmp_path / "outputs" / "predict" / "poses.json").read_text())["images"]
+    assert (image["width"], image["height"]) == (10000, 5100)
+    assert np.allclose(image["people"][0]["box_px"], [-0.5, -0.5, 9999.5, 5099.5], atol=0.01)
+    with Image.open(tmp_path / "outputs" / "predict" / image["picture"]) as picture:
+        assert picture.size == (5000, 2550)
+
+
 @pytest.mark.parametrize(
     "name", ["my photo (1).jpg", "a,b.jpg", "a=b.jpg", "[x].jpg", "'q'.jpg", 'say "cheese".jpg', "back\\slash.jpg", "0"]
 )

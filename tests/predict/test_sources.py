@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -43,6 +45,26 @@ def test_of_a_folder_the_images_sorted(folder: Path) -> None:
     assert [item.name for item in found.items] == ["a.png", "b.JPG"]
     assert found.folder == folder and found.ignored == 4 and not found.skipped
     assert names(folder, recursive=True) == ["a.png", "b.JPG", "below/d.jpg", "below/deeper/e.tif"]
+
+
+def test_photos_that_cannot_be_read_are_among_them(folder: Path) -> None:
+    """So that each is named as skipped, not passed over; by what it holds it may be read after all."""
+    for name in ("IMG_1.HEIC", "shot.dng", ".hidden.heic"):
+        (folder / name).write_bytes(b"?")
+    assert names(folder) == ["IMG_1.HEIC", "a.png", "b.JPG", "shot.dng"]
+    assert names(folder / "*.*") == ["IMG_1.HEIC", "a.png", "b.JPG", "c.mp4", "shot.dng"]
+
+
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+def test_composed_and_decomposed_names_are_one(tmp_path: Path, typed: Any) -> None:
+    """A keyboard writes é as one letter, and macOS stored it as two."""
+    name = "Fotos é/Höhe.jpg"
+    for form in ("NFC", "NFD"):
+        path = tmp_path / form / unicodedata.normalize(form, name)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"?")
+        (item,) = find([str(tmp_path / form / unicodedata.normalize(typed, name))]).items
+        assert isinstance(item, Photo) and item.path.is_file()
 
 
 def test_globs(folder: Path) -> None:

@@ -58,6 +58,9 @@ def predict(config: DictConfig) -> None:
         if isinstance(detector, GivenBoxes) and detector.unknown:
             count = len(detector.unknown)
             lines.insert(0, f"no boxes in {detector.path} for {count} of the images, e.g. {detector.unknown[0]}")
+        if isinstance(detector, GivenBoxes) and detector.ignored:
+            ignored = ", ".join(f"{count} {what}" for what, count in detector.ignored.items())
+            lines.insert(0, f"left out of {detector.path}: {ignored}")
         print(*lines, sep="\n", flush=True)
     if summary.skipped:
         _fail(summary)

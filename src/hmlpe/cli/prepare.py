@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from hmlpe.cli.app import run_app
 from hmlpe.errors import UserError
+from hmlpe.spelling import is_plain
 
 SETTINGS = {  # key of the manifest -> what a reader calls it
     "version": "version",
@@ -32,7 +33,7 @@ def prepare_pack(config: DictConfig) -> None:
 
     folder = Path(config.data.pack)
     name = str(config.data.name)
-    if not name.strip(".") or Path(name).name != name or not name.isprintable():
+    if not name.strip(".") or Path(name).name != name or not is_plain(name):
         raise UserError(f"data.name: must be a plain name, as a folder gets it, got {name!r}")
     if not isinstance(config.prepare.sheet, int) or config.prepare.sheet < 0:
         raise UserError(f"prepare.sheet: must be a number of people, or 0, got {config.prepare.sheet!r}")

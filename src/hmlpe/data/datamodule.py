@@ -102,7 +102,7 @@ class PoseDataModule(L.LightningDataModule):
             raise UserError(f"trainer.devices: {world} are more than the {len(rows[least])} people of {least}")
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.plain = {name: PeopleDataset(self.pack.test_crops, labels, part) for name, part in rows.items()}
-        self.augmented = PeopleDataset(self.pack.crops, labels, rows["train"], augmentation, seed)
+        self.augmented = PeopleDataset(self.pack.crops, labels, rows["train"], augmentation, seed, size_px)
         self.groups = people.set[rows["train"]] if balanced else None
 
     @property

@@ -29,6 +29,7 @@ class PeopleDataset(Dataset[Sample]):
         rows: the people of this split.
         augmentation: None serves the crops as they are.
         seed: of the augmentation; a sample is a function of (seed, epoch, row) and of nothing else.
+        size_px: side of the network's input, which every view must have; None: the crops' side.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class PeopleDataset(Dataset[Sample]):
         rows: Int[np.ndarray, " row"],
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        size_px: int | None = None,
     ) -> None:
         self.crops, self.labels, self.rows = crops, labels, rows
+        self.size_px = crops.shape[1] if size_px is None else size_px
         self.augmentation, self.seed = augmentation, seed
 
     def __getstate__(self) -> dict[str, Any]:

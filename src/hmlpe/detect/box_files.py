@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from hmlpe.csv_file import read_rows
+from hmlpe.csv_file import read_table
 from hmlpe.errors import UserError
+from hmlpe.spelling import composed, is_plain, same_id, slashed
 
 REQUIRED = ("image", "x0", "y0", "x1", "y1")
 OPTIONAL = ("score",)
@@ -22,19 +23,23 @@ Boxes = dict[str, list[Float[np.ndarray, " 5"]]]  # image -> x0 y0 x1 y1 score
 Category = int | str
 
 
-def read_csv(path: Path) -> Boxes:
+def read_csv(path: Path) -> tuple[Boxes, Mapping[str, int]]:
     """The boxes of a table with the columns image, x0, y0, x1, y1 and perhaps score; pixel centres at integers.
 
+    Returns:
+        The boxes, and what of the table is not read -> how much (`csv_file.Table`).
+
     Raises:
-        UserError: not readable, cut off, other columns, or a line whose cells are no box.
+        UserError: not readable, cut off, a column is missing, or a line whose cells are no box.
     """
     boxes: Boxes = {}
-    for row in read_rows(path, REQUIRED, OPTIONAL, may_be_empty=True):
+    table = read_table(path, REQUIRED, OPTIONAL, may_be_empty=True)
+    for row in table.rows:
         values = [
             _number(row.cells.get(column, "1"), f"{row.where}, column {column}") for column in REQUIRED[1:] + OPTIONAL
         ]
         boxes.setdefault(_name(row.cells["image"], row.where), []).append(_checked(values, row.where))
-    return boxes
+    return boxes, table.ignored
 
 
 def read_coco(path: Path, images: Path | None, category: Category | None) -> Boxes:
@@ -65,9 +70,10 @@ def read_coco(path: Path, images: Path | None, category: Category | None) -> Box
         where = f"{path}, {kind} at place {place}"
         if not isinstance(record, dict):
             raise UserError(f"{where}: must be an object, got {_shown(record)}")
-        if record.get("iscrowd") == 1 or (chosen is not None and record.get("category_id") != chosen):
+        of = _id(record.get("category_id"))
+        if record.get("iscrowd") == 1 or (chosen is not None and of != chosen):
             continue
-        seen.add(_shown(record.get("category_id")))
+        seen.add(_shown(of))
         if len(seen) > 1:
             raise UserError(f"{where}: the boxes are of several categories; name one with detector.category")
         box, score = record.get("bbox"), record.get("score", 1)
@@ -87,7 +93,7 @@ def _images(listing: Any, path: Path | None) -> dict[Category, str]:
     names: dict[Category, str] = {}
     for place, record in enumerate(records, start=1):
         where = f"{path}, image at place {place}"
-        key = record.get("id") if isinstance(record, dict) else None
+        key = _id(record.get("id")) if isinstance(record, dict) else None
         if isinstance(key, bool) or not isinstance(key, int | str) or key in names:
             raise UserError(f"{where}: must be an object with an 'id' of its own, got {_shown(key)}")
         names[key] = _name(record.get("file_name"), where)
@@ -95,7 +101,7 @@ def _images(listing: Any, path: Path | None) -> dict[Category, str]:
 
 
 def _image_of(record: Mapping[str, Any], names: Mapping[Category, str] | None, where: str) -> str:
-    key = record.get("image_id")
+    key = record.get("image_id") if names is None else _id(record.get("image_id"))
     if names is None:
         if not isinstance(key, str):
             raise UserError(f"{where}: 'image_id' is no name; name the file that lists the images with detector.images")
@@ -111,16 +117,20 @@ def _category(listing: Mapping[str, Any], category: Category | None, path: Path)
         return category
     listed = listing.get("categories")
     known = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    ids = [one.get("id") for one in known if one.get("name") == category]
+    ids = [_id(one.get("id")) for one in known if one.get("name") == category]
     if len(ids) != 1:
         raise UserError(f"{path}: {len(ids)} categories are called {category!r}; detector.category may be an id, too")
     return ids[0]
 
 
 def _name(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+    if not isinstance(value, str) or not value.strip() or not is_plain(value):
         raise UserError(f"{where}: must name an image, got {_shown(value)}")
-    return value
+    return composed(slashed(value))
+
+
+def _id(value: Any) -> Any:
+    return same_id(value) if isinstance(value, int | str) else value
 
 
 def _number(value: Any, where: str) -> float:

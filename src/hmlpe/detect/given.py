@@ -14,6 +14,7 @@ from hmlpe.detect.box_files import Category, read_coco, read_csv
 from hmlpe.detect.box_map import BoxMap
 from hmlpe.detect.detector import Detections
 from hmlpe.errors import UserError
+from hmlpe.spelling import composed
 
 
 class GivenBoxes:
@@ -24,7 +25,8 @@ class GivenBoxes:
     - COCO's JSON: see `box_files.read_coco`; its boxes count from the pixels' corners, so 0.5 is subtracted.
 
     An image goes by its name relative to the folder of the images, or else by its base name, if only one image of the
-    file and only one that is asked for has it. An image that is not in the file has no people, and is in `unknown`.
+    file and only one that is asked for has it. An image that is not in the file has no people, and is in `unknown`;
+    what of a table is not read is in `ignored`.
 
     Args:
         file: .csv, or .json.
@@ -55,7 +57,9 @@ class GivenBoxes:
                 )
             to_window = BoxMap(**to_window)
         listing = None if images is None else Path(images).expanduser()
-        read = read_csv(self.path) if kind == ".csv" else read_coco(self.path, listing, category)
+        read, self.ignored = (
+            read_csv(self.path) if kind == ".csv" else (read_coco(self.path, listing, category), dict[str, int]())
+        )
         self._found: dict[str, Detections] = {}
         for name, boxes in read.items():
             key = posixpath.normpath(name)
@@ -100,7 +104,7 @@ class GivenBoxes:
         return Detections(windows.copy(), found.scores.copy())
 
     def _entry(self, name: str) -> str | None:
-        asked = posixpath.normpath(Path(name).as_posix())
+        asked = composed(posixpath.normpath(Path(name).as_posix()))
         entry: str | None = asked
         if asked not in self._found:
             alike = self._by_base.get(posixpath.basename(asked), [])

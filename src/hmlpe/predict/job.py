@@ -21,6 +21,7 @@ from hmlpe.predict.names import Names
 from hmlpe.predict.people import PosePredictor
 from hmlpe.predict.sources import Skipped
 from hmlpe.predict.write import PoseFiles
+from hmlpe.spelling import is_plain
 
 TOGETHER, PIXELS = 16, 24_000_000  # images that are in memory at once: so many, or until they have so many pixels
 
@@ -121,4 +122,4 @@ def skipped_lines(skipped: Sequence[Skipped], most: int = 20) -> list[str]:
     """One line for each, up to `most`."""
     lines = [f"skipped: {one.reason}" for one in skipped[:most]]
     lines += [f"and {len(skipped) - most} more, see poses.json"] if len(skipped) > most else []
-    return ["".join(letter if letter.isprintable() else "?" for letter in line) for line in lines]
+    return ["".join(letter if is_plain(letter) else "?" for letter in line) for line in lines]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +15,7 @@ from hmlpe.files import write_bytes_atomic
 
 LOSSY = {".jpg", ".jpeg", ".jpe", ".webp"}  # what comes from these is drawn as JPEG, all else as PNG
 _LONGEST = 65500  # that JPEG can hold
+_LARGEST = 50_000_000  # pixels of a picture; what is drawn over a larger photo is shrunk
 _QUALITY = 92
 _MARK = "drawn by hmlpe-predict"
 _NAME = re.compile(r".*_(pose|maps\d+)\.(jpg|png)")
@@ -26,14 +28,16 @@ def suffix_for(name: str, image: UInt8[np.ndarray, "height width 3"]) -> str:
 
 
 def save_picture(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
-    """Write it as PNG or JPEG, by the suffix, with a mark of its origin."""
-    stream = io.BytesIO()
+    """Write it as PNG or JPEG, by the suffix, with a mark of its origin; shrunk if it is very large."""
+    stream, picture = io.BytesIO(), Image.fromarray(image)
+    if picture.width * picture.height > _LARGEST:
+        picture = picture.reduce(math.ceil(math.sqrt(picture.width * picture.height / _LARGEST)))
     if path.suffix == ".jpg":
-        Image.fromarray(image).save(stream, "JPEG", quality=_QUALITY, subsampling=0, comment=_MARK)
+        picture.save(stream, "JPEG", quality=_QUALITY, subsampling=0, comment=_MARK)
     else:
         notes = PngImagePlugin.PngInfo()
         notes.add_text("Software", _MARK)
-        Image.fromarray(image).save(stream, "PNG", pnginfo=notes, compress_level=3)  # 6 takes three times as long
+        picture.save(stream, "PNG", pnginfo=notes, compress_level=3)  # 6 takes three times as long
     write_bytes_atomic(path, stream.getvalue())
 
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from hmlpe.data.sources.images import UNREAD
 from hmlpe.predict.pictures import is_drawn
+from hmlpe.spelling import on_disk
 
 IMAGES = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp"}
+PHOTOS = IMAGES | set(UNREAD)
 VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".3gp", ".mjpeg"}
 
 
@@ -64,6 +67,7 @@ def find(sources: Sequence[str | int], recursive: bool = False) -> Found:
     """What the sources lead to; a whole number that is no file's name is a camera's.
 
     Of a folder the images are taken, of a glob images and videos, each known by its suffix and sorted by its path.
+    Photos of formats that are not read (HEIC, raw) are among them, so that each is named when it cannot be read.
     A file that is named itself is taken whatever its suffix: as a video by a video's suffix, else as an image.
 
     Args:
@@ -75,13 +79,15 @@ def find(sources: Sequence[str | int], recursive: bool = False) -> Found:
     ignored = 0
     for source in sources:
         path = Path(os.path.abspath(str(source)))
+        if not _exists(path):
+            path = Path(path.anchor, on_disk(Path(path.anchor), str(path.relative_to(path.anchor))))
         if _exists(path):
             roots.append(path if path.is_dir() else path.parent)
             if not path.is_dir():
                 paths.append(path)
                 continue
             try:
-                files, wanted, what = _files(path, recursive), IMAGES, "folder"
+                files, wanted, what = _files(path, recursive), PHOTOS, "folder"
             except OSError as error:
                 skipped.append(Skipped(str(source), f"{source}: {error.strerror}"))
                 continue
@@ -91,7 +97,7 @@ def find(sources: Sequence[str | int], recursive: bool = False) -> Found:
         elif glob.has_magic(str(source)):
             roots.append(_fixed(path))
             files = [Path(one) for one in glob.iglob(str(path), recursive=True) if os.path.isfile(one)]
-            wanted, what = IMAGES | VIDEOS, "glob"
+            wanted, what = PHOTOS | VIDEOS, "glob"
         else:
             skipped.append(Skipped(str(source), f"{source}: there is no such file or folder"))
             continue

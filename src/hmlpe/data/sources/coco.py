@@ -6,6 +6,7 @@ import os.path
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,7 @@ from jaxtyping import Float, UInt8
 
 from hmlpe.data.record import Person, Split
 from hmlpe.data.sources.coco_names import wanted_points, weights
-from hmlpe.data.sources.coco_records import (
-    images_of,
-    keypoints_of,
-    points_of,
-    shots_of_images,
-    sizes_of,
-    text_of,
-    window_of,
-)
+from hmlpe.data.sources.coco_records import Size, images_of, keypoints_of, points_of, text_of, window_of
 from hmlpe.data.sources.json_file import Identifier, Record, identifier, read_object, records, shown
 from hmlpe.data.sources.own import OwnSource, annotation_file, checked_fraction, split_by_name
 from hmlpe.errors import UserError
@@ -36,12 +29,13 @@ class CocoSource(OwnSource):
     pixel i covers [i, i + 1], so 0.5 is subtracted; they become `window_px`. Visibility 0 is unknown, 1 occluded,
     2 visible. An annotation's own field "identity", a text, becomes the person's, and an image's own field "shot" that
     of its people. Left out, and counted by `skipped`: crowds (iscrowd 1), annotations of categories without keypoints,
-    people without a known joint.
+    people without a known joint. An image in which both files have people is refused: that is one name of two images,
+    or one image that would train and test.
 
     Args:
         name: of the set.
         skeleton: the joints to fill.
-        images: folder of the images.
+        images: folder of the images, or {"train": folder, "test": folder} for two files.
         train: the annotation file of the training people, or of all.
         test: the annotation file of the test people; None: `test_fraction` of the images test.
         joints: joint of the skeleton -> name of the file's keypoint, or names of those whose mean it is.
@@ -75,6 +69,8 @@ class CocoSource(OwnSource):
             self.files = [(self.files[0][0], "train"), (annotation_file(test, "test"), "test")]
             if os.path.samefile(*self.annotations()):
                 raise UserError(f"data.source.test: {self.files[1][0]} is the file of the training people too")
+        if test is None and self.parts_apart:
+            raise UserError("data.source.images: must be one folder, as data.source.train is the file of all people")
         self.wanted = wanted_points(
             skeleton, joints, ("data.source.torso", torso), ("data.source.torso_swapped", torso_swapped)
         )
@@ -85,7 +81,7 @@ class CocoSource(OwnSource):
                 "MODEC's left and right hips never change places"
             )
         self._skipped: Counter[str] = Counter()
-        self._sizes: dict[str, tuple[int, int]] = {}
+        self._sizes: dict[str, Size] = {}
 
     def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
         """The RGB image, upright. Raises UserError if it is missing or broken, or its size not as the file states."""
@@ -115,15 +111,23 @@ class CocoSource(OwnSource):
     def read(self) -> list[Person]:
         """Everyone with a known joint, in the files' order. Raises UserError naming file and annotation."""
         self._skipped.clear()
-        return [person for path, split in self.files for person in self._people_of(path, split)]
+        people = [person for path, split in self.files for person in self._people_of(path, split)]
+        train, test = ({person.image for person in people if person.split == split} for split in ("train", "test"))
+        if self.test_fraction is None and train & test:
+            raise UserError(
+                f"{self.files[0][0]}, {self.files[1][0]}: {len(train & test)} images have people in both, e.g. "
+                f"{min(train & test)}; if one name is of two images, give each part its folder, "
+                "data.source.images={train: …, test: …}; else keep all people of an image in one file"
+            )
+        return people
 
     def _people_of(self, path: Path, split: Split | None) -> list[Person]:
         content = read_object(path)
         categories = keypoints_of(content, path)
         found = weights(self.wanted, list(categories.values()), path)
-        shots = shots_of_images(content, path)
-        file = _File(split, images_of(content, path), shots, dict(zip(categories, found, strict=True)))
-        self._sizes |= sizes_of(content, path)
+        images, sizes, shots = images_of(content, path, partial(self.image_of, split=split))
+        file = _File(split, images, shots, dict(zip(categories, found, strict=True)))
+        self._sizes |= sizes
         people, seen = [], set()
         for place, record in enumerate(records(content, "annotations", path), start=1):
             key = identifier(record, "id", f"{path}, annotation at place {place}")
@@ -144,8 +148,8 @@ class CocoSource(OwnSource):
         for name, key, listed in (("image", image, file.images), ("category", category, file.weights)):
             if key not in listed:
                 raise UserError(f"{where}: there is no {name} with the id {key!r} in the file")
-        crowd = record.get("iscrowd", 0)
-        if isinstance(crowd, bool) or crowd not in (0, 1):
+        crowd = record.get("iscrowd")
+        if crowd not in (None, 0, 1):  # or false and true
             raise UserError(f"{where}: field 'iscrowd' must be 0 or 1, got {shown(crowd)}")
         if crowd:
             return "a crowd"

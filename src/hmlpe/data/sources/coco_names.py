@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
+from hmlpe.spelling import composed
 
 Wanted = tuple[str, tuple[str, ...]]  # key of the configuration, names of the keypoints whose mean is wanted
 
@@ -24,8 +25,9 @@ def wanted_points(skeleton: Skeleton, joints: object, *pairs: tuple[str, object]
     Raises:
         UserError: names the key whose value is of no use.
     """
-    if not isinstance(joints, Mapping) or not any(joints.values()):
+    if not isinstance(joints, Mapping) or all(value in (None, "", [], {}) for value in joints.values()):
         raise UserError("data.source.joints: must give the skeleton's joints the names of the file's keypoints")
+    joints = {str(joint): value for joint, value in joints.items()}  # a number may be a name
     for joint in joints:
         if joint not in skeleton.joints:
             raise UserError(f"data.source.joints: the skeleton has no {joint!r}; it has {', '.join(skeleton.joints)}")
@@ -55,7 +57,7 @@ def weights(
     for key, names in wanted:
         for name in names:
             if name not in there:
-                raise UserError(f"{key}: no keypoint {name!r} in {path}; it has {', '.join(there)}")
+                raise UserError(f"{key}: no keypoint {name!r} in {path}; its keypoints are {', '.join(there)}")
     found = [np.zeros((len(wanted), len(keypoints))) for keypoints in categories]
     for keypoints, weight in zip(categories, found, strict=True):
         for row, (_, names) in enumerate(wanted):
@@ -65,7 +67,8 @@ def weights(
 
 
 def _names(key: str, value: object) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Sequence) else ()
-    if not names or len(set(map(str, names))) != len(names) or not all(isinstance(name, str) for name in names):
+    names = (value,) if isinstance(value, str | int) else tuple(value) if isinstance(value, Sequence) else ()
+    named = all(isinstance(name, str | int) and not isinstance(name, bool) for name in names)
+    if not names or not named or len(set(map(str, names))) != len(names):
         raise UserError(f"{key}: must be the name of a keypoint, or a list of different names, got {value!r}")
-    return names
+    return tuple(composed(str(name)) for name in names)

@@ -6,7 +6,7 @@ import os.path  # unlike pathlib's, its tests never raise, whatever the name
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import ClassVar
 
 from jaxtyping import UInt8
@@ -17,6 +17,7 @@ from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_files
 from hmlpe.skeleton import Skeleton
+from hmlpe.spelling import composed, is_plain, on_disk, slashed
 
 LARGEST_PX = 100_000  # no photo is larger: what lies further out is an error of the file
 
@@ -46,7 +47,7 @@ class FileSource(ABC):
     def fingerprint(self) -> str:
         """Digest of the labels, and of the names and sizes of the images that are there."""
         names = sorted({person.image for person in self.people()})
-        paths = [os.path.join(self.image_folder, name) for name in names]
+        paths = map(self.image_path, names)
         return digest_of([self.labels_digest(), [os.path.getsize(p) if os.path.isfile(p) else None for p in paths]])
 
     def people(self) -> Sequence[Person]:
@@ -63,15 +64,16 @@ class FileSource(ABC):
 
     def image(self, name: str) -> UInt8[ndarray, "height width 3"]:
         """The RGB image of that name. Raises UserError if it is missing or broken."""
-        return read_image(self.image_folder, name)
+        return read_image(self.image_folder, on_disk(self.image_folder, name))
+
+    def image_path(self, name: str) -> str:
+        """Where the image of that name lies, or would."""
+        return os.path.join(self.image_folder, on_disk(self.image_folder, name))
 
     def missing_images(self) -> Sequence[str]:
         """Names of annotated images that are not there."""
-        return sorted(
-            name
-            for name in {person.image for person in self.people()}
-            if not os.path.isfile(os.path.join(self.image_folder, name))
-        )
+        names = {person.image for person in self.people()}
+        return sorted(name for name in names if not os.path.isfile(self.image_path(name)))
 
 
 class FolderSource(FileSource):
@@ -112,14 +114,15 @@ class FolderSource(FileSource):
 
 
 def image_name(name: object, where: str) -> str:
-    """`name`, in its shortest spelling, if it can be an image's below the image folder.
+    """`name`, in its shortest spelling, if it can be an image's below the image folder; backslashes become slashes.
 
     Raises:
         UserError: it cannot; names the record.
     """
-    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+    if not isinstance(name, str) or not name.strip() or not is_plain(name):
         raise UserError(f"{where}: the image's name must be a text, got {str(name)[:80]!r}")
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
+    path = PurePosixPath(slashed(name))
+    drive = "\\" in name and PureWindowsPath(name).drive
+    if path.is_absolute() or ".." in path.parts or not path.parts or drive:
         raise UserError(f"{where}: the image's name {name!r} must not lead out of the image folder")
-    return str(path)  # ./a.png and a.png are one image, which must not be in both splits
+    return composed(str(path))  # ./a.png and a.png are one image, which must not be in both splits

@@ -12,21 +12,20 @@ from jaxtyping import Float
 
 from hmlpe.data.sources.folder import LARGEST_PX
 from hmlpe.errors import UserError
+from hmlpe.spelling import is_plain, same_id
 
 Record = dict[str, Any]
 Identifier = int | str
 
 
 def read_object(path: Path) -> Record:
-    """The file's one object.
+    """The file's one object; NaN and infinity are read, as Python's tools write them.
 
     Raises:
-        UserError: the file is missing, cut off, not UTF-8 or no JSON, has a key twice in an object, NaN or infinity.
+        UserError: the file is missing, cut off, not UTF-8 or no JSON, or has a key twice in an object.
     """
     try:
-        content = json.loads(
-            path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_constant
-        )
+        content = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_object)
     except (OSError, ValueError, RecursionError) as error:
         reason = "too deeply nested" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise UserError(f"{path}: not readable as JSON ({reason}); is the file whole?") from error
@@ -54,23 +53,32 @@ def field(record: Record, name: str, where: str) -> Any:
 
 
 def identifier(record: Record, name: str, where: str) -> Identifier:
-    """The named field, a whole number or a text. Raises UserError if it is anything else."""
+    """The named field, a whole number or a text; a number written as a text is that number.
+
+    Raises:
+        UserError: it is anything else, or is not there.
+    """
     value = field(record, name, where)
-    if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).isprintable():
+    if isinstance(value, bool) or not isinstance(value, int | str) or not is_plain(str(value)):
         raise UserError(f"{where}: field {name!r} must be a whole number or a text, got {shown(value)}")
-    return value
+    return same_id(value)
 
 
 def numbers(record: Record, name: str, count: int, where: str) -> Float[np.ndarray, " number"]:
-    """The named field, a list of `count` numbers, none larger than any image. Raises UserError if it is not."""
+    """The named field, a list of `count` numbers, none larger than any image; null and NaN are NaN.
+
+    Raises:
+        UserError: it is no such list, or is not there.
+    """
     value = field(record, name, where)
     if not isinstance(value, list) or len(value) != count:
         got = f"{len(value)} of them" if isinstance(value, list) else shown(value)
         raise UserError(f"{where}: field {name!r} must be a list of {count} numbers, got {got}")
     for number in value:
-        if isinstance(number, bool) or not isinstance(number, int | float) or not abs(number) <= LARGEST_PX:
+        known = number is not None and number == number
+        if known and (isinstance(number, bool) or not isinstance(number, int | float) or abs(number) > LARGEST_PX):
             raise UserError(f"{where}: field {name!r} must hold numbers of at most {LARGEST_PX}, got {shown(number)}")
-    return np.array(value, dtype=np.float64)
+    return np.array(value, dtype=np.float64)  # null becomes NaN
 
 
 def shown(value: Any) -> str:
@@ -84,7 +92,3 @@ def _object(pairs: list[tuple[str, Any]]) -> Record:
         (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"the key {name[:60]!r} is there twice in one object")
     return record
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")

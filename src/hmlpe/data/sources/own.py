@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import os.path
 from abc import abstractmethod
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from hmlpe.data.record import Split
-from hmlpe.data.sources.folder import FileSource
+from hmlpe.data.sources.folder import FileSource, image_name
 from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.skeleton import Skeleton
+from hmlpe.spelling import is_plain, on_disk
 
 
 class OwnSource(FileSource):
@@ -25,20 +27,26 @@ class OwnSource(FileSource):
     Args:
         name: of the set, for messages and files.
         skeleton: the joints to fill.
-        images: folder of the images.
+        images: folder of the images; or {"train": folder, "test": folder}, where each part has its own, as the same
+            name may then be of two images. Names in the set are relative to the folder that holds both.
 
     Raises:
         UserError: there is no such folder, or the name is no name.
     """
 
     def __init__(self, name: object, skeleton: Skeleton, images: object) -> None:
-        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        if not isinstance(name, str) or not name.strip() or not is_plain(name):
             raise UserError(f"data.source.name: must be a name for the set, got {name!r}")
         self.name = name
         self.skeleton = skeleton
-        self._images = _path(images, "images", "the folder of the images")
-        if not os.path.isdir(self._images):
-            raise UserError(f"data.source.images: no such folder: {self._images}")
+        if isinstance(images, Mapping):
+            folders = {split: _folder(images.get(split), f"images.{split}") for split in get_args(Split)}
+            if len(images) != len(folders):
+                raise UserError(f"data.source.images: must be one folder, or those of train and test, got {images}")
+            self._images = Path(os.path.commonpath([os.path.abspath(folder) for folder in folders.values()]))
+            self._below = {split: os.path.relpath(folder, self._images) for split, folder in folders.items()}
+        else:
+            self._images, self._below = _folder(images, "images"), {}
 
     @property
     def image_folder(self) -> Path:
@@ -47,7 +55,30 @@ class OwnSource(FileSource):
 
     def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
         """The RGB image of that name, upright as its EXIF data say. Raises UserError if it is missing or broken."""
-        return read_image(self.image_folder, name, upright=True)
+        return read_image(self.image_folder, on_disk(self.image_folder, name), upright=True)
+
+    @property
+    def parts_apart(self) -> bool:
+        """Whether the images of training and of testing have folders of their own."""
+        return bool(self._below)
+
+    def image_of(self, name: object, where: str, split: Split | None = None) -> str:
+        """The image that the labels call `name`, relative to the image folder; of a part, where each has its folder.
+
+        Where the labels begin with the folder's own name, as in photos/a.jpg of photos/, that falls away if there is
+        no such file.
+
+        Raises:
+            UserError: it is no name of a file below the folder.
+        """
+        below, said = self._below.get(split or "", "."), image_name(name, where)
+        found, parts = image_name(f"{below}/{said}", where), PurePosixPath(said).parts
+        above = Path(os.path.abspath(self._images / below)).parts
+        starts = [length for length in range(1, len(parts)) if parts[:length] == above[-length:]]
+        if starts and not os.path.isfile(self.image_path(found)):
+            shorter = [image_name("/".join((below, *parts[length:])), where) for length in starts]
+            found = next((one for one in shorter if os.path.isfile(self.image_path(one))), found)
+        return found
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -93,7 +124,14 @@ def split_by_name(image: str, test_fraction: float, identity: str = "", shot: st
     return "test" if drawn < test_fraction else "train"
 
 
+def _folder(value: object, key: str) -> Path:
+    path = _path(value, key, "the folder of the images")
+    if not os.path.isdir(path):
+        raise UserError(f"data.source.{key}: no such folder: {path}")
+    return path
+
+
 def _path(value: object, key: str, what: str) -> Path:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+    if not isinstance(value, str) or not value.strip() or not is_plain(value):
         raise UserError(f"data.source.{key}: must name {what}, got {value!r}")
     return Path(os.path.expanduser(value))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -10,28 +9,27 @@ from typing import Any, cast
 import numpy as np
 from jaxtyping import Float
 
-from hmlpe.csv_file import Row, read_rows
+from hmlpe.csv_file import Row, read_table
 from hmlpe.data.record import Person, Split
-from hmlpe.data.sources.folder import LARGEST_PX, image_name
+from hmlpe.data.sources.folder import LARGEST_PX
 from hmlpe.data.sources.own import OwnSource, annotation_file, checked_fraction, split_by_name
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 
 COLUMNS = ("image", "person", "joint", "x", "y", "visible")
 OPTIONAL = ("split", "identity", "shot")
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 class TableSource(OwnSource):
     """Reader of a CSV file with the columns image, person, joint, x, y, visible, in any order.
 
     A line is a joint of a person in an image; `person` tells the people of one image apart. x and y are pixels, pixel
-    centres at integers counted from 0; empty, or without a line, a joint is unknown. visible is 1, 0 for an occluded
-    joint whose place is known, or empty for 1. A column split says train or test, the same for all lines of an image;
-    a column identity says who it is, the same for all lines of a person; a column shot says which shot or sequence the
-    image is a frame of, the same for all lines of an image, empty for an image by itself. People are in the order of
-    their first lines; those without a known joint are left out, and counted by `skipped`. `torso_px` needs a skeleton
-    with hips.
+    centres at integers counted from 0; empty or NaN, or without a line, a joint is unknown. visible is 1 or true, 0 or
+    false for an occluded joint whose place is known, or empty for 1. A column split says train or test, the same for
+    all lines of an image; a column identity says who it is, the same for all lines of a person; a column shot says
+    which shot or sequence the image is a frame of, the same for all lines of an image, empty for an image by itself.
+    People are in the order of their first lines; those without a known joint are left out, as are empty lines and the
+    cells of other columns, and counted by `skipped`. `torso_px` needs a skeleton with hips.
 
     Args:
         name: of the set.
@@ -53,9 +51,11 @@ class TableSource(OwnSource):
         test_fraction: object = None,
     ) -> None:
         super().__init__(name, skeleton, images)
+        if self.parts_apart:
+            raise UserError("data.source.images: must be one folder; name the images with theirs, as in test/a.jpg")
         self.table = annotation_file(table, "table")
         self.test_fraction = None if test_fraction is None else checked_fraction(test_fraction)
-        self._skipped = 0
+        self._skipped: dict[str, int] = {}
 
     def annotations(self) -> list[Path]:
         """The table."""
@@ -66,31 +66,32 @@ class TableSource(OwnSource):
         return {"test_fraction": self.test_fraction}
 
     def skipped(self) -> Mapping[str, int]:
-        """How many people have no known joint."""
+        """How many people have no known joint, and how much of the table is not read."""
         self.people()
-        return {"no joint is known": self._skipped} if self._skipped else {}
+        return dict(self._skipped)
 
     def read(self) -> list[Person]:
         """Everyone with a known joint, by first line. Raises UserError naming file and line."""
-        rows = read_rows(self.table, COLUMNS, OPTIONAL)
-        if ("split" in rows[0].cells) == (self.test_fraction is not None):
+        table = read_table(self.table, COLUMNS, OPTIONAL)
+        if ("split" in table.rows[0].cells) == (self.test_fraction is not None):
             raise UserError(
                 f"data.source.test_fraction: set it, or give {self.table} a column 'split' of train and test, not both"
             )
         images: dict[str, Row] = {}
         people: dict[tuple[str, str], list[Row]] = {}
-        for row in rows:
-            image = image_name(row.cells["image"], f"{row.where}, column 'image'")
-            if not row.cells["person"]:
+        for row in table.rows:
+            image, number = self.image_of(row.cells["image"], f"{row.where}, column 'image'"), row.label("person")
+            if not number:
                 raise UserError(f"{row.where}: column 'person' is empty; number the people of an image")
-            lines = people.setdefault((image, row.cells["person"]), [])
+            lines = people.setdefault((image, number), [])
             lines.append(row)
             _agree("split", row, images.setdefault(image, row), "image")
             _agree("shot", row, images[image], "image")
             _agree("identity", row, lines[0], "person")
         found = [self._person(image, lines) for (image, _), lines in people.items()]
         known = [person for person in found if np.isfinite(person.joints_px).any()]
-        self._skipped = len(found) - len(known)
+        lost = len(found) - len(known)
+        self._skipped = {**({"no joint is known": lost} if lost else {}), **table.ignored}
         return known
 
     def _person(self, image: str, rows: list[Row]) -> Person:
@@ -98,7 +99,7 @@ class TableSource(OwnSource):
         points, occluded = np.full((len(joints), 2), np.nan), np.zeros(len(joints), dtype=bool)
         there: dict[str, int] = {}
         for row in rows:
-            joint = row.cells["joint"]
+            joint = row.label("joint")
             if joint not in joints:
                 raise UserError(f"{row.where}: no joint {joint[:60]!r} in the skeleton; it has {', '.join(joints)}")
             if joint in there:
@@ -118,14 +119,13 @@ class TableSource(OwnSource):
             torso_swapped_px=self._distance("right_shoulder", "right_hip", points),
             sticks_px=np.zeros((0, 4)),
             faces_backwards=self.faces_backwards(points),
-            identity=rows[0].cells.get("identity", ""),
-            shot=rows[0].cells.get("shot", ""),
+            identity=rows[0].label("identity"),
+            shot=rows[0].label("shot"),
         )
 
     def _split(self, image: str, row: Row) -> Split:
         if self.test_fraction is not None:
-            identity, shot = (row.cells.get(name, "") for name in ("identity", "shot"))
-            return split_by_name(image, self.test_fraction, identity, shot)
+            return split_by_name(image, self.test_fraction, row.label("identity"), row.label("shot"))
         split = row.cells["split"]
         if split not in ("train", "test"):
             raise UserError(f"{row.where}: column 'split' must be train or test, got {split[:60]!r}")
@@ -145,16 +145,11 @@ def _agree(column: str, row: Row, first: Row, of: str) -> None:
 
 def _point(row: Row) -> tuple[Float[np.ndarray, " 2"], bool]:
     """The joint's place, NaN if unknown, and whether the line says that it is hidden."""
-    visible = row.cells["visible"]
-    if visible not in ("", "0", "1"):
-        raise UserError(f"{row.where}: column 'visible' must be 1, 0 or empty, got {visible[:60]!r}")
-    texts = [row.cells[name] for name in ("x", "y")]
-    if not any(texts):
-        return np.full(2, np.nan), visible == "0"
-    for name, text in zip(("x", "y"), texts, strict=True):
-        if not NUMBER.fullmatch(text) or abs(float(text)) > LARGEST_PX:
-            raise UserError(
-                f"{row.where}: column {name!r} must be a number of pixels, with a point, at most {LARGEST_PX}, "
-                f"got {text[:60]!r}; for an unknown joint leave x and y empty"
-            )
-    return np.array([float(text) for text in texts]), visible == "0"
+    point, hidden = np.array([row.number("x"), row.number("y")]), row.flag("visible") is False
+    if not np.isnan(point).all() and not (abs(point) <= LARGEST_PX).all():
+        name = "xy"[int(np.argmin(abs(point) <= LARGEST_PX))]
+        raise UserError(
+            f"{row.where}: column {name!r} must be a number of pixels, at most {LARGEST_PX}, got "
+            f"{row.cells[name][:60]!r}; for an unknown joint leave x and y empty"
+        )
+    return point, hidden

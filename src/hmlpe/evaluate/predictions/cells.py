@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from hmlpe.csv_file import Row
-from hmlpe.data.sources.table import NUMBER
 from hmlpe.errors import UserError
 from hmlpe.evaluate.predictions.points import check_point
 from hmlpe.predict.write import WINDOW
 
 COLUMNS = ("image", "person", "joint", "x", "y")
+OPTIONAL = ("confidence", "score")  # as hmlpe-predict writes them; the score is of the detector, and not used
 
 
 @dataclass(eq=False)
@@ -45,7 +45,7 @@ def add(one: Found, row: Row, mark: int, origin: int, windows: bool) -> None:
         UserError: it says something twice or otherwise, or something that is no number.
     """
     if mark in one.lines:
-        name, line = row.cells["joint"], one.lines[mark]
+        name, line = row.label("joint"), one.lines[mark]
         raise UserError(f"{row.where}: {name} of this person is in line {line} already; remove one of them")
     if windows:
         window = _window(row) - origin
@@ -53,7 +53,7 @@ def add(one: Found, row: Row, mark: int, origin: int, windows: bool) -> None:
             first = next(iter(one.lines.values()))
             raise UserError(f"{row.where}: the window is not that of line {first}, though it is the same person")
         one.window_px = window
-    point = np.array([_number(row, column) for column in ("x", "y")])
+    point = np.array([row.number(column) for column in ("x", "y")])
     check_point(point, row.where)
     one.lines[mark] = row.line
     one.points_px[mark] = point - origin
@@ -62,27 +62,15 @@ def add(one: Found, row: Row, mark: int, origin: int, windows: bool) -> None:
 
 def person_number(row: Row, people: int, image: str) -> int:
     """Which of an image's people a line means, from 1. Raises UserError if there is no such person."""
-    text = row.cells["person"]
+    text = row.label("person")
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= people):
         there = "1, as it has one annotated test person" if people == 1 else f"a number from 1 to {people}"
         raise UserError(f"{row.where}: column 'person' must be {there} for {image}, got {text[:60]!r}")
     return int(text)
 
 
-def _number(row: Row, column: str) -> float:
-    text = row.cells[column]
-    if text.lower() in ("", "nan"):
-        return np.nan
-    if not NUMBER.fullmatch(text):
-        raise UserError(
-            f"{row.where}: column {column!r} must be a number, with a point, got {text[:60]!r}; what is not predicted "
-            "is empty or NaN"
-        )
-    return float(text)
-
-
 def _window(row: Row) -> Float[np.ndarray, " 4"]:
-    window = np.array([_number(row, column) for column in WINDOW])
+    window = np.array([row.number(column) for column in WINDOW])
     if not (np.isfinite(window).all() and (window[2:] > window[:2]).all()):
         raise UserError(f"{row.where}: columns {', '.join(WINDOW)} must be a box, got {window.tolist()}")
     return window
@@ -91,7 +79,7 @@ def _window(row: Row) -> Float[np.ndarray, " 4"]:
 def _confidence(row: Row) -> float:
     if "confidence" not in row.cells:
         return np.nan
-    value = _number(row, "confidence")
+    value = row.number("confidence")
     if not (np.isnan(value) or 0 <= value <= 1):
         raise UserError(
             f"{row.where}: column 'confidence' must be from 0 to 1, or empty, got {value:g}; "

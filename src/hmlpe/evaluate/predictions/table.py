@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from hmlpe.csv_file import Row, read_rows
+from hmlpe.csv_file import Row, read_table
 from hmlpe.data.sources.folder import image_name
 from hmlpe.detect.match import assign
 from hmlpe.errors import UserError
 from hmlpe.evaluate.estimates import Estimates
-from hmlpe.evaluate.predictions.cells import COLUMNS, Found, add, person_number
+from hmlpe.evaluate.predictions.cells import COLUMNS, OPTIONAL, Found, add, person_number
 from hmlpe.evaluate.predictions.options import flag, origin_of
 from hmlpe.evaluate.predictions.people import People
 from hmlpe.evaluate.predictions.points import Marks
@@ -23,7 +23,7 @@ from hmlpe.predict.write import WINDOW
 
 
 class CsvReader:
-    """Reader of a CSV file with the columns image, person, joint, x, y, in any order, among others.
+    """Reader of a CSV file with the columns image, person, joint, x, y, in any order; other columns are counted.
 
     A line is a joint of a person in an image, or an end of a stick, `<stick>_1` or `<stick>_2`. Empty or NaN x and y
     are not predicted, which is wrong. `person` counts the annotated test people of the image from 1, in the
@@ -60,9 +60,9 @@ class CsvReader:
         header = _header(path)
         windows = any(name in header for name in WINDOW) if self.match is None else self.match == "window"
         required = (*COLUMNS, *WINDOW) if windows else COLUMNS
-        rows = read_rows(path, required, [name for name in header if name not in required], may_be_empty=windows)
+        table = read_table(path, required, OPTIONAL if windows else (*OPTIONAL, *WINDOW), may_be_empty=windows)
         people, marks = People(truth), Marks(truth)
-        found, given, left_out = self._found(rows, people, marks, windows)
+        found, given, left_out = self._found(table.rows, people, marks, windows)
         if windows and not found:  # nobody is detected: every joint was looked for
             given[: len(truth.skeleton.joints)] = True
         chosen, missing = (
@@ -77,6 +77,7 @@ class CsvReader:
             detected[list(chosen)] = True
         if left_out:
             missing.append(f"lines of {left_out} other images left out")
+        missing += [f"{count} {what} left out" for what, count in table.ignored.items()]
         return marks.estimates(points, given, detected, confidence, "; ".join(missing))
 
     def _found(
@@ -90,11 +91,11 @@ class CsvReader:
             image = people.image(name, row.where)
             if image is None and not self.allow_unknown:
                 raise people.unknown(name, row.where, "csv")
-            mark = marks.index(row.cells["joint"], row.where)
+            mark = marks.index(row.label("joint"), row.where)
             if image is None:
                 others.add(name)
                 continue
-            label = row.cells["person"]
+            label = row.label("person")
             if not label:
                 raise UserError(f"{row.where}: column 'person' is empty; number the people of an image")
             label = label if windows else str(person_number(row, len(people.of_image[image]), image))
