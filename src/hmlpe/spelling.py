@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from hmlpe.errors import UserError
 
 CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # of Unicode: they end a line, move a terminal's cursor, or cannot be written
+MARK = "\ufeff"  # of a text's encoding: what holds it was not read as it was written
 
 
 def is_plain(text: str) -> bool:
     """Whether it holds no control characters: any space and joiner may stand in a name, though Python prints it not."""
-    return text.isprintable() or not any(unicodedata.category(letter) in CONTROL for letter in text)
+    return text.isprintable() or not any(unicodedata.category(one) in CONTROL or one == MARK for one in text)
 
 
 def composed(name: str) -> str:
@@ -24,8 +25,9 @@ def composed(name: str) -> str:
 
 
 def slashed(name: str) -> str:
-    """A path below a folder as written on Windows, with slashes; one without backslashes as it is."""
-    return PureWindowsPath(name).as_posix() if "\\" in name else name
+    """A path below a folder as written on Windows, with slashes; one of a drive, or without backslashes, as it is."""
+    path = PureWindowsPath(name)
+    return path.as_posix() if "\\" in name and not path.drive else name
 
 
 def same_id(value: int | str) -> int | str:

@@ -85,6 +85,13 @@ def test_sticks_of_a_set_of_joints_are_the_parts(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.sticks_px, truth.sticks_px)
 
 
+def test_paths_of_windows(tmp_path: Path) -> None:
+    truth = stick_truth()
+    rows = [row.replace("/", "\\") for row in stick_lines(truth, range(4))]
+    found = CsvReader()(write(tmp_path / "a.csv", HEAD, *rows), truth)
+    np.testing.assert_array_equal(found.sticks_px, truth.sticks_px)
+
+
 def test_a_name_without_a_folder_is_enough_where_it_is_the_only_one(tmp_path: Path) -> None:
     truth = stick_truth()
     rows = stick_lines(truth, range(4))

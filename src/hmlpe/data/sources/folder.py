@@ -6,7 +6,7 @@ import os.path  # unlike pathlib's, its tests never raise, whatever the name
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from jaxtyping import UInt8
@@ -17,7 +17,7 @@ from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_files
 from hmlpe.skeleton import Skeleton
-from hmlpe.spelling import composed, is_plain, on_disk, slashed
+from hmlpe.spelling import composed, is_plain, on_disk
 
 LARGEST_PX = 100_000  # no photo is larger: what lies further out is an error of the file
 
@@ -114,15 +114,14 @@ class FolderSource(FileSource):
 
 
 def image_name(name: object, where: str) -> str:
-    """`name`, in its shortest spelling, if it can be an image's below the image folder; backslashes become slashes.
+    """`name`, in its shortest spelling, if it can be an image's below the image folder.
 
     Raises:
         UserError: it cannot; names the record.
     """
     if not isinstance(name, str) or not name.strip() or not is_plain(name):
         raise UserError(f"{where}: the image's name must be a text, got {str(name)[:80]!r}")
-    path = PurePosixPath(slashed(name))
-    drive = "\\" in name and PureWindowsPath(name).drive
-    if path.is_absolute() or ".." in path.parts or not path.parts or drive:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
         raise UserError(f"{where}: the image's name {name!r} must not lead out of the image folder")
     return composed(str(path))  # ./a.png and a.png are one image, which must not be in both splits

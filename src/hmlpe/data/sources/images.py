@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os.path
 import stat
 import warnings
@@ -64,7 +65,7 @@ def read_image(folder: Path, name: str, upright: bool = False) -> UInt8[np.ndarr
     if Path(name).is_absolute() or ".." in Path(name).parts or not is_plain(name):
         raise UserError(f"{name!r}: an image's name must be printable, and not lead out of {folder}")
     with _opened(path) as image:
-        if image.width * image.height > LARGEST:
+        if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):  # Pillow refuses twice that
             raise UserError(f"{path}: {image.width} x {image.height} pixels are too many for a photo")
         if image.format == "TIFF" and UNREAD.get(path.suffix.lower()) == "raw":
             raise UserError(f"{path}: a camera's raw file, of which only a preview is read; save it as JPEG or PNG")

@@ -18,7 +18,7 @@ from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.skeleton import Skeleton
-from hmlpe.spelling import is_plain, on_disk
+from hmlpe.spelling import is_plain, on_disk, slashed
 
 
 class OwnSource(FileSource):
@@ -71,7 +71,8 @@ class OwnSource(FileSource):
         Raises:
             UserError: it is no name of a file below the folder.
         """
-        below, said = self._below.get(split or "", "."), image_name(name, where)
+        below = self._below.get(split or "", ".")
+        said = image_name(slashed(name) if isinstance(name, str) else name, where)
         found, parts = image_name(f"{below}/{said}", where), PurePosixPath(said).parts
         above = Path(os.path.abspath(self._images / below)).parts
         starts = [length for length in range(1, len(parts)) if parts[:length] == above[-length:]]

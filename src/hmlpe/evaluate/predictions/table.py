@@ -20,6 +20,7 @@ from hmlpe.evaluate.predictions.people import People
 from hmlpe.evaluate.predictions.points import Marks
 from hmlpe.evaluate.truth import Truth
 from hmlpe.predict.write import WINDOW
+from hmlpe.spelling import slashed
 
 
 class CsvReader:
@@ -87,7 +88,7 @@ class CsvReader:
         found: dict[tuple[str, str], Found] = {}
         given, others = np.zeros(len(marks.names), dtype=bool), set()
         for row in rows:
-            name = image_name(row.cells["image"], f"{row.where}, column 'image'")
+            name = image_name(slashed(row.cells["image"]), f"{row.where}, column 'image'")
             image = people.image(name, row.where)
             if image is None and not self.allow_unknown:
                 raise people.unknown(name, row.where, "csv")
