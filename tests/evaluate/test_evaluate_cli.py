@@ -113,6 +113,14 @@ def test_validation_people_are_not_test_people(trained: Path, tmp_path: Path) ->
     assert {one["counted"] for one in found.values()} == {result["people"]["val"]}
 
 
+def test_another_zoom_looks_into_the_images_of_the_pack_and_no_others(trained: Path, tmp_path: Path) -> None:
+    few = ["bootstrap.draws=20", "data.subset=4", f"out={tmp_path}", f"checkpoint={checkpoint(trained)}"]
+    evaluate_all(configured(trained, "zoom=1.5", *few))
+    assert "single-det_0.1_s1__given-x-1.5__whole" in records(tmp_path / "embedded")
+    with pytest.raises(UserError, match=r"zoom.*prepared from others.*data\.root"):
+        evaluate_all(configured(trained, "zoom=1.4", "data.source.seed=7", *few))
+
+
 @pytest.mark.parametrize(
     ("overrides", "word"),
     [

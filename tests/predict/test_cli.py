@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +97,17 @@ def test_nobody_is_said_and_is_no_error(call: Call, tmp_path: Path) -> None:
     assert answer.out.splitlines()[0] == "no person found in 1 of the photos: nobody.png"
     (image,) = json.loads((tmp_path / "outputs" / "predict" / "poses.json").read_text())["images"]
     assert image["people"] == []
+
+
+def test_a_network_without_a_rule_for_windows_takes_the_given_box_and_says_so(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(model({"hmlpe": describe(replace(CARD, factors=None), 0.5)}))
+    (tmp_path / "boxes.csv").write_text("image,x0,y0,x1,y1\na.jpg,1,2,20,25\nb.png,1,2,20,25\n")
+    answer = call(MODEL, "source=photos", "detector=given", "detector.file=boxes.csv")
+    assert answer.code == 0 and answer.out.startswith(f"{CARD.name}: its data have no rule from a detector's window")
+    content = json.loads((tmp_path / "outputs" / "predict" / "poses.json").read_text())
+    assert content["factors"] is None
+    assert [image["people"][0]["box_px"] for image in content["images"]] == [[1, 2, 20, 25]] * 2
+    assert "no rule" not in call(MODEL, "source=photos", "detector=whole").out  # the whole image, whatever the rule
 
 
 def test_a_photo_that_is_not_in_the_file_of_boxes_is_said(call: Call, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import csv
 import json
 import os
 import signal
+import struct
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -15,6 +17,7 @@ import pytest
 
 from hmlpe.errors import UserError
 from hmlpe.predict.job import Options, Summary
+from hmlpe.predict.pace import pace
 from hmlpe.predict.run import run
 from hmlpe.predict.sources import find
 from hmlpe.predict.video import video_file
@@ -62,6 +65,77 @@ def test_every_frame_in_order(tmp_path: Path, name: str, code: str) -> None:
     assert np.abs(drawn[5].astype(int) - frames_of(video)[5]).max() > 60  # something is drawn
     with (tmp_path / "out" / "poses.csv").open(newline="", encoding="utf-8") as file:
         assert len([*csv.DictReader(file)]) == 37 * 3
+
+
+def unevenly(path: Path, durations: list[int]) -> None:
+    """Give the frames of an .mp4 durations of their own, in 1/10240 s: an entry each in its table of times."""
+    whole, inside = path.read_bytes(), []
+    start, end = 0, path.stat().st_size
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):
+        while whole[start + 4 : start + 8] != name:
+            start += int.from_bytes(whole[start : start + 4])
+            assert start < end, name
+        size = int.from_bytes(whole[start : start + 4])
+        inside.append((start, size))
+        start, end = start + 8, start + size
+    at, size = inside.pop()
+    entries = b"".join(struct.pack(">II", 1, duration) for duration in durations)
+    table = struct.pack(">I4sII", 16 + len(entries), b"stts", 0, len(durations)) + entries
+    changed = bytearray(whole[:at] + table + whole[at + size :])
+    for at, outer in inside:
+        changed[at : at + 4] = (outer + len(table) - size).to_bytes(4)
+    path.write_bytes(changed)
+
+
+def shades(path: Path, count: int) -> Path:
+    """Frame number i is of the grey 16 + 7 i: nobody to draw over it, and each to be told from the others."""
+    out = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (64, 48))
+    for number in range(count):
+        out.write(np.full((48, 64, 3), 16 + 7 * number, np.uint8))
+    out.release()
+    return path
+
+
+def shown_in(path: Path) -> list[int]:
+    """The numbers of the frames, the first of which is 0: codecs shift all shades alike."""
+    means = [frame.mean() for frame in frames_of(path)]
+    return [round((mean - means[0]) / 7) for mean in means]
+
+
+@pytest.mark.parametrize("frames", [None, 9])
+def test_a_video_of_variable_rate_is_drawn_in_step(tmp_path: Path, frames: int | None) -> None:
+    """Six frames of 1/20 s, then six of 3/20: every drawn frame shows what the source shows at that time."""
+    video, count = shades(tmp_path / "a.mp4", 12), frames or 12
+    unevenly(video, [512] * 6 + [1536] * 6)
+    summary = look(video, out=tmp_path / "out", frames=frames)
+    times = [frame["time_s"] for frame in images(tmp_path / "out")]
+    assert times == pytest.approx([*np.arange(7) / 20, *(0.3 + 0.15 * np.arange(1, 6))][:count], abs=1e-3)
+    assert (summary.videos[0]["rate"], summary.videos[0]["drawn_rate"]) == (10, pytest.approx(20, abs=0.01))
+    shown = shown_in(tmp_path / "out" / "a_pose.mp4")
+    assert len(shown) == round(times[-1] * 20) + 1
+    assert shown == [sum(time <= at / 20 + 1e-3 for time in times) - 1 for at in range(len(shown))]
+
+
+@pytest.mark.parametrize(
+    ("times", "claimed", "expected"),
+    [
+        (np.arange(30) / 25, 25.0, (25.0, False)),
+        (np.arange(30) / 29.97, 30.0, (30.0, False)),
+        (np.round(np.arange(30) / 30, 2), 30.0, (30.0, False)),  # rounded times are no other rate
+        (np.arange(30) / 12.5, 25.0, (12.5, False)),  # the file claims what it does not hold
+        (np.array([0, 0.04, 0.08, 0.2, 0.24, 0.4]), 15.0, (25.0, True)),
+        (np.array([0, 0.001, 0.4, 0.8]), 10.0, (75.0, True)),  # held 20 places at most on average
+        (np.array([0, 0.001, 0.05, 0.08]), 10.0, (120.0, True)),
+        (np.zeros(9), 24.0, (24.0, False)),  # no times
+        (np.array([0, 0.1, 0.05]), 24.0, (24.0, False)),
+        (np.array([0.0, np.nan]), 24.0, (24.0, False)),
+        (np.array([0.0]), 24.0, (24.0, False)),
+        (np.zeros(0), 24.0, (24.0, False)),
+    ],
+)
+def test_the_pace_of_a_drawn_video(times: np.ndarray, claimed: float, expected: tuple[float, bool]) -> None:
+    found = pace(times, claimed)
+    assert (found.rate, found.uneven) == (pytest.approx(expected[0]), expected[1])
 
 
 def test_few_frames_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,6 +251,16 @@ def test_a_camera_runs_until_enough_frames(tmp_path: Path, monkeypatch: pytest.M
     times = [frame["time_s"] for frame in images(tmp_path / "out")]
     assert len(times) == 20 and times[0] == 0 and times == sorted(times)
     assert images(tmp_path / "out")[0]["image"] == "camera3#0" and not summary.videos[0]["ends_early"]
+
+
+def test_a_slow_camera_is_drawn_in_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it took: what a network needs for a frame makes a camera slower than it says it is."""
+    clock = iter([5.0, 5.2, 5.24, 5.6, 5.601])
+    monkeypatch.setattr("hmlpe.predict.video.cv2.VideoCapture", Camera)
+    monkeypatch.setattr("hmlpe.predict.video.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    look(3, out=tmp_path / "out", frames=5)
+    monkeypatch.undo()
+    assert len(frames_of(tmp_path / "out" / "camera3_pose.mp4")) == 25 * 0.6 + 2  # of 25 a second; none is lost
 
 
 def test_a_camera_runs_until_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,9 @@ def demo(config: DictConfig) -> None:
         raise UserError("checkpoint: is not given; for example checkpoint=model.onnx")
     with listen(config.host, config.port) as held, quiet_session():
         estimator = open_estimator(Path(str(config.checkpoint)), str(config.device))
-        finder = Finder(build_detector(config.detector, estimator.card.factors), estimator)
+        if estimator.card.without_rule:
+            print(estimator.card.without_rule, flush=True)
+        finder = Finder(build_detector(config.detector, estimator.card.from_window), estimator)
         from hmlpe.demo.page import build_page  # not before the session: gradio reads its settings when imported
 
         serve(build_page(Viewer(finder)), STYLE, held, bool(config.open))

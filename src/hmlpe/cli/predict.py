@@ -24,6 +24,7 @@ def predict(config: DictConfig) -> None:
     """Look at what the configuration names, write what is found, and say it in a few lines."""
     from hmlpe.detect.build import build_detector
     from hmlpe.detect.given import GivenBoxes
+    from hmlpe.detect.whole import WholeImage
     from hmlpe.predict.job import Options
     from hmlpe.predict.open import open_estimator
     from hmlpe.predict.people import PosePredictor
@@ -49,12 +50,14 @@ def predict(config: DictConfig) -> None:
     found = find(_sources(config.source), recursive=_switch(config, "recursive"))
     if not found.items and len(found.skipped) == 1:
         raise UserError(found.skipped[0].reason)
-    detector = build_detector(config.detector, estimator.card.factors)
+    detector = build_detector(config.detector, estimator.card.from_window)
     predictor = PosePredictor(detector, estimator, batch_size=batch)
     start = time.monotonic()
     summary = run(found, predictor, options, detector=str(config.detector.get("_target_", "")))
     if summary.images or not summary.skipped:
         lines = _lines(summary, options, found.ignored, time.monotonic() - start)
+        if estimator.card.without_rule and not isinstance(detector, WholeImage):
+            lines.insert(0, estimator.card.without_rule)
         if isinstance(detector, GivenBoxes) and detector.unknown:
             count = len(detector.unknown)
             lines.insert(0, f"no boxes in {detector.path} for {count} of the images, e.g. {detector.unknown[0]}")

@@ -35,7 +35,8 @@ class BoxRule:
             (`record.Person.window_px`); "truth" is the box around all known joints, with the margin.
         test: the same choice for test people; all but "detection" are oracles there, and the protocol says so.
         factors: (across, up, down) of `geometry.scale_box`, for "detection" and "window".
-        window_factors: the same for "window" alone, where detections are of another kind; None: `factors`.
+        window_factors: the same for windows, those of `record.Person.window_px` and those that a person detector gives
+            at prediction, where `detection` is of another kind; None: `factors`, if "window" is the rule of a split.
         margin: of `geometry.bounding_box`, for "truth" and for `cover`.
         aspect: height over width of a scaled box, measured from its top; None: as scaled.
         cover: a training box grows until all known joints lie inside with the margin (paper section 4).
@@ -81,6 +82,14 @@ class BoxRule:
         """The rule of a split."""
         return self.train if split == "train" else self.test
 
+    @property
+    def from_window(self) -> tuple[float, float, float] | None:
+        """(across, up, down) from a person's window to the box; None: the set has no rule for windows."""
+        if self.window_factors is None and "window" not in (self.train, self.test):
+            return None
+        across, up, down = (float(factor) for factor in self.window_factors or self.factors)
+        return across, up, down
+
     def box_px(self, person: Person) -> Float[np.ndarray, " 4"] | None:
         """The person's box in image pixels; None if its rule has nothing to make it from (why: `RULES`): no detection,
         no window, or known joints that span none.
@@ -99,8 +108,8 @@ class BoxRule:
         return box
 
     def _scaled(self, given_px: Float[np.ndarray, " 4"], rule: str) -> Float[np.ndarray, " 4"]:
-        own = self.window_factors if rule == "window" else None
-        across, up, down = (float(factor) for factor in own or self.factors)
+        own = self.from_window if rule == "window" else None
+        across, up, down = own or (float(factor) for factor in self.factors)
         box = scale_box(given_px, (across, up, down))
         if self.aspect is not None:
             box[3] = box[1] + self.aspect * (box[2] - box[0])

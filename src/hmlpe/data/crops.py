@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from jaxtyping import Int, UInt8, UInt64
@@ -43,7 +43,9 @@ def write_chunks(
         for part in parts:
             path = _chunk(partial, part)
             if not path.exists():
-                crops = {array: np.empty((len(part), side, side, 3), np.uint8) for array, side in sides.items()}
+                crops: dict[str, Any] = {
+                    array: np.empty((len(part), side, side, 3), np.uint8) for array, side in sides.items()
+                }
                 jobs = [pool.submit(_crops_of_image, members, sides, rows) for rows in _same_image(members, part)]
                 try:
                     for job in jobs:

@@ -29,7 +29,7 @@ class Finder:
 
     def __init__(self, detector: Detector, estimator: Estimator) -> None:
         self.predictor = PosePredictor(detector, estimator)
-        self.card, self.whole = estimator.card, WholeImage(estimator.card.factors)
+        self.card, self.whole = estimator.card, WholeImage(estimator.card.from_window)
 
     def __call__(self, name: str, image: Image, way: str = DETECTED, box: str = "", most: int = 10) -> Answer:
         """Who is in the photo, in which pose.

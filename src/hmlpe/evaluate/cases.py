@@ -24,10 +24,11 @@ from hmlpe.evaluate.network import check_skeleton, in_given_boxes, mean_pose, pe
 from hmlpe.evaluate.predictions import read_predictions
 from hmlpe.evaluate.truth import Truth, annotated, truth_of
 from hmlpe.files import digest_of, digest_of_file
-from hmlpe.predict.estimator import Estimator
+from hmlpe.predict.estimator import AS_GIVEN, Estimator
 from hmlpe.predict.open import ONNX, open_estimator
 from hmlpe.training.build import build_data, check_settings
 
+NO_RULE = "the set has no rule from windows to boxes, so windows are the boxes"
 BOXES = {"detection": "given", "window": "true window", "truth": "true joints"}  # of a pack, by their rule
 
 
@@ -163,8 +164,8 @@ def _in_images(config: DictConfig, estimator: Estimator, identity: dict[str, str
         truth = truth_of(people.rows(rows), instantiate(config.skeleton), data.sides, data.use_occluded)
         if not np.isfinite(truth.window_px).all(1).any():
             raise UserError(f"{one.source.name}: nobody has a window to tell whose detection it is")
-        across, up, down = (float(factor) for factor in one.boxes.window_factors or one.boxes.factors)
-        factors = across, up, down
+        factors = one.boxes.from_window or AS_GIVEN
+        across, up, down = factors
         detector = build_detector(config.detector, factors)
         progress = config.trainer.progress != "none"
         found = in_detected_boxes(estimator, detector, one.source, truth, factors, config.batch_size, progress)
@@ -182,7 +183,7 @@ def _in_images(config: DictConfig, estimator: Estimator, identity: dict[str, str
                 "boxes": digest_of([OmegaConf.to_container(config.detector, resolve=True), list(factors)]),
                 "subset": str(data.subset),
             },
-            notes=f"windows scaled by {across:g}, {up:g}, {down:g}{part}",
+            notes=(f"windows scaled by {across:g}, {up:g}, {down:g}" if one.boxes.from_window else NO_RULE) + part,
         )
 
 

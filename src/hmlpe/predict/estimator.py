@@ -11,6 +11,10 @@ from jaxtyping import Float, UInt8
 
 from hmlpe.skeleton import Skeleton
 
+Factors = tuple[float, float, float]
+AS_GIVEN: Factors = (1.0, 0.0, 0.0)
+"""Of `geometry.scale_box`: the window itself is the box."""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -21,7 +25,8 @@ class Card:
         skeleton: joints and parts of its outputs.
         size_px: side of the crops that it takes.
         windows: count, stride_px, extent_px and beta of the detectors' grid (`windows.WindowGrid`).
-        factors: (across, up, down) of `geometry.scale_box`, from a person's upper-body window to the box of the crop.
+        factors: (across, up, down) of `geometry.scale_box`, from a person's window, as a detector gives it, to the box
+            of the crop; None: the sets that it was trained on have no rule for that, a given box is taken as it is.
         tasks: names of the tasks that it was trained for.
         made_by: digests of code, data and configuration.
     """
@@ -30,9 +35,24 @@ class Card:
     skeleton: Skeleton
     size_px: int
     windows: Mapping[str, float]
-    factors: tuple[float, float, float]
+    factors: Factors | None
     tasks: tuple[str, ...]
     made_by: Mapping[str, str]
+
+    @property
+    def from_window(self) -> Factors:
+        """The factors, or those that change nothing."""
+        return self.factors or AS_GIVEN
+
+    @property
+    def without_rule(self) -> str:
+        """What the user must know of a network without factors; empty if it has some."""
+        if self.factors is not None:
+            return ""
+        return (
+            f"{self.name}: its data have no rule from a detector's window to the network's box, so windows are taken "
+            "as the boxes; give boxes like those of its training (detector=given)"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain containers, for JSON."""
@@ -41,7 +61,7 @@ class Card:
             "skeleton": self.skeleton.as_dict(),
             "size_px": self.size_px,
             "windows": dict(self.windows),
-            "factors": list(self.factors),
+            "factors": None if self.factors is None else list(self.factors),
             "tasks": list(self.tasks),
             "made_by": dict(self.made_by),
         }
@@ -49,13 +69,16 @@ class Card:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Card:
         """The inverse of `as_dict`. Raises KeyError, TypeError or ValueError if something is not there."""
-        across, up, down = values["factors"]
+        factors = values["factors"]
+        if factors is not None:
+            across, up, down = map(float, factors)
+            factors = (across, up, down)
         return cls(
             name=str(values["name"]),
             skeleton=Skeleton(**values["skeleton"]),
             size_px=int(values["size_px"]),
             windows=dict(values["windows"]),
-            factors=(float(across), float(up), float(down)),
+            factors=factors,
             tasks=tuple(values["tasks"]),
             made_by=dict(values["made_by"]),
         )

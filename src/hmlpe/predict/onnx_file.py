@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KEY = "hmlpe"
 """Under which the metadata say what the file is: JSON with `version`, `card` and `fires` (`deploy.model.PoseModel`)."""
-VERSION = 1
+VERSION = 2  # 1: of networks without a rule of their own the factors were FLIC's
 INPUT = "image"
 OUTPUTS = (["joints_px", "confidence"], ["joints_px", "confidence", "part_maps"])
 

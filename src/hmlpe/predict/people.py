@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 
 from hmlpe.detect.detector import Detections, Detector
 from hmlpe.geometry import crop_resized, crop_to_image, scale_box
-from hmlpe.predict.estimator import Estimator, Poses
+from hmlpe.predict.estimator import Estimator, Factors, Poses
 
 Image = UInt8[np.ndarray, "_ _ 3"]  # several need not be of one size
 
@@ -43,7 +43,8 @@ class PosePredictor:
         detector: finds the people.
         estimator: finds their joints.
         batch_size: crops that the network sees at once.
-        factors: from a person's window to the box of the crop (`geometry.scale_box`); None: the network's own.
+        factors: from a person's window to the box of the crop (`geometry.scale_box`); None: the network's own, or if it
+            has none the window as it is.
     """
 
     def __init__(
@@ -51,10 +52,10 @@ class PosePredictor:
         detector: Detector,
         estimator: Estimator,
         batch_size: int = 32,
-        factors: tuple[float, float, float] | None = None,
+        factors: Factors | None = None,
     ) -> None:
         self.detector, self.estimator, self.batch_size = detector, estimator, batch_size
-        self.factors = factors or estimator.card.factors
+        self.factors = factors or estimator.card.from_window
 
     def poses_of(self, images: Sequence[Image], found: Sequence[Detections]) -> list[list[FoundPerson]]:
         """The people of each image, in the order in which they were found; the crops of all images share batches."""

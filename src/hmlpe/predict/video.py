@@ -52,7 +52,7 @@ class Frames:
 
     def __init__(self, source: Video | Camera, limit: int | None = None) -> None:
         self._live, self._limit, self.read = isinstance(source, Camera), limit, 0
-        self._capture = _opened(source)
+        self._capture = opened(source)
         if not self._capture.isOpened():
             what = "this camera cannot be opened" if self._live else "not a video that can be read; fetch it again"
             raise UserError(f"{source.name if isinstance(source, Camera) else source.path}: {what}")
@@ -92,10 +92,17 @@ class Writer:
     def __init__(self, path: Path, rate: float) -> None:
         self._path, self._rate = path, rate
         self._out: cv2.VideoWriter | None = None
-        self._size = (0, 0)
+        self._size, self._written, self._last = (0, 0), 0, np.zeros((0, 0, 3), np.uint8)
 
-    def add(self, image: Image) -> None:
-        """The next frame. Raises UserError if no video can be written."""
+    def add(self, image: Image, at_s: float | None = None) -> None:
+        """The next frame.
+
+        Args:
+            at_s: when it is to be seen, from the first one on; the one before is held until then. None: at once.
+
+        Raises:
+            UserError: no video can be written.
+        """
         if self._out is None:
             # its blocks are of even size
             self._size = (image.shape[1] + image.shape[1] % 2, image.shape[0] + image.shape[0] % 2)
@@ -107,7 +114,14 @@ class Writer:
             fitting = cv2.copyMakeBorder(image, 0, high, 0, wide, cv2.BORDER_REPLICATE)
         else:
             fitting = cv2.resize(image, self._size, interpolation=cv2.INTER_AREA)
-        self._out.write(cv2.cvtColor(fitting, cv2.COLOR_RGB2BGR))
+        while at_s is not None and 0 < self._written < round(at_s * self._rate):
+            self._write(self._last)
+        self._write(cv2.cvtColor(fitting, cv2.COLOR_RGB2BGR))
+
+    def _write(self, image: Image) -> None:
+        assert self._out is not None
+        self._out.write(image)
+        self._last, self._written = image, self._written + 1
 
     def close(self) -> None:
         """Write the index, without which the file is none."""
@@ -128,8 +142,8 @@ def video_file(path: Path, rate: float) -> Iterator[Writer]:
             raise UserError(f"{path}: no frame could be written")
 
 
-def _opened(source: Video | Camera) -> Any:
-    """A cv2.VideoCapture, or what has its methods."""
+def opened(source: Video | Camera) -> Any:
+    """A cv2.VideoCapture, or what has its methods. Raises UserError if there is no such file."""
     if isinstance(source, Video) and not source.path.is_file():  # to open a pipe would wait for its writer
         raise UserError(f"{source.path}: no such file, or a pipe or a device")
     log = cv2.utils.logging

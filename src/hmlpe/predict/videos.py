@@ -10,6 +10,7 @@ from hmlpe.detect.detector import Detections
 from hmlpe.errors import UserError
 from hmlpe.predict.draw import draw_people
 from hmlpe.predict.job import PIXELS, TOGETHER, Job, bar
+from hmlpe.predict.pace import Pace, pace_of
 from hmlpe.predict.sources import Camera, Skipped, Video
 from hmlpe.predict.video import Frame, Frames, Writer, video_file
 
@@ -34,10 +35,13 @@ def _look(source: Video | Camera, frames: Frames, job: Job) -> None:
         return
     path = job.names.new(source.name, "_pose.mp4") if job.options.draw else None
     people = with_people = 0
-    output = nullcontext(None) if path is None else video_file(path, frames.rate)
+    start, pace = first[0][0].time_s, Pace(frames.rate, uneven=True)  # a camera's: as fast as its frames are looked at
+    if path is not None and isinstance(source, Video):
+        pace = pace_of(source, frames.rate, job.options.frames)
+    output = nullcontext(None) if path is None else video_file(path, pace.rate)
     with bar(frames.count, source.name, " frames") as progress, output as drawn:
         for some in chain([first], stream):
-            found = _write(source, some, drawn, job)
+            found = _write(source, some, drawn, start if pace.uneven else None, job)
             people, with_people = people + sum(found), with_people + sum(number > 0 for number in found)
             progress.update(len(some))
     job.summary.videos.append(
@@ -46,6 +50,7 @@ def _look(source: Video | Camera, frames: Frames, job: Job) -> None:
             "frames": frames.read,
             "frames_with_people": with_people,
             "rate": round(frames.rate, 4),
+            "drawn_rate": None if path is None else round(pace.rate, 4),
             "ends_early": frames.ends_early and not job.summary.stopped,
             "frames_expected": frames.count,
             "picture": None if path is None else path.relative_to(job.options.out).as_posix(),
@@ -73,13 +78,16 @@ def _chunks(source: Video | Camera, frames: Frames, job: Job) -> Iterator[list[S
         yield some
 
 
-def _write(source: Video | Camera, some: Sequence[Seen], drawn: Writer | None, job: Job) -> list[int]:
-    """How many people are in each frame."""
+def _write(
+    source: Video | Camera, some: Sequence[Seen], drawn: Writer | None, start_s: float | None, job: Job
+) -> list[int]:
+    """How many people are in each frame. Those whose times count are drawn at theirs, from `start_s` on."""
     skeleton = job.predictor.estimator.card.skeleton
     everyone = job.predictor.poses_of([frame.image for frame, _ in some], [found for _, found in some])
     for (frame, _), people in zip(some, everyone, strict=True):
         if drawn is not None:
-            drawn.add(draw_people(frame.image, people, skeleton))
+            picture = draw_people(frame.image, people, skeleton)
+            drawn.add(picture, None if start_s is None else frame.time_s - start_s)
         height, width = frame.image.shape[:2]
         name = f"{source.name}#{frame.number}"
         job.files.add(name, width, height, people, frame=frame.number, time_s=frame.time_s)

@@ -24,11 +24,11 @@ CONFIDENCE = "how well the part detectors agree with the joint, 0 to 1; null if 
 class PoseFiles:
     """Writes the poses of one call. A context: what `out` held is replaced when it is left without an error.
 
-    `poses.json` is an object with what is known at the start (model, made_by, tasks, detector, coordinates,
-    confidence, folder), `images` in order, one a line, and at its end what `close_with` was given. `poses.csv` has a
-    line for each joint of each person, with `COLUMNS`. An image is its name below `folder`, and of a video
-    `<name>#<frame>`, frames counted from 0; the JSON has `frame` and `time_s` too. Numbers that are not known are
-    null, and empty in the table. People are numbered from 1, as in the pictures, the surest first.
+    `poses.json` is an object with what is known at the start (model, made_by, tasks, detector, factors from its windows
+    to the boxes, coordinates, confidence, folder), `images` in order, one a line, and at its end what `close_with` was
+    given. `poses.csv` has a line for each joint of each person, with `COLUMNS`. An image is its name below `folder`,
+    and of a video `<name>#<frame>`, frames counted from 0; the JSON has `frame` and `time_s` too. Numbers that are not
+    known are null, and empty in the table. People are numbered from 1, as in the pictures, the surest first.
 
     Args:
         out: folder of both files.
@@ -44,6 +44,7 @@ class PoseFiles:
             "made_by": dict(card.made_by),
             "tasks": list(card.tasks),
             "detector": detector,
+            "factors": None if card.factors is None else list(card.factors),
             "coordinates": COORDINATES,
             "confidence": CONFIDENCE,
             "folder": str(folder),
