@@ -24,7 +24,7 @@ def config(**settings: Any) -> DictConfig:
 
 def test_a_missing_gradio_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"gradio.*pip install 'hmlpe\[demo\]'"):
+    with pytest.raises(UserError, match=r"gradio.*pip install -c constraints.txt -e '.\[demo\]'"):
         program.demo(config(checkpoint="model.ckpt"))
 
 

@@ -143,7 +143,7 @@ def test_a_file_cannot_name_another_beside_it(file: Path) -> None:
 
 def test_without_onnxruntime_the_extra_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UserError, match=r"pip install 'hmlpe\[export\]'"):
+    with pytest.raises(UserError, match=r"pip install -c constraints.txt -e '.\[export\]'"):
         open_estimator(file)
 
 

@@ -2,7 +2,11 @@
 
 import os
 
-from hmlpe.allocator import keep_pages
+from hmlpe.cli.interrupt import end_at_once
+
+end_at_once()
+
+from hmlpe.allocator import keep_pages  # noqa: E402
 
 keep_pages()
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP warns of what ranks.trainer_options wants

@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -16,9 +15,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-import hmlpe
 from hmlpe.bad_input import BAD_INPUT
-from hmlpe.cli.engines import engine_error
+from hmlpe.cli.configs import CONFIGS, use
+from hmlpe.cli.engines import engine_error, missing_extra
+from hmlpe.cli.interrupt import INTERRUPTED, interrupted, raise_and_remember
+from hmlpe.cli.words import for_hydra
 from hmlpe.errors import UserError
 
 BAD_DISK = {
@@ -27,11 +28,15 @@ BAD_DISK = {
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
     errno.EROFS: "choose a folder that can be written to",
     errno.EACCES: "choose a folder that you may read and write",
+    errno.EEXIST: "choose another place: there is a file",
+    errno.ENOTDIR: "choose another place: a part of this path is a file",
+    errno.EISDIR: "choose another place: there is a folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "choose another place: links lead in a circle",
 }
-PACKAGE = Path(hmlpe.__file__).parent
 # A launcher's config of ours has the name of its plugin's, against which Hydra checks it: that is meant.
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
-CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"  # wheel, or checkout
+__all__ = ["CONFIGS", "run_app"]
 
 
 def run_app(config_name: str, task: Callable[[DictConfig], object], flags: Mapping[str, str] | None = None) -> None:
@@ -40,27 +45,43 @@ def run_app(config_name: str, task: Callable[[DictConfig], object], flags: Mappi
     Args:
         flags: words on the command line, each short for an override.
 
-    Bad input, and a disk that is full or closed to us, end the process with exit code 2 and one line on stderr; a bug
-    keeps its traceback.
+    Bad input, and a disk that is full or closed to us, end the process with exit code 2 and one line on stderr; Ctrl-C
+    ends it with 130; a bug keeps its traceback.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole; we make the line
     job = partial(_job, task)
-    sys.argv[1:] = [(flags or {}).get(word, word) for word in sys.argv[1:]]
+    sys.argv[1:] = for_hydra([(flags or {}).get(word, word) for word in sys.argv[1:]])
+    use()
+    raise_and_remember()
     try:
-        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)()
-    except (*BAD_INPUT, OSError) as error:
-        _stop(error)
-    except SystemExit as leaving:
-        if isinstance(leaving.code, UserError):  # of a callback: Hydra swallows its errors
-            _stop(leaving.code)
-        raise
+        _run(hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job))
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+    finally:
+        if interrupted():  # whatever became of it
+            sys.exit(INTERRUPTED)
+
+
+def _run(program: Callable[[], object]) -> None:
+    try:
+        program()
+    except SystemExit as leaving:
+        if isinstance(leaving.code, Exception):  # of a callback: Hydra swallows its errors
+            _end(leaving.code)
+        raise
     except Exception as error:
-        line = engine_error(error)
-        if line is None:
-            raise
-        _stop(UserError(line))
+        _end(error)
+
+
+def _end(error: Exception) -> NoReturn:
+    """End the program by an error: with one line if it is the user's to mend."""
+    line = missing_extra(error)
+    if line is None and isinstance(error, (*BAD_INPUT, OSError)):
+        _stop(error)
+    line = line or engine_error(error)
+    if line is None:
+        raise error
+    _stop(UserError(line))
 
 
 def _job(task: Callable[[DictConfig], object], config: DictConfig) -> object:

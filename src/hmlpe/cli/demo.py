@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,8 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.address import listen
 from hmlpe.cli.app import run_app
-from hmlpe.cli.predict import quoted
-from hmlpe.errors import UserError
+from hmlpe.errors import UserError, install
 
 
 def demo(config: DictConfig) -> None:
@@ -24,7 +22,7 @@ def demo(config: DictConfig) -> None:
     from hmlpe.predict.open import open_estimator
 
     if find_spec("gradio") is None:
-        raise UserError("hmlpe-demo needs gradio, which is not installed: pip install 'hmlpe[demo]'")
+        raise UserError(f"hmlpe-demo needs gradio, which is not installed: {install('demo')}")
     if OmegaConf.is_missing(config, "checkpoint") or config.checkpoint is None:
         raise UserError("checkpoint: is not given; for example checkpoint=model.onnx")
     with listen(config.host, config.port) as held, quiet_session():
@@ -39,7 +37,6 @@ def demo(config: DictConfig) -> None:
 
 def main() -> None:
     """Entry point."""
-    sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
     run_app("demo", demo)
 
 

@@ -58,7 +58,7 @@ def _path(config: DictConfig, name: str) -> Path | None:
     value = None if OmegaConf.is_missing(config, name) else config[name]
     if value is not None and (not isinstance(value, str | int) or isinstance(value, bool) or value == ""):
         raise UserError(f"{name}: must be a name, got {value!r}")
-    return None if value is None else Path(str(value)).expanduser()
+    return None if value is None else Path(str(value))
 
 
 def main() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -16,8 +14,6 @@ from hmlpe.errors import UserError
 
 if TYPE_CHECKING:
     from hmlpe.predict.job import Options, Summary
-
-PATHS = ("checkpoint", "source", "out")  # settings that are names of files, which may hold anything
 
 
 def predict(config: DictConfig) -> None:
@@ -65,10 +61,11 @@ def predict(config: DictConfig) -> None:
             ignored = ", ".join(f"{count} {what}" for what, count in detector.ignored.items())
             lines.insert(0, f"left out of {detector.path}: {ignored}")
         print(*lines, sep="\n", flush=True)
+    if summary.stopped:
+        _say(summary)
+        raise KeyboardInterrupt
     if summary.skipped:
         _fail(summary)
-    if summary.stopped:
-        raise KeyboardInterrupt
 
 
 def _lines(summary: Summary, options: Options, ignored: int, seconds: float) -> list[str]:
@@ -99,13 +96,19 @@ def _counted(number: int, one: str, several: str) -> str:
     return f"{number} {one if number == 1 else several}"
 
 
-def _fail(summary: Summary) -> None:
-    """The summary of what was skipped; always raises UserError."""
+def _say(summary: Summary) -> None:
+    """What was skipped, and why."""
     from hmlpe.predict.job import skipped_lines
 
+    for line in skipped_lines(summary.skipped):
+        print(line, file=sys.stderr)
+
+
+def _fail(summary: Summary) -> None:
+    """What was skipped; always raises UserError."""
     if len(summary.skipped) == 1:
         raise UserError(summary.skipped[0].reason)
-    print("\n".join(skipped_lines(summary.skipped)), file=sys.stderr)
+    _say(summary)
     raise UserError(f"{len(summary.skipped)} images or other sources were skipped; all others are done")
 
 
@@ -135,25 +138,8 @@ def _score(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def quoted(word: str) -> str:
-    """A setting that is a file's name, in the quotes that Hydra asks for around brackets, commas and the like.
-
-    What is quoted already, a list, null or a number is left as it is, unless there is a file of that name.
-    """
-    name, equals, value = word.partition("=")
-    if name not in PATHS or not equals or not value:
-        return word
-    special = re.fullmatch(r"""'.*'|".*"|\[.*\]|null|\d+|\?\?\?|.*\$\{.*""", value, re.DOTALL)
-    if special and not os.path.lexists(value):
-        return word
-    plain = re.sub(r'(\\*)("|$)', lambda end: 2 * end[1] + ('\\"' if end[2] else ""), value)
-    return f'{name}="{plain}"'
-
-
 def main() -> None:
     """Entry point."""
-    if not {"-m", "--multirun"} & set(sys.argv):  # there a comma stands between two jobs
-        sys.argv[1:] = [quoted(word) for word in sys.argv[1:]]
     run_app("predict", predict)
 
 

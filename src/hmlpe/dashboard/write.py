@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hmlpe.dashboard.study import read_study
 from hmlpe.dashboard.table import send_table
-from hmlpe.errors import UserError
+from hmlpe.errors import UserError, install
 from hmlpe.files import remove_leftovers, write_text_atomic
 from hmlpe.tracking.load import load_wandb
 
@@ -35,7 +35,7 @@ def write_dashboard(outputs: Path, name: str, project: str, entity: str | None =
         from hmlpe.dashboard.panels import sections_of
         from hmlpe.dashboard.publish import publish
     except ImportError as error:
-        raise UserError(f"{error}; hmlpe-dashboard needs an extra: pip install 'hmlpe[dashboard]'") from error
+        raise UserError(f"{error}; hmlpe-dashboard needs an extra: {install('dashboard')}") from error
     if "'" in name:
         raise UserError(f"study: {name}: W&B's filters allow no quotation mark in a study's name")
     study, out = read_study(outputs / name, name), outputs / name / FOLDER

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -160,7 +161,9 @@ def open_pack(folder: Path, skeleton: Skeleton) -> Pack:
         UserError: it is missing, half-written, of another version, or of another skeleton.
     """
     if not (folder / "manifest.json").is_file():
-        raise UserError(f"{folder}: no pack here; make it with: hmlpe-prepare data={folder.name} (and data.root=...)")
+        place = "" if folder.parent == Path("data") else f" paths.data={shlex.quote(str(folder.parent))}"
+        root = "" if folder.name == "embedded" else " (and data.root=..., or the experiment=... that names it)"
+        raise UserError(f"{folder}: no pack here; make it with: hmlpe-prepare data={folder.name}{place}{root}")
     try:
         return _open(folder, read_json(folder / "manifest.json"), skeleton)
     except (OSError, ValueError, TypeError, LookupError, EOFError, BadZipFile) as error:

@@ -17,7 +17,7 @@ from hmlpe.deploy.checkpoint import TorchEstimator
 from hmlpe.deploy.graph import ProgramRunner, exported_program, onnx_bytes, program_bytes
 from hmlpe.deploy.trained import Trained
 from hmlpe.deploy.weights import load_safetensors, safetensors_bytes
-from hmlpe.errors import UserError
+from hmlpe.errors import UserError, install
 from hmlpe.files import write_bytes_atomic
 from hmlpe.predict.estimator import Poses
 from hmlpe.predict.onnx_file import OnnxEstimator
@@ -48,7 +48,7 @@ def export(trained: Trained, folder: Path, formats: Sequence[str]) -> list[Writt
         raise UserError(f"formats: must be some of {', '.join(FILES)}, got {unknown[0] if unknown else 'none'!r}")
     missing = [one for name in formats for one in NEEDS[name] if find_spec(one) is None]
     if missing:
-        raise UserError(f"formats: {missing[0]} is not installed: pip install 'hmlpe[export]'")
+        raise UserError(f"formats: {missing[0]} is not installed: {install('export')}")
     make, found = _Maker(trained), []
     with TemporaryDirectory() as elsewhere:
         for name in dict.fromkeys(formats):

@@ -75,7 +75,7 @@ class Batch:
     def run(self, overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
         """Do what there is to do; returns and raises see `Isolated.launch`."""
         warm_up()  # in the background of the next line
-        jobs = compose(self.context, self.config, overrides, first)
+        jobs = compose(self.context, self.config, overrides, first, self.known)
         found = survey([(job.config, job.folder, job.overrides) for job in jobs], time_steps=len(jobs) > 1 or self.dry)
         todo = sort(jobs, found, self.redo == "stale")
         one_of_a_kind(jobs)

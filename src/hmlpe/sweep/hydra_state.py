@@ -7,6 +7,8 @@ from typing import Any
 from hydra.core.singleton import Singleton
 from hydra.core.utils import setup_globals
 
+import hmlpe.row_name  # noqa: F401  its resolver, which the configurations name
+
 
 def take() -> dict[Any, Any]:
     """The state of this process, without resolvers and plugins: functions and modules cannot be sent."""

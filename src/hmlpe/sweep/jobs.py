@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hmlpe.errors import UserError
+from hmlpe.row_name import check_row_name
 from hmlpe.sweep.outcome import Outcome
 from hmlpe.training.result import State
 from hmlpe.training.watch import Progress
@@ -70,24 +71,48 @@ class Job:
         return found
 
 
-def compose(context: HydraContext, base: DictConfig, batch: Sequence[Sequence[str]], first: int) -> list[Job]:
+def compose(
+    context: HydraContext,
+    base: DictConfig,
+    batch: Sequence[Sequence[str]],
+    first: int,
+    known: Mapping[Path, Job] | None = None,
+) -> list[Job]:
     """The jobs of a batch of overrides, numbered from `first`.
 
+    Args:
+        known: the sweep's jobs of earlier batches, by folder.
+
     Raises:
-        UserError: two of them would share a folder.
+        UserError: two of them would share a folder, or one would be where no report finds it.
     """
     jobs: list[Job] = []
     for number, overrides in enumerate(batch, start=first):
         config = context.config_loader.load_sweep_config(base, list(overrides))
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = str(number), number
-        folder = Path(str(config.hydra.sweep.dir)) / str(config.hydra.sweep.subdir)
+        subdir = str(config.hydra.sweep.subdir)
+        folder = Path(str(config.hydra.sweep.dir)) / subdir
         job = Job(number, [word for word in overrides if not word.startswith("hydra.")], config, folder)
+        if Path(subdir).name != subdir:
+            check_row_name(OmegaConf.select(config, "row.name"), OmegaConf.select(config, "seed"))
+            raise UserError(f"hydra.sweep.subdir: must be a plain name, as a report looks no deeper, got {subdir!r}")
         same = next((other for other in jobs if other.folder == folder), None)
+        earlier = (known or {}).get(folder)
+        if earlier is not None and list(earlier.overrides) != list(job.overrides):  # a search may ask for one again
+            same = earlier
         if same is not None:
             raise UserError(
                 f"{folder}: would be the folder of two runs ({' '.join(same.overrides)}; {' '.join(job.overrides)}); "
-                "let row.name, or hydra.sweep.subdir, say in what they differ"
+                f"let row.name say in what they differ{_example(same, job)}"
             )
         jobs.append(job)
     return jobs
+
+
+def _example(one: Job, other: Job) -> str:
+    """A name for the rows that tells the two apart, if one setting does."""
+    differ = [word.partition("=")[0].lstrip("+") for word in other.overrides if word not in one.overrides]
+    plain = [key for key in differ if not OmegaConf.is_config(OmegaConf.select(other.config, key, default={}))]
+    name = OmegaConf.select(other.config, "row.name")
+    return f": 'row.name={name}_{plain[0].rpartition('.')[2]}${{{plain[0]}}}'" if plain else ""

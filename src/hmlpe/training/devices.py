@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Any
 
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from hmlpe.control_group import cpu_quota
@@ -100,14 +98,3 @@ def check_sweep(config: DictConfig, launcher: str) -> None:
             f"trainer.devices: a run on {devices} devices within a sweep needs a process of its own, which {name} does "
             "not give it; add hydra/launcher=isolated, or use trainer.devices=1"
         )
-
-
-class SweepDevices(Callback):
-    """Hydra callback: refuses a sweep that `check_sweep` refuses, before its first job."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Leave the program; Hydra would swallow the error itself and go on."""
-        try:
-            check_sweep(config, config.hydra.launcher._target_)
-        except UserError as error:
-            raise SystemExit(error) from error

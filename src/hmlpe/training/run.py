@@ -161,8 +161,12 @@ def protocol(config: DictConfig, data: PoseDataModule) -> str:
 
 
 def check_start(config: DictConfig) -> None:
-    """Raise UserError if the run of the checkpoint to train on from is not finished: its weights are of some epoch."""
-    if config.checkpoint is None or not config.fit:
+    """Raise UserError if the checkpoint is not there or, to train on from, of a run that is not finished."""
+    if config.checkpoint is None:
+        return
+    if not Path(config.checkpoint).is_file():
+        raise UserError(f"checkpoint: {config.checkpoint}: there is no such file")
+    if not config.fit:
         return
     result = Path(config.checkpoint).parent.parent / "result.json"
     if result.is_file() and read_json(result).get("status") != "finished":

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from omegaconf import DictConfig, ListConfig
 
 from hmlpe.errors import UserError
+from hmlpe.row_name import check_row_name
 from hmlpe.training.devices import world_size
 from hmlpe.training.precision import PRECISIONS
 
+LARGEST_SEED = 2**32 - 1  # NumPy's
 VARIES = ("checkpoint", "heads", "epochs")  # what the table shows of rows that differ beside their weights
 
 
 def validate(config: DictConfig) -> None:
     """Raise UserError, naming the setting, if one cannot work."""
-    smallest_of = {"seed": 0, "epochs": 1, "optim.batch_size": 1, "size_px": 1, "trainer.workers": 0}
-    for name, smallest in (smallest_of | {"logger.timeout_s": 1}).items():
+    check_row_name(config.row.name, config.seed)
+    smallest_of = {"epochs": 1, "optim.batch_size": 1, "size_px": 1, "trainer.workers": 0, "logger.timeout_s": 1}
+    for name, smallest in (smallest_of | {"data.validation.seed": 0}).items():
         _whole(config, name, smallest)
+    _whole(config, "seed", 0, LARGEST_SEED)
     optional = ("data.subset", "trainer.threads", "logger.gradients_every_n_steps", "logger.media_every_epochs")
     for name in optional:
         if _value(config, name) is not None:
@@ -68,7 +74,9 @@ def _value(config: DictConfig, name: str) -> object:
     return value
 
 
-def _whole(config: DictConfig, name: str, smallest: int) -> None:
-    value = _value(config, name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
-        raise UserError(f"{name}: must be a whole number of at least {smallest}, got {value!r}")
+def _whole(config: DictConfig, name: str, smallest: int, largest: int | None = None) -> None:
+    value: Any = _value(config, name)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < smallest or (largest is not None and value > largest):
+        bounds = f"of at least {smallest}" if largest is None else f"from {smallest} to {largest}"
+        raise UserError(f"{name}: must be a whole number {bounds}, got {value!r}")

@@ -1,0 +1,118 @@
+"""What is looked at before Hydra makes a folder, starts a job or puts one into a queue. Heavy imports wait."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from hmlpe.bad_input import BAD_INPUT
+from hmlpe.errors import UserError
+from hmlpe.files import read_json
+from hmlpe.row_name import check_row_name
+from hmlpe.sweep.jobs import Job, compose
+from hmlpe.training.devices import ISOLATED, check_sweep
+from hmlpe.training.estimate import seconds_per_step, steps_of
+from hmlpe.training.stages import stages_of
+
+log = logging.getLogger(__name__)
+
+TRAIN = "train"  # the configuration of hmlpe-train; other programs' sweeps are no runs
+
+
+class Guard(Callback):
+    """Hydra callback: ends the program before it does what cannot work, and on a dry run after all is said.
+
+    Hydra turns a callback's error into a warning and goes on; here each of them leaves the program.
+    """
+
+    def on_run_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
+        """Of a single run: its folder can be made, and found."""
+        with _leaving():
+            if config_name == TRAIN:
+                check_row_name(config.row.name, config.seed)
+
+    def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
+        """Of a sweep: may its launcher run it, and do its runs have folders of their own? (`isolated` says the rest.)
+
+        Then what the runs would find, on a dry run, and how long they take.
+        """
+        with _leaving():
+            check_sweep(config, config.hydra.launcher._target_)
+            if not _installed(config.hydra.launcher._target_):
+                return  # Hydra is about to say so
+            if config_name != TRAIN or str(config.hydra.launcher._target_).endswith(f".{ISOLATED}"):
+                return
+            if not str(config.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
+                if config.sweep.dry_run:
+                    raise UserError("sweep.dry_run: what a search runs is known only as it goes on")
+                return
+            jobs = jobs_of(config)
+            if config.sweep.dry_run:
+                for job in jobs:
+                    log.info("%s: %s", job.folder, _state(job))
+            log.info("%s", estimate(config, jobs))
+            if config.sweep.dry_run:
+                raise SystemExit(0)
+
+
+@contextmanager
+def _leaving() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise SystemExit(error) from error  # run_app knows what to make of it
+
+
+def _installed(target: str) -> bool:
+    try:
+        return find_spec(target.rpartition(".")[0]) is not None
+    except (ImportError, ValueError):  # without its package, or one that cannot be had
+        return False
+
+
+def jobs_of(config: DictConfig) -> list[Job]:
+    """Every job of a sweep over given values. Raises UserError: two would share a folder, or one can have none."""
+    given = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+    overrides = OverridesParser.create().parse_overrides([*given, *config.hydra.overrides.task])
+    batch = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
+    context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks())
+    jobs = compose(context, config, batch, 0)
+    for job in jobs:
+        check_row_name(job.config.row.name, job.config.seed)
+    return jobs
+
+
+def _state(job: Job) -> str:
+    """What the job would find in its folder, in words."""
+    from hmlpe.training.run import look
+
+    try:
+        return look(job.config, job.folder).describe()
+    except BAD_INPUT as error:
+        return " ".join(str(error).split())
+
+
+def estimate(config: DictConfig, jobs: Sequence[Job]) -> str:
+    """How long the sweep takes, in words. Finished runs are counted as work, until their folders say otherwise."""
+    stages = stages_of(jobs[0].config, jobs[0].overrides)
+    steps = sum(steps_of(stage) for stage in stages)
+    minutes = max(1, steps * seconds_per_step(stages[0]) * len(jobs) / 60)
+    results = Path(config.hydra.sweep.dir).glob("*/result.json")
+    finished = sum(read_json(path).get("status") == "finished" for path in results)
+    return (
+        f"{config.study}: {len(jobs)} runs of {' + '.join(str(stage.epochs) for stage in stages)} epochs, one by one: "
+        f"about {minutes:.0f} minutes of training on this machine"
+        + (f", less what the {finished} runs that are there have done" if finished else "")
+    )

@@ -1,0 +1,14 @@
+"""One pack for the tests of the programs."""
+
+from pathlib import Path
+
+import pytest
+
+from ..programs import TINY, finish
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "data"
+    finish("prepare", f"paths.data={folder}", *TINY, "prepare.sheet=0")
+    return folder

@@ -1,0 +1,69 @@
+"""A folder of one's own, given by --config-dir: its files are configurations, its other folders are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hmlpe.cli.configs import CONFIGS, settings
+
+from ..programs import run
+
+MINE = """# @package _global_
+defaults:
+  - override /augment: mine
+study: mine
+paths:
+  outputs: ~/of hmlpe's test/outputs
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One that holds a folder for each setting, beside two groups of configurations."""
+    for name in (*settings(), "row.name"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text("study: theirs\n")  # a run's own, say
+    for name, text in (("experiment", MINE), ("augment", "mirror: true\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.yaml").write_text(text)
+    return tmp_path
+
+
+def test_a_folder_named_like_a_setting_is_no_group(folder: Path) -> None:
+    words = ["--config-dir=.", "experiment=mine", "seed=2", "study=other", "row.name=x", "epochs=3"]
+    done = run("train", *words, "--cfg", "job", folder=folder)
+    assert done.returncode == 0, done.stderr
+    config = yaml.safe_load(done.stdout)
+    assert [config[key] for key in ("seed", "study", "epochs")] == [2, "other", 3] and config["row"]["name"] == "x"
+    assert config["augment"]["mirror"] is True  # of its own group
+    assert config["paths"]["outputs"] == str(Path.home() / "of hmlpe's test/outputs")
+
+
+@pytest.mark.parametrize(
+    ("program", "word", "error"),
+    [
+        ("train", "checkpoint=checkpoint/model.ckpt", "checkpoint/model.ckpt: there is no such file"),
+        ("evaluate", "predictions=predictions/theirs.csv", "data.root: is not set"),
+        ("predict", "source=source/a.jpg", "checkpoint: is not given"),
+        ("report", "study=study", "study: no such study folder"),
+    ],
+)
+def test_files_in_such_folders_can_be_named(program: str, word: str, error: str, folder: Path, data: Path) -> None:
+    words = ["--config-dir=.", word, *([f"paths.data={data}"] if program == "train" else [])]
+    words += ["data=flic"] if program == "evaluate" else []
+    done = run(program, *words, folder=folder)
+    assert done.returncode == 2 and error in done.stderr, done.stderr
+
+
+def test_in_a_sweep_too(folder: Path, data: Path) -> None:
+    words = ["--config-dir=.", "-m", f"paths.data={data}", "seed=1,2", "hydra/launcher=basic", "sweep.dry_run=true"]
+    done = run("train", *words, "data.source.train=60", "data.source.test=12", folder=folder)
+    assert done.returncode == 0 and "det_0.1_s2: missing" in done.stdout + done.stderr, done.stderr
+
+
+def test_the_settings_are_those_of_all_programs_and_no_groups() -> None:
+    assert {"study", "seed", "checkpoint", "predictions", "source", "out", "method", "port", "stages"} <= settings()
+    assert not {path.name for path in CONFIGS.iterdir() if path.is_dir()} & settings()

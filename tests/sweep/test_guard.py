@@ -1,0 +1,164 @@
+"""What is refused before Hydra makes a folder or a launcher starts a job, and the dry run, under every launcher."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+import hmlpe.sweep.guard as guard
+from hmlpe.errors import UserError
+
+from ..programs import run
+from .programs import TINY
+
+QUEUES = {"submitit_slurm": ("submitit", "Slurm"), "ray": ("ray", "Ray")}
+LAUNCHERS = ["basic", "joblib", "isolated", *QUEUES]
+QUEUE = """
+from pathlib import Path
+from hydra.plugins.launcher import Launcher
+class {}Launcher(Launcher):
+    def __init__(self, **settings): pass
+    def setup(self, **given): pass
+    def launch(self, batch, **first):
+        Path("queued").touch()
+        return []
+"""
+
+
+@pytest.fixture(scope="module")
+def queues(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stand-ins of the plugins of the clusters, that note what is put into a queue; for PYTHONPATH."""
+    root = tmp_path_factory.mktemp("plugins")
+    for plugin, kind in QUEUES.values():
+        folder = root / "hydra_plugins" / f"hydra_{plugin}_launcher"
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+        (folder / f"{plugin}_launcher.py").write_text(QUEUE.format(kind))
+    return root
+
+
+def train(launcher: str, folder: Path, queues: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """What came of a sweep by the launcher, called in the folder."""
+    words = ("-m", *TINY, "logger=csv", f"hydra/launcher={launcher}", *words)
+    if launcher not in QUEUES:
+        return run("train", *words, folder=folder)
+    paths = os.pathsep.join([str(queues), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "hmlpe.cli.train", *words]
+    return subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True)
+
+
+def files(folder: Path) -> set[str]:
+    """All but the sweeper's own note of what was asked for."""
+    return {path.name for path in folder.rglob("*") if path.is_file()} - {"multirun.yaml", ".lock"}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_dry_run_that_cannot_look_starts_nothing(launcher: str, tmp_path: Path, queues: Path) -> None:
+    done = train(launcher, tmp_path, queues, "seed=1,2", "sweep.dry_run=true", "paths.data=my packs")
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "error: my packs/embedded: no pack here; make it with: hmlpe-prepare data=embedded paths.data='my packs'"
+    )
+    assert "Traceback" not in done.stderr and "Callback" not in done.stderr
+    assert not files(tmp_path)
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_dry_run_says_what_would_run(launcher: str, tmp_path: Path, data: Path, queues: Path) -> None:
+    words = ["row.weights.detection=0.01,0.5", "sweep.dry_run=true", f"paths.data={data}", "epochs=1"]
+    done = train(launcher, tmp_path, queues, *words)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert all(name in said for name in ("det_0.01", "det_0.5")) and said.count(": missing") == 2
+    assert "2 runs" in said and "of training on this machine" in said
+    assert not files(tmp_path)
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (
+            ["epochs=1,2"],
+            "would be the folder of two runs (epochs=1; epochs=2); let row.name say in what they differ: "
+            "'row.name=det_0.1_epochs${epochs}'",
+        ),
+        (["row.name=lr/0.1"], "row.name: must be a plain name, as a folder gets it, got 'lr/0.1'"),
+    ],
+)
+def test_rows_without_a_folder_of_their_own_are_refused(
+    launcher: str, words: list[str], error: str, tmp_path: Path, data: Path, queues: Path
+) -> None:
+    if launcher in QUEUES and "row.name" in words[0]:
+        return  # one way for all but isolated, and these take seconds
+    done = train(launcher, tmp_path, queues, *words, f"paths.data={data}")
+    last = done.stderr.splitlines()[-1]
+    for word in (*TINY, "logger=csv", f"paths.data={data}"):
+        last = last.replace(f"{word} ", "").replace(f" {word}", "")
+    assert done.returncode == 2 and last.startswith("error: ") and last.endswith(error), done.stderr
+    assert not files(tmp_path)
+
+
+def test_the_advised_name_tells_them_apart(tmp_path: Path, data: Path) -> None:
+    words = ["epochs=1,2", "row.name=det_0.1_epochs${epochs}", f"paths.data={data}", "sweep.dry_run=true"]
+    done = train("basic", tmp_path, tmp_path, *words)
+    assert done.returncode == 0 and "det_0.1_epochs1_s1: missing" in done.stdout + done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "isolated"])
+def test_rows_are_trained_under_the_names_of_their_weights(launcher: str, tmp_path: Path, data: Path) -> None:
+    words = ["row.weights.detection=0.01,0.5", "epochs=1", f"paths.data={data}", "study=s"]
+    done = train(launcher, tmp_path, tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    found = {}
+    for path in (tmp_path / "outputs" / "s").glob("*/result.json"):
+        result = json.loads(path.read_text())
+        found[path.parent.name] = (result["row"], result["weights"]["detection"])
+    assert found == {"det_0.01_s1": ("det_0.01", 0.01), "det_0.5_s1": ("det_0.5", 0.5)}
+
+
+def test_a_single_run_without_a_folder_of_its_own_is_refused(tmp_path: Path) -> None:
+    done = run("train", "row.name=lr/0.1", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: row.name: must be a plain name, as a folder gets it, got 'lr/0.1'\n",
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), UserError("no pack"), OSError(5, "I/O error")])
+@pytest.mark.parametrize("dry", [True, False])
+def test_no_error_of_the_estimate_lets_a_job_start(
+    error: Exception, dry: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Hydra turns an Exception of a callback into a warning, and goes on; SystemExit it lets pass."""
+
+    def fails(*words: Any) -> Any:
+        raise error
+
+    config = OmegaConf.create(
+        {
+            "sweep": {"dry_run": dry},
+            "hydra": {
+                "launcher": {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"},
+                "sweeper": {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"},
+            },
+            "trainer": {"devices": 1, "accelerator": "cpu"},
+        }
+    )
+    for step in ("check_sweep", "jobs_of", "estimate"):
+        with monkeypatch.context() as patched:
+            patched.setattr(guard, "jobs_of", lambda config: [])
+            patched.setattr(guard, step, fails)
+            with pytest.raises(SystemExit) as leaving:
+                guard.Guard().on_multirun_start(config, config_name="train")
+        assert leaving.value.code is error
+    assert not GlobalHydra.instance().is_initialized()
