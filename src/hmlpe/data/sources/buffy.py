@@ -15,7 +15,7 @@ from hmlpe.data.record import Person, Split
 from hmlpe.data.sources.buffy_detections import Box, Frame, read_detections
 from hmlpe.data.sources.folder import FolderSource
 from hmlpe.data.sources.stickmen import Stickman, read_stickmen
-from hmlpe.data.sources.sticks import JOINTS, window_of_sticks
+from hmlpe.data.sources.sticks import JOINTS, MEANINGS, window_of_sticks
 from hmlpe.data.sources.stickset import person_of
 from hmlpe.detect.match import detection_of
 from hmlpe.errors import UserError
@@ -41,6 +41,7 @@ class BuffySource(FolderSource):
     name = "buffy"
     holds = "Buffy's data/ and images/"
     knows = frozenset(JOINTS)
+    meanings = MEANINGS
 
     def __init__(
         self,

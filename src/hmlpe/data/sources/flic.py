@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -40,6 +40,7 @@ class FlicSource(FolderSource):
     name = "flic"
     holds = "FLIC's examples.mat and images/"
     knows = frozenset({*SLOTS, "neck"})
+    meanings: ClassVar[Mapping[str, str]] = {"head": "the nose", "neck": "the middle of the shoulders"}
 
     def annotations(self) -> list[Path]:
         """The one annotation file."""
