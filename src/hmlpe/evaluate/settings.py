@@ -19,6 +19,7 @@ FORMS = {  # choices that are open by default, and their files in conf/
     "predictions_form": ("csv", "buffy", "matrix", "flic_slots", "lsp_joints"),
     "detector": ("cascade", "given", "whole"),
 }
+FITTING = {"joints": "matrix", "axes": "matrix", "file": "given", "to_window": "given"}  # setting -> whose it is
 
 
 def people_of(config: DictConfig) -> list[str]:
@@ -93,7 +94,8 @@ def _check_form(value: object, group: str, files: Sequence[str]) -> None:
     if value is None or (isinstance(value, DictConfig) and value.get("_target_")):
         return
     given = ", ".join(f"{group}.{key!s}" for key in value) if isinstance(value, DictConfig) else f"{value!r}"
-    fit = "matrix" if isinstance(value, DictConfig) and group == "predictions_form" and "joints" in value else files[0]
+    keys = set(map(str, value)) if isinstance(value, DictConfig) else set()
+    fit = next((file for key, file in FITTING.items() if key in keys and file in files), files[0])
     raise UserError(
         f"{group}: {given} without saying of what; say {group}={fit} before it (there are {', '.join(files)})"
     )
