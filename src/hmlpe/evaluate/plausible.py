@@ -102,14 +102,14 @@ def _better(as_is: Near, other: Near, by: float = BETTER) -> str:
 def _repeated(truth: Truth, estimates: Estimates) -> Iterator[str]:
     """Points that do not move from person to person, and joints of a person that are one place."""
     points, names = _points(truth, estimates)
-    still: dict[str, list[str]] = {}
+    still = []
     for name, own in zip(names, points.swapaxes(0, 1), strict=True):
         places, counts = np.unique(own[np.isfinite(own).all(1)], axis=0, return_counts=True)
         if len(counts) and _often(int(counts.max()), int(counts.sum())):
             x, y = places[counts.argmax()]
-            still.setdefault(f"at ({x:g}, {y:g}) in {counts.max()} of {counts.sum()} people", []).append(name)
-    for what, joints in still.items():
-        yield f"one point repeats: {', '.join(joints)} {what}; what is not predicted is empty or NaN"
+            still.append(f"{name} is at ({x:g}, {y:g}) in {counts.max()} of {counts.sum()} people")
+    if still:
+        yield f"one point repeats: {_first(still)}; what is not predicted is empty or NaN"
     if still or estimates.joints_px is None:  # the ends of two sticks may meet
         return
     one = []
@@ -119,7 +119,11 @@ def _repeated(truth: Truth, estimates: Estimates) -> Iterator[str]:
         if _often(int(same.sum()), int(known.sum())):
             one.append(f"{names[i]} and {names[j]} are one place in {same.sum()} of {known.sum()} people")
     if one:
-        yield f"one point repeats: {one[0]}{f', and {len(one) - 1} other pairs' if len(one) > 1 else ''}"
+        yield f"one point repeats: {_first(one)}"
+
+
+def _first(said: list[str]) -> str:
+    return said[0] if len(said) == 1 else f"{said[0]}, and {len(said) - 1} more like it"
 
 
 def _outside(estimates: Estimates, reference: Reference) -> Iterator[str]:
