@@ -90,7 +90,7 @@ def test_the_unsound_are_refused(tmp_path: Path, elements: list[bytes]) -> None:
 
 def test_other_formats_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.mat"
-    for data in (b"", b"x" * 500, b"MATLAB 7.3".ljust(124) + b"\x00\x02IM", bytes(124) + b"\x00\x01IM"):
+    for data in (b"", b"x" * 500, bytes(124) + b"\x00\x01IM"):
         path.write_bytes(data)
         with refused(str(path), "not of MATLAB's versions"):
             check_mat5(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from hmlpe.cli.app import run_app
+from hmlpe.errors import UserError
 
 
 def evaluate_all(config: DictConfig) -> None:
@@ -19,8 +20,14 @@ def evaluate_all(config: DictConfig) -> None:
     for record in evaluate(config):
         folder = Path(config.out) / record.data
         print(summary(record))
+        if not record.scores and record.detected:
+            continue  # nothing applies, as the summary says
         written += write_evaluation(folder, record, config.overwrite)
         sets.append(record.data)
+    if not written:
+        raise UserError(
+            "protocol: none applies, so that nothing is measured; skeleton.parts would make sticks for pcp_strict"
+        )
     for name in dict.fromkeys(sets):
         written += write_comparison(Path(config.out) / name, name, config.published.get(name) or [])
     print("\n".join(f"wrote {path}" for path in written))

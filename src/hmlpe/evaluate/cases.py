@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.data.collection import sets_of
+from hmlpe.data.dataset import PeopleDataset
 from hmlpe.data.pack import Pack, open_pack
 from hmlpe.data.record import Source
 from hmlpe.data.selection import DataSet, set_names
@@ -21,7 +23,9 @@ from hmlpe.errors import UserError
 from hmlpe.evaluate.detected import in_detected_boxes, present
 from hmlpe.evaluate.estimates import Estimates
 from hmlpe.evaluate.network import check_skeleton, in_given_boxes, mean_pose, people_tested
-from hmlpe.evaluate.predictions import read_predictions
+from hmlpe.evaluate.plausible import doubts
+from hmlpe.evaluate.predictions import Reader, check_there, read_predictions
+from hmlpe.evaluate.reference import reference_of
 from hmlpe.evaluate.truth import Truth, annotated, truth_of
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.predict.estimator import AS_GIVEN, Estimator
@@ -34,16 +38,22 @@ BOXES = {"detection": "given", "window": "true window", "truth": "true joints"} 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One method on one set, not scored yet."""
+    """One method on one set, not scored yet.
+
+    Attributes:
+        estimate: asks the method. It takes long, so what is known before is checked before.
+        doubts: why the answers may not be what they seem (`plausible.doubts`); None: a network of ours, whose are.
+    """
 
     method: str
     boxes: str
     truth: Truth
-    estimates: Estimates
+    estimate: Callable[[], Estimates]
     annotated: int
     without_image: int
     identity: dict[str, str]
     notes: str
+    doubts: Callable[[Estimates], list[str]] | None = None
 
 
 def cases(config: DictConfig) -> Iterator[Case]:
@@ -101,28 +111,29 @@ def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str])
         part = "" if data.subset is None else f"only the first {len(rows)} people with a box (data.subset)"
         about: dict[str, Any] = {"truth": truth, "annotated": count, "without_image": without_image}
         own = {**identity, "data": manifest["digest"], "boxes": BOXES[rule] + zoom, "subset": str(data.subset)}
-        progress = config.trainer.progress != "none"
+        given, progress = partial(in_given_boxes, estimator, pack, rows), config.trainer.progress != "none"
         yield Case(
             method=config.method or estimator.card.name,
             boxes=BOXES[rule] + zoom,
-            estimates=in_given_boxes(
-                estimator, pack, rows, truth, config.batch_size, config.zoom, sources.get(name), progress
-            ),
+            estimate=partial(given, truth, config.batch_size, config.zoom, sources.get(name), progress),
             identity=own,
             notes="; ".join(note for note in (notes, part) if note),
             **about,
         )
         if not training:
             continue
-        pose = training["train"].mean_pose_px().numpy().astype(np.float64)
         yield Case(
             method="mean pose",
             boxes=BOXES[rule],
-            estimates=mean_pose(pose, pack, rows, truth),
+            estimate=partial(_mean_pose, training["train"], pack, rows, truth),
             identity={**own, "method": "mean pose", "boxes": BOXES[rule]},
             notes=part,
             **about,
         )
+
+
+def _mean_pose(training: PeopleDataset, pack: Pack, rows: np.ndarray, truth: Truth) -> Estimates:
+    return mean_pose(training.mean_pose_px().numpy().astype(np.float64), pack, rows, truth)
 
 
 def _names(config: DictConfig, pack: Pack, validating: np.ndarray) -> list[str]:
@@ -168,13 +179,14 @@ def _in_images(config: DictConfig, estimator: Estimator, identity: dict[str, str
         across, up, down = factors
         detector = build_detector(config.detector, factors)
         progress = config.trainer.progress != "none"
-        found = in_detected_boxes(estimator, detector, one.source, truth, factors, config.batch_size, progress)
         part = "" if data.subset is None else f"; only the first {len(rows)} people (data.subset)"
         yield Case(
             method=config.method or estimator.card.name,
             boxes=_detector_name(config),
             truth=truth,
-            estimates=found,
+            estimate=partial(
+                in_detected_boxes, estimator, detector, one.source, truth, factors, config.batch_size, progress
+            ),
             annotated=len(people.image),
             without_image=int((~there).sum()),
             identity={
@@ -195,24 +207,36 @@ def _detector_name(config: DictConfig) -> str:
 
 def _of_file(config: DictConfig) -> Iterator[Case]:
     path = Path(config.predictions)
+    check_there(path)
     sets = _tested(config)
     if len(sets) > 1:
         raise UserError("predictions: are of one set; name it, e.g. data=buffy")
     (one,) = sets
     people = annotated(one)
-    truth = truth_of(people, instantiate(config.skeleton), config.data.sides, config.data.use_occluded)
+    sides, use_occluded = config.data.sides, config.data.use_occluded
+    truth = truth_of(people, instantiate(config.skeleton), sides, use_occluded)
     form = None if config.get("predictions_form") is None else instantiate(config.predictions_form)
-    estimates = read_predictions(path, truth, form)
     yield Case(
         method=config.method or path.stem,
         boxes="its own",
         truth=truth,
-        estimates=estimates,
+        estimate=partial(_read, path, truth, form, one.source),
         annotated=len(truth),
         without_image=0,
         identity={"method": digest_of_file(path), "data": digest_of([truth.data, list(truth.wheres)]), "boxes": "own"},
         notes="",
+        doubts=lambda estimates: doubts(truth, estimates, reference_of(one, people, truth, sides, use_occluded)),
     )
+
+
+def _read(path: Path, truth: Truth, form: Reader | None, source: Source) -> Estimates:
+    """The file's answers, and what those joints are in the set that have another meaning elsewhere."""
+    found = read_predictions(path, truth, form)
+    given = [] if found.joints_px is None else np.isfinite(found.joints_px).all(-1).any(0)
+    names = [joint for joint, known in zip(truth.skeleton.joints, given, strict=False) if known]
+    meanings: Mapping[str, str] = getattr(source, "meanings", {})
+    said = [f"{joint} is {meanings[joint]} here" for joint in names if joint in meanings]
+    return replace(found, missing="; ".join(part for part in (found.missing, ", ".join(said)) if part))
 
 
 def _tested(config: DictConfig) -> list[DataSet]:

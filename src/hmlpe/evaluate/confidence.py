@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from hmlpe.evaluate.bootstrap import Bootstrap
 from hmlpe.evaluate.estimates import Estimates
+from hmlpe.evaluate.protocols import no_torso, unknown_items
 from hmlpe.evaluate.truth import Truth
 
 KEPT = tuple(share / 20 for share in range(1, 21))
@@ -23,6 +24,29 @@ def accuracy_over_kept(hits: Bool[np.ndarray, " joint"], confidence: Float[np.nd
     sums = np.cumsum(mean[ranked])
     counts = [max(1, round(share * len(hits))) for share in KEPT]
     return [float(sums[count - 1] / count) for count in counts]
+
+
+def ranking_of(
+    truth: Truth,
+    estimates: Estimates,
+    counted: Bool[np.ndarray, " person"],
+    settings: Mapping[str, Any] | None,
+    bootstrap: Bootstrap,
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """The ranking of the groups whose joints the skeleton has, and why others have none, by `confidence <group>`.
+
+    Args:
+        settings: `groups`, name -> joints, and `at`, the threshold; None: no ranking is wanted.
+    """
+    if settings is None or estimates.confidence is None:
+        return {}, {}
+    if not np.isfinite(truth.torso_px).any():
+        return {}, {"confidence": no_torso(truth)}
+    groups = settings["groups"] or {}
+    unknown = unknown_items(groups, truth.skeleton.joints, "joint")
+    known = {name: joints for name, joints in groups.items() if name not in unknown}
+    found = ranking(truth, estimates, counted, known, settings["at"], bootstrap)
+    return found, {f"confidence {name}": reason for name, reason in unknown.items()}
 
 
 def ranking(

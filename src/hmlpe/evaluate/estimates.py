@@ -23,7 +23,7 @@ class Estimates:
         detected: (person,) the person detector found this person (IoU of the windows > 0.5), or boxes were given.
         confidence: (person, joint) in [0, 1]; None if the method gives none.
         by_detector: `detected` is what a person detector found, so that its rate is a number; else boxes were given.
-        missing: what the file leaves out, in words for the reader; empty if nothing.
+        missing: what the file leaves out, and what else a reader must know of its answers, in words; empty if nothing.
     """
 
     joints_px: Float[np.ndarray, "person joint 2"] | None

@@ -76,11 +76,11 @@ class PdjModec(Protocol):
         """It needs joints, and a torso's length."""
         if estimates.joints_px is None:
             return "the predictions give sticks, no joints"
-        return "" if np.isfinite(truth.torso_px).any() else f"{truth.data} has no torso length (no hips)"
+        return "" if np.isfinite(truth.torso_px).any() else no_torso(truth)
 
     def unknown(self, truth: Truth) -> dict[str, str]:
         """Groups with a joint that is not in the skeleton."""
-        return _unknown(self.groups, truth.skeleton.joints, "joint")
+        return unknown_items(self.groups, truth.skeleton.joints, "joint")
 
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
@@ -128,12 +128,14 @@ class PcpStrict(Protocol):
 
     def why_not(self, truth: Truth, estimates: Estimates) -> str:
         """It needs a stick that is known and predicted for somebody."""
+        if not truth.sticks:
+            return "the skeleton has no parts"
         known = np.isfinite(truth.sticks_px).all((-1, -2)) & np.isfinite(estimates.sticks_px).all((-1, -2))
         return "" if known.any() else "no stick is both annotated and predicted"
 
     def unknown(self, truth: Truth) -> dict[str, str]:
         """Groups with a stick that is neither the set's, nor the skeleton's, nor one of the six."""
-        return _unknown(self.groups, (*truth.sticks, *truth.skeleton.parts, *STICKS), "stick")
+        return unknown_items(self.groups, (*truth.sticks, *truth.skeleton.parts, *STICKS), "stick")
 
     def measured(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"]
@@ -207,6 +209,12 @@ def _predicted(groups: Groups, items: Sequence[str], answered: Bool[np.ndarray, 
     return {name: list(own) for name, own in groups.items() if set(own) <= there}
 
 
-def _unknown(groups: Groups, items: Sequence[str], word: str) -> dict[str, str]:
+def no_torso(truth: Truth) -> str:
+    """Why there is no number that a torso's length divides."""
+    return f"{truth.data} has no torso length (no hips)"
+
+
+def unknown_items(groups: Groups, items: Sequence[str], word: str) -> dict[str, str]:
+    """Groups with an item that is none of these -> why they can have no number."""
     lost = {name: [item for item in own if item not in items] for name, own in groups.items()}
     return {name: f"no {word} {own[0]!r} in the data" for name, own in lost.items() if own}

@@ -35,6 +35,7 @@ class Record:
         notes: what a reader must know beside the numbers.
         identity: what was scored, on what, in which boxes: another identity does not replace this record.
         settings: digests of what all records of a table must share (`settings.settings_of`).
+        warnings: why the numbers may not be what they seem (`plausible.doubts`).
     """
 
     method: str
@@ -53,6 +54,7 @@ class Record:
     notes: str
     identity: dict[str, str]
     settings: dict[str, str]
+    warnings: list[str] = field(default_factory=list)
     schema: int = field(default=SCHEMA)
 
     @property
@@ -72,23 +74,31 @@ def _key(key: Any) -> str:
     return f"{key:.2f}" if isinstance(key, float) else str(key)
 
 
+def check_name(folder: Path, record: Record) -> None:
+    """Raise UserError if there is an evaluation of something else under the record's name."""
+    path = folder / f"{record.file}.json"
+    if not path.is_file():
+        return
+    there = read_record(path)
+    old, new = {**there.identity, **there.settings}, {**record.identity, **record.settings}
+    shared = there.settings.keys() & record.settings.keys() | there.identity.keys() | record.identity.keys()
+    other = sorted(name for name in shared if old.get(name) != new.get(name))
+    if other:
+        raise UserError(
+            f"{path}: is an evaluation of another {' and '.join(other)}; give this one a name of its own "
+            "(method=...) or another folder (out=...), or let it be replaced: overwrite=true"
+        )
+
+
 def write_record(folder: Path, record: Record, overwrite: bool) -> Path:
     """Write it as `<folder>/<file>.json`.
 
     Raises:
         UserError: there is one of something else under that name, and it must not be overwritten.
     """
+    if not overwrite:
+        check_name(folder, record)
     path = folder / f"{record.file}.json"
-    if path.is_file() and not overwrite:
-        there = read_record(path)
-        old, new = {**there.identity, **there.settings}, {**record.identity, **record.settings}
-        shared = there.settings.keys() & record.settings.keys() | there.identity.keys() | record.identity.keys()
-        other = sorted(name for name in shared if old.get(name) != new.get(name))
-        if other:
-            raise UserError(
-                f"{path}: is an evaluation of another {' and '.join(other)}; give this one a name of its own "
-                "(method=...) or another folder (out=...), or let it be replaced: overwrite=true"
-            )
     write_json_atomic(path, asdict(record))
     return path
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,33 +13,68 @@ from omegaconf import DictConfig
 
 from hmlpe.errors import UserError
 from hmlpe.evaluate.cases import Case, cases
-from hmlpe.evaluate.confidence import ranking
+from hmlpe.evaluate.confidence import ranking_of
+from hmlpe.evaluate.estimates import Estimates
 from hmlpe.evaluate.protocols import Protocol, Scores
 from hmlpe.evaluate.record import Numbers, Record, numbers
 from hmlpe.evaluate.settings import people_of, settings_of, validate
+from hmlpe.evaluate.write import check_place
 
 
 def evaluate(config: DictConfig) -> Iterator[Record]:
     """Score what the configuration names, set by set.
 
     Raises:
-        UserError: bad input.
+        UserError: bad input. That a record could not stand in its folder is said before anything is scored.
     """
     validate(config)
     bootstrap = instantiate(config.bootstrap)
     protocols = [instantiate(one) for one in config.protocol.values()]
     chosen = people_of(config)
-    for case in cases(config):
-        found = int(case.estimates.detected.sum())
+    found = list(cases(config))
+    for case in found:
+        for people in chosen:
+            draft = record_of(case, people, config)
+            check_place(Path(config.out) / draft.data, draft, config.overwrite)
+    for case in found:
+        estimates = case.estimate()
+        detected = int(estimates.detected.sum())
         for place, people in enumerate(chosen):
-            if place and people == "detected" and found in (0, len(case.truth)):
+            if place and people == "detected" and detected in (0, len(case.truth)):
                 continue  # nobody to score, or the same people as the whole
-            yield score(case, people, protocols, config, bootstrap)
+            yield score(case, estimates, people, protocols, config, bootstrap)
 
 
-def score(case: Case, people: str, protocols: list[Protocol], config: DictConfig, bootstrap: Any) -> Record:
-    """The record of a case. Raises UserError if nobody counts, or nothing is known of them."""
-    truth, estimates = case.truth, case.estimates
+def record_of(case: Case, people: str, config: DictConfig) -> Record:
+    """The record of a case without its numbers."""
+    name = case.truth.data
+    return Record(
+        method=case.method,
+        data=name if config.split == "test" else f"{name}_{config.split}",
+        boxes=case.boxes,
+        people=people,
+        counted=0,
+        detected=0,
+        annotated=case.annotated,
+        without_image=case.without_image,
+        sides=config.data.sides,
+        scores={},
+        curves={},
+        not_applicable={},
+        ranking={},
+        notes=case.notes,
+        identity=case.identity,
+        settings=settings_of(config),
+    )
+
+
+def score(
+    case: Case, estimates: Estimates, people: str, protocols: list[Protocol], config: DictConfig, bootstrap: Any
+) -> Record:
+    """The record of a case. Raises UserError if nobody counts, nothing is known of them, or no
+    protocol applies.
+    """
+    truth = case.truth
     counted = np.ones(len(truth), dtype=bool) if people == "whole" else estimates.detected
     if not counted.any():
         raise UserError(f"{case.method}: nobody of {len(truth)} people is detected; there is nothing to score")
@@ -50,7 +87,7 @@ def score(case: Case, people: str, protocols: list[Protocol], config: DictConfig
     curves: dict[str, dict[str, Numbers]] = {}
     reasons: dict[str, str] = {}
     for protocol in protocols:
-        reason = protocol.why_not(truth, estimates)
+        reason = protocol.why_not(truth, estimates) if estimates.detected.any() else "nobody is found"
         if protocol.looks_at_all and people == "detected":
             reason = "it looks at all people by itself: people=whole"
         if reason:
@@ -60,21 +97,15 @@ def score(case: Case, people: str, protocols: list[Protocol], config: DictConfig
         found, own = protocol.scores(truth, estimates, counted, bootstrap)
         scores |= found
         curves[protocol.name] = {group: numbers(curve) for group, curve in own.items()}
-    return Record(
-        method=case.method,
-        data=truth.data if config.split == "test" else f"{truth.data}_{config.split}",
-        boxes=case.boxes,
-        people=people,
+    ranked, unranked = ranking_of(truth, estimates, counted, config.confidence, bootstrap)
+    return replace(
+        record_of(case, people, config),
         counted=int(counted.sum()),
         detected=int(estimates.detected.sum()),
-        annotated=case.annotated,
-        without_image=case.without_image,
-        sides=config.data.sides,
         scores=numbers(scores),
         curves=curves,
-        not_applicable=reasons,
-        ranking=ranking(truth, estimates, counted, config.confidence.groups, config.confidence.at, bootstrap),
+        not_applicable=reasons | unranked,
+        ranking=ranked,
         notes="; ".join(note for note in (case.notes, estimates.missing, unknown) if note),
-        identity=case.identity,
-        settings=settings_of(config),
+        warnings=[] if case.doubts is None else case.doubts(estimates),
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of
@@ -15,6 +16,11 @@ from hmlpe.training.validate import validate as validate_shared
 
 PEOPLE = ("whole", "detected")
 SPLITS = ("test", "val")
+FORMS = {  # choices that are open by default, and their files in conf/
+    "predictions_form": ("csv", "buffy", "matrix", "flic_slots", "lsp_joints"),
+    "detector": ("cascade", "given", "whole"),
+}
+FITTING = {"joints": "matrix", "axes": "matrix", "file": "given", "to_window": "given"}  # setting -> whose it is
 
 
 def people_of(config: DictConfig) -> list[str]:
@@ -50,6 +56,10 @@ def validate(config: DictConfig) -> None:
         raise UserError(f"overwrite: must be true or false, got {config.overwrite!r}")
     published = config.published
     check_published(OmegaConf.to_container(published, resolve=True) if OmegaConf.is_config(published) else published)
+    for group, files in FORMS.items():
+        _check_form(config.get(group), group, files)
+    if not isinstance(config.bootstrap, DictConfig):
+        raise UserError(f"bootstrap: must hold draws, level and seed, got {config.bootstrap!r}")
     validate_shared(config)
     if (config.checkpoint is None) == (config.predictions is None):
         raise UserError("give either checkpoint=PATH, a network, or predictions=FILE, another method's answers")
@@ -72,14 +82,39 @@ def validate(config: DictConfig) -> None:
     level = config.bootstrap.level
     if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
         raise UserError(f"bootstrap.level: must be a share between 0 and 1, got {level!r}")
-    at = config.confidence.at
-    if isinstance(at, bool) or not isinstance(at, int | float) or not at > 0:
-        raise UserError(f"confidence.at: must be a number above 0, got {at!r}")
+    _check_confidence(config.confidence)
     whole = {"batch_size": (config.batch_size, 1), "bootstrap.draws": (config.bootstrap.draws, 1)}
     for name, (value, least) in {**whole, "bootstrap.seed": (config.bootstrap.seed, 0)}.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise UserError(f"{name}: must be a whole number of at least {least}, got {value!r}")
     check_folder(Path(config.out))
+
+
+def _check_form(value: object, group: str, files: Sequence[str]) -> None:
+    """Raise UserError if settings of a choice are given without the choice itself."""
+    if value is None or (isinstance(value, DictConfig) and value.get("_target_")):
+        return
+    given = ", ".join(f"{group}.{key!s}" for key in value) if isinstance(value, DictConfig) else f"{value!r}"
+    keys = set(map(str, value)) if isinstance(value, DictConfig) else set()
+    fit = next((file for key, file in FITTING.items() if key in keys and file in files), files[0])
+    raise UserError(
+        f"{group}: {given} without saying of what; say {group}={fit} before it (there are {', '.join(files)})"
+    )
+
+
+def _check_confidence(value: object) -> None:
+    """Raise UserError unless it is null, or groups of joints and a threshold."""
+    if value is None:
+        return
+    if not isinstance(value, DictConfig) or "at" not in value or "groups" not in value:
+        raise UserError(f"confidence: must hold at and groups, or be null, got {value!r}")
+    at, groups = value["at"], value["groups"]
+    if isinstance(at, bool) or not isinstance(at, int | float) or not at > 0:
+        raise UserError(f"confidence.at: must be a number above 0, got {at!r}")
+    if groups is not None and not (
+        isinstance(groups, DictConfig) and all(isinstance(joints, ListConfig) for joints in groups.values())
+    ):
+        raise UserError(f"confidence.groups: must be lists of joints by name, or null, got {groups!r}")
 
 
 def check_folder(folder: Path) -> None:

@@ -62,8 +62,9 @@ def check_comparable(records: Sequence[Record]) -> None:
         for name, digest in {**record.settings, "annotated people": str(record.annotated)}.items():
             other, owner = first.setdefault(name, (digest, record))
             if other != digest:
+                what = f"{name} (sides={record.sides}, sides={owner.sides})" if name == "labels" else name
                 raise UserError(
-                    f"{record.file}.json and {owner.file}.json differ in {name}, and share a folder; evaluate one of "
+                    f"{record.file}.json and {owner.file}.json differ in {what}, and share a folder; evaluate one of "
                     "them into another (out=...), or move it away"
                 )
 

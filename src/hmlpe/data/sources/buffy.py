@@ -19,7 +19,7 @@ from hmlpe.data.sources.buffy_detections import Frame as EpisodeFrame
 from hmlpe.data.sources.folder import FolderSource
 from hmlpe.data.sources.shots import Frame, shots_of
 from hmlpe.data.sources.stickmen import Stickman, read_stickmen
-from hmlpe.data.sources.sticks import JOINTS, window_of_sticks
+from hmlpe.data.sources.sticks import JOINTS, MEANINGS, window_of_sticks
 from hmlpe.data.sources.stickset import person_of
 from hmlpe.detect.match import detection_of
 from hmlpe.errors import UserError
@@ -45,6 +45,7 @@ class BuffySource(FolderSource):
     name = "buffy"
     holds = "Buffy's data/ and images/"
     knows = frozenset(JOINTS)
+    meanings = MEANINGS
 
     def __init__(
         self,

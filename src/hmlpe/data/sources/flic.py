@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -45,6 +45,7 @@ class FlicSource(FolderSource):
     name = "flic"
     holds = "FLIC's examples.mat and images/"
     knows = frozenset({*SLOTS, "neck"})
+    meanings: ClassVar[Mapping[str, str]] = {"head": "the nose", "neck": "the middle of the shoulders"}
 
     def annotations(self) -> list[Path]:
         """The one annotation file."""

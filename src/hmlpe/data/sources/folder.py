@@ -26,6 +26,7 @@ class FileSource(ABC):
     """Annotation files and images (see `record.Source`). A reader says which files it reads, and reads them."""
 
     name: str
+    meanings: ClassVar[Mapping[str, str]] = {}  # joints that are not annotated as such -> what they are made of
 
     @property
     @abstractmethod

@@ -26,6 +26,7 @@ class LeedsSource(FolderSource):
     """What the two sets share."""
 
     knows = frozenset({*JOINTS, "head"})
+    meanings: ClassVar[Mapping[str, str]] = {"head": "the middle of neck and head top"}
     axes: ClassVar[tuple[int, int]]  # of the matrix, before the axis of people
     other: ClassVar[str]  # the reader of the other set
     image_digits: ClassVar[int]

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hmlpe.errors import UserError
+from hmlpe.file_kinds import other_kind
 
 INT8, INT32, UINT32, MATRIX, COMPRESSED, UTF8 = 1, 5, 6, 14, 15, 16  # types of elements
 NUMBERS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}
@@ -24,10 +25,16 @@ Element = tuple[int, memoryview]
 
 
 def check_mat5(path: Path) -> None:
-    """Raises UserError if the file is there, but damaged, or holds something that scipy does not read safely."""
+    """Raises UserError if the file is there, but damaged, or holds something that scipy does not read safely.
+
+    Of a whole file of another kind, MATLAB's version 7.3 among them, the error says what it is.
+    """
     if not path.is_file():
         return
     try:
+        other = other_kind(path)
+        if other is not None:
+            raise UserError(f"{path}: {other}")
         _file(path.read_bytes())
     except (OSError, ValueError, RecursionError, zlib.error, struct.error) as error:
         raise UserError(f"{path}: not a whole MATLAB file ({error}); fetch it again") from error

@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 TORSO, HEAD = 0, 5
 ARMS = {"right": (1, 3), "left": (2, 4)}  # the PERSON's side -> upper and lower arm: the image's left is their right
+MEANINGS = {"head": "the middle of the head's stick", "neck": "the torso's upper end"}  # of FACTS 5, grade A
 JOINTS = ("head", "neck", *(f"{side}_{joint}" for side in ARMS for joint in ("shoulder", "elbow", "wrist")))
 
 ALONE = 0.5  # an upper arm alone: its shoulder is nearer to the neck than this share of the elbow's distance (U)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from hmlpe.data.record import Person, Split
 from hmlpe.data.sources.folder import FolderSource, image_name
 from hmlpe.data.sources.stickmen import Stickman, read_stickmen
-from hmlpe.data.sources.sticks import JOINTS, joints_of_sticks, window_of_sticks
+from hmlpe.data.sources.sticks import JOINTS, MEANINGS, joints_of_sticks, window_of_sticks
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of
 from hmlpe.skeleton import Skeleton
@@ -58,6 +58,7 @@ class StickSet(FolderSource):
     file: ClassVar[str]  # below root
     counts: ClassVar[Collection[int]]  # how many numbers follow the name in a header
     knows = frozenset(JOINTS)
+    meanings = MEANINGS
 
     def __init__(self, root: str | None, skeleton: Skeleton, split: str = "train") -> None:
         super().__init__(root, skeleton)

@@ -2,7 +2,7 @@
 
 from hmlpe.evaluate.predictions.buffy_tool import BuffyToolReader
 from hmlpe.evaluate.predictions.matrix import MatrixReader
-from hmlpe.evaluate.predictions.read import Reader, read_predictions, reader_of
+from hmlpe.evaluate.predictions.read import Reader, check_there, read_predictions, reader_of
 from hmlpe.evaluate.predictions.table import CsvReader
 
-__all__ = ["BuffyToolReader", "CsvReader", "MatrixReader", "Reader", "read_predictions", "reader_of"]
+__all__ = ["BuffyToolReader", "CsvReader", "MatrixReader", "Reader", "check_there", "read_predictions", "reader_of"]

@@ -11,10 +11,12 @@ import numpy as np
 from jaxtyping import Float
 
 from hmlpe.data.sources.matlab import array, box, field, whole
+from hmlpe.data.sources.sticks import window_of_sticks
 from hmlpe.detect.match import assign
 from hmlpe.errors import UserError
 from hmlpe.evaluate.estimates import Estimates
 from hmlpe.evaluate.predictions.mat_file import choose, load_mat, with_fields
+from hmlpe.evaluate.predictions.matched import check_matched
 from hmlpe.evaluate.predictions.options import flag, name_of, origin_of
 from hmlpe.evaluate.predictions.people import People
 from hmlpe.evaluate.predictions.points import check_points
@@ -26,10 +28,15 @@ IMAGE = "buffy_s5e{episode}_original/{frame:06d}.jpg"
 
 @dataclass(frozen=True, eq=False)
 class Stickman:
-    """An estimated person, pixels counted from 0; a stick that is not predicted is NaN."""
+    """An estimated person, pixels counted from 0; a stick that is not predicted is NaN.
+
+    Attributes:
+        derived: the window is made from the sticks.
+    """
 
     sticks_px: Float[np.ndarray, "6 2 2"]
     window_px: Float[np.ndarray, " 4"]
+    derived: bool = False
 
 
 class BuffyToolReader:
@@ -37,8 +44,9 @@ class BuffyToolReader:
 
     `stickmen` is a struct array with `coor` (4 x 6: x1 y1 x2 y2 of torso, left and right upper arm, left and right
     lower arm, head; left and right as seen in the image) and `det` [minx miny maxx maxy]; it is empty where nobody was
-    detected. Of each annotated person, the stickman whose `det` has the best IoU above 0.5 with the true window is THE
-    estimate; who has none is not detected. A NaN stick is not predicted, which is wrong.
+    detected. Where `det` is absent or empty it is made from `coor`, as the tool does (`sticks.window_of_sticks`). Of
+    each annotated person, the stickman whose `det` has the best IoU above 0.5 with the true window is THE estimate; who
+    has none is not detected. A NaN stick is not predicted, which is wrong.
 
     Args:
         variable: name of the struct array; None: the only one with these fields.
@@ -81,11 +89,14 @@ class BuffyToolReader:
         if not self.allow_missing:
             people.check_missing(lost, path, "record", "buffy")
         sticks, detected = np.full((len(truth), 6, 2, 2), np.nan), np.zeros(len(truth), dtype=bool)
+        windows = {i: [one.window_px for one in found.get(image, [])] for i, image in enumerate(truth.images)}
         for image, stickmen in found.items():
             own = people.of_image[image]
             for i, j in assign(list(truth.window_px[own]), [one.window_px for one in stickmen]).items():
                 sticks[own[i]], detected[own[i]] = stickmen[j].sticks_px, True
-        return Estimates(None, sticks, detected, None, _missing(detected, len(lost), other))
+        check_matched(path, truth, windows, int(detected.sum()))
+        derived = sum(one.derived for men in found.values() for one in men)
+        return Estimates(None, sticks, detected, None, _missing(detected, len(lost), other, derived))
 
     def _read(self, path: Path, records: Sequence[Any], people: People) -> tuple[dict[str, list[Stickman]], int]:
         """Image -> its stickmen; and how many records are of other images."""
@@ -111,18 +122,25 @@ class BuffyToolReader:
 
     def _stickman(self, man: Any, where: str) -> Stickman | None:
         """None if it is empty: nobody was detected."""
-        if all(np.size(field(man, name, where)) == 0 for name in ("coor", "det")):
+        derived = np.size(getattr(man, "det", ())) == 0
+        if derived and np.size(field(man, "coor", where)) == 0:
             return None
         sticks = array(man, "coor", (4, 6), where).T.reshape(6, 2, 2)
         check_points(sticks, f"{where}, field 'coor'")
-        return Stickman(sticks - self.origin, box(man, "det", where) - self.origin)
+        if not derived:
+            return Stickman(sticks - self.origin, box(man, "det", where) - self.origin)
+        window = window_of_sticks(sticks.reshape(6, 4)) - self.origin
+        if np.isnan(window).any():
+            raise UserError(f"{where}: field 'det' is missing, and torso and head of 'coor' make no window; add it")
+        return Stickman(sticks - self.origin, window, derived)
 
 
-def _missing(detected: np.ndarray, lost: int, other: int) -> str:
+def _missing(detected: np.ndarray, lost: int, other: int, derived: int) -> str:
     missed = int((~detected).sum())
     parts = [f"{missed} of {len(detected)} people not found" if missed else ""]
     parts += [
         f"no record for {lost} of them" if lost else "",
         f"{other} records of other images left out" if other else "",
+        f"windows of {derived} stickmen without det made from their sticks" if derived else "",
     ]
     return "; ".join(part for part in parts if part)

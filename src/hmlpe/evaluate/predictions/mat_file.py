@@ -23,9 +23,6 @@ def load_mat(path: Path, squeeze: bool) -> Mapping[str, Any]:
         UserError: it is missing, cut off, or no MATLAB file of a version that is read.
     """
     try:
-        with path.open("rb") as file:
-            if file.read(10) == b"MATLAB 7.3":
-                raise UserError(f"{path}: is of MATLAB's version 7.3, which is not read; save it with '-v7'")
         check_mat5(path)
         content = scipy.io.loadmat(str(path), squeeze_me=squeeze, struct_as_record=False)
     except UserError:
@@ -54,7 +51,38 @@ def choose(path: Path, content: Mapping[str, Any], variable: str | None, fitting
         if variable not in content:
             raise UserError(f"{path}: no variable {variable!r}; there are {', '.join(content) or 'none'}")
         return variable
-    if len(fitting) != 1:
-        there = f"{', '.join(fitting)} are" if fitting else "none is"
-        raise UserError(f"{path}: one {what} is due, {there} there; name it: predictions_form.variable=...")
+    if len(fitting) > 1:
+        raise UserError(
+            f"{path}: one {what} is due, {', '.join(fitting)} are there; name it: predictions_form.variable=..."
+        )
+    if not fitting:
+        raise UserError(f"{path}: one {what} is due, none is there; it holds {holds(content)}")
     return fitting[0]
+
+
+def holds(content: Mapping[str, Any]) -> str:
+    """What the variables are, and how those that are no array of three axes become one."""
+    return "; ".join(describe(name, value) for name, value in content.items()) or "nothing"
+
+
+def describe(name: str, value: Any) -> str:
+    """A variable in words: its name, what it is, its shape, and how it becomes an array of three axes, if it can."""
+    array = np.asarray(value)
+    shape = " x ".join(map(str, array.shape)) or "1"
+    first = array.ravel()[0] if array.dtype == object and array.size else None
+    fields = getattr(first, "_fieldnames", None)
+    if fields:
+        way = f"in MATLAB, {name} = cat(3, {name}.FIELD) makes an array of a field that is x and y by joints"
+        return f"{name}, a struct array {shape} with the fields {', '.join(fields)} ({way})"
+    if array.dtype == object:
+        return f"{name}, a cell array {shape} (in MATLAB, {name} = cat(3, {name}{{:}}) makes an array of it)"
+    if array.dtype.kind not in "iuf":
+        return f"{name}, a text" if array.dtype.kind in "US" else f"{name}, {array.dtype} {shape}"
+    if array.ndim != 2 or not array.size:
+        return f"{name}, numbers {shape}"
+    if array.shape[1] % 2 or min(array.shape) == 1:
+        return f"{name}, a table of numbers {shape}"
+    return (
+        f"{name}, a table of numbers {shape} (where a row is x1 y1 x2 y2 ... of a person, in MATLAB "
+        f"{name} = reshape({name}', 2, [], size({name}, 1)) makes three axes of it)"
+    )

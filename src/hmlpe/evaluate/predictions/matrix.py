@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 from hmlpe.errors import UserError
 from hmlpe.evaluate.estimates import Estimates, of_joints
-from hmlpe.evaluate.predictions.mat_file import choose, load_mat
+from hmlpe.evaluate.predictions.mat_file import choose, describe, load_mat
 from hmlpe.evaluate.predictions.options import name_of, origin_of
-from hmlpe.evaluate.predictions.points import check_point
+from hmlpe.evaluate.predictions.points import check_any, check_point
 from hmlpe.evaluate.truth import Truth
 
 AXES = ("xy", "joint", "person")
@@ -51,6 +51,7 @@ class MatrixReader:
         self.columns = {
             str(joint): _columns(value, f"predictions_form.joints.{joint}") for joint, value in joints.items()
         }
+        _check_places(self.columns)
         self.variable, self.origin = name_of(variable, "variable"), origin_of(origin)
         self.axes = tuple(map(str, axes))
 
@@ -73,6 +74,7 @@ class MatrixReader:
             used = points[:, [column - 1 for column in columns]]
             _check(used, columns, where)
             joints[:, index] = used.mean(axis=1) - self.origin
+        check_any(joints, where)
         absent = [joint for joint in truth.skeleton.joints if joint not in self.columns]
         return of_joints(truth, joints, missing=f"no {', '.join(absent)}" if absent else "")
 
@@ -84,8 +86,11 @@ class MatrixReader:
         variable = choose(path, content, self.variable, fitting, "numeric array with three axes")
         where = f"{path}, variable {variable}"
         values = content[variable]
-        if variable not in numeric or values.ndim > 3:
-            raise UserError(f"{where}: must be a numeric array with the axes {', '.join(self.axes)}")
+        if variable not in numeric or values.ndim > 3 or _is_table(values, self.axes):
+            raise UserError(
+                f"{where}: must be a numeric array with the axes {', '.join(self.axes)}; it is "
+                f"{describe(variable, values)}"
+            )
         values = values.reshape(*values.shape, *[1] * (3 - values.ndim))  # MATLAB drops last axes of length 1
         if values.shape[self.axes.index("xy")] != 2:
             raise UserError(
@@ -99,13 +104,32 @@ class MatrixReader:
 def _columns(value: object, key: str) -> list[int]:
     columns = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     whole = [column for column in columns if isinstance(column, int) and not isinstance(column, bool) and column >= 1]
-    if not columns or len(whole) != len(columns):
-        raise UserError(f"{key}: must be a place in the array, counted from 1, or a list of them, got {value!r}")
+    if not columns or len(whole) != len(columns) or len(set(whole)) != len(whole):
+        raise UserError(
+            f"{key}: must be a place in the array, counted from 1, or a list of different ones, got {value!r}"
+        )
     return whole
+
+
+def _check_places(columns_of: Mapping[str, Sequence[int]]) -> None:
+    """Raise UserError if two joints are made of the same places."""
+    owner: dict[tuple[int, ...], str] = {}
+    for joint, columns in columns_of.items():
+        first = owner.setdefault(tuple(sorted(columns)), joint)
+        if first != joint:
+            places = ", ".join(map(str, columns))
+            raise UserError(
+                f"predictions_form.joints: place {places} is given to {first} and to {joint}; each joint has its own"
+            )
 
 
 def _is_numeric(value: object) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind in "iuf"
+
+
+def _is_table(values: np.ndarray, axes: Sequence[str]) -> bool:
+    """Two axes that are not those of one person, whose last axis MATLAB drops."""
+    return values.ndim < 3 and dict(zip(axes, values.shape, strict=False)).get("xy", 1) != 2
 
 
 def _check(points: Float[np.ndarray, "person place 2"], columns: Sequence[int], where: str) -> None:

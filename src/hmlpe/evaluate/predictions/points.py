@@ -26,6 +26,12 @@ def check_points(points: Float[np.ndarray, "*batch 2"], where: str) -> None:
         check_point(point, where)
 
 
+def check_any(points: Float[np.ndarray, "*batch 2"], where: str) -> None:
+    """Raise UserError if nothing is predicted of anybody: then nothing was read of what the file holds."""
+    if not np.isfinite(points).any():
+        raise UserError(f"{where}: predicts nothing: every x and y that is read of it is empty or NaN")
+
+
 class Marks:
     """All points that a file can give of a person of the truth.
 

@@ -8,9 +8,11 @@ from typing import Protocol, runtime_checkable
 from hmlpe.errors import UserError
 from hmlpe.evaluate.estimates import Estimates
 from hmlpe.evaluate.predictions.buffy_tool import FIELDS, BuffyToolReader
-from hmlpe.evaluate.predictions.mat_file import load_mat, with_fields
+from hmlpe.evaluate.predictions.mat_file import holds, load_mat, with_fields
+from hmlpe.evaluate.predictions.points import check_any
 from hmlpe.evaluate.predictions.table import CsvReader
 from hmlpe.evaluate.truth import Truth
+from hmlpe.file_kinds import other_kind
 
 
 @runtime_checkable
@@ -33,9 +35,17 @@ def read_predictions(path: Path, truth: Truth, form: Reader | None) -> Estimates
     Raises:
         UserError: there is no such file, its form is not known, or whatever its reader says.
     """
+    check_there(path)
+    found = (form or reader_of(path))(path, truth)
+    if found.detected.any():  # else nobody is found, which is an answer
+        check_any(found.sticks_px if found.joints_px is None else found.joints_px, str(path))
+    return found
+
+
+def check_there(path: Path) -> None:
+    """Raise UserError if there is no such file."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; predictions= must name a file of predictions")
-    return (form or reader_of(path))(path, truth)
 
 
 def reader_of(path: Path) -> Reader:
@@ -44,12 +54,14 @@ def reader_of(path: Path) -> Reader:
     if suffix == ".csv":
         return CsvReader()
     if suffix != ".mat":
-        raise UserError(
-            f"{path}: a .csv or a .mat is due, or say what it is with predictions_form=csv, buffy or matrix"
-        )
-    if with_fields(load_mat(path, squeeze=True), FIELDS):
+        other = other_kind(path)
+        due = "a .csv or a .mat is due, or say what it is with predictions_form=csv, buffy or matrix"
+        raise UserError(f"{path}: {due if other is None else f'{other} (a .csv or a .mat is due)'}")
+    content = load_mat(path, squeeze=True)
+    if with_fields(content, FIELDS):
         return BuffyToolReader()
     raise UserError(
-        f"{path}: no struct array with the fields {', '.join(FIELDS)} is in it; say what it is, for an array of "
-        "2 x joints x people with predictions_form=matrix and predictions_form.joints={joint: column, ...}"
+        f"{path}: no struct array with the fields {', '.join(FIELDS)} is in it, but {holds(content)}; say what it is, "
+        "for an array of 2 x joints x people with predictions_form=matrix "
+        "'predictions_form.joints={left_elbow: 2, left_wrist: 3}' (both)"
     )

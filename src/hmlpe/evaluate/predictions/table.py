@@ -15,10 +15,12 @@ from hmlpe.detect.match import assign
 from hmlpe.errors import UserError
 from hmlpe.evaluate.estimates import Estimates
 from hmlpe.evaluate.predictions.cells import COLUMNS, OPTIONAL, Found, add, person_number
+from hmlpe.evaluate.predictions.matched import check_matched
 from hmlpe.evaluate.predictions.options import flag, origin_of
 from hmlpe.evaluate.predictions.people import People
-from hmlpe.evaluate.predictions.points import Marks
+from hmlpe.evaluate.predictions.points import Marks, check_any
 from hmlpe.evaluate.truth import Truth
+from hmlpe.file_kinds import other_kind
 from hmlpe.predict.write import WINDOW
 from hmlpe.spelling import slashed
 
@@ -58,6 +60,9 @@ class CsvReader:
 
     def __call__(self, path: Path, truth: Truth) -> Estimates:
         """The table's answers. Raises UserError naming file and line."""
+        other = other_kind(path)
+        if other is not None:
+            raise UserError(f"{path}: {other}; a csv with the columns {', '.join(COLUMNS)} is due")
         header = _header(path)
         windows = any(name in header for name in WINDOW) if self.match is None else self.match == "window"
         required = (*COLUMNS, *WINDOW) if windows else COLUMNS
@@ -74,7 +79,9 @@ class CsvReader:
         for person, one in chosen.items():
             points[person], confidence[person] = one.points_px, one.confidence
         detected = np.isfinite(points).all(axis=-1).any(axis=-1)
-        if windows:
+        if not windows:
+            check_any(points, str(path))
+        else:
             detected[list(chosen)] = True
         if left_out:
             missing.append(f"lines of {left_out} other images left out")
@@ -133,6 +140,8 @@ class CsvReader:
             silent += 0 if there else len(own)
             best = assign(list(truth.window_px[own]), [one.window_px for one in there])
             chosen |= {own[i]: there[j] for i, j in best.items()}
+        windows = {image: [one.window_px for one in men] for image, men in found_in.items()}
+        check_matched(path, truth, {i: windows.get(image, []) for i, image in enumerate(truth.images)}, len(chosen))
         lost, extra = len(truth) - len(chosen), len(found) - len({id(one) for one in chosen.values()})
         text = [f"{lost} of {len(truth)} people not found, {silent} of them in images without a line"] if lost else []
         return chosen, text + ([f"{extra} found who are nobody annotated"] if extra else [])

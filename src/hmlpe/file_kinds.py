@@ -1,0 +1,51 @@
+"""What a file is by its first bytes, whatever its name says, and how its content becomes one that is read here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+SIGNS = (  # first bytes; what such a file is; how its arrays get into a .mat
+    (
+        b"\x93NUMPY",
+        "a NumPy array (.npy)",
+        "scipy.io.savemat('{stem}.mat', {{'pred': numpy.load('{name}')}})",
+    ),
+    (
+        b"MATLAB 7.3",
+        "a .mat of MATLAB's version 7.3 (HDF5)",
+        "in MATLAB, load it and save it with '-v7'; or in Python "
+        "scipy.io.savemat('{stem}_v7.mat', {{'pred': h5py.File('{name}')['VARIABLE'][()].T}})",
+    ),
+    (
+        HDF5,
+        "HDF5 (.h5)",
+        "scipy.io.savemat('{stem}.mat', {{'pred': h5py.File('{name}')['DATASET'][()]}})",
+    ),
+    (
+        b"PK\x03\x04",
+        "a zip archive, as .npz, .pt and .xlsx are",
+        "of an .npz scipy.io.savemat('{stem}.mat', dict(numpy.load('{name}'))); a spreadsheet is saved as CSV (UTF-8)",
+    ),
+    (b"\xd0\xcf\x11\xe0", "an old Excel file (.xls)", "save it as CSV (UTF-8)"),
+    (b"\x80", "a pickle of Python", "load it in Python, and scipy.io.savemat('{stem}.mat', {{'pred': ARRAY}})"),
+    (b"\x1f\x8b", "compressed by gzip", "unpack it"),
+    (b"{", "JSON", "load it in Python, and scipy.io.savemat('{stem}.mat', {{'pred': ARRAY}}), or write a csv"),
+    (b"[", "JSON", "load it in Python, and scipy.io.savemat('{stem}.mat', {{'pred': ARRAY}}), or write a csv"),
+)
+
+
+def other_kind(path: Path) -> str | None:
+    """What the file is, and how it is converted, in words; None if it is of no kind that is known here.
+
+    Text, and .mat files of MATLAB's versions 5 to 7, are of no such kind.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(16)
+    for sign, what, way in SIGNS:
+        if start.startswith(sign):
+            return f"is {what}, which is not read; convert it: {way.format(name=path.name, stem=path.stem)}"
+    return None
