@@ -99,6 +99,8 @@ def describe(finished: Sequence[Run]) -> str:
     tested = f"{people['test']}{f' of {annotated}' if annotated not in (None, people['test']) else ''} test people"
     if missing:
         tested += f" ({missing} people's images are missing)"
+    if beside := people.get("test_neighbours"):
+        tested += f", {beside} of them in shots that are trained on"
     splits = {"train": "training", "val": "validation"}
     trained = [f"{people[key]} {word} people" for key, word in splits.items() if people.get(key) is not None]
     return (
