@@ -266,7 +266,7 @@ def test_no_image_is_in_two_splits_and_everyone_is_in_one(module: Module) -> Non
     assert len(images["val"]) == 3 and set(data.pack.people.split[rows["test"]]) == {"test"}
     np.testing.assert_array_equal(data.augmented.rows, rows["train"])
     counts = {name: len(part) for name, part in rows.items()}
-    assert data.people() == {**counts, "test_annotated": 5, "test_missing_images": 0}
+    assert data.people() == {**counts, "test_annotated": 5, "test_missing_images": 0, "test_neighbours": 0}
 
 
 def test_the_split_does_not_move_with_the_runs_seed(module: Module) -> None:
@@ -453,7 +453,8 @@ def test_people_are_those_of_the_tested_sets(pooled: Module) -> None:
     """Whoever was annotated for testing counts, whatever the reason that they are left out."""
     counts = pooled().people()
     assert counts.pop("train") + counts.pop("val") == 33
-    assert counts == {"test": 8, "test_one": 5, "test_two": 3, "test_annotated": 10, "test_missing_images": 1}
+    left_out = {"test_annotated": 10, "test_missing_images": 1, "test_neighbours": 0}
+    assert counts == {"test": 8, "test_one": 5, "test_two": 3, **left_out}
     one, two = ({**pooled(test_sets=[name]).people()} for name in ("one", "two"))
     assert (one["test"], one["test_annotated"], one["test_missing_images"]) == (5, 5, 0)
     assert (two["test"], two["test_annotated"], two["test_missing_images"]) == (3, 5, 1)
@@ -569,6 +570,29 @@ def test_scenes_stay_whole_and_fill_the_share(module: Module, moments: dict[int 
             alike = [name for name in names if name[4:-5] == moment]
             sizes.add((moment < "2", len(alike)))
     assert sizes == {(True, 0), (True, 4), (False, 0), (False, 2), (False, 4)}  # 2 and 3 are two moments of two films
+
+
+def test_validation_shares_no_shot_with_training(
+    module: Module, tmp_path: Path, skeleton: Skeleton, boxes: BoxRule
+) -> None:
+    """Ten shots of four frames whose pictures are unlike: their names alone say that they are of one moment."""
+    frames = [f"film-{1000 * shot + 10 * frame:08d}.png" for shot in range(10) for frame in range(4)]
+    tests = [person(name, "test") for name in ("film-00000045.png", "film-00000999.png", "film-00099999.png")]
+    write_flic(tmp_path / "flic", [*map(person, frames), *tests])
+    pack = pack_of(tmp_path, skeleton, boxes, 32)
+    for seed in range(6):
+        data = module(pack=pack, split_seed=seed)
+        shots = {name: set(data.pack.people.shot[one.rows]) for name, one in data.plain.items()}
+        assert len(shots["val"]) == 2 and not shots["train"] & shots["val"], "a fifth, in whole shots"
+        found = data.neighbours()
+        assert not any(found["train_val"].values())
+        # The first two test people are of the shots of frames 0 and 1000, which train or validate.
+        assert found["train_test"]["shots"] + found["val_test"]["shots"] == 2
+        assert (
+            data.people()["test_neighbours"]
+            == found["train_test"]["test_people"]
+            == len(shots["train"] & shots["test"])
+        )
 
 
 # ---- are the labels where the picture shows the joints? ----

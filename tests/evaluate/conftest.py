@@ -37,6 +37,7 @@ def truth_like(people: int, sticks: bool = False, **changes: Any) -> Truth:
         "skeleton": skeleton,
         "images": tuple(f"{row}.png" for row in range(people)),
         "wheres": tuple(f"made.txt, record {row}" for row in range(people)),
+        "shots": tuple(f"made/{row}.png" for row in range(people)),
         "joints_px": joints,
         "torso_px": np.full(people, 100.0),
         "window_px": np.stack([np.array([row * 100.0, 0, row * 100.0 + 50, 60]) for row in range(people)]),

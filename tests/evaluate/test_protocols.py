@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from hmlpe.errors import UserError
 from hmlpe.evaluate.bootstrap import Bootstrap
 from hmlpe.evaluate.cases import Case
+from hmlpe.evaluate.confidence import ranking
 from hmlpe.evaluate.estimates import Estimates, of_joints
 from hmlpe.evaluate.protocols import PcpOfficial, PcpStrict, PdjModec, Protocol, Scores
 from hmlpe.evaluate.record import Record
@@ -195,12 +196,12 @@ def test_people_of_whom_no_joint_is_known_are_in_no_share_and_named(sticks: bool
         joints = whole.joints_px.copy()
         joints[:6, WRIST] += 500
         made, truth = of_joints(whole, joints), forgotten(whole, unknown)
-        fields = ("joints_px", "torso_px", "window_px", "sticks_px", "images", "wheres")
+        fields = ("joints_px", "torso_px", "window_px", "sticks_px", "images", "wheres", "shots")
         truth = replace(truth, **{name: getattr(truth, name)[kept] for name in fields})
         assert made.joints_px is not None
         made = Estimates(made.joints_px[kept], made.sticks_px[kept], made.detected[kept])
-        case = Case("m", "given", truth, made, len(truth), 0, {}, "")
-        return score(case, "whole", [one for one in protocols().values() if not one.looks_at_all], config, FEW)
+        case = Case("m", "given", truth, lambda: made, len(truth), 0, {}, "")
+        return score(case, made, "whole", [one for one in protocols().values() if not one.looks_at_all], config, FEW)
 
     some = record(slice(6, None))
     assert "of 2 of 8 people no joint is known" in some.notes
@@ -236,8 +237,41 @@ def test_the_interval_is_the_percentiles_of_drawn_people() -> None:
     assert again["pcp_strict_left_upper_arm"].low < found.low
 
 
+def test_people_of_one_shot_are_drawn_together() -> None:
+    """Each person four times over, in one shot: nothing more is known than of each once, so no interval is narrower."""
+    once = truth_like(60)
+    joints = once.joints_px.copy()
+    joints[:20, ELBOW] += 1000
+    rows, confidence = np.repeat(np.arange(60), 4), np.random.default_rng(0).random((60, 8))
+    arrays = {name: getattr(once, name)[rows] for name in ("joints_px", "torso_px", "window_px", "sticks_px")}
+    names = {name: tuple(getattr(once, name)[row] for row in rows) for name in ("images", "wheres", "shots")}
+    four = replace(once, **arrays, **names)  # type: ignore[arg-type]  # fields of several types
+    for protocol in protocols().values():
+        few = protocol.scores(once, of_joints(once, joints), np.ones(60, dtype=bool), Bootstrap(200))[0]
+        many = protocol.scores(four, of_joints(four, joints[rows]), np.ones(240, dtype=bool), Bootstrap(200))[0]
+        assert few.keys() == many.keys() and len(few) > 3
+        for name, found in few.items():
+            np.testing.assert_allclose(many[name], found, rtol=1e-6, err_msg=name)
+            assert found.low < found.value < found.high or "left_upper_arm" not in name
+    gains = [
+        ranking(truth, of_joints(truth, where, confidence=knows), np.ones(len(truth), bool), {"e": ["left_elbow"]}, 0.2,
+                Bootstrap(200))["e"]["gain_at_half"]
+        for truth, where, knows in ((once, joints, confidence), (four, joints[rows], confidence[rows]))
+    ]  # fmt: skip
+    assert gains[0] == pytest.approx(gains[1]) and gains[0][1] < gains[0][2]
+
+
+def test_only_the_shots_of_those_who_count_are_drawn() -> None:
+    truth = replace(truth_like(6), shots=("a", "a", "b", "b", "c", "c"))
+    counted = np.array([True, False, True, True, False, False])
+    draws = Bootstrap(50).of(truth.shots_of(counted))
+    assert draws.shots == 2 and draws.counts.shape == (51, 3)
+    assert (draws.counts[:, 1] == draws.counts[:, 2]).all() and (draws.counts[1:, 0] != draws.counts[1:, 1]).any()
+    assert (draws.counts[1:, 0] + draws.counts[1:, 1] == 2).all()
+
+
 def test_draws_depend_on_the_seed_alone() -> None:
-    one, same, other = (Bootstrap(10, seed=seed).counts(30) for seed in (1, 1, 2))
+    one, same, other = (Bootstrap(10, seed=seed).of([f"{row}" for row in range(30)]).counts for seed in (1, 1, 2))
     assert (one == same).all() and (one != other).any()
     assert (one[0] == 1).all() and (one.sum(1) == 30).all() and one.shape == (11, 30)
 
@@ -245,5 +279,5 @@ def test_draws_depend_on_the_seed_alone() -> None:
 def test_no_draw_with_anything_to_measure_has_no_interval() -> None:
     import torch
 
-    found = FEW.score(torch.full((21,), torch.nan))
+    found = FEW.of(["a", "b"]).score(torch.full((21,), torch.nan))
     assert all(math.isnan(number) for number in found)

@@ -113,6 +113,7 @@ def people_arrays(row: str, weights: tuple[float, float], people: int, seed: int
     arrays: dict[str, np.ndarray] = {
         "index": np.arange(people),
         "person": np.array([f"fake/{number:03d}.jpg person" for number in range(people)]),
+        "shot": np.array([f"fake/{number:03d}.jpg" for number in range(people)]),
         "truth_crop_px": truth,
         "truth_px": 2 * truth,
         "torso_px": np.where(np.arange(people) == 5, np.nan, 110).astype(np.float32),

@@ -92,6 +92,12 @@ def test_the_sentence_says_what_the_numbers_stand_on(table: Table) -> None:
         assert fact in text
 
 
+def test_test_people_in_shots_that_are_trained_on_are_counted(study: Study) -> None:
+    people = {"train": 2000, "val": 200, "test": 500, "test_annotated": 500, "test_neighbours": 22}
+    text = render_markdown(summarise(collect(study([changed(make_result(), "people", people)]))))
+    assert ", 500 test people, 22 of them in shots that are trained on. Checkpoint" in text
+
+
 def test_complete_data_has_no_word_on_missing_people(study: Study) -> None:
     result = changed(make_result(), "people", {"train": 2000, "val": 200, "test": 500, "test_annotated": 500})
     text = render_markdown(summarise(collect(study([result]))))

@@ -132,7 +132,7 @@ class PoseDataModule(L.LightningDataModule):
         return self._loader(people, range(self.rank, len(people), self.world))
 
     def people(self) -> dict[str, int]:
-        """On how many people each split stands, and how many of the sets' test people are left out."""
+        """On how many people each split stands, how many of the sets' test people are left out, and have neighbours."""
         tested = [self.pack.manifest["sets"][name] for name in self.tested]
         annotated = sum(one["counts"]["annotated_test"] for one in tested)
         missing = sum(one["skipped_counts"].get(MISSING, {"test": 0})["test"] for one in tested)
@@ -140,6 +140,7 @@ class PoseDataModule(L.LightningDataModule):
             **{name: len(dataset) for name, dataset in self.plain.items()},
             "test_annotated": annotated,
             "test_missing_images": missing,
+            "test_neighbours": self.neighbours()["train_test"]["test_people"],
         }
 
     def neighbours(self) -> dict[str, dict[str, int]]:

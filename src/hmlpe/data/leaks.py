@@ -141,11 +141,22 @@ def crop_hashes(
     sets = np.array([name.partition("/")[0] for name in names])
     for one in np.unique(sets):
         of_set = np.flatnonzero(sets == one)
-        alike = np.bincount(near_pairs(whole[first[of_set]], distance).ravel(), minlength=len(of_set))
+        alike = _near_to_each(whole[first[of_set]], distance)
         still = of_set[alike >= max(STILL_LEAST, STILL_SHARE * len(of_set))]
         rows = np.isin(image, still)
         asked[rows] = crops[rows]
     return asked
+
+
+def _near_to_each(hashes: UInt64[np.ndarray, " image"], distance: int) -> Int[np.ndarray, " image"]:
+    """To how many other images each is near; counted, as all pairs of a film are too many to be kept."""
+    hashed = np.flatnonzero(hashes != NO_HASH)
+    found, step = np.zeros(len(hashes), np.int64), max(1, CELLS // max(1, len(hashed)))
+    for start in range(0, len(hashed), step):
+        part = hashed[start : start + step]
+        near = np.bitwise_count(hashes[part][:, None] ^ hashes[hashed]) <= distance
+        found[part] = near.sum(axis=1) - 1  # and not itself
+    return found
 
 
 def leaks_of(

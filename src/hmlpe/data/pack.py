@@ -76,6 +76,11 @@ class Columns:
         """(person,) the shot with the name of the set, empty where unknown."""
         return self._named(self.shot)
 
+    @property
+    def drawn_together(self) -> np.ndarray:
+        """(person,) whom statistics must not take for independent: the shot, or where it is unknown the image."""
+        return np.where(self.shot == "", self.image_ids, self.shot_ids)
+
     def _named(self, column: np.ndarray) -> np.ndarray:
         return np.where(column == "", "", np.strings.add(np.strings.add(self.set, "/"), column))
 

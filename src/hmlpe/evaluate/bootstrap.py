@@ -1,7 +1,9 @@
-"""How sure a share is: the people are drawn anew, with replacement, many times (the percentile bootstrap)."""
+"""How sure a share is: shots are drawn anew with their people, with replacement, many times (percentile bootstrap)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -19,6 +21,25 @@ class Score(NamedTuple):
     high: float
 
 
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Of some people.
+
+    Attributes:
+        counts: how often each person is in each draw; the first row is the people themselves, each once.
+        shots: that were drawn from.
+        level: of the interval.
+    """
+
+    counts: Float[Tensor, "draw person"]
+    shots: int
+    level: float
+
+    def score(self, shares: Float[Tensor, " draw"]) -> Score:
+        """The share of the people themselves (the first), and the interval that the draws span."""
+        return Score(float(shares[0]), *interval(shares[1:].double().numpy(), self.level, self.shots))
+
+
 class Bootstrap:
     """Draws of people.
 
@@ -31,10 +52,6 @@ class Bootstrap:
     def __init__(self, draws: int = 2000, level: float = 0.95, seed: int = 0) -> None:
         self.draws, self.level, self.seed = draws, level, seed
 
-    def counts(self, people: int) -> Float[Tensor, "draw person"]:
-        """How often each person is in each draw; the first row is the people themselves, each once."""
-        return torch.from_numpy(counts(people, self.draws, self.seed))
-
-    def score(self, shares: Float[Tensor, " draw"]) -> Score:
-        """The share of the people themselves (the first), and the interval that the draws span."""
-        return Score(float(shares[0]), *interval(shares[1:].double().numpy(), self.level))
+    def of(self, shots: Sequence[str]) -> Draws:
+        """The draws of people by the shots that they are of; people of one shot are drawn together."""
+        return Draws(torch.from_numpy(counts(shots, self.draws, self.seed)), len(set(shots)), self.level)

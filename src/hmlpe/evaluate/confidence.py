@@ -80,21 +80,24 @@ def ranking(
             "accuracy": curve,
             "oracle": accuracy_over_kept(hits, hits.astype(float)),
             "overall": float(hits.mean()),
-            "gain_at_half": _gain(rows, hits, confidence, bootstrap),
+            "gain_at_half": _gain(rows, hits, confidence, truth, bootstrap),
             "joints": len(hits),
             "threshold": float(threshold),
         }
     return found
 
 
-def _gain(rows: np.ndarray, hits: np.ndarray, confidence: np.ndarray, bootstrap: Bootstrap) -> list[float]:
+def _gain(
+    rows: np.ndarray, hits: np.ndarray, confidence: np.ndarray, truth: Truth, bootstrap: Bootstrap
+) -> list[float]:
     """Accuracy of the surer half minus that of all, and its interval over people."""
     import torch
 
     people, person = np.unique(rows, return_inverse=True)
     half = KEPT.index(0.5)
     gains = []
-    for counts in bootstrap.counts(len(people)).numpy().astype(int):
+    draws = bootstrap.of([truth.shots[row] for row in people])
+    for counts in draws.counts.numpy().astype(int):
         drawn = np.repeat(np.arange(len(hits)), counts[person])
         gains.append(accuracy_over_kept(hits[drawn], confidence[drawn])[half] - hits[drawn].mean())
-    return list(bootstrap.score(torch.tensor(gains)))
+    return list(draws.score(torch.tensor(gains)))

@@ -92,18 +92,18 @@ class PdjModec(Protocol):
         groups = _predicted({**self.groups, **singles}, truth.skeleton.joints, answered)
         metric = ModecPDJ(truth.skeleton, groups)
         metric.update(*(_rows(of, counted) for of in (estimates.joints_px, truth.joints_px, truth.torso_px)))
-        hits, counts = metric.curve(), bootstrap.counts(int(counted.sum()))
+        hits, draws = metric.curve(), bootstrap.of(truth.shots_of(counted))
         scores: Scores = {}
         curves: Curves = {}
         for group in groups:
-            shares = torch.stack([metric.share(hit, group, counts) for hit in hits])  # threshold, draw
-            curve = {t: bootstrap.score(share) for t, share in zip(THRESHOLDS, shares, strict=True)}
+            shares = torch.stack([metric.share(hit, group, draws.counts) for hit in hits])  # threshold, draw
+            curve = {t: draws.score(share) for t, share in zip(THRESHOLDS, shares, strict=True)}
             if group in singles:
                 scores[f"{self.name}_{group}@{self.each_at:.2f}"] = curve[self.each_at]
                 continue
             curves[group] = curve
             scores |= {f"{self.name}_{group}@{t:.2f}": curve[t] for t in self.at}
-            scores[f"{self.name}_{group}_auc"] = bootstrap.score(shares.mean(0))
+            scores[f"{self.name}_{group}_auc"] = draws.score(shares.mean(0))
         return scores, curves
 
 
@@ -153,10 +153,10 @@ class PcpStrict(Protocol):
     ) -> tuple[Scores, Curves]:
         """`pcp_strict_<group>`, and the groups' curves."""
         metric, groups = self.measured(truth, estimates, counted)
-        counts = bootstrap.counts(int(counted.sum()))
+        draws = bootstrap.of(truth.shots_of(counted))
 
         def score(group: str, threshold: float) -> Score:
-            return bootstrap.score(metric.share(metric.within(threshold), group, counts))
+            return draws.score(metric.share(metric.within(threshold), group, draws.counts))
 
         curves = {g: {t: score(g, t) for t in PCP_THRESHOLDS} for g in groups if g in self.groups}
         return {f"{self.name}_{group}": score(group, self.threshold) for group in groups}, curves
@@ -182,15 +182,15 @@ class PcpOfficial(PcpStrict):
         everyone = np.ones(len(truth), dtype=bool)
         metric, groups = self.measured(truth, estimates, everyone)
         detected = torch.from_numpy(estimates.detected)
-        counts = bootstrap.counts(len(truth))
-        rate = (counts @ detected.double()) / counts.sum(-1)
+        draws = bootstrap.of(truth.shots)
+        rate = (draws.counts @ detected.double()) / draws.counts.sum(-1)
         found = metric.within(self.threshold).where(detected[:, None], torch.nan)
-        scores = {f"{self.name}_detection_rate": bootstrap.score(rate)} if estimates.by_detector else {}
+        scores = {f"{self.name}_detection_rate": draws.score(rate)} if estimates.by_detector else {}
         for group in groups:
-            share = metric.share(found, group, counts)
-            scores[f"{self.name}_{group}"] = bootstrap.score(share)
+            share = metric.share(found, group, draws.counts)
+            scores[f"{self.name}_{group}"] = draws.score(share)
             if estimates.by_detector:
-                scores[f"{self.name}_total_{group}"] = bootstrap.score(share * rate)
+                scores[f"{self.name}_total_{group}"] = draws.score(share * rate)
         return scores, {}
 
 

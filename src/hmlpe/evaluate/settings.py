@@ -36,7 +36,7 @@ def settings_of(config: DictConfig) -> dict[str, str]:
     protocols = OmegaConf.to_container(config.protocol, resolve=True)
     assert isinstance(protocols, dict)
     labels = [config.data.sides, config.data.use_occluded, instantiate(config.skeleton).as_dict()]
-    intervals = [config.bootstrap.level]
+    intervals = [config.bootstrap.level, "drawn by shots"]
     return {
         **{str(name): digest_of(one) for name, one in protocols.items()},
         "labels": digest_of(labels),

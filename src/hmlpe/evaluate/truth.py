@@ -28,6 +28,7 @@ class Truth:
         skeleton: of the joints.
         images: (person,) name of the image; people of one image share it.
         wheres: (person,) the record in its annotation file, for messages.
+        shots: (person,) the same for people who are not independent: of one shot, or where it is unknown of one image.
         joints_px: (person, joint, 2) under the convention of sides that the protocol names.
         torso_px: (person,) the length that torso-normalised protocols divide by.
         window_px: (person, 4) the upper-body window of the true person (`record.Person.window_px`).
@@ -40,6 +41,7 @@ class Truth:
     skeleton: Skeleton
     images: tuple[str, ...]
     wheres: tuple[str, ...]
+    shots: tuple[str, ...]
     joints_px: Float[np.ndarray, "person joint 2"]
     torso_px: Float[np.ndarray, " person"]
     window_px: Float[np.ndarray, "person 4"]
@@ -55,6 +57,10 @@ class Truth:
         """Of whom a joint or a stick is known: the others count in no share."""
         joints, sticks = np.isfinite(self.joints_px).all(-1), np.isfinite(self.sticks_px).all((-1, -2))
         return np.asarray(joints.any(-1) | sticks.any(-1))
+
+    def shots_of(self, counted: Bool[np.ndarray, " person"]) -> list[str]:
+        """The shots of those people who count."""
+        return [shot for shot, counts in zip(self.shots, counted, strict=True) if counts]
 
 
 def truth_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool) -> Truth:
@@ -73,6 +79,7 @@ def truth_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool
         skeleton=skeleton,
         images=tuple(map(str, people.image)),
         wheres=tuple(map(str, people.where)),
+        shots=tuple(map(str, people.drawn_together)),
         joints_px=labels.joints_px,
         torso_px=labels.torso_px,
         window_px=people.window_px,

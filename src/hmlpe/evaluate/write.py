@@ -37,7 +37,10 @@ def write_comparison(folder: Path, data: str, published: Sequence[Row]) -> list[
     """table.csv, table.md and curves.png of all records in the folder, beside the published numbers of their sides."""
     records = read_records(folder)
     lines = lines_of(records, published)
-    notes = ["Intervals: bootstrap over people. A column is of one protocol; – is not measured."]
+    notes = [
+        "Intervals: bootstrap over shots, or images where no shots are known, each with all its people. "
+        "A column is of one protocol; – is not measured."
+    ]
     if any(record.method == "mean pose" for record in records):
         notes.append("mean pose: of the training people of the pack whose people are tested.")
     sides = records[0].sides

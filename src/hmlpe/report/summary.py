@@ -102,6 +102,8 @@ def describe(finished: Sequence[Run]) -> str:
     counts = facts.get("counted", {}).get("test", {})
     few = [f"{task}: {count} count" for task, count in counts.items() if count < people["test"]]
     tested += f" ({', '.join(few)})" if few else ""
+    if beside := people.get("test_neighbours"):
+        tested += f", {beside} of them in shots that are trained on"
     splits = {"train": "training", "val": "validation"}
     trained = [f"{people[key]} {word} people" for key, word in splits.items() if people.get(key) is not None]
     return (

@@ -57,6 +57,8 @@ def write_people(path: Path, found: Mapping[str, Tensor], people: Columns) -> No
 
         index                                     int64 (N,), the row in the pack
         person                                    str (N,), the pack's name of the person
+        shot                                      str (N,), the same for people of one shot, or where that is unknown of
+                                                  one image: statistics draw them together
         predicted_crop_px, truth_crop_px          float32 (N, joint, 2), pixels of the test crop, NaN where unknown
         predicted_px, truth_px                    the same in pixels of the image
         torso_px, box_px                          float32 (N,) and (N, 4), pixels of the image
@@ -71,6 +73,7 @@ def write_people(path: Path, found: Mapping[str, Tensor], people: Columns) -> No
     """
     index = found["row"].numpy()
     arrays: dict[str, np.ndarray] = {"index": index, "person": names_of(people)[index]}
+    arrays |= {"shot": people.drawn_together[index]}
     arrays |= {name: found[name].numpy() for name in _AS_FOUND if name in found}
     arrays |= {name: value.float().numpy() for name, value in found.items() if name.endswith("_error")}
     arrays |= {name: bytes_of(found[source]) for source, name in _MAPS.items() if source in found}

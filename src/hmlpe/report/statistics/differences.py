@@ -29,20 +29,22 @@ def compare(runs: Sequence[Run], chosen: bool = True) -> Statistics:
     groups = {row: [run for run in group if run.finished] for row, group in by_row(runs)}
     columns = _columns(groups)
     draws = _draws(measured, columns)
+    shots = measured.shots
     bases = {task: _alone(task, groups) for task in (BASE_TASK, SWEPT_TASK)}
     differences, intervals = [], {}
     for column in columns:
         having = {row: [r for r in group if r.metrics.get(column.key) is not None] for row, group in groups.items()}
         base = next((row for rows in bases.values() for row in rows if having[row]), None)
         for row, group in having.items():
-            own = _own_interval(group, column, draws)
+            own = _own_interval(group, column, draws, shots)
             if own is not None:
                 intervals[row, column.key] = own
             if base is not None and row != base and group:
-                differences += _difference(column, base, having[base], row, group, draws)
+                differences += _difference(column, base, having[base], row, group, draws, shots)
     return Statistics(
         rule=next(str(run.facts["checkpoint_rule"]) for run in runs if run.finished),
         people=measured.people,
+        shots=None if measured.shot is None else shots,
         differences=tuple(differences),
         intervals=intervals,
         notes=tuple(notes_of(measured, groups, bases, columns, differences)),
@@ -71,7 +73,7 @@ def _draws(measured: Measured, columns: Sequence[Column]) -> Draws:
     """Values of each (run, metric's key): of the people themselves, then of each draw of people, the same for all."""
     if not measured.people:
         return {}
-    drawn = counts(measured.people, DRAWS, SEED)
+    drawn = counts(np.arange(measured.people) if measured.shot is None else measured.shot, DRAWS, SEED)
     return {
         (run, column.key): np.mean([score.values(drawn) for score in own], axis=0)
         for run, scores in measured.scores.items()
@@ -88,16 +90,16 @@ def _scores(scores: Mapping[str, Score], key: str) -> list[Score]:
     return [score for score in found if score is not None] if None not in found else []
 
 
-def _own_interval(group: Sequence[Run], column: Column, draws: Draws) -> Interval | None:
+def _own_interval(group: Sequence[Run], column: Column, draws: Draws, shots: int) -> Interval | None:
     found = [draws[run.name, column.key] for run in group if (run.name, column.key) in draws]
     if not found or len(found) < len(group):
         return None
     values = np.stack(found)
-    return over_both(values) if len(found) > 1 else over_people(values)
+    return over_both(values, shots) if len(found) > 1 else over_people(values, shots)
 
 
 def _difference(
-    column: Column, base: str, base_runs: Sequence[Run], row: str, runs: Sequence[Run], draws: Draws
+    column: Column, base: str, base_runs: Sequence[Run], row: str, runs: Sequence[Run], draws: Draws, shots: int
 ) -> list[Difference]:
     """The row's difference; none if it shares no seed with its base."""
     of_base = {run.seed: run for run in base_runs}
@@ -114,7 +116,7 @@ def _difference(
             column=column,
             seeds=tuple(run.seed for run, _ in pairs),
             each=tuple(each),
-            over_people=None if values is None else over_people(values),
-            over_both=None if values is None or len(pairs) < 2 else over_both(values),
+            over_people=None if values is None else over_people(values, shots),
+            over_both=None if values is None or len(pairs) < 2 else over_both(values, shots),
         )
     ]

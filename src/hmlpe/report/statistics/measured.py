@@ -22,14 +22,21 @@ class Measured:
     """Attributes:
     scores: by the run's name, then the metric's key; of the runs whose files are whole and of the same people.
     people: how many; 0 without any file.
+    shot: (person,) the same for people who are drawn together; None: no file, or one of an older version.
     lacking: the other finished runs by name, and why.
     rule: the checkpoint rule by its name, one of `RULES`; empty where no run's config says it.
     """
 
     scores: Mapping[str, Mapping[str, Score]]
     people: int
+    shot: np.ndarray | None
     lacking: Mapping[str, str]
     rule: str
+
+    @property
+    def shots(self) -> int:
+        """How many are drawn from: shots, or people where nobody knows of shots."""
+        return self.people if self.shot is None else len(np.unique(self.shot))
 
 
 def measure(runs: Sequence[Run], chosen: bool) -> Measured:
@@ -60,12 +67,17 @@ def measure(runs: Sequence[Run], chosen: bool) -> Measured:
             continue
         first = first or (run.name, people)
         scores[run.name] = found
-    return Measured(scores, len(first[1]) if first else 0, lacking, rule)
+    return Measured(scores, len(first[1]) if first else 0, first[1].shot if first else None, lacking, rule)
 
 
 def _check_same_people(people: People, first: tuple[str, People] | None) -> None:
-    if first is not None and not np.array_equal(people.person, first[1].person):
+    if first is None:
+        return
+    if not np.array_equal(people.person, first[1].person):
         raise UserError(f"its test people are not those of {first[0]}; rerun it")
+    one, other = ([] if shot is None else shot.tolist() for shot in (people.shot, first[1].shot))
+    if one != other:
+        raise UserError(f"its test people's shots are not those of {first[0]}; rerun it")
 
 
 def _check_same_numbers(run: Run, scores: Mapping[str, Score]) -> None:

@@ -56,6 +56,8 @@ class Statistics:
     Attributes:
         rule: in words.
         people: that were drawn from; 0 without people's files.
+        shots: in which they are, and which were drawn with all their people; None: people were drawn one by one, as
+            their files are of an older version.
         differences: by metric, then row, in the tables' order.
         intervals: of each (row, metric's key): of the row's own mean, over seeds and people, or with one seed people.
         notes: what is lacking, and what a reader must know beside the numbers.
@@ -63,6 +65,7 @@ class Statistics:
 
     rule: str
     people: int
+    shots: int | None
     differences: tuple[Difference, ...]
     intervals: Mapping[tuple[str, str], Interval]
     notes: tuple[str, ...]

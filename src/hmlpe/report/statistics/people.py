@@ -19,12 +19,14 @@ class People:
     Attributes:
         index: (person,) the row in the pack.
         person: (person,) the pack's names.
+        shot: (person,) the same for people who are drawn together; None: the file is of an older version.
         arrays: what was found of them, (person, ...), by the file's names; those of a task that was not trained are
             absent.
     """
 
     index: Int[np.ndarray, " person"]
     person: np.ndarray
+    shot: np.ndarray | None
     arrays: Mapping[str, np.ndarray]
 
     def __len__(self) -> int:
@@ -37,8 +39,10 @@ def read_people(path: Path) -> People:
         # Opened here, as numpy leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
+        lengths = {len(values) for values in arrays.values()}
         index, person = arrays.pop("index").astype(np.int64), arrays.pop("person")
-        if {len(person), *map(len, arrays.values())} != {len(index)} or not len(index):
+        shot = arrays.pop("shot", None)
+        if lengths != {len(index)} or not len(index):
             raise ValueError("its arrays are not of one length")
     except FileNotFoundError:
         raise UserError(
@@ -48,4 +52,4 @@ def read_people(path: Path) -> People:
         raise
     except Exception as error:  # a damaged file makes zlib, zipfile and numpy raise almost anything
         raise UserError(f"{path}: damaged ({' '.join(str(error).split())}); rerun this run") from error
-    return People(index, person, arrays)
+    return People(index, person, shot, arrays)

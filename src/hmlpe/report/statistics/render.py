@@ -62,10 +62,19 @@ def about(statistics: Statistics) -> str:
     if not statistics.people:
         return "Differences of the same seeds. Without people's files there are no intervals."
     seeds = "; over seeds by Student's t" if statistics.seeds > 1 else ""
+    if statistics.shots is None:
+        drawn = "people drawn anew"
+        more = (
+            " Who shares a shot is not in these files of an older version, so the intervals over people are too narrow."
+        )
+    else:
+        drawn = (
+            f"their {statistics.shots} shots (or images, where no shots are known) drawn anew, each with its people,"
+        )
+        more = ""
     return (
         f"Differences of the same seeds on the same {statistics.people} test people. 95 % intervals of the mean "
-        f"difference: people drawn anew {DRAWS} times{seeds}. People of one scene are alike, but are drawn one by one, "
-        "so the intervals over people are rather too narrow."
+        f"difference: {drawn} {DRAWS} times{seeds}.{more}"
     )
 
 
