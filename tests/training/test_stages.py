@@ -48,8 +48,9 @@ def write_buffy(root: Path) -> None:
         lines = []
         for number in range(1, frames + 1):
             noise = rng.integers(0, 256, (90, 140, 3), dtype=np.uint8)
-            Image.fromarray(noise).save(images / f"{number:06d}.jpg")
-            lines += [str(number), *man(number)]
+            frame = 100 * number  # every one a shot of its own
+            Image.fromarray(noise).save(images / f"{frame:06d}.jpg")
+            lines += [str(frame), *man(number)]
         (root / "data" / f"buffy_s5e{episode}_sticks.txt").write_text("\n".join(lines) + "\n")
 
 
