@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ..programs import finish
+from ..programs import finish, run
 
 DOCS = Path(__file__).parents[2] / "docs" / "data.md"
 KEYPOINTS = ["tail", "nose", "left_ear_base", "left_ear_tip", "right_ear_base", "right_ear_tip"]  # not our order
@@ -76,3 +76,35 @@ def test_a_foreign_set_trains_by_its_config_file_alone(folder: Path) -> None:
     assert {"regression_error", "detection_error", "error_px", "window_ap_back", "window_ap_face"} <= set(found)
     assert not any("pdj" in key or "pcp" in key for key in found)
     assert "truth" in result["protocol"]
+
+    network = "checkpoint=outputs/mine/det_0.1_s1/checkpoints/model.ckpt"
+    few = ["logger=csv", "bootstrap.draws=5"]
+    for words in ([], ["confidence=null"]):  # elbows are asked of nobody who has none
+        said = finish("evaluate", *MINE, network, *few, *words, folder=folder)
+        left_out = [line for line in said.splitlines() if "does not apply" in line]
+        assert len(left_out) == 2 and all("pdj_modec" in line and "no torso length" in line for line in left_out)
+        assert "pcp_strict_face " in said and "mean pose on dogs" in said and "joint 'left_elbow'" not in said
+    table = (folder / "outputs" / "evaluation" / "dogs" / "table.md").read_text()
+    assert "| method | boxes | people | face | back |" in table and "| mine/det_0.1_s1 | true joints |" in table
+
+
+def test_a_skeleton_without_parts_regresses_and_says_what_detection_needs(folder: Path) -> None:
+    mine = folder / "experiment" / "mine.yaml"
+    mine.write_text(re.sub("  parts: .*\n", "", mine.read_text()))  # conf/skeleton/own.yaml's default: none
+    words = [*MINE, "logger=csv", "trainer.threads=1", *TINY]
+    finish("prepare", *MINE, "prepare.sheet=4", folder=folder)
+    for call in (["train", *words], ["train", *words, "row=det_10"]):
+        refused = run(*call, folder=folder)
+        lines = refused.stderr.splitlines()
+        assert refused.returncode == 2 and len(lines) == 1 and lines[0].startswith("error: skeleton.parts: ")
+        assert "row=regression_only" in lines[0]
+    assert not [path for path in (folder / "outputs").rglob("*") if path.is_file()]
+    finish("train", *words, "row=regression_only", folder=folder)
+    result = json.loads((folder / "outputs" / "mine" / "regression_only_s1" / "result.json").read_text())
+    assert result["status"] == "finished" and result["metrics"]["test"]["error_px"] > 0
+    network = "checkpoint=outputs/mine/regression_only_s1/checkpoints/model.ckpt"
+    nothing = run("evaluate", *MINE, network, "logger=csv", "bootstrap.draws=5", folder=folder)
+    assert (
+        nothing.returncode == 2 and "the skeleton has no parts" in nothing.stdout and "skeleton.parts" in nothing.stderr
+    )
+    assert "Traceback" not in nothing.stderr and not list((folder / "outputs").glob("evaluation/*/*"))

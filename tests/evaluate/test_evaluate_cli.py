@@ -178,6 +178,89 @@ def test_some_people_do_not_replace_all(trained: Path, tmp_path: Path) -> None:
     assert found["counted"] == 4 and found["without_image"] == 0 and "first 4" in found["notes"]
 
 
+def truth_lines(config: DictConfig) -> list[str]:
+    """The set's own test people as a csv."""
+    truth = truth_of(annotated(sets_of(config.data)[0][0]), instantiate(config.skeleton), "image", True)
+    return ["image,person,joint,x,y"] + [
+        f"{image},1,{name},{float(x)!r},{float(y)!r}"
+        for image, joints in zip(truth.images, truth.joints_px, strict=True)
+        for name, (x, y) in zip(truth.skeleton.joints, joints, strict=True)
+        if np.isfinite([x, y]).all()
+    ]
+
+
+def test_a_record_that_does_not_fit_poisons_no_folder(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of other sides, labels, protocol or interval: refused before anybody is asked; the next valid call goes well."""
+    table = tmp_path / "other.csv"
+    table.write_text("\n".join([*truth_lines(configured(trained)), ""]))
+    few = [f"out={tmp_path}/out", "bootstrap.draws=5"]
+    file, network = f"predictions={table}", f"checkpoint={checkpoint(trained)}"
+    evaluate_all(configured(trained, file, *few))
+    held = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")}
+    mine = [file, "method=mine"]
+    others = (
+        (mine, "data.sides=person"),
+        (mine, "protocol.pcp_strict.threshold=0.4"),
+        ([network], "bootstrap.level=0.9"),
+    )
+    capsys.readouterr()
+    with monkeypatch.context() as nobody:
+        for method in ("in_given_boxes", "read_predictions", "mean_pose"):
+            nobody.setattr(f"hmlpe.evaluate.cases.{method}", lambda *_: pytest.fail("asked before it was refused"))
+        for given, other in others:
+            with pytest.raises(UserError, match=r"out=\.\.\.") as raised:
+                evaluate_all(configured(trained, *given, *few, other))
+            assert "\n" not in str(raised.value)
+    assert not capsys.readouterr().out
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")} == held
+    evaluate_all(configured(trained, *mine, *few))
+
+
+def test_what_is_odd_about_a_file_is_said_and_kept(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = truth_lines(configured(trained))
+    swapped = [line.replace("left_", "*").replace("right_", "left_").replace("*", "right_") for line in lines]
+    for name, rows in (("good", lines), ("swapped", swapped)):
+        (tmp_path / f"{name}.csv").write_text("\n".join([*rows, ""]))
+        evaluate_all(
+            configured(trained, f"predictions={tmp_path / name}.csv", f"out={tmp_path}/out", "bootstrap.draws=5")
+        )
+        said = capsys.readouterr().out
+        assert ("warning: left and right seem to be exchanged" in said) == (name == "swapped")
+        (record,) = (one for key, one in records(tmp_path / "out" / "embedded").items() if key.startswith(name))
+        assert len(record["warnings"]) == (name == "swapped")
+    text = (tmp_path / "out" / "embedded" / "table.md").read_text()
+    assert "**swapped (its own): left and right seem" in text and "**good" not in text
+
+
+@pytest.mark.real
+def test_joints_that_mean_something_else_elsewhere_are_explained(
+    real_data: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """LSP has a head top; the head that is scored is another point."""
+    import scipy.io
+
+    if not (real_data / "lsp").is_dir():
+        pytest.skip("no real LSP")
+    joints = scipy.io.loadmat(real_data / "lsp" / "joints.mat")["joints"][:2, :, 1000:]
+    scipy.io.savemat(tmp_path / "own.mat", {"pred": joints})
+    words = [
+        f"predictions={tmp_path}/own.mat",
+        f"out={tmp_path}/out",
+        "bootstrap.draws=2",
+        f"data.root={real_data}/lsp",
+    ]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        evaluate_all(compose("evaluate", ["data=lsp", "predictions_form=lsp_joints", "data.sides=person", *words]))
+    said = capsys.readouterr().out
+    assert "head is the middle of neck and head top here" in said and "warning" not in said
+    scores = records(tmp_path / "out" / "lsp")["own__its-own__whole"]["scores"]
+    assert scores["pdj_modec_head@0.20"][0] == scores["pcp_strict_upper_arm"][0] == 1
+
+
 def test_what_is_no_checkpoint_is_refused_unread(trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "text.ckpt"
     path.write_text("not a checkpoint")

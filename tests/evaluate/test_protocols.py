@@ -13,12 +13,13 @@ from hydra.utils import instantiate
 from hmlpe.errors import UserError
 from hmlpe.evaluate.bootstrap import Bootstrap
 from hmlpe.evaluate.cases import Case
-from hmlpe.evaluate.confidence import ranking
+from hmlpe.evaluate.confidence import ranking, ranking_of
 from hmlpe.evaluate.estimates import Estimates, of_joints
 from hmlpe.evaluate.protocols import PcpOfficial, PcpStrict, PdjModec, Protocol, Scores
 from hmlpe.evaluate.record import Record
 from hmlpe.evaluate.run import score
-from hmlpe.evaluate.truth import STICKS, Truth
+from hmlpe.evaluate.truth import STICKS, Truth, parts_of
+from hmlpe.skeleton import Skeleton
 
 from .conftest import CONF, truth_like
 
@@ -219,6 +220,28 @@ def test_why_a_protocol_does_not_apply() -> None:
     assert "no hips" in pdj.why_not(replace(truth, torso_px=np.full(3, NAN)), estimates)
     assert "no joints" in pdj.why_not(truth, replace(estimates, joints_px=None))
     assert "no stick" in strict.why_not(truth, replace(estimates, sticks_px=np.full_like(estimates.sticks_px, NAN)))
+
+
+def test_a_skeleton_without_parts_has_joints_to_score() -> None:
+    """Of a torso's length there are single joints; of no parts there is no stick, and no arms are asked for."""
+    skeleton = Skeleton(["left_shoulder", "right_shoulder", "tail"], {}, [("left_shoulder", "right_shoulder")])
+    joints = np.random.default_rng(0).uniform(0, 100, (6, 3, 2))
+    truth = truth_like(
+        6, skeleton=skeleton, joints_px=joints, sticks_px=parts_of(joints, skeleton), sticks=False
+    )  # fmt: skip
+    truth = replace(truth, sticks=())
+    estimates = of_joints(truth, truth.joints_px, confidence=np.ones((6, 3)))
+    assert truth.sticks_px.shape == estimates.sticks_px.shape == (6, 0, 2, 2)
+    found = scored(protocols()["pdj_modec"], truth, estimates)
+    assert found["pdj_modec_tail@0.20"].value == 1 and not [name for name in found if "elbow" in name]
+    for name in ("pcp_strict", "pcp_official"):
+        assert protocols()[name].why_not(truth, estimates) == "the skeleton has no parts"
+    settings = {"at": 0.2, "groups": {"elbow": ["left_elbow"], "tail": ["tail"]}}
+    everyone = np.ones(6, dtype=bool)
+    ranked, left_out = ranking_of(truth, estimates, everyone, settings, FEW)
+    assert set(ranked) == {"tail"} and left_out == {"confidence elbow": "no joint 'left_elbow' in the data"}
+    assert ranking_of(truth, estimates, everyone, None, FEW) == ({}, {})
+    assert ranking_of(truth, estimates, everyone, {"at": 0.2, "groups": None}, FEW) == ({}, {})
 
 
 def test_the_interval_is_the_percentiles_of_drawn_people() -> None:

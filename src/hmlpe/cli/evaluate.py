@@ -26,7 +26,8 @@ def evaluate_all(config: DictConfig) -> None:
         sets.append(record.data)
     if not written:
         raise UserError(
-            "protocol: none applies, so that nothing is measured; skeleton.parts would make sticks for pcp_strict"
+            "protocol: none applies, so that nothing is measured; skeleton.parts would make sticks for pcp_strict, and "
+            "a run's own result.json has its error in pixels"
         )
     for name in dict.fromkeys(sets):
         written += write_comparison(Path(config.out) / name, name, config.published.get(name) or [])

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmlpe.data.sources.sticks import ARMS
-from hmlpe.evaluate.truth import STICKS, Truth
+from hmlpe.evaluate.truth import STICKS, Truth, parts_of
 from hmlpe.skeleton import Skeleton
 
 
@@ -40,7 +40,7 @@ def sticks_of(joints_px: Float[np.ndarray, "person joint 2"], truth: Truth) -> F
     The set's left is the image's left, which is the person's right (FACTS 5).
     """
     if truth.sticks != STICKS:
-        return joints_px[:, truth.skeleton.part_ends]
+        return parts_of(joints_px, truth.skeleton)
     found = np.full((len(joints_px), len(STICKS), 2, 2), np.nan)
     for side, (upper, lower) in ARMS.items():
         shoulder, elbow, wrist = (

@@ -82,10 +82,13 @@ def render_csv(lines: Sequence[Line]) -> str:
 
 
 def render_markdown(data: str, lines: Sequence[Line], notes: Sequence[str]) -> str:
-    """The shown scores in per cent, a table for each protocol."""
+    """The shown scores in per cent, a table for each protocol; all of a skeleton that has none of them."""
     text = [f"# {data}", ""]
     for protocol in ("pdj_modec", "pcp_strict", "pcp_official"):
-        names = [name for name in SHOWN if name.startswith(protocol) and any(name in line.scores for line in lines)]
+        there = dict.fromkeys(name for line in lines for name in line.scores if name.startswith(protocol))
+        names = [name for name in SHOWN if name in there]
+        if set(names) <= {"pcp_official_detection_rate"}:  # another skeleton: no arms
+            names = list(there)
         rows = [line for line in lines if any(name in line.scores for name in names)]
         if not rows:
             continue

@@ -84,9 +84,16 @@ def truth_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool
         torso_px=labels.torso_px,
         window_px=people.window_px,
         sticks=STICKS if has_sticks else tuple(skeleton.parts),
-        sticks_px=own if has_sticks else labels.joints_px[:, skeleton.part_ends],
+        sticks_px=own if has_sticks else parts_of(labels.joints_px, skeleton),
         free_ends=has_sticks,
     )
+
+
+def parts_of(
+    joints_px: Float[np.ndarray, "person joint 2"], skeleton: Skeleton
+) -> Float[np.ndarray, "person part 2 2"]:
+    """The two ends of every part of the skeleton, which may have none."""
+    return joints_px[:, np.array(skeleton.part_ends, dtype=np.int64).reshape(-1, 2)]
 
 
 def annotated(one: DataSet) -> Columns:

@@ -17,13 +17,13 @@ class PartDetection(Task):
     A part with an unknown end counts in none of its windows.
 
     Args:
-        skeleton: the parts.
+        skeleton: the parts; without any there is nothing to learn, and no output.
         windows: the grid and the indicator.
     """
 
     def __init__(self, skeleton: Skeleton, windows: WindowGrid) -> None:
         self.windows = windows
-        self.ends = torch.tensor(skeleton.part_ends)
+        self.ends = torch.tensor(skeleton.part_ends, dtype=torch.long).reshape(-1, 2)
 
     @property
     def outputs(self) -> int:

@@ -131,14 +131,24 @@ def check_settings(config: DictConfig, pack: Pack) -> None:
 
 
 def build_tasks(config: DictConfig) -> dict[str, Task]:
-    """The tasks by name. Raises UserError unless tasks and weights name the same ones."""
+    """The tasks that have something to learn, by name.
+
+    Raises:
+        UserError: tasks and weights do not name the same ones, or one with a weight has nothing to learn.
+    """
     tasks = {str(name): instantiate(task) for name, task in config.tasks.items()}
     if set(tasks) != set(config.row.weights):
         raise UserError(
             f"row.weights: name a weight for each task and no other; tasks {sorted(tasks)}, "
             f"weights {sorted(map(str, config.row.weights))}"
         )
-    return tasks
+    for name, task in tasks.items():
+        if not task.outputs and config.row.weights[name]:
+            raise UserError(
+                f"skeleton.parts: names no part, so that the task {name} has nothing to learn; name parts, e.g. "
+                f"'skeleton.parts={{face: [nose, left_ear]}}', or train without it: row=regression_only"
+            )
+    return {name: task for name, task in tasks.items() if task.outputs}
 
 
 def build_metrics(config: DictConfig) -> dict[str, list[Metric]]:

@@ -84,6 +84,7 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
 def look(config: DictConfig, folder: Path) -> State:
     """What `run` would find in `folder`, without touching it. Raises UserError: bad input."""
     validate(config)
+    build_tasks(config)
     check_start(config)
     pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
     check_settings(config, pack)

@@ -69,7 +69,8 @@ def _objective(name: str, tasks: list[str]) -> None:
 def _value(config: DictConfig, name: str) -> object:
     value: object = config
     for part in name.split("."):
-        assert isinstance(value, DictConfig)
+        if not isinstance(value, DictConfig):
+            raise UserError(f"{name.rpartition('.')[0]}: must hold settings, among them {part}, got {value!r}")
         value = value[part]
     return value
 
