@@ -203,6 +203,7 @@ class _Listener(L.LightningModule):
         return self.weight * 0
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
+        assert self.trainer.estimated_stepping_batches  # as for a schedule: it makes the loader, and begins to iterate
         return torch.optim.SGD(self.parameters(), 0.1)
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import torch
 
-from hmlpe.files import read_json
+from hmlpe.files import digest_of, read_json
 from hmlpe.lock import locked
 from hmlpe.training.result import BEFORE, CHOSEN, RESUME
 
@@ -70,13 +70,15 @@ class Undisturbed:
 
 
 def weights_of(outputs: Path, runs: int = 6) -> dict[str, str]:
-    """Digests of all runs' weights, by their folders."""
+    """Digests of all runs' weights and numbers, those of the last epoch too, by their folders."""
     found = {}
     for path in outputs.rglob(CHOSEN):
         weights = torch.load(path, weights_only=True)["state_dict"]
         digest = hashlib.sha256()
         for name, value in sorted(weights.items()):
             digest.update(name.encode() + value.numpy().tobytes())
+        result = read_json(path.parents[1] / "result.json")
+        digest.update(digest_of([result["metrics"], result["other_rule"]["metrics"]]).encode())
         found[path.parents[1].name] = digest.hexdigest()
     assert len(found) == runs
     return found

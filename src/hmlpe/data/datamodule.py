@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import lightning as L
@@ -19,6 +19,17 @@ from hmlpe.data.selection import MISSING, set_names
 from hmlpe.data.split import scenes, split_by_scene
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
+
+
+class LateLoader(DataLoader[Sample]):
+    """A loader whose iterator begins with its first batch, and not before: in the epoch that its sampler is in by then.
+
+    Lightning makes the first one as it asks for the number of steps: of a run that goes on, before it knows the epoch,
+    and loading processes fetch ahead.
+    """
+
+    def __iter__(self) -> Iterator[Sample]:  # type: ignore[override]  # Lightning and we ask for no more than batches
+        yield from super().__iter__()
 
 
 class PoseDataModule(L.LightningDataModule):
@@ -113,10 +124,6 @@ class PoseDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Sample]:
         """Augmented people in another order each epoch; the incomplete last batch is left out."""
         sampler = EpochSampler(len(self.augmented), self.seed, self.groups, self.batch_size, self.rank, self.world)
-        if self.trainer is not None:
-            # Lightning starts the first epoch's iterator, and loading processes fetch ahead, before it calls set_epoch.
-            # Of a run that goes on, that epoch's number is in `processed`; trainer.current_epoch is one behind by then.
-            sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
         return self._loader(self.augmented, sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Sample]:
@@ -166,7 +173,7 @@ class PoseDataModule(L.LightningDataModule):
     def _loader(
         self, dataset: PeopleDataset, sampler: EpochSampler | range, drop_last: bool = False
     ) -> DataLoader[Sample]:
-        return DataLoader(
+        return LateLoader(
             dataset,
             batch_size=self.batch_size // self.world,
             sampler=sampler,
