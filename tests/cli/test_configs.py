@@ -9,7 +9,7 @@ import yaml
 
 from hmlpe.cli.configs import CONFIGS, settings
 
-from ..programs import run
+from ..programs import TINY, run
 
 MINE = """# @package _global_
 defaults:
@@ -60,7 +60,7 @@ def test_files_in_such_folders_can_be_named(program: str, word: str, error: str,
 
 def test_in_a_sweep_too(folder: Path, data: Path) -> None:
     words = ["--config-dir=.", "-m", f"paths.data={data}", "seed=1,2", "hydra/launcher=basic", "sweep.dry_run=true"]
-    done = run("train", *words, "data.source.train=60", "data.source.test=12", folder=folder)
+    done = run("train", *words, *TINY, folder=folder)
     assert done.returncode == 0 and "det_0.1_s2: missing" in done.stdout + done.stderr, done.stderr
 
 

@@ -22,13 +22,13 @@ CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1
 class FileConfigSource(file_config_source.FileConfigSource):
     """Hydra's source of files under the same name (it registers one by that), but
 
-    - a folder that is named like a setting (predictions/, checkpoint/, seed/) is no group of configurations;
+    - a folder that is named like a setting (predictions/, checkpoint/, row.name/) is no group of configurations;
     - a path below ~ in a file is one below the home.
     """
 
     def is_group(self, config_path: str) -> bool:
         """Whether `config_path` is a folder of configurations."""
-        return super().is_group(config_path) and config_path not in settings()
+        return "." not in config_path and super().is_group(config_path) and config_path not in settings()
 
     def load_config(self, config_path: str) -> ConfigResult:
         """The file's content."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.cli.app import run_app
 
@@ -29,7 +30,8 @@ def train(config: DictConfig) -> float | None:
         forget_one_run()
     if not config.stages:
         return train_one(config, Path(hydra.runtime.output_dir))
-    stages, found = stages_of(config, hydra.overrides.task), None
+    words: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    stages, found = stages_of(config, words), None
     for stage in stages:  # what cannot work is said before the first one has run for hours
         validate(stage)
         build_data(stage)

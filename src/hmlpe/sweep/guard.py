@@ -15,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
@@ -84,8 +84,13 @@ def _installed(target: str) -> bool:
 
 def jobs_of(config: DictConfig) -> list[Job]:
     """Every job of a sweep over given values. Raises UserError: two would share a folder, or one can have none."""
-    given = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
-    overrides = OverridesParser.create().parse_overrides([*given, *config.hydra.overrides.task])
+    params, words = (  # as they were typed: ${...} is each job's own
+        OmegaConf.to_container(node, resolve=False)
+        for node in (config.hydra.sweeper.get("params") or OmegaConf.create(), config.hydra.overrides.task)
+    )
+    assert isinstance(params, dict) and isinstance(words, list)
+    given = [f"{key}={value}" for key, value in params.items()]
+    overrides = OverridesParser.create().parse_overrides([*given, *words])
     batch = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
     context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks())
     jobs = compose(context, config, batch, 0)

@@ -102,9 +102,10 @@ def compose(
         if earlier is not None and list(earlier.overrides) != list(job.overrides):  # a search may ask for one again
             same = earlier
         if same is not None:
+            own = [" ".join(w for w in a.overrides if w not in b.overrides) for a, b in ((same, job), (job, same))]
             raise UserError(
-                f"{folder}: would be the folder of two runs ({' '.join(same.overrides)}; {' '.join(job.overrides)}); "
-                f"let row.name say in what they differ{_example(same, job)}"
+                f"{folder}: would be the folder of two runs ({own[0] or 'one'}; {own[1] or 'the same'}); let row.name "
+                f"say in what they differ{_example(same, job)}"
             )
         jobs.append(job)
     return jobs

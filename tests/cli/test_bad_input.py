@@ -1,0 +1,43 @@
+"""Bad input that Python, NumPy or the file system notices: one line, exit code 2, nothing left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..programs import TINY, run
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "error"),
+    [
+        ("train", ["seed=4294967296"], "seed: must be a whole number from 0 to 4294967295, got 4294967296"),
+        ("train", ["seed=4294967296", "sweep.dry_run=true"], "seed: must be a whole number from 0 to 4294967295"),
+        ("train", ["data.validation.seed=-1"], "data.validation.seed: must be a whole number of at least 0, got -1"),
+        ("train", [f"row.name={LONG}"], "row.name: is too long for a folder's name: 303 bytes with its seed, of 255"),
+        ("train", [f"study={LONG}"], "File name too long; choose a shorter name"),
+        ("train", ["paths.outputs=file"], "Not a directory; choose another place: a part of this path is a file"),
+        ("train", ["paths.outputs=loop"], "loop"),
+        ("train", ["checkpoint=gone.ckpt"], "checkpoint: gone.ckpt: there is no such file"),
+        ("train", ["checkpoint=folder"], "checkpoint: folder: there is no such file"),
+        ("prepare", ["paths.data=file"], "Not a directory; choose another place: a part of this path is a file"),
+        ("prepare", [f"paths.data={LONG}"], "File name too long; choose a shorter name"),
+        ("report", ["study=x", "paths.outputs=file"], "file/x: no such study folder"),
+        ("fit_box", ["data=flic", "data.root=file"], "file"),
+        ("export", ["checkpoint=folder"], "folder"),
+    ],
+)
+def test_it_is_one_line(program: str, words: list[str], error: str, tmp_path: Path, data: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    given = [*TINY, f"paths.data={data}", "logger=csv", "epochs=1"] if program == "train" else []
+    given = [word for word in TINY if word.startswith("data.")] if program == "prepare" else given
+    done = run(program, *given, *words, folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ") and error in line
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"file"}
