@@ -18,6 +18,7 @@ from hmlpe.errors import UserError
 from hmlpe.files import read_json
 from hmlpe.training.devices import gpus, world_size
 from hmlpe.training.stages import stages_of
+from hmlpe.words import number
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +49,14 @@ class SweepEstimate(Callback):
         results = Path(config.hydra.sweep.dir).glob("*/result.json")
         finished = sum(read_json(path).get("status") == "finished" for path in results)
         log.info(
-            "%s: %d runs of %s epochs, one by one: about %.0f minutes of training on this machine%s",
+            "%s: %s of %s, one by one: about %s of training on this machine%s",
             config.study,
-            len(runs),
-            " + ".join(str(stage.epochs) for stage in stages),
-            max(1, seconds / 60),
-            f", less what the {finished} runs that are there have done" if finished else "",
+            number(len(runs), "run"),
+            " + ".join(number(stage.epochs, "epoch") for stage in stages),
+            number(max(1, round(seconds / 60)), "minute"),
+            f", less what {number(finished, 'run that is there has', 'runs that are there have')} done"
+            if finished
+            else "",
         )
         if config.sweep.dry_run:
             raise SystemExit(0)
