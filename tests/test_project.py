@@ -28,7 +28,7 @@ DEPENDENCIES = [
 # A module imports from its own level and from earlier ones. One line is one level.
 LEVELS = [
     {"address", "allocator", "errors", "files", "lock", "csv_file", "skeleton", "geometry", "windows", "palette"}
-    | {"bad_input", "control_group", "file_kinds", "resample", "row_name", "spelling"},
+    | {"bad_input", "control_group", "file_kinds", "resample", "row_name", "spelling", "words"},
     {"detect"},
     {"data"},
     {"network"},

@@ -151,6 +151,26 @@ def test_a_phone_shows_all_of_it(page: Page, report: Path, scheme: str) -> None:
     }[scheme], "the figures follow the page"
 
 
+def test_a_phone_shows_every_number_of_the_tables_that_decide(page: Page, report: Path) -> None:
+    """Nothing of them lies beyond the edge, where it would have to be looked for; each number has its heading."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened(page, report)
+    for kind, rows, columns in (("paired", 2, 7), ("numbers", 5, 15)):
+        table = page.locator(f"table.{kind}").first
+        cells = (
+            table.locator("tbody tr")
+            .locator("th, td")
+            .evaluate_all(
+                "all => all.filter(one => one.offsetParent).map(one => [one, one.getBoundingClientRect()])"
+                ".map(([one, box]) => [one.textContent, one.dataset.head, box.left, box.right])"
+            )
+        )
+        assert all(0 <= left <= right <= 390 for _, _, left, right in cells), kind
+        assert {head for _, head, *_ in cells[1:columns] if head} and table.locator("tbody tr").count() == rows
+        heads = table.locator("thead th").all_text_contents()[1:]
+        assert {head for _, head, *_ in cells if head} == set(heads), "no column is left out"
+
+
 def test_watching_shows_what_trains_and_then_its_result(page: Page, study: Path, tmp_path: Path) -> None:
     """Waits without a study, then with a run at work, then shows the table; Ctrl-C ends it."""
     server = subprocess.Popen(

@@ -184,12 +184,12 @@ def test_with_one_seed_no_row_is_better(tmp_path: Path) -> None:
     ("each", "interval", "words"),
     [
         ([-1.0] * 5, (-2.0, -0.5), "lower in all 5 seeds"),
-        ([1.0, 2.0], (0.5, 2.0), "higher in both seeds"),
+        ([1.0, 2.0], (0.5, 2.0), "higher in both seeds; too few seeds to tell"),
         ([-1.0, -1.0, -1.0, -1.0, 0.5], (-2.0, 0.2), "lower in 4 of 5 seeds; the interval holds 0: no difference seen"),
         ([-1.0, -1.0, 0.1], (-2.0, -0.1), "lower in 2 of 3 seeds; the interval leaves 0 out: a difference in the mean"),
         ([-1.0], (-2.0, -0.1), "lower in the one seed; nothing is known of other seeds"),
-        ([-1.0, -2.0], None, "lower in both seeds; no interval"),
-        ([0.0, 0.0], (0.0, 0.0), "equal in the mean; the interval holds 0: no difference seen"),
+        ([-1.0, -2.0], None, "lower in both seeds; no interval; too few seeds to tell"),
+        ([0.0] * 3, (0.0, 0.0), "equal in the mean; the interval holds 0: no difference seen"),
     ],
 )
 def test_the_verdict_follows_from_seeds_and_interval(

@@ -134,7 +134,7 @@ def test_the_spread_is_not_judged(table: Table) -> None:
 
 @pytest.mark.parametrize("render", [render_markdown, render_tex, render_text])
 def test_collapsed_rows_are_marked_and_counted(table: Table, render: Callable[[Table], str]) -> None:
-    text = render(table).replace("\\_", "_")
+    text = " ".join(render(table).replace("\\_", "_").split())
     assert "reg_only (mean pose: 1 of 2)" in text
     assert "det_0.01 (mean pose" not in text
     assert "in k of n seeds: reg_only 1 of 2." in text
@@ -226,7 +226,7 @@ def test_tex_is_escaped_and_every_line_has_as_many_cells(study: Study) -> None:
 def test_console_text_is_aligned_and_fits(table: Table) -> None:
     lines = render_text(table).splitlines()
     block = [line for line in lines if re.match(r"(mean_pose|reg_only|det_)", line)]
-    assert max(map(len, lines[3 : lines.index("* best of its column.")])) <= 120
+    assert max(map(len, lines)) <= 80
     assert len({len(line.rstrip("* ")) for line in block[:5]}) == 1
     assert sum(line.count("*") for line in block) >= 6
 

@@ -63,7 +63,7 @@ def test_a_sweep_is_looked_at_run_skipped_and_redone(data: Path, tmp_path: Path)
     said = finish(asked)
     results = [json.loads((study / name / "result.json").read_text()) for name in ("regression_only_s0", "det_1_s0")]
     values = f"VALUES {[result['metrics']['val']['regression_error'] for result in results]}"
-    assert values in said and "of 2 runs: 2 finished" in said
+    assert values in said and "all 2 runs: finished" in said
     jobs = record(study)
     assert {name: (job["found"], job["outcome"], job["tries"]) for name, job in jobs.items()} == {
         name: ("missing", "finished", {"finished": 1}) for name in ("regression_only_s0", "det_1_s0")
@@ -87,7 +87,7 @@ def test_a_sweep_is_looked_at_run_skipped_and_redone(data: Path, tmp_path: Path)
 
     said = finish(["script", "-qec", shlex.join([*asked, "sweep.redo=stale"]), "/dev/null"])  # on a terminal: a table
     assert "1 of 1 finished" in said and "run" in said and "steps/s" in said and "det_1 · seed 0" in said
-    assert values in said and "1 finished before, 1 stale; 1 to run, 1 side by side: about" in said
+    assert values in said and "1 finished before, 1 stale; 1 to run, one at a time: about" in said
     again = json.loads(stale.read_text())
     assert all(again[key] == results[1][key] for key in ("identity", "metrics", "steps"))
 
@@ -152,7 +152,7 @@ def test_one_sweep_at_a_time_interrupted_in_order(data: Path, tmp_path: Path) ->
         os.killpg(running.pid, signal.SIGINT)  # as Ctrl-C in its terminal
         said = running.end(130)
         assert running.gone() < 5
-    assert "interrupted; of 2 runs: 2 interrupted; the same command goes on" in said
+    assert "interrupted; all 2 runs: interrupted; the same command goes on" in said
     assert "Traceback" not in said
     assert {job["outcome"] for job in record(study).values()} == {"interrupted"}
     kept = [state.parents[1] for state in states if state.exists()]

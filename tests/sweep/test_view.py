@@ -12,6 +12,7 @@ from hmlpe.errors import UserError
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.live import LiveTable, view_of
 from hmlpe.sweep.outcome import Outcome
+from hmlpe.sweep.plan import counts
 from hmlpe.sweep.view import Lines, View, duration
 from hmlpe.training.watch import Progress
 
@@ -61,8 +62,8 @@ def test_lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     assert lines[7].endswith("begins on cpu, once more")
 
 
-def rendered(view: LiveTable, height: int = 40) -> list[str]:
-    console = Console(file=io.StringIO(), width=120, height=height, color_system=None)
+def rendered(view: LiveTable, height: int = 40, width: int = 120) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
     view.live.console = console
     console.print(view.table())
     assert isinstance(console.file, io.StringIO)
@@ -74,13 +75,32 @@ def test_the_table() -> None:
     told(view)
     title, heads, *rows, caption = rendered(view)
     assert title == view.summary()
-    assert heads.split() == ["run", "state", "step", "loss", "val", "errors", "steps/s", "left", "or", "took", "device"]
+    assert heads.split() == ["run", "state", "step", "loss", "val", "errors", "steps/s", "left/took", "device"]
     assert [" ".join(row.split()) for row in rows] == [
         "row0 · seed 1 finished 50/100 1.25 regression 0.0815 10.0 1 min 1 s cpu",
         "row1 · seed 1 error: ValueError: no – 3 s cpu",
         "row2 · seed 1 running 50/100 1.25 regression 0.0815 10.0 5 s cpu",
     ]
     assert caption.strip() == "1 waiting"
+
+
+def test_eighty_columns_hold_the_table() -> None:
+    """With the names and numbers of an ablation; nothing runs out of it, and nothing that decides is cut."""
+    view = LiveTable([job(number) for number in range(4)], 2)
+    told(view)
+    for one, row in zip(view.jobs, ("regression_only", "det_0.0001", "det_100", "detection_only"), strict=True):
+        one.config.row.name, one.config.seed = row, 10
+    errors = {"val/regression_error": 0.081512, "val/detection_error": 225.61}
+    view.jobs[0].progress = Progress(12000, 24000, {"train/total": 1.25, **errors}, 10.0)
+    view.jobs[1].outcome = Outcome("error", "ValueError: a message that is longer than any terminal is wide " * 2)
+    for width in (80, 100, 120, 200):
+        title, heads, *rows, _ = rendered(view, width=width)
+        assert max(map(len, (title, heads, *rows))) <= width
+        assert len(rows) == 3, "a line each"
+        assert "0.08151" in rows[0] and "225.6" in rows[0] and "1 min 1 s" in rows[0] and "finished" in rows[0]
+        assert rows[0].startswith("regression_only · seed 10 ") and "ror: V" in rows[1]
+        assert ("device" in heads) == (width >= 120)
+    assert "a message that is longer" in rows[1], "as much as there is room for"
 
 
 def test_a_long_table_hides_the_oldest_until_the_end() -> None:
@@ -103,6 +123,15 @@ def test_kinds_of_views() -> None:
     ]
     with pytest.raises(UserError, match="progress: must be auto, table, lines or none, got 'bar'"):
         view_of("bar", [], 1)
+
+
+def test_how_runs_ended_is_counted_once() -> None:
+    ended = [job(number) for number in range(3)]
+    for one in ended:
+        one.outcome = Outcome("finished")
+    assert (counts(ended), counts(ended[:1])) == ("all 3 runs: finished", "1 run: finished")
+    ended[0].outcome = Outcome("out_of_memory")
+    assert counts(ended) == "of 3 runs: 1 out of memory, 2 finished"
 
 
 def test_durations() -> None:

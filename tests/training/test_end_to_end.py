@@ -157,7 +157,7 @@ def test_a_sweep_of_two_rows_fails_alone_skips_and_reports(folder: Path) -> None
 
     first = run("train", "-m", *sweep)
     assert first.returncode == 2
-    assert "2 runs of 1 epochs, one by one: about" in first.stdout + first.stderr
+    assert "2 runs of 1 epoch, one by one: about" in first.stdout + first.stderr
     assert "det_1_s0/result.json: is of another" in first.stderr
     assert "Traceback" not in first.stderr
     assert json.loads((study / "regression_only_s0" / "result.json").read_text())["status"] == "finished"

@@ -57,7 +57,8 @@ class WeightAxis:
         gap = max(0.5, 0.16 * (self.high - self.low))
         self.ends = {0.0: self.low - gap, math.inf: self.high + gap}
         present = {found: end for found, end in self.ends.items() if found in ratios}
-        self.breaks = [end + (-gap / 2 if found else gap / 2) for found, end in present.items()]
+        # Without a row between them there is no axis to stand apart from.
+        self.breaks = [end + (-gap / 2 if found else gap / 2) for found, end in present.items() if self.inner]
         self.labels = [(end, "only" if found else "0") for found, end in present.items()]
         # An end that no row stands on keeps a margin, but not its place.
         self.limits = tuple(

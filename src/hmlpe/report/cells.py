@@ -6,6 +6,8 @@ from hmlpe.report.columns import COLLAPSED_BELOW, MEAN_POSE, WEIGHT_SYMBOLS, Col
 from hmlpe.report.summary import Line, Stat, Table
 
 EMPTY = "–"
+BEST = "to the digits shown no row, nor the mean pose, is better in this column"
+CUT = "Bars and intervals end where a metric does: at 0 for errors, at 0 and 100 % for shares."
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def notes(table: Table) -> list[str]:
     found = [f"{means}; errors E are per sample, unweighted; – has no value."]
     if any(line.row == MEAN_POSE for line in table.lines):
         found.append(f"{MEAN_POSE}: the training set's mean pose, predicted for every image.")
+    found += unbeaten(table)
     marked = [f"{line.row} {line.collapsed} of {line.n}" for line in table.lines if line.collapsed]
     if marked:
         found.append(
@@ -63,6 +66,20 @@ def notes(table: Table) -> list[str]:
     if table.absent:
         found.append(f"Without a result, though other rows have this seed: {', '.join(table.absent)}.")
     return found
+
+
+def unbeaten(table: Table) -> list[str]:
+    """A sentence where the mean pose is better than every row, or as good."""
+    pose = next((line for line in table.lines if line.row == MEAN_POSE), None)
+    lost = []
+    for column in table.columns:
+        own = pose.stats[column.key] if pose is not None else None
+        means = [stat.mean for line in table.lines if line is not pose and (stat := line.stats[column.key]) is not None]
+        if own is None or not means or column.better is None:
+            continue
+        if max(means) <= own.mean if column.better == "high" else min(means) >= own.mean:
+            lost.append(column.heading)
+    return [f"No row is better than the mean pose, which looks at no image, in {', '.join(lost)}."] if lost else []
 
 
 def _number(found: Stat | None, column: Column, line: Line) -> str:

@@ -1,6 +1,7 @@
 """What the tables and the figure show: the only place in the report that knows a metric's or a task's name."""
 
-from collections.abc import Collection, Iterable
+import math
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,16 +25,28 @@ class Panel:
     scale: float
     lines: tuple[tuple[str, str], ...]
 
+    def log(self, shown: Sequence[float]) -> bool:
+        """Whether these values, scaled, are best seen on a logarithmic axis; percentages never are."""
+        return self.scale != PERCENT and min(shown) > 0 and max(shown) > 15 * min(shown)
+
+
+PERCENT = 100.0
+
+
+def possible(shown: float, scale: float) -> float:
+    """The end of an interval, scaled, cut at what a metric can be: no error is below 0, no share outside 0 to 100 %."""
+    return min(max(shown, 0.0), PERCENT if scale == PERCENT else math.inf)
+
 
 _SCORES = (  # of one split of test people, which their keys lack
-    Column("pdj_modec_elbow@0.20", "PDJ@0.2 elbow [%]", 100.0, 1, "high"),
-    Column("pdj_modec_wrist@0.20", "PDJ@0.2 wrist [%]", 100.0, 1, "high"),
-    Column("pcp_strict_upper_arm", "PCP strict u.arm [%]", 100.0, 1, "high"),
-    Column("pcp_strict_lower_arm", "PCP strict l.arm [%]", 100.0, 1, "high"),
+    Column("pdj_modec_elbow@0.20", "PDJ@0.2 elbow [%]", PERCENT, 1, "high"),
+    Column("pdj_modec_wrist@0.20", "PDJ@0.2 wrist [%]", PERCENT, 1, "high"),
+    Column("pcp_strict_upper_arm", "PCP strict u.arm [%]", PERCENT, 1, "high"),
+    Column("pcp_strict_lower_arm", "PCP strict l.arm [%]", PERCENT, 1, "high"),
 )
 _POOLED = (
     Column("error_px", "joint error [px]", 1.0, 2, "low"),
-    Column("window_ap", "window AP [%]", 100.0, 1, "high"),
+    Column("window_ap", "window AP [%]", PERCENT, 1, "high"),
 )
 _ERRORS = (
     Column("regression_error", "E_r", 1.0, 4, "low"),
@@ -71,11 +84,12 @@ def panels_of(keys: Collection[str]) -> tuple[Panel, ...]:
     ]
     if apart:
         lines = tuple((f"{split}/pcp_strict_lower_arm", label) for split, label in tests)
-        return (*errors, Panel("test PCP strict, lower arm [%]", 100.0, lines))
+        return (*errors, Panel("test PCP strict, lower arm [%]", PERCENT, lines))
     pdj = tuple((f"test/pdj_modec_{name}@0.20", name) for name in ("elbow", "wrist"))
     pcp = tuple((f"test/pcp_strict_{name}_arm", f"{name} arm") for name in ("upper", "lower"))
     with_torso = any(key in keys for key, _ in pdj)
-    return (*errors, Panel(*("test PDJ@0.2 [%]", 100.0, pdj) if with_torso else ("test PCP strict [%]", 100.0, pcp)))
+    title, lines = ("test PDJ@0.2 [%]", pdj) if with_torso else ("test PCP strict [%]", pcp)
+    return (*errors, Panel(title, PERCENT, lines))
 
 
 def test_sets(splits: Iterable[str]) -> list[str]:

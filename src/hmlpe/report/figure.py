@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from hmlpe.files import write_bytes_atomic
 from hmlpe.report.axis import RowAxis, WeightAxis, axis_of
-from hmlpe.report.columns import MEAN_POSE, Panel, panels_of
+from hmlpe.report.columns import MEAN_POSE, Panel, panels_of, possible
 from hmlpe.report.result import Run
 from hmlpe.report.runs import by_row, in_order
 from hmlpe.report.summary import collapsed, mean_pose_stat, stat, summarise
@@ -80,12 +80,14 @@ def _draw_panel(
             place = axis.place(group[0])
             x = place + side * 0.005 * axis.width  # a little apart, so that the two bars do not hide each other
             fill = "white" if any(collapsed(run) for run, _ in seeds) else colour
-            ax.errorbar(x, found.mean, found.std, fmt=marker, color=colour, ms=6, mfc=fill, capsize=3, zorder=4)
+            ends = [possible(found.mean + side * (found.std or 0.0), panel.scale) for side in (-1, 1)]
+            bar = None if found.std is None else [[abs(end - found.mean)] for end in ends]
+            ax.errorbar(x, found.mean, bar, fmt=marker, color=colour, ms=6, mfc=fill, capsize=3, zorder=4)
             for run, value in seeds if len(seeds) > 1 else []:
                 beside = x + side * 0.013 * axis.width  # next to the mean's bar, where it can be seen
                 mark = "x" if collapsed(run) else "."
                 ax.plot(beside, value, mark, color=colour, ms=6, mew=1.2, alpha=0.75, zorder=2)
-            shown += [value for _, value in seeds]
+            shown += [*(value for _, value in seeds), *ends]
             if place not in axis.ends.values():
                 trend.append((x, found.mean))
         if isinstance(axis, WeightAxis):
@@ -96,7 +98,7 @@ def _draw_panel(
             shown.append(panel.scale * pose.mean)
             ax.axhline(panel.scale * pose.mean, color=colour, ls=_DASHED, lw=1.2, zorder=1)
             poses.append(Line2D([], [], color=colour, ls=_DASHED, lw=1.2, label=f"mean pose, {label}"))
-    if min(shown) > 0 and max(shown) > 15 * min(shown):
+    if panel.log(shown):
         ax.set_yscale("log")
     ax.set_ylabel(panel.ylabel)
     ax.grid(axis="y", color="#dddddd", lw=0.6)

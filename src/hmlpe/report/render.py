@@ -5,8 +5,9 @@ import io
 import re
 import textwrap
 
-from hmlpe.report.cells import Cell, cells, headings, notes
+from hmlpe.report.cells import BEST, Cell, cells, headings, notes
 from hmlpe.report.summary import Table
+from hmlpe.words import filled
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -21,7 +22,7 @@ _TEX = {
     **{character: f"{{{character}}}" for character in "[]*"},
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
-_CONSOLE_WIDTH = 120  # characters; wider tables continue in a second block
+WIDTH = 80  # characters of a console, at least; wider tables continue in a second block
 
 
 def render_markdown(table: Table) -> str:
@@ -76,8 +77,9 @@ def render_tex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render_text(table: Table) -> str:
-    """The table for a console: aligned, best means starred, in blocks that fit; failed runs with their errors."""
+def render_text(table: Table, width: int = WIDTH) -> str:
+    """The table for a console of so many characters: aligned, best means starred, in blocks that fit; failed runs with
+    their errors."""
     titles = [_wrap(title) for title in headings(table)]
     height = max(map(len, titles))
     # Headings stand at the bottom of their lines, and every text leaves a place for the star.
@@ -88,17 +90,17 @@ def render_text(table: Table) -> str:
     blocks: list[list[int]] = [[]]
     for index in range(1, len(columns)):
         taken = widths[0] + sum(2 + widths[other] for other in blocks[-1])
-        if blocks[-1] and taken + 2 + widths[index] > _CONSOLE_WIDTH:
+        if blocks[-1] and taken + 2 + widths[index] > width:
             blocks.append([])
         blocks[-1].append(index)
-    lines = [table.title, table.about]
+    lines = [table.title, filled(table.about, width)]
     for block in blocks:
         lines.append("")
         for row in texts:
             line = row[0].ljust(widths[0]) + "".join(f"  {row[index].rjust(widths[index])}" for index in block)
-            lines.append(line.rstrip())
-    lines += ["", "* best of its column.", *notes(table)]
-    lines += [f"  {name} {state}" for name, _, state in table.unfinished]
+            lines += [line.rstrip()] if line.strip() else []  # no heading of the block is so high
+    lines += ["", *(filled(note, width) for note in (f"*: {BEST}.", *notes(table)))]
+    lines += [filled(f"  {name} {state}", width, "    ") for name, _, state in table.unfinished]
     return "\n".join(lines) + "\n"
 
 

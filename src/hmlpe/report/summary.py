@@ -8,6 +8,7 @@ from hmlpe.report.columns import COLLAPSED_BELOW, MEAN_POSE, SPREAD_KEY, Column,
 from hmlpe.report.comparable import check_comparable, describe_unfinished
 from hmlpe.report.result import Run
 from hmlpe.report.runs import by_row, in_order, row_weights
+from hmlpe.words import number
 
 FACTS = ("start", "steps")
 
@@ -94,22 +95,25 @@ def collapsed(run: Run) -> bool:
 def describe(finished: Sequence[Run]) -> str:
     """Protocol, data, people and budget of comparable runs in a few sentences, without dates, paths or hosts."""
     run = finished[0]
-    facts, people = run.facts, run.people
-    annotated, missing = people.get("test_annotated"), people.get("test_missing_images")
-    tested = f"{people['test']}{f' of {annotated}' if annotated not in (None, people['test']) else ''} test people"
+    facts = run.facts
+    people = {key: int(count) for key, count in run.people.items() if count is not None}
+    annotated, missing = people.get("test_annotated", people["test"]), people.get("test_missing_images")
+    tested = f"{people['test']} of " if annotated != people["test"] else ""
+    tested += number(annotated, "test person", "test people")
     if missing:
-        tested += f" ({missing} people's images are missing)"
+        lost = number(missing, "person's image is", "people's images are")
+        tested += f" ({lost} missing)"
     counts = facts.get("counted", {}).get("test", {})
     few = [f"{task}: {count} count" for task, count in counts.items() if count < people["test"]]
     tested += f" ({', '.join(few)})" if few else ""
     if beside := people.get("test_neighbours"):
         tested += f", {beside} of them in shots that are trained on"
     splits = {"train": "training", "val": "validation"}
-    trained = [f"{people[key]} {word} people" for key, word in splits.items() if people.get(key) is not None]
+    trained = [number(people[key], f"{word} person", f"{word} people") for key, word in splits.items() if key in people]
     return (
         f"Protocol: {facts['protocol']}. Data {short_digest(run.provenance['data'])}: "
         f"{', '.join([*trained, tested])}. Checkpoint: {facts['checkpoint_rule']}. "
-        f"Recipe {facts['recipe']}, network {facts['network']}, {_range(finished, 'epochs')} epochs."
+        f"Recipe {facts['recipe']}, network {facts['network']}, {_epochs(finished)}."
     )
 
 
@@ -118,9 +122,9 @@ def short_digest(digest: str) -> str:
     return digest.rpartition(":")[2][:12]
 
 
-def _range(finished: Sequence[Run], fact: str) -> str:
-    values = sorted({int(run.facts[fact]) for run in finished})
-    return f"{values[0]}" if len(values) == 1 else f"{values[0]} to {values[-1]}"
+def _epochs(finished: Sequence[Run]) -> str:
+    values = sorted({int(run.facts["epochs"]) for run in finished})
+    return number(values[0], "epoch") if len(values) == 1 else f"{values[0]} to {values[-1]} epochs"
 
 
 def _facts(finished: Sequence[Run]) -> dict[str, str]:

@@ -1,15 +1,17 @@
 """A study's folder → its tables, paired differences, `figure.png` and `report.html`."""
 
+import shutil
 from pathlib import Path
 
 from hmlpe.errors import UserError
 from hmlpe.files import write_text_atomic
 from hmlpe.report.published import Published
-from hmlpe.report.render import render_csv, render_markdown, render_tex, render_text
+from hmlpe.report.render import WIDTH, render_csv, render_markdown, render_tex, render_text
 from hmlpe.report.runs_csv import render_runs
 from hmlpe.report.statistics.render import render_paired_csv, render_paired_markdown, render_paired_text
 from hmlpe.report.study import Study, read_study
 
+WIDEST = 120  # characters of the console's table, however wide the terminal
 OTHER = "table_other_rule"  # the files of the table under the rule that was not chosen
 
 
@@ -35,8 +37,9 @@ def write_report(study: Path, out: Path | None = None, published: Published | No
     draw_figure(found.chosen.runs, folder / "figure.png")
     write_text_atomic(folder / "report.html", build_page(found, texts, published or {}))
     written = "\n".join(f"wrote {folder / name}" for name in (*texts, "figure.png", "report.html"))
-    paired = render_paired_text(found.chosen.statistics)
-    return "\n".join([render_text(found.chosen.table), *([paired] if paired else []), f"{written}\n"])
+    width = max(WIDTH, min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDEST))
+    paired = render_paired_text(found.chosen.statistics, width)
+    return "\n".join([render_text(found.chosen.table, width), *([paired] if paired else []), f"{written}\n"])
 
 
 def texts_of(study: Study) -> dict[str, str]:

@@ -25,6 +25,7 @@ from hmlpe.sweep.jobs import Job, compose
 from hmlpe.training.devices import ISOLATED, check_sweep
 from hmlpe.training.estimate import seconds_per_step, steps_of
 from hmlpe.training.stages import stages_of
+from hmlpe.words import number
 
 log = logging.getLogger(__name__)
 
@@ -113,11 +114,11 @@ def estimate(config: DictConfig, jobs: Sequence[Job]) -> str:
     """How long the sweep takes, in words. Finished runs are counted as work, until their folders say otherwise."""
     stages = stages_of(jobs[0].config, jobs[0].overrides)
     steps = sum(steps_of(stage) for stage in stages)
-    minutes = max(1, steps * seconds_per_step(stages[0]) * len(jobs) / 60)
+    minutes = max(1, round(steps * seconds_per_step(stages[0]) * len(jobs) / 60))
     results = Path(config.hydra.sweep.dir).glob("*/result.json")
     finished = sum(read_json(path).get("status") == "finished" for path in results)
     return (
-        f"{config.study}: {len(jobs)} runs of {' + '.join(str(stage.epochs) for stage in stages)} epochs, one by one: "
-        f"about {minutes:.0f} minutes of training on this machine"
-        + (f", less what the {finished} runs that are there have done" if finished else "")
+        f"{config.study}: {number(len(jobs), 'run')} of {' + '.join(number(stage.epochs, 'epoch') for stage in stages)}, "
+        f"one by one: about {number(minutes, 'minute')} of training on this machine"
+        + (f", less what {number(finished, 'run that is there has', 'runs that are there have')} done" if finished else "")
     )

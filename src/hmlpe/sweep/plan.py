@@ -12,6 +12,7 @@ from hmlpe.sweep.outcome import Outcome
 from hmlpe.sweep.survey import Survey
 from hmlpe.sweep.view import duration
 from hmlpe.training.result import objective_of, stale
+from hmlpe.words import number
 
 log = logging.getLogger(__name__)
 
@@ -59,21 +60,24 @@ def say(folder: object, jobs: Sequence[Job], todo: Sequence[Job], found: Survey,
             log.info("%s: %s", job.name, job.state.describe())
     kinds = [job.state.kind if job in todo else _kind(job) for job in jobs]
     counts = Counter(f"{kind} before" if kind == "finished" else kind for kind in kinds)
-    line = f"{folder}: {len(jobs)} runs: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    line = f"{folder}: {number(len(jobs), 'run')}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
     if todo:
-        line += f"; {len(todo)} to run, {min(slots, len(todo))} side by side"
+        beside = min(slots, len(todo))
+        line += f"; {len(todo)} to run, " + (f"{beside} side by side" if beside > 1 else "one at a time")
     if todo and found.seconds_per_step is not None:
         seconds = sum(job.steps for job in todo) * found.seconds_per_step / min(slots, len(todo))
         minutes = max(MINUTE_S, round(seconds / MINUTE_S) * MINUTE_S)
         begun = sum(job.state.kind == "unfinished" for job in todo)
         line += f": about {duration(minutes)} of training on this machine"
-        line += f", less what the {begun} unfinished ones have done" if begun else ""
+        line += f", less what {number(begun, 'unfinished one has', 'unfinished ones have')} done" if begun else ""
     log.info("%s", line)
 
 
 def counts(jobs: Collection[Job]) -> str:
     """How many jobs ended how, in words."""
     found = Counter(_kind(job) for job in jobs)
+    if len(found) == 1:
+        return f"{'1 run' if len(jobs) == 1 else f'all {len(jobs)} runs'}: {next(iter(found))}"
     return f"of {len(jobs)} runs: " + ", ".join(f"{count} {kind}" for kind, count in found.items())
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from hmlpe.report.cells import unbeaten
 from hmlpe.report.curves import read_curves
 from hmlpe.report.page.chart import CONFIG, Chart
 from hmlpe.report.page.colours import row_colours
@@ -17,7 +18,7 @@ from hmlpe.report.page.html import as_json, own_file, render, vega
 from hmlpe.report.page.pdj_chart import pdj_charts
 from hmlpe.report.page.pictures import gallery_of
 from hmlpe.report.page.tables import HtmlTable, main_notes, main_table, paired_tables, run_table, what_was_run
-from hmlpe.report.page.weight_chart import meaning, weight_charts
+from hmlpe.report.page.weight_chart import by_name, meaning, weight_charts
 from hmlpe.report.published import Published
 from hmlpe.report.result import Run
 from hmlpe.report.runs import by_row
@@ -60,6 +61,7 @@ def build_page(
         _common(chosen.table.title, everything, colours, curves, live)
         | {
             "about": chosen.table.about,
+            "unbeaten": unbeaten(chosen.table),
             "tables": [(findings.rule, main_table(findings)) for findings in study.under],
             "table_notes": main_notes(study),
             "why_no_other": study.why_no_other,
@@ -67,6 +69,7 @@ def build_page(
             "verdict_rule": RULE,
             "rule": chosen.rule,
             "weights": weights,
+            "weights_title": "Errors by row" if by_name(chosen) else "Errors over the weight",
             "meaning": meaning(chosen),
             "pdj": pdj,
             "methods": methods,

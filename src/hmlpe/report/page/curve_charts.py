@@ -53,30 +53,46 @@ def _chart(
     name: str, metric: str, title: str, curves: Sequence[tuple[Run, Mapping[int, float]]], colours: Mapping[str, str]
 ) -> Chart:
     lines = [
-        {"row": run.row, "run": run.name, "epoch": epoch, "value": rounded(value)}
+        {"row": run.row, "run": run.name, "epoch": epoch, "value": rounded(value)} | _alone(curve)
         for run, curve in curves
         for epoch, value in curve.items()
     ]
     means = _means(curves)
-    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False))
+    axis = alt.Axis(values=_ticks([one["epoch"] for one in means]), format="d")
+    x = alt.X("epoch:Q", title="epoch", axis=axis, scale=alt.Scale(nice=False))
     y = alt.Y("value:Q", title=metric, scale=alt.Scale(zero=False))
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
     colour = alt.Color("row:N", scale=scale, legend=None)
     tips = [alt.Tooltip("row:N"), alt.Tooltip("epoch:Q"), alt.Tooltip("value:Q", title=metric, format=".4g")]
-    mean = alt.Chart(data(means)).transform_filter(IS_SHOWN)
+    own, mean = (alt.Chart(data(values)).transform_filter(IS_SHOWN) for values in (lines, means))
     layers = [
-        alt.Chart(data(lines))
-        .transform_filter(IS_SHOWN)
-        .mark_line(strokeWidth=1, opacity=0.4)
-        .encode(x=x, y=y, color=colour, detail="run:N"),
+        own.mark_line(strokeWidth=1, opacity=0.4).encode(x=x, y=y, color=colour, detail="run:N"),
+        own.transform_filter("datum.alone").mark_point(size=20, opacity=0.4).encode(x=x, y=y, color=colour),
         mean.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour),
-        mean.mark_point(size=90, filled=True, opacity=0).encode(
-            x=x, y=y, color=colour, tooltip=[*tips, alt.Tooltip("seeds:Q")]
+        mean.mark_point(size=90, filled=True).encode(
+            x=x,
+            y=y,
+            color=colour,
+            opacity=alt.condition("datum.alone", alt.value(1), alt.value(0)),
+            tooltip=[*tips, alt.Tooltip("seeds:Q")],
         ),
     ]
     last = {one["row"]: one for one in means}
     ends = "; ".join(f"{row} ends at {one['value']:.4g} (epoch {one['epoch']})" for row, one in last.items())
     return Chart(name, title, f"{title} over the epochs. {ends}.", finished(layers, list(colours)))
+
+
+def _alone(curve: Mapping[int, object]) -> dict[str, bool]:
+    """The mark of a curve of one point, which is drawn as a point, as no line of it would be seen."""
+    return {"alone": True} if len(curve) == 1 else {}
+
+
+def _ticks(epochs: Sequence[int]) -> list[int]:
+    """Whole epochs, ten at most."""
+    first, last = min(epochs), max(epochs)
+    steps = (digit * 10**power for power in range(9) for digit in (1, 2, 5))
+    step = next(step for step in steps if (last - first) / step < 10)
+    return sorted({first, *range(-(-first // step) * step, last + 1, step)})
 
 
 def _means(curves: Sequence[tuple[Run, Mapping[int, float]]]) -> list[dict[str, Any]]:
@@ -86,7 +102,7 @@ def _means(curves: Sequence[tuple[Run, Mapping[int, float]]]) -> list[dict[str, 
         for epoch, value in curve.items():
             values.setdefault(run.row, {}).setdefault(epoch, []).append(value)
     return [
-        {"row": row, "epoch": epoch, "value": rounded(sum(found) / len(found)), "seeds": len(found)}
+        {"row": row, "epoch": epoch, "value": rounded(sum(found) / len(found)), "seeds": len(found)} | _alone(by_epoch)
         for row, by_epoch in values.items()
         for epoch, found in sorted(by_epoch.items())
     ]

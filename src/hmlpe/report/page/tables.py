@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hmlpe.report.cells import cells, headings, notes
+from hmlpe.report.cells import BEST, CUT, EMPTY, cells, headings, notes
+from hmlpe.report.columns import possible
 from hmlpe.report.comparable import describe_unfinished
 from hmlpe.report.result import Run
 from hmlpe.report.statistics import Statistics
@@ -15,10 +16,11 @@ from hmlpe.report.study import Findings, Study
 from hmlpe.report.summary import short_digest
 
 DASH = "–"
+_SIGNS = {"better": "✓", "worse": "✗"}  # no arrows: what is lower may be better
 
 
 class Cell(NamedTuple):
-    """Text, a smaller text below it, and a class: best, better, worse."""
+    """Text, a smaller text below it, and a class: best, better, worse, none (no value)."""
 
     text: str
     below: str = ""
@@ -39,18 +41,24 @@ def main_table(findings: Findings) -> HtmlTable:
     first = len(headings(table)) - len(table.columns)
     rows = []
     for line, texts in zip(table.lines, cells(table), strict=True):
-        row = [Cell(text.text) for text in texts[:first]]
+        row = [Cell(text.text, kind="none" if text.text == EMPTY else "") for text in texts[:first]]
         for column, text in zip(table.columns, texts[first:], strict=True):
             found = intervals.get((line.row, column.key))
-            ends = [f"{column.scale * end:.{column.digits}f}" for end in found or ()]
-            row.append(Cell(text.text, f"{ends[0]} to {ends[1]}" if ends else "", "best" if text.best else ""))
+            shown = [possible(column.scale * end, column.scale) for end in found or ()]
+            ends = [f"{end:.{column.digits}f}" for end in shown]
+            kind = "best" if text.best else "none" if text.text == EMPTY else ""
+            row.append(Cell(text.text, f"{ends[0]} to {ends[1]}" if ends else "", kind))
         rows.append(row)
-    return HtmlTable("The best of each column is bold.", headings(table), rows)
+    return HtmlTable(f"Bold: {BEST}.", headings(table), rows)
 
 
 def main_notes(study: Study) -> list[str]:
-    """What a reader must know beside the numbers, once for each thing that is said under either rule."""
-    found = [note for findings in study.under for note in notes(findings.table)]
+    """What a reader must know beside the numbers; what does not hold under both rules names its own."""
+    under = {findings.rule: notes(findings.table) for findings in study.under}
+    everywhere = set.intersection(*map(set, under.values()))
+    found = [
+        note if note in everywhere else f"Checkpoint {rule}: {note}" for rule, own in under.items() for note in own
+    ]
     of_seeds = [
         line.n
         for findings in study.under
@@ -59,6 +67,7 @@ def main_notes(study: Study) -> list[str]:
     ]
     if of_seeds:
         found.append(f"Below a mean: its 95 % interval over {'seeds and people' if max(of_seeds) > 1 else 'people'}.")
+        found.append(CUT)
     return list(dict.fromkeys(found))
 
 
@@ -71,7 +80,8 @@ def paired_tables(statistics: Statistics) -> list[HtmlTable]:
         for one in found:
             kind = "" if one.better is None else "better" if one.better else "worse"
             row, base, seeds, *numbers, words = difference_cells(one)
-            rows.append([Cell(row), Cell(words, kind=kind), *map(Cell, (*numbers, seeds, base))])
+            said = f"{_SIGNS[kind]} {kind}: {words}" if kind else words
+            rows.append([Cell(row), Cell(said, kind=kind), *map(Cell, (*numbers, seeds, base))])
         better = "lower" if column.better == "low" else "higher"
         tables.append(HtmlTable(f"{column.heading} ({better} is better)", head, rows))
     return tables

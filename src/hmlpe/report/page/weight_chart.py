@@ -9,7 +9,8 @@ from typing import Any
 import altair as alt
 
 from hmlpe.report.axis import RowAxis, WeightAxis, axis_of
-from hmlpe.report.columns import Panel, panels_of
+from hmlpe.report.cells import CUT
+from hmlpe.report.columns import Panel, panels_of, possible
 from hmlpe.report.page.chart import IS_SHOWN, Chart, data, finished, rounded
 from hmlpe.report.page.colours import LINES
 from hmlpe.report.runs import by_row
@@ -23,6 +24,11 @@ def weight_charts(findings: Findings, rows: Sequence[str]) -> list[Chart]:
     """One chart a panel of the figure."""
     axis = axis_of([run for run in findings.runs if run.finished])
     return [_chart(f"weight-{index}", panel, findings, axis, rows) for index, panel in enumerate(_panels(findings))]
+
+
+def by_name(findings: Findings) -> bool:
+    """Whether the rows stand side by side, as they differ in something else than their weights."""
+    return isinstance(axis_of([run for run in findings.runs if run.finished]), RowAxis)
 
 
 def meaning(findings: Findings) -> str:
@@ -39,7 +45,12 @@ def meaning(findings: Findings) -> str:
         words.append(f"bars: 95 % intervals over {'seeds and people' if max(sure) > 1 else 'people'}")
     if any(count > 1 and where not in findings.statistics.intervals for where, count in seeds.items()):
         words.append(f"{'where there is none' if sure else 'bars'}: ± std over seeds")
-    return "; ".join([*words, *(["small points: single seeds"] if several else []), "dashed: the mean pose"]) + "."
+    words += [*(["small points: single seeds"] if several else []), "dashed: the mean pose"]
+    text = "; ".join(words) + "." + (f" {CUT}" if sure or several else "")
+    axis = axis_of([run for run in findings.runs if run.finished])
+    apart = [f"“{label}”" for _, label in axis.labels] if isinstance(axis, WeightAxis) and axis.breaks else []
+    verb = "stands" if len(apart) == 1 else "stand"
+    return text + (f" {' and '.join(apart)} {verb} apart from the logarithmic axis." if apart else "")
 
 
 def _panels(findings: Findings) -> list[Panel]:
@@ -52,7 +63,8 @@ def _chart(name: str, panel: Panel, findings: Findings, axis: WeightAxis | RowAx
     means, seeds, poses = _values(panel, findings, axis)
     labels = [label for _, label in panel.lines]
     ends = [one[end] for one in means for end in ("low", "high") if one[end] is not None]
-    scale = _y_scale([*(one["value"] for one in (*means, *seeds, *poses)), *ends])
+    log = panel.log([*(one["value"] for one in (*means, *seeds, *poses)), *ends])
+    scale = alt.Scale(type="log" if log else "linear", zero=False, nice=True)
     x = alt.X("x:Q", scale=alt.Scale(domain=_limits(axis), nice=False, zero=False), axis=_x_axis(axis))
     y = alt.Y("value:Q", scale=scale, title=title)
     colour = alt.Color("line:N", scale=alt.Scale(domain=labels, range=list(LINES[: len(labels)])))
@@ -119,19 +131,15 @@ def _point(row: str, label: str, value: float) -> dict[str, Any]:
 def _spread(
     findings: Findings, row: str, key: str, scale: float, mean: float, std: float | None
 ) -> tuple[float | None, float | None, str]:
-    """The bar of a mean: its interval, or where there is none the standard deviation over seeds."""
+    """The bar of a mean, as far as it can be: its interval, or where there is none the deviation over seeds."""
     interval = findings.statistics.intervals.get((row, key))
     if interval is not None:
-        low, high = (rounded(scale * end) for end in interval)
+        low, high = (rounded(possible(scale * end, scale)) for end in interval)
         return low, high, f"95 %: {low:.4g} to {high:.4g}"
     if std is not None:
-        return rounded(mean - std), rounded(mean + std), f"± {std:.2g} (std over seeds)"
+        low, high = (rounded(possible(mean + side * std, scale)) for side in (-1, 1))
+        return low, high, f"± {std:.2g} (std over seeds)"
     return None, None, "–"
-
-
-def _y_scale(values: Sequence[float]) -> alt.Scale:
-    wide = min(values) > 0 and max(values) > 15 * min(values)
-    return alt.Scale(type="log" if wide else "linear", zero=False, nice=True)
 
 
 def _limits(axis: WeightAxis | RowAxis) -> list[float]:
@@ -157,4 +165,4 @@ def _x_axis(axis: WeightAxis | RowAxis) -> alt.Axis:
 def _words(title: str, means: Sequence[dict[str, Any]], poses: Sequence[dict[str, Any]]) -> str:
     parts = [f"{one['row']} {one['line']} {one['shown_value']}" for one in means]
     parts += [f"mean pose {one['line']} {one['shown_value']}" for one in poses]
-    return f"{title} over the detection weight. {'; '.join(parts)}."
+    return f"{title}, by row. {'; '.join(parts)}."

@@ -9,7 +9,7 @@ import numpy as np
 
 from hmlpe.report.columns import Column
 from hmlpe.report.statistics.intervals import Interval
-from hmlpe.report.statistics.verdict import verdict
+from hmlpe.report.statistics.verdict import FEWEST_SEEDS, verdict
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,9 @@ class Difference:
 
     @property
     def better(self) -> bool | None:
-        """Whether the row is better than its base; None: the interval holds 0 or is not known, or there is one seed."""
-        if self.over_both is None or self.over_both[0] <= 0 <= self.over_both[1]:
+        """Whether the row is better than its base; None: the interval holds 0 or is not known, or seeds are too few."""
+        few = len(self.seeds) < FEWEST_SEEDS
+        if few or self.over_both is None or self.over_both[0] <= 0 <= self.over_both[1]:
             return None
         return (self.mean > 0) == (self.column.better == "high")
 

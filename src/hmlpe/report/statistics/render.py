@@ -10,6 +10,7 @@ from hmlpe.report.columns import Column
 from hmlpe.report.statistics.intervals import DRAWS, Interval
 from hmlpe.report.statistics.outcome import Difference, Statistics
 from hmlpe.report.statistics.verdict import RULE
+from hmlpe.words import filled
 
 _HEADER = ("row", "minus", "seeds", "difference", "95 % over people", "over seeds and people", "verdict")
 
@@ -45,16 +46,18 @@ def render_paired_markdown(title: str, under: Sequence[Statistics]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render_paired_text(statistics: Statistics) -> str:
-    """For a console: the first metric alone; empty where nothing is paired."""
+def render_paired_text(statistics: Statistics, width: int) -> str:
+    """For a console of so many characters: the first metric alone; empty where nothing is paired."""
     lines = []
     for column, found in by_column(statistics)[:1]:
         lines.append(f"{column.heading}, paired with {found[0].base} (other metrics: paired.md)")
-        width = max(len(one.row) for one in found)
+        longest = max(len(one.row) for one in found)
         for one in found:
             over = _interval(one.over_both or one.over_people, column)
-            lines.append(f"  {one.row.ljust(width)}  {_signed(one.mean, column)}  {over}  {one.verdict}")
-    return "\n".join([*lines, *statistics.notes]) + "\n" if lines or statistics.notes else ""
+            line = f"  {one.row.ljust(longest)}  {_signed(one.mean, column)}  {over}  {one.verdict}"
+            lines.append(filled(line, width, " " * (longest + 4)))
+    lines += [filled(note, width) for note in statistics.notes]
+    return "\n".join(lines) + "\n" if lines else ""
 
 
 def about(statistics: Statistics) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+FEWEST_SEEDS = 3  # with which a row may be called better or worse
 RULE = (
     "Verdict: in how many seeds the row's difference has the sign of the mean difference; “no difference seen” "
     "where the 95 % interval (over seeds and people; with one seed over people) holds 0, and “no interval” where "
-    "people's files are missing. With one seed nothing is known of other seeds, so no row is called better or worse. "
-    "Nothing is corrected for the number of comparisons."
+    "people's files are missing. With one seed nothing is known of other seeds, and two are too few to tell, so below "
+    "three no row is called better or worse. Nothing is corrected for the number of comparisons."
 )
 
 
@@ -36,6 +37,8 @@ def verdict(differences: Sequence[float], interval: tuple[float, float] | None) 
         words.append("the interval leaves 0 out: a difference in the mean")
     if count == 1:
         words.append("nothing is known of other seeds")
+    elif count < FEWEST_SEEDS:
+        words.append("too few seeds to tell")
     return "; ".join(words)
 
 
