@@ -90,7 +90,7 @@ def jobs_of(config: DictConfig) -> list[Job]:
         for node in (config.hydra.sweeper.get("params") or OmegaConf.create(), config.hydra.overrides.task)
     )
     assert isinstance(params, dict) and isinstance(words, list)
-    given = [f"{key}={value}" for key, value in params.items()]
+    given = [f"{key!s}={value}" for key, value in params.items()]
     overrides = OverridesParser.create().parse_overrides([*given, *words])
     batch = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
     context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks())
@@ -117,8 +117,10 @@ def estimate(config: DictConfig, jobs: Sequence[Job]) -> str:
     minutes = max(1, round(steps * seconds_per_step(stages[0]) * len(jobs) / 60))
     results = Path(config.hydra.sweep.dir).glob("*/result.json")
     finished = sum(read_json(path).get("status") == "finished" for path in results)
+    epochs = " + ".join(number(stage.epochs, "epoch") for stage in stages)
+    there = number(finished, "run that is there has", "runs that are there have")
+    done = f", less what {there} done" if finished else ""
     return (
-        f"{config.study}: {number(len(jobs), 'run')} of {' + '.join(number(stage.epochs, 'epoch') for stage in stages)}, "
-        f"one by one: about {number(minutes, 'minute')} of training on this machine"
-        + (f", less what {number(finished, 'run that is there has', 'runs that are there have')} done" if finished else "")
+        f"{config.study}: {number(len(jobs), 'run')} of {epochs}, one by one: about {number(minutes, 'minute')} of "
+        f"training on this machine{done}"
     )
