@@ -29,7 +29,7 @@ COMMA = ,
 ONCE = $(SET) $(foreach arg,$(ARGS),$(if $(findstring $(COMMA),$(arg)),$(if $(findstring [,$(arg)),$(arg)),$(arg)))
 
 .DEFAULT_GOAL = help
-.PHONY: help setup test test-all faults lint format bench lock clean reproduce-table options FORCE
+.PHONY: help setup extras test test-all faults lint format bench lock clean reproduce-table options FORCE
 
 help: ## this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,8 @@ $(EXTRAS): $(STAMP)
 	@echo 'installing the extras slurm, ray and optuna into .venv: about a minute'
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[slurm,ray,optuna]'
 	@touch $(EXTRAS)
+
+extras: $(EXTRAS) ## install also what only a cluster or a search needs
 
 test: $(STAMP) ## the test suite, without the slow ones
 	$(BIN)/python -m pytest $(CORES) -m 'not slow' $(ARGS)
