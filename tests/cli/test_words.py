@@ -89,6 +89,8 @@ def test_a_value_is_what_was_meant(word: str, value: object, monkeypatch: pytest
         ("data.test_sets=[flic,lsp],[buffy]", ["[flic,lsp]", "[buffy]"]),
         ("epochs=choice(1,2)", ["1", "2"]),
         ("seed=range(1,3)", ["1", "2"]),
+        ("checkpoint=choice(a/model.ckpt,b/model.ckpt)", ["a/model.ckpt", "b/model.ckpt"]),
+        ("paths.data=photos(1),photos(2)", ['"photos(1)"', '"photos(2)"']),
         ("source=a.jpg,'b,c.jpg'", ["a.jpg", "'b,c.jpg'"]),
     ],
 )

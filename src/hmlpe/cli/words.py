@@ -19,6 +19,7 @@ PATHS = re.compile(
     r"data\.(.+\.)?source\.(images|table))"
 )
 READ_BY_HYDRA = re.compile(r"""'.*'|".*"|\[.*\]|\{.*\}|null|\d+|\?\?\?|.*\$\{.*""", re.DOTALL)
+FUNCTION = re.compile(r"\w+\(.*\)", re.DOTALL)  # of a sweep: choice(a,b), glob(*)
 FLAGS_WITH_A_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p",
                       "--cfg", "-c", "--info", "-i", "--experimental-rerun"}  # fmt: skip
 
@@ -53,6 +54,8 @@ def _setting(word: str, several: bool) -> str:
         return word
     is_path = PATHS.fullmatch(key) is not None
     one = not several or os.path.lexists(at_home(value))
+    if not one and FUNCTION.fullmatch(value) and _read(word) is not None:
+        return word
     parts = [value] if one else list(_parts(value))
     return f"{key}={','.join(_value(key, part, is_path) for part in parts)}"
 

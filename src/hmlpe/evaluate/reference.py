@@ -63,7 +63,7 @@ def _mean_pose(
     members = [Member(one, p, box) for p, box in everyone if p.split == "train" and np.isfinite(box).all()]
     if not members:
         return None
-    columns = columns_of(members, np.zeros(len(members), dtype=np.uint64))
+    columns = columns_of(members)
     joints = labels_of(columns, truth.skeleton, sides, use_occluded).joints_px
     shares = image_to_crop(joints, columns.box_px[:, None], 1)
     known = np.isfinite(shares).all(-1, keepdims=True)

@@ -71,9 +71,7 @@ def record_of(case: Case, people: str, config: DictConfig) -> Record:
 def score(
     case: Case, estimates: Estimates, people: str, protocols: list[Protocol], config: DictConfig, bootstrap: Any
 ) -> Record:
-    """The record of a case. Raises UserError if nobody counts, nothing is known of them, or no
-    protocol applies.
-    """
+    """The record of a case. Raises UserError if nobody counts, or nothing is known of those who do."""
     truth = case.truth
     counted = np.ones(len(truth), dtype=bool) if people == "whole" else estimates.detected
     if not counted.any():

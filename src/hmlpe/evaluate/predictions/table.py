@@ -148,7 +148,7 @@ class CsvReader:
 
 
 def _header(path: Path) -> list[str]:
-    """The columns' names as far as they can be read; what is wrong with the file is for `read_rows` to say."""
+    """The columns' names as far as they can be read; what is wrong with the file is for `read_table` to say."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return [name.strip() for name in next(csv.reader(file, skipinitialspace=True), [])]
