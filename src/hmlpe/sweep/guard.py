@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -86,7 +86,7 @@ def _installed(target: str) -> bool:
 def jobs_of(config: DictConfig) -> list[Job]:
     """Every job of a sweep over given values. Raises UserError: two would share a folder, or one can have none."""
     params, words = (  # as they were typed: ${...} is each job's own
-        OmegaConf.to_container(node, resolve=False)
+        cast(Any, OmegaConf.to_container(node, resolve=False))
         for node in (config.hydra.sweeper.get("params") or OmegaConf.create(), config.hydra.overrides.task)
     )
     assert isinstance(params, dict) and isinstance(words, list)
