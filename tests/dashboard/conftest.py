@@ -17,7 +17,7 @@ def write_run(study: Path, row: str, detection: float, names: tuple[str, ...] = 
     run = study / f"{row}_s1"
     (run / "csv" / "version_0").mkdir(parents=True)
     (run / "csv" / "version_0" / "metrics.csv").write_text(",".join(["epoch", "step", *names]) + "\n")
-    result = {"schema": 1, "status": status, "experiment": "study", "row": row, "seed": 1}
+    result = {"schema": 2, "status": status, "experiment": "study", "row": row, "seed": 1}
     result |= {"weights": {"regression": 1.0, "detection": detection}}
     result |= {"metrics": {"test": {"regression_error": 0.2, "detection_error": None}}}
     (run / "result.json").write_text(json.dumps(result))

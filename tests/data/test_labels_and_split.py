@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from itertools import pairwise, permutations
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hmlpe.data import split
 from hmlpe.data.labels import labels_of
 from hmlpe.data.leaks import NO_HASH
 from hmlpe.data.pack import Columns
@@ -303,3 +305,18 @@ def test_a_split_without_images_is_refused(fraction: Any) -> None:
 def test_one_scene_cannot_be_split(images: str) -> None:
     with pytest.raises(UserError, match="fraction"):
         split_by_scene(np.array(list(images)), np.array([4, 4, 4]), 0.5, 0)
+
+
+def test_a_film_whose_every_frame_is_alike_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pairs are some ten million; one other picture and one shot stand apart, and join as anywhere."""
+    monkeypatch.setattr(split, "MOST_PAIRS", 2**17)
+    images = np.array([f"s/{number:05d}.jpg" for number in range(4503)])
+    hashes = np.full(4503, 5, np.uint64)
+    hashes[4500:] = [2**60 - 1, 2**61 - 2, 2**62 - 4]
+    shots = np.array([""] * 4501 + ["one", "one"])
+    tracemalloc.start()
+    found = scenes(images, np.array([""] * 4503), hashes, 1, None, shots)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len({*found[:4500]}) == 1 and len({*found}) == 3 and found[4501] == found[4502]
+    assert most < 200e6

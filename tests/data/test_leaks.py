@@ -7,6 +7,7 @@ import itertools
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import imagehash
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 from PIL import Image
 
 from hmlpe.data import leaks
@@ -50,6 +51,10 @@ def picture(seed: int, size: tuple[int, int] = (180, 120)) -> Picture:
 
 def resized(image: Picture, size: tuple[int, int], how: Image.Resampling = Image.Resampling.BOX) -> Picture:
     return np.asarray(Image.fromarray(image).resize(size, how))
+
+
+def pairs_of(*hashes_distance_crops: Any) -> Int[np.ndarray, "pair 2"]:
+    return np.concatenate([np.zeros((0, 2), np.int64), *near_pairs(*hashes_distance_crops)])
 
 
 def encoded_again(image: Picture) -> Picture:
@@ -125,7 +130,7 @@ def test_flat_frames_have_no_hash_and_are_no_duplicates(noise: float, bars: int)
     found = hashes(*(int(image_hash(frame)) for frame in frames))
     assert (found == NO_HASH).all()
     assert near_duplicates(found, found, leaks.BITS - 1).tolist() == [-1] * 4
-    assert near_pairs(found, leaks.BITS - 1).shape == (0, 2)
+    assert pairs_of(found, leaks.BITS - 1).shape == (0, 2)
 
 
 def test_a_dark_picture_has_a_hash() -> None:
@@ -161,9 +166,9 @@ def test_chunks_agree_with_brute_force(train: np.ndarray, test: np.ndarray, dist
 
 def test_pairs_within_the_distance_are_given_once() -> None:
     found = hashes(0b1111, NO_HASH, 0b1111, 0b0111, NO_HASH, 0b0001)
-    assert near_pairs(found, 0).tolist() == [[0, 2]]
-    assert sorted(near_pairs(found, 1).tolist()) == [[0, 2], [0, 3], [2, 3]]
-    assert sorted(near_pairs(found, 2).tolist()) == [[0, 2], [0, 3], [2, 3], [3, 5]]
+    assert pairs_of(found, 0).tolist() == [[0, 2]]
+    assert sorted(pairs_of(found, 1).tolist()) == [[0, 2], [0, 3], [2, 3]]
+    assert sorted(pairs_of(found, 2).tolist()) == [[0, 2], [0, 3], [2, 3], [3, 5]]
 
 
 @given(found=FEW | ANY, distance=st.integers(0, 63), cells=st.integers(1, 40))
@@ -172,7 +177,7 @@ def test_pairs_agree_with_brute_force(found: np.ndarray, distance: int, cells: i
     expected = [[a, b] for a, b in itertools.combinations(rows, 2) if bits_between(found[a], found[b]) <= distance]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(leaks, "CELLS", cells)
-        pairs = near_pairs(found, distance)
+        pairs = pairs_of(found, distance)
     assert pairs.dtype == np.int64 and pairs.shape == (len(expected), 2) and sorted(pairs.tolist()) == expected
 
 
@@ -181,7 +186,7 @@ def test_memory_stays_small() -> None:
     train[-1] = train[3] = test[17]
     tracemalloc.start()
     try:
-        found, pairs = near_duplicates(train, test, 0), near_pairs(train, 0)
+        found, pairs = near_duplicates(train, test, 0), pairs_of(train, 0)
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()
@@ -193,7 +198,7 @@ def test_a_distance_is_a_number_of_bits(distance: int) -> None:
     with pytest.raises(UserError, match=rf"near_duplicates.*{distance}$"):
         near_duplicates(hashes(1), hashes(1), distance)
     with pytest.raises(UserError, match=rf"near_duplicates.*{distance}$"):
-        near_pairs(hashes(), distance)
+        pairs_of(hashes(), distance)
 
 
 @pytest.mark.parametrize("distance", [True, False, 8.0, NAN, "8", [8], -1, 64])
@@ -314,7 +319,7 @@ def test_near_is_who_is_near_in_both() -> None:
     crops = hashes(1, 2**63, 0), hashes(2**40 - 1, 0b11)
     assert near_duplicates(train, test, 1, crops).tolist() == [1, -1, 0]
     assert near_duplicates(train, test, 1).tolist() == [0, 0, 0]
-    assert near_pairs(train, 1, crops[0]).tolist() == [[0, 2], [1, 2]]
+    assert pairs_of(train, 1, crops[0]).tolist() == [[0, 2], [1, 2]]
 
 
 @given(

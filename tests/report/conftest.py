@@ -19,7 +19,7 @@ def make_result(row: str = "det_0.1", seed: int = 1, regression: float = 1.0, de
     if detection:
         test |= {"detection_error": 54.0, "window_ap": 0.4}
     return {
-        "schema": 1,
+        "schema": 2,
         "status": "finished",
         "experiment": "weight_ablation",
         "row": row,

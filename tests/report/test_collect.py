@@ -48,7 +48,7 @@ def test_missing_and_empty_study(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "value", "message"),
     [
-        ("schema", 2, "schema is 2"),
+        ("schema", 1, "schema is 1"),
         ("schema", ..., "schema is None"),
         ("status", "paused", "status is 'paused'"),
         ("row", ..., "field row is missing"),
@@ -84,7 +84,7 @@ def test_a_wrong_field_is_named_with_its_file_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b'{"schema": 1,', b"\xff\xfe", b"[]", b""])
+@pytest.mark.parametrize("content", [b'{"schema": 2,', b"\xff\xfe", b"[]", b""])
 def test_broken_files_are_named(study: Study, content: bytes) -> None:
     folder = study([make_result()])
     file = folder / "det_0.1_s1" / "result.json"
@@ -105,14 +105,14 @@ def test_two_results_of_one_row_and_seed_are_refused(study: Study) -> None:
 
 def test_failed_and_running_runs_need_little_and_may_hold_nan(tmp_path: Path) -> None:
     failed = {
-        "schema": 1,
+        "schema": 2,
         "status": "failed",
         "row": "a",
         "seed": 0,
         "error": "x\ny",
         "metrics": {"test": {"e": float("nan")}},
     }
-    running = {"schema": 1, "status": "running", "row": "a", "seed": 1, "metrics": None}
+    running = {"schema": 2, "status": "running", "row": "a", "seed": 1, "metrics": None}
     runs = collect(write_results(tmp_path, [failed, running]))
     assert [run.status for run in runs] == ["failed", "running"]
     assert runs[0].facts["error"] == "x y"

@@ -149,7 +149,7 @@ def test_a_sweep_of_two_rows_fails_alone_skips_and_reports(folder: Path) -> None
     )
     blocked = study / "det_1_s0" / "result.json"
     blocked.parent.mkdir(parents=True)
-    blocked.write_text(json.dumps({"schema": 1, "status": "finished", "identity": {"code": "other"}}))
+    blocked.write_text(json.dumps({"schema": 2, "status": "finished", "identity": {"code": "other"}}))
     looked = run("train", "-m", *sweep, "sweep.dry_run=true")
     assert looked.returncode == 0 and not (study / "regression_only_s0").exists()
     said = looked.stdout + looked.stderr

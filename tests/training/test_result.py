@@ -101,7 +101,7 @@ def test_a_record_is_amended_only_if_the_run_wrote_it(tmp_path: Path) -> None:
     mark_failed(tmp_path, "killed")
     assert not record.exists()
     for status in ("running", "failed", "finished"):
-        text = json.dumps({"schema": 1, "status": status, "row": "x", "error": "of the others"})
+        text = json.dumps({"schema": 2, "status": status, "row": "x", "error": "of the others"})
         for over in (("running",), ("running", "failed")):
             record.write_text(text)
             mark_failed(tmp_path, "killed", over, text.encode())

@@ -7,7 +7,7 @@ the background makes the hash: there the hashes of the people's crops must be ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import imagehash
@@ -89,8 +89,10 @@ def near_duplicates(
 
 def near_pairs(
     hashes: UInt64[np.ndarray, " row"], distance: int, crops: UInt64[np.ndarray, " row"] | None = None
-) -> Int[np.ndarray, "pair 2"]:
+) -> Iterator[Int[np.ndarray, "pair 2"]]:
     """The pairs of rows, each once, whose hashes differ in at most `distance` bits.
+
+    They come some at a time, about a million at most: all pairs of a film whose camera stands still fill no memory.
 
     Args:
         crops: `crop_hashes`; two of them must be as near as the images are. None: they are not asked.
@@ -101,7 +103,6 @@ def near_pairs(
     check_distance(distance)
     hashed = np.flatnonzero(hashes != NO_HASH)
     step = max(1, CELLS // max(1, len(hashed)))
-    found = [np.zeros((0, 2), np.int64)]
     for start in range(0, len(hashed), step):
         part = hashed[start : start + step]
         near = np.bitwise_count(hashes[part][:, None] ^ hashes[hashed]) <= distance
@@ -109,8 +110,7 @@ def near_pairs(
             near &= _crops_near(crops[part], crops[hashed], distance)
         one, other = np.nonzero(near)
         pairs = np.stack([part[one], hashed[other]], axis=1)
-        found.append(pairs[pairs[:, 0] < pairs[:, 1]])
-    return np.concatenate(found)
+        yield pairs[pairs[:, 0] < pairs[:, 1]]
 
 
 def _crops_near(

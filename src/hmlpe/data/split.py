@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Int, UInt64
 from scipy.sparse import coo_array
@@ -9,6 +11,8 @@ from scipy.sparse.csgraph import connected_components
 
 from hmlpe.data.leaks import near_pairs
 from hmlpe.errors import UserError
+
+MOST_PAIRS = 2**21  # that are kept at once: 32 MB
 
 
 def scenes(
@@ -30,12 +34,27 @@ def scenes(
         shots: the shot that the row's image is a frame of; empty where unknown. Rows of one shot are of one scene.
     """
     names, image = np.unique(images, return_inverse=True)
-    pairs = [] if distance is None else [image[near_pairs(hashes, distance, crops)]]
-    pairs += [_joined_by(names_of, image) for names_of in (identities, shots) if names_of is not None]
+    joined = [_joined_by(names_of, image) for names_of in (identities, shots) if names_of is not None]
+    for pairs in near_pairs(hashes, distance, crops) if distance is not None else ():
+        joined.append(image[pairs])
+        if sum(map(len, joined)) > MOST_PAIRS:
+            joined = [_chain(_components(joined, len(names)))]
+    return _components(joined, len(names))[image]
+
+
+def _components(pairs: Sequence[Int[np.ndarray, "_ 2"]], count: int) -> Int[np.ndarray, " count"]:
+    """The number of the component that each of `count` is of, if the pairs are joined."""
     joined = np.concatenate([np.zeros((0, 2), np.int64), *pairs])
-    graph = coo_array((np.ones(len(joined), np.int8), joined.T), shape=(len(names), len(names)))
-    scene: np.ndarray = connected_components(graph, directed=False)[1][image]
-    return scene.astype(np.int64)
+    graph = coo_array((np.ones(len(joined), np.int8), joined.T), shape=(count, count))
+    found: np.ndarray = connected_components(graph, directed=False)[1]
+    return found.astype(np.int64)
+
+
+def _chain(component: Int[np.ndarray, " count"]) -> Int[np.ndarray, "pair 2"]:
+    """As few pairs as join each component: every one with the component's next."""
+    order = np.argsort(component, kind="stable")
+    same = component[order][:-1] == component[order][1:]
+    return np.stack([order[:-1], order[1:]], axis=1)[same]
 
 
 def _joined_by(names: np.ndarray, image: Int[np.ndarray, " row"]) -> Int[np.ndarray, "pair 2"]:

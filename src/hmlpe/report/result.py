@@ -11,7 +11,7 @@ from hmlpe.errors import UserError
 from hmlpe.files import read_json
 from hmlpe.report.columns import MEAN_POSE
 
-SCHEMA = 1
+SCHEMA = 2
 STATUSES = ("finished", "running", "failed")
 # What a finished run must state; a run that failed or still runs may not have got that far.
 _FINISHED: dict[str, type] = {
@@ -65,7 +65,7 @@ def read_run(file: Path) -> Run:
     if not isinstance(raw, dict):
         raise _broken(file, "holds no JSON object")
     if raw.get("schema") != SCHEMA:
-        raise _broken(file, f"schema is {raw.get('schema')!r}, and this version reads {SCHEMA}")
+        raise _broken(file, f"schema is {raw.get('schema')!r}, and this version reads {SCHEMA}; train it again")
     status = raw.get("status")
     if status not in STATUSES:
         raise _broken(file, f"status is {status!r}, not one of {', '.join(STATUSES)}")

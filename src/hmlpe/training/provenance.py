@@ -30,6 +30,7 @@ PACKAGES = (
 SHOWN = (
     *(f"{package}/" for package in ("detect", "tracking", "sweep", "report", "deploy", "predict", "evaluate", "demo")),
     *("dashboard/", "cli/", "palette.py", "lock.py", "address.py", "bad_input.py", "resample.py", "control_group.py"),
+    *("words.py", "file_kinds.py", "row_name.py"),
     *(
         f"training/{name}.py"
         for name in ("bench", "callbacks", "estimate", "logs", "mirrors", "replay", "stages", "validate")

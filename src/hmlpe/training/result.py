@@ -11,7 +11,7 @@ from typing import Any, Literal
 from hmlpe.errors import UserError
 from hmlpe.files import read_json, remove_leftovers, write_json_atomic
 
-SCHEMA = 1
+SCHEMA = 2
 RESUME, BEFORE = "resume.ckpt", "resume_before.ckpt"  # the whole state after the last epoch, and after the one before
 CHOSEN, OTHER_BEST = "model.ckpt", "best.ckpt"  # what is evaluated, and while a run trains its best, if not chosen
 PEOPLE = "people"  # the folder of what was found of each person

@@ -136,7 +136,7 @@ class TableSource(OwnSource):
 
 
 def _agree(column: str, row: Row, first: Row, of: str) -> None:
-    one, other = (line.cells.get(column, "") for line in (row, first))
+    one, other = (line.label(column) for line in (row, first))
     if one != other:
         raise UserError(
             f"{row.where}: column {column!r} is {one[:60]!r}, but {other[:60]!r} in line {first.line} of the same {of}"
