@@ -280,6 +280,15 @@ def test_a_text_is_not_told_to_be_fetched_again(tmp_path: Path) -> None:
         read_image(tmp_path, "notes.txt")
 
 
+def test_a_tiff_of_floats_is_not_told_to_be_saved_as_tiff(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "deep.tif"), np.zeros((4, 6, 3), np.float32))
+    with refused("deep.tif: a TIFF of a kind that is not read", "save it with 8 or 16 bits"):
+        read_image(tmp_path, "deep.tif")
+    (tmp_path / "none.jpg").touch()
+    with refused("none.jpg: empty"):
+        read_image(tmp_path, "none.jpg")
+
+
 def test_a_preview_is_not_taken_for_a_raw_photo(tmp_path: Path) -> None:
     """Cameras' raw files are TIFFs, whose first page is a stamp of the photo."""
     for name in ("x.dng", "x.NEF"):

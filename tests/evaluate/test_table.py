@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,13 @@ def test_a_foreign_json_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / f"{record().file}.json").write_text(content)
     with pytest.raises(UserError, match=r"flic-det_0\.1_s1"):
         write_record(tmp_path, record(), overwrite=False)
+
+
+def test_a_record_of_an_earlier_version_stands_in_no_table(tmp_path: Path) -> None:
+    """Its lengths, test crops and intervals were others, though its settings say the same."""
+    (tmp_path / f"{record().file}.json").write_text(json.dumps({**asdict(record()), "schema": 1}))
+    with pytest.raises(UserError, match="not an evaluation of this version; move it away"):
+        read_records(tmp_path)
 
 
 @given(st.text(min_size=1, max_size=30))

@@ -16,7 +16,7 @@ from hmlpe.report.setup import read_setup
 from hmlpe.report.statistics import compare, read_people, verdict
 from hmlpe.report.statistics.intervals import over_both, over_people
 from hmlpe.report.statistics.measured import measure
-from hmlpe.report.statistics.render import about
+from hmlpe.report.statistics.render import about, render_paired_text
 from hmlpe.report.statistics.scores import scores_of
 from hmlpe.report.study import read_study
 from hmlpe.resample import counts
@@ -154,6 +154,7 @@ def test_files_of_an_older_version_know_no_shots_and_that_is_said(tmp_path: Path
         np.savez(path, **{name: values for name, values in np.load(path).items() if name != "shot"})
     found = compare(collect(study))
     assert found.shots is None and "too narrow" in about(found) and found.differences[0].over_people
+    assert "too narrow" in " ".join(render_paired_text(found, 80).split())
 
 
 def test_a_run_of_other_shots_is_in_no_interval(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ BETTER = 0.1  # an exchange counts if so much more of the points are near the tr
 SURE = 3.0  # and if that is so many standard errors over people
 FEWEST = 5  # people of whom that can be said
 OFTEN = 0.1  # share of the people in whom a point may not be the same
+RESIZED = 1.1  # a factor below which pixels are taken for those of the images themselves,
+FITS = 0.4  # and how much more of the points must be near with it: points that lie anywhere gain by factors, too
 BESIDE = 0.1  # share of an image's side by which a point may lie beside it
 
 Near = Float[np.ndarray, "person item"]
@@ -30,6 +32,7 @@ Near = Float[np.ndarray, "person item"]
 def doubts(truth: Truth, estimates: Estimates, reference: Reference) -> list[str]:
     """What a reader must know before the numbers are believed, in words; empty if nothing is odd."""
     found = [*_exchanged(truth, estimates, reference)]
+    found += [] if found else _resized(truth, estimates)
     found += [] if found else _below_mean_pose(truth, estimates, reference)
     return [*found, *_repeated(truth, estimates), *_outside(estimates, reference)]
 
@@ -73,6 +76,27 @@ def _exchanged(truth: Truth, estimates: Estimates, reference: Reference) -> Iter
         said = _better(as_is, near(truth, _changed(estimates, partial(np.roll, shift=-step, axis=0))))
         if said:
             yield f"the people seem to be shifted, by one or more: {said} with everyone's answer from the one {word}"
+
+
+def _resized(truth: Truth, estimates: Estimates) -> Iterator[str]:
+    """Pixels of images that were made smaller or larger, across and down by one factor each for everybody."""
+    if estimates.joints_px is None:  # middles: a set may not fix the order of ends
+        points, true = estimates.sticks_px.mean(2), truth.sticks_px.mean(2)
+    else:
+        points, true = estimates.joints_px, truth.joints_px
+    known = np.isfinite(points).all(-1) & np.isfinite(true).all(-1) & (points > 0).all(-1)
+    if not known.any():
+        return
+    factors = np.median(true[known] / points[known], axis=0)
+    if not (np.isfinite(factors) & (factors > 0)).all() or (abs(np.log(factors)) < np.log(RESIZED)).all():
+        return
+    said = _better(near(truth, estimates), near(truth, _changed(estimates, lambda place: place * factors)), by=FITS)
+    if said:
+        across, down = factors
+        yield (
+            f"the pixels seem to be those of images of another size: {said} with x times {across:.3g} and y times "
+            f"{down:.3g}"
+        )
 
 
 def _below_mean_pose(truth: Truth, estimates: Estimates, reference: Reference) -> Iterator[str]:

@@ -13,7 +13,7 @@ from hmlpe.errors import UserError
 from hmlpe.evaluate.bootstrap import Score
 from hmlpe.files import read_json, write_json_atomic
 
-SCHEMA = 1
+SCHEMA = 2  # 1: another length of MODEC's, another test crop, people drawn one by one
 Numbers = dict[str, list[float | None]]
 
 

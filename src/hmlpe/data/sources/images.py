@@ -29,6 +29,7 @@ STARTS = {
     **{b"\0\0\0\x0cjP  ": "JPEG 2000", b"\0\0\0\x0cJXL ": "JPEG XL", b"\xff\x0a": "JPEG XL"},
     **{b"%PDF": "PDF", b"8BPS": "PSD"},
 }
+TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 LARGEST = 2**28  # pixels of a photo: phones make 108 and 200 million, where Pillow stops at 89
 TURNS = {  # what makes it upright, by the value of EXIF's Orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -156,6 +157,9 @@ def _what_else(path: Path) -> str:
     found = next((name for sign, name in STARTS.items() if start.startswith(sign)), None)
     if start[4:8] == b"ftyp":
         found = BRANDS.get(start[8:12], "HEIC" if start[8:10] == b"he" else "a video")
+    if start.startswith(TIFFS):
+        return "a TIFF of a kind that is not read, as one of floating point; save it with 8 or 16 bits"
     if found is None:
-        return f"not a whole image of a format that is read ({', '.join(FORMATS)}); save it as one of them"
+        empty = "" if start else "empty, and so "
+        return f"{empty}not a whole image of a format that is read ({', '.join(FORMATS)}); save it as one of them"
     return f"{found}, a format that is not read as an image; save it as JPEG or PNG"

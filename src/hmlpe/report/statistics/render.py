@@ -13,6 +13,7 @@ from hmlpe.report.statistics.verdict import RULE
 from hmlpe.words import filled
 
 _HEADER = ("row", "minus", "seeds", "difference", "95 % over people", "over seeds and people", "verdict")
+NO_SHOTS = "Who shares a shot is not in these files of an older version, so the intervals over people are too narrow."
 
 
 def render_paired_csv(under: Sequence[Statistics]) -> str:
@@ -56,7 +57,8 @@ def render_paired_text(statistics: Statistics, width: int) -> str:
             over = _interval(one.over_both or one.over_people, column)
             line = f"  {one.row.ljust(longest)}  {_signed(one.mean, column)}  {over}  {one.verdict}"
             lines.append(filled(line, width, " " * (longest + 4)))
-    lines += [filled(note, width) for note in statistics.notes]
+    notes = [NO_SHOTS] if lines and statistics.people and statistics.shots is None else []
+    lines += [filled(note, width) for note in (*notes, *statistics.notes)]
     return "\n".join(lines) + "\n" if lines else ""
 
 
@@ -67,9 +69,7 @@ def about(statistics: Statistics) -> str:
     seeds = "; over seeds by Student's t" if statistics.seeds > 1 else ""
     if statistics.shots is None:
         drawn = "people drawn anew"
-        more = (
-            " Who shares a shot is not in these files of an older version, so the intervals over people are too narrow."
-        )
+        more = f" {NO_SHOTS}"
     else:
         drawn = (
             f"their {statistics.shots} shots (or images, where no shots are known) drawn anew, each with its people,"
