@@ -23,6 +23,7 @@ ROWS = sorted(path.stem for path in (CONFIGS / "row").glob("*.yaml"))
         ({"regression": 1, "detection": 1e-4}, "det_0.0001"),
         ({"regression": 1, "detection": 0.1234567}, "det_0.1234567"),
         ({"regression": 1, "detection": 0}, "regression_only"),
+        ({"regression": 1, "detection": -0.0}, "regression_only"),
         ({"regression": 0, "detection": 1}, "detection_only"),
         ({"regression": 0, "detection": 0.5}, "detection_only_0.5"),
         ({"regression": 0.5, "detection": 0.5}, "regression_0.5_det_0.5"),

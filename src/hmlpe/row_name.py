@@ -35,7 +35,7 @@ def name_of_weights(weights: Any) -> str:
 
 def _number(weight: Any) -> str:
     if isinstance(weight, int | float) and not isinstance(weight, bool):
-        return repr(float(weight)).removesuffix(".0")
+        return repr(float(weight) + 0.0).removesuffix(".0")  # -0.0 is 0
     return str(weight)
 
 
