@@ -54,7 +54,8 @@ def _chain(component: Int[np.ndarray, " count"]) -> Int[np.ndarray, "pair 2"]:
     """As few pairs as join each component: every one with the component's next."""
     order = np.argsort(component, kind="stable")
     same = component[order][:-1] == component[order][1:]
-    return np.stack([order[:-1], order[1:]], axis=1)[same]
+    pairs: np.ndarray = np.stack([order[:-1], order[1:]], axis=1)[same]
+    return pairs
 
 
 def _joined_by(names: np.ndarray, image: Int[np.ndarray, " row"]) -> Int[np.ndarray, "pair 2"]:
