@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from collections.abc import Sequence
 from itertools import pairwise, permutations
@@ -16,7 +17,7 @@ from hmlpe.data import split
 from hmlpe.data.labels import labels_of
 from hmlpe.data.leaks import NO_HASH
 from hmlpe.data.pack import Columns
-from hmlpe.data.split import scenes, split_by_scene
+from hmlpe.data.split import check_fraction, scenes, split_by_scene
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 
@@ -293,6 +294,27 @@ def test_the_seed_chooses() -> None:
     names = np.array([f"{index}.jpg" for index in range(100)])
     splits = [tuple(split_by_scene(names, alone(names), 0.1, seed)[1]) for seed in (0, 0, 1, 2)]
     assert splits[0] == splits[1] and len(set(splits)) == 3
+
+
+@pytest.mark.parametrize("fraction", ["a", None, True, [0.1], 0, 1, NAN])
+def test_a_fraction_is_a_number_between_0_and_1(fraction: Any) -> None:
+    with pytest.raises(UserError, match=r"^data\.validation\.fraction: must be a number between 0 and 1, got "):
+        check_fraction(fraction)
+
+
+@pytest.mark.parametrize("sizes", [[10, 10, 10], [1, 2], [104, 896], [1] * 29, [2, 2]])
+@pytest.mark.parametrize("fraction", [0.001, 0.9999])
+def test_a_refused_fraction_names_those_that_can_be(sizes: list[int], fraction: float) -> None:
+    """Whole shots validate: the advice must work, whatever their sizes are."""
+    scene = np.repeat(np.arange(len(sizes)), sizes)
+    images = np.array([f"{number:04d}" for number in range(len(scene))])
+    with pytest.raises(UserError, match=r"from [\d.]+ to [\d.]+ it can be") as raised:
+        split_by_scene(images, scene, fraction, 0)
+    advised = re.search(r"from ([\d.]+) to ([\d.]+) it can be", str(raised.value))
+    assert advised
+    for value in map(float, advised.groups()):
+        for seed in range(5):
+            assert all(map(len, split_by_scene(images, scene, value, seed)))
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, NAN, 0.05, 0.95])

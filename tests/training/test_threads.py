@@ -1,4 +1,4 @@
-"""What a run computes on the CPU depends on its threads: their number, said or not, is in what it is known by."""
+"""What a run is known by: on the CPU its threads, said or not, are in it; and a number is the same in all spellings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from hydra import compose, initialize_config_dir
 import hmlpe.training.build as build
 import hmlpe.training.devices as devices
 from hmlpe.cli.app import CONFIGS
+from hmlpe.errors import UserError
 from hmlpe.training.build import config_digest
 from hmlpe.training.devices import VARIABLES, threads_of
+from hmlpe.training.estimate import steps_of
 
 
 def composed(*overrides: str) -> Any:
@@ -68,3 +70,38 @@ def test_one_run_of_a_process_leaves_the_next_its_own() -> None:
         assert threads_of(composed()) == alone
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (["row.weights.detection=1"], ["row.weights.detection=1.0"]),
+        (["row=regression_only"], ["row.weights.detection=0.0"]),
+        (["row=regression_only"], ["row.weights.detection=-0.0"]),
+        (["optim.groups.conv_decay=0"], ["optim.groups.conv_decay=0.0"]),
+    ],
+)
+def test_a_number_in_two_spellings_is_one_run(one: list[str], other: list[str]) -> None:
+    """Of one name, by its weights: a finished run is not called one of other settings."""
+    assert composed(*one).row.name == composed(*other).row.name
+    assert config_digest(composed(*one)) == config_digest(composed(*other))
+
+
+def test_other_values_are_other_runs() -> None:
+    weights = [f"row.weights.detection={value}" for value in ("0.3", "0.30000000000000004", "1", "true", "'1'")]
+    assert len({config_digest(composed(word)) for word in weights}) == len(weights)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "data.validation.fraction=a",
+        "data.validation.fraction=null",
+        "epochs=a",
+        "optim.batch_size=null",
+        "data.subset=a",
+    ],
+)
+def test_what_is_no_number_ends_the_estimate_in_words(word: str) -> None:
+    with pytest.raises(UserError, match=rf"^{word.partition('=')[0]}: must be a "):
+        steps_of(composed(word))

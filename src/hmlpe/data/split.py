@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -67,6 +68,12 @@ def _joined_by(names: np.ndarray, image: Int[np.ndarray, " row"]) -> Int[np.ndar
     return pairs
 
 
+def check_fraction(value: object) -> None:
+    """Raise UserError unless it can be the share that validates."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise UserError(f"data.validation.fraction: must be a number between 0 and 1, got {value!r}")
+
+
 def split_by_scene(
     images: np.ndarray, scene: Int[np.ndarray, " row"], fraction: float, seed: int
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " validation"]]:
@@ -80,10 +87,11 @@ def split_by_scene(
         seed: of the choice; it is not the run's seed, so that all runs of a study share one split.
 
     Raises:
-        UserError: the fraction is outside (0, 1), or leaves a side empty.
+        UserError: the fraction is no number in (0, 1), or leaves a side empty.
     """
+    check_fraction(fraction)
     names, first = np.unique(images, return_index=True)
-    wanted = round(fraction * len(names)) if 0 < fraction < 1 else 0
+    wanted = round(fraction * len(names))
     _, scene_of_image = np.unique(scene[first], return_inverse=True)
     sizes = np.bincount(scene_of_image)
     chosen, left = [], wanted
@@ -95,8 +103,20 @@ def split_by_scene(
     validates = np.isin(images, names[np.isin(scene_of_image, chosen)])
     if not 0 < validates.sum() < len(images):
         raise UserError(
-            f"data.validation.fraction: {fraction} of {len(names)} training images leaves a split empty; they are "
-            f"{len(sizes)} scenes, the smallest of {sizes.min()} images (images of one shot, one person, or nearly the "
-            "same ones: data.near_duplicates=null, given to hmlpe-prepare, takes those apart)"
+            f"data.validation.fraction: {fraction} of {len(names)} training images leaves a split empty; "
+            + _remedy(len(names), sizes)
         )
     return np.flatnonzero(~validates), np.flatnonzero(validates)
+
+
+def _remedy(images: int, sizes: Int[np.ndarray, " scene"]) -> str:
+    """What to do where no scene fits into the share that validates, or all do."""
+    apart = (
+        "a scene is a shot or a person, as the labels say, or nearly the same images, which data.near_duplicates=null "
+        "takes apart, given to hmlpe-prepare"
+    )
+    if len(sizes) == 1:
+        return f"they are one scene, which is never cut: {apart}"
+    smallest = int(sizes.min())
+    least, most = math.ceil(1000 * smallest / images) / 1000, math.floor(1000 * (images - smallest) / images) / 1000
+    return f"they are {len(sizes)} scenes, the smallest of {smallest}: from {least} to {most} it can be ({apart})"

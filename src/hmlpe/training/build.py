@@ -71,7 +71,18 @@ def config_digest(config: DictConfig, row: bool = True) -> str:
             "precision": precision,
         },
     }
-    return digest_of({key: value for key, value in found.items() if row or key not in ("row", *config.varies)})
+    return digest_of(
+        _spelled({key: value for key, value in found.items() if row or key not in ("row", *config.varies)})
+    )
+
+
+def _spelled(value: Any) -> Any:
+    """The same with every number in one spelling: a weight of 1.0 is that of 1, as the row's name says."""
+    if isinstance(value, dict):
+        return {key: _spelled(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_spelled(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def start_digest(config: DictConfig) -> str | None:

@@ -13,12 +13,14 @@ STEPS = 2
 
 
 def steps_of(config: DictConfig) -> float:
-    """Steps of one run, by the pack's people and the configured epochs."""
+    """Steps of one run, by the pack's people and the configured epochs. Raises UserError where they are no numbers."""
     import numpy as np
 
     from hmlpe.data.pack import open_pack
     from hmlpe.data.selection import set_names
+    from hmlpe.training.validate import check_numbers
 
+    check_numbers(config)
     pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
     train = pack.people.set[pack.indices("train")]
     if config.data.train_sets is not None:

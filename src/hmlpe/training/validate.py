@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, ListConfig
 
+from hmlpe.data.split import check_fraction
 from hmlpe.errors import UserError
 from hmlpe.row_name import check_row_name
 from hmlpe.training.devices import world_size
@@ -19,14 +20,7 @@ VARIES = ("checkpoint", "heads", "epochs")  # what the table shows of rows that 
 def validate(config: DictConfig) -> None:
     """Raise UserError, naming the setting, if one cannot work."""
     check_row_name(config.row.name, config.seed)
-    smallest_of = {"epochs": 1, "optim.batch_size": 1, "size_px": 1, "trainer.workers": 0, "logger.timeout_s": 1}
-    for name, smallest in (smallest_of | {"data.validation.seed": 0}).items():
-        _whole(config, name, smallest)
-    _whole(config, "seed", 0, LARGEST_SEED)
-    optional = ("data.subset", "trainer.threads", "logger.gradients_every_n_steps", "logger.media_every_epochs")
-    for name in optional:
-        if _value(config, name) is not None:
-            _whole(config, name, 1)
+    check_numbers(config)
     choices_of = {
         "select": ("best", "last"),
         "heads": ("keep", "renew"),
@@ -56,6 +50,19 @@ def validate(config: DictConfig) -> None:
         raise UserError(f"data.balanced: must be true or false, got {config.data.balanced!r}")
     if not config.fit and config.checkpoint is None:
         raise UserError("fit: false needs checkpoint=PATH, the weights to evaluate")
+
+
+def check_numbers(config: DictConfig) -> None:
+    """Raise UserError, naming the setting, if one that is counted with is no such number."""
+    smallest_of = {"epochs": 1, "optim.batch_size": 1, "size_px": 1, "trainer.workers": 0, "logger.timeout_s": 1}
+    for name, smallest in (smallest_of | {"data.validation.seed": 0}).items():
+        _whole(config, name, smallest)
+    _whole(config, "seed", 0, LARGEST_SEED)
+    optional = ("data.subset", "trainer.threads", "logger.gradients_every_n_steps", "logger.media_every_epochs")
+    for name in optional:
+        if _value(config, name) is not None:
+            _whole(config, name, 1)
+    check_fraction(_value(config, "data.validation.fraction"))
 
 
 def _objective(name: str, tasks: list[str]) -> None:
