@@ -21,6 +21,8 @@ LONG = "x" * 300
         ("train", [f"study={LONG}"], "File name too long; choose a shorter name"),
         ("train", ["paths.outputs=file"], "Not a directory; choose another place: a part of this path is a file"),
         ("train", ["paths.outputs=loop"], "loop"),
+        ("train", ["row=null"], "row=null: a group of settings is chosen by the name of one: GROUP=NAME"),
+        ("train", ["optim=[1]", "-m"], "optim=[1]: a group of settings is chosen by the name of one: GROUP=NAME"),
         ("train", ["checkpoint=gone.ckpt"], "checkpoint: gone.ckpt: there is no such file"),
         ("train", ["checkpoint=folder"], "checkpoint: folder: there is no such file"),
         ("prepare", ["paths.data=file"], "Not a directory; choose another place: a part of this path is a file"),

@@ -892,3 +892,15 @@ def test_a_cut_manifest_and_no_pack_are_found(pack: Path) -> None:
     for folder in (pack.parent / "none", pack.parent):
         with pytest.raises(UserError, match="no pack"):
             check_pack(folder)
+
+
+@pytest.mark.parametrize(("x", "y"), [(5000.0, 30.0), (-500.0, 30.0), (30.0, 900.0)])
+def test_a_joint_far_outside_of_its_image_is_refused(
+    flic: Flic, make: Callable[..., Any], tmp_path: Path, x: float, y: float
+) -> None:
+    source = flic([person("a.png"), person("b.png", coords=coords(lelb=(x, y))), person("c.png", split="test")])
+    with pytest.raises(
+        UserError, match=rf"joint \d+ lies at \({x - 1:g}, {y - 1:g}\), far outside of its image, b.png of"
+    ):
+        make(source, tmp_path / "pack")
+    assert not (tmp_path / "pack").exists()

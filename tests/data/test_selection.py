@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -234,3 +234,14 @@ def test_names_of_sets_are_a_list_or_one_name() -> None:
     for bad in ([], "", [3], 3, ["flic", ""], {"flic": 1}):
         with pytest.raises(UserError, match=r"^data\.sets: must be a list of sets"):
             set_names(bad, "data.sets")
+
+
+def test_labels_that_are_shares_of_the_image_are_refused(two: list[DataSet]) -> None:
+    shares = [replace(someone(name), joints_px=np.array([(0.2, 1.0), (0.4, NAN)])) for name in "ab"]
+    with pytest.raises(UserError, match=r"people.txt, record a: all joints of this set lie between 0 and 1"):
+        select([*two, data_set("z", *shares)], allow_missing=True)
+
+
+def test_files_without_a_person_are_named_as_the_reason() -> None:
+    with pytest.raises(UserError, match=r"^z: no person is left to prepare, of 0: data.source annotates nobody"):
+        select([data_set("z")], allow_missing=False)

@@ -14,6 +14,7 @@ from hmlpe.report import collect
 from hmlpe.report.rules import under_other_rule
 from hmlpe.report.setup import read_setup
 from hmlpe.report.statistics import compare, read_people, verdict
+from hmlpe.report.statistics.differences import _shots
 from hmlpe.report.statistics.intervals import over_both, over_people
 from hmlpe.report.statistics.measured import measure
 from hmlpe.report.statistics.render import about, render_paired_text
@@ -257,6 +258,10 @@ def test_sets_that_are_tested_apart_have_intervals_of_their_own(tmp_path: Path) 
     assert found.differences[0].column.key == "test_average/regression_error"
     assert {one.column.key.partition("/")[0] for one in found.differences} == {*sets, "test_average"}
     assert all(one.over_both and one.over_both[0] < one.mean < one.over_both[1] for one in found.differences)
+    shots = _shots(measure(runs, chosen=True), [one.column for one in found.differences])
+    assert {key.partition("/")[0]: count for key, count in shots.items()} == {
+        "test_average": 40, "test_buffy": 20, "test_flic": 20,
+    }, "an interval is widened by how few shots the set has, not all sets"  # fmt: skip
     value = next(run.metrics["test_buffy/error_px"] for run in runs if run.name == "det_1_s1")
     (run,) = (run for run in runs if run.name == "det_1_s1")
     score = measure([run], chosen=True).scores["det_1_s1"]["test_buffy/error_px"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -78,10 +81,26 @@ def _end(error: Exception) -> NoReturn:
     line = missing_extra(error)
     if line is None and isinstance(error, (*BAD_INPUT, OSError)):
         _stop(error)
-    line = line or engine_error(error)
+    line = line or engine_error(error) or _no_choice(error)
     if line is None:
         raise error
     _stop(UserError(line))
+
+
+def _no_choice(error: Exception) -> str | None:
+    """The line for a group of configurations that is set to something else than a name; Hydra's is a traceback."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not (frames and isinstance(error, TypeError | ValueError) and "hydra" in Path(frames[-1].filename).parts):
+        return None
+    if not any(frame.name == "_load_configuration_impl" for frame in frames):
+        return None
+    groups = {path.name for path in CONFIGS.iterdir() if path.is_dir()}
+    odd = next((word for word in sys.argv[1:] if word.partition("=")[0] in groups and not _names(word)), "")
+    return f"{odd or 'the command line'}: a group of settings is chosen by the name of one: GROUP=NAME"
+
+
+def _names(word: str) -> bool:
+    return re.fullmatch(r"[^\[\]{},]+", word.partition("=")[2]) is not None and not word.endswith("=null")
 
 
 def _job(task: Callable[[DictConfig], object], config: DictConfig) -> object:

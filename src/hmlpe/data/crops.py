@@ -14,7 +14,9 @@ from numpy.lib import format as npy
 from tqdm import tqdm
 
 from hmlpe.data.leaks import image_hash
+from hmlpe.data.record import Person
 from hmlpe.data.selection import Member
+from hmlpe.errors import UserError
 from hmlpe.geometry import crop_resized
 
 CHUNK = 256  # people whose crops are saved at once; what an interrupted call loses at most
@@ -128,6 +130,19 @@ def _crops_of_image(
 ) -> list[tuple[int, dict[str, UInt8[np.ndarray, "_ _ 3"]], tuple[np.uint64, np.uint64]]]:
     first = members[rows[0]]
     image = first.of.source.image(first.person.image)
+    for row in rows:
+        _check_joints(members[row].person, *image.shape[:2])
     found = image_hash(image)
     crops = [{array: crop_resized(image, members[row].box_px, side) for array, side in sides.items()} for row in rows]
     return [(row, own, (found, image_hash(own["crops"]))) for row, own in zip(rows, crops, strict=True)]
+
+
+def _check_joints(person: Person, height: int, width: int) -> None:
+    """Raise UserError if a known joint lies further from the image than the image is long: that is no cut-off limb."""
+    beyond = np.maximum(-person.joints_px, person.joints_px - (width, height)).max(axis=1)
+    if (far := np.flatnonzero(beyond > max(width, height))).size:
+        x, y = person.joints_px[far[0]]
+        raise UserError(
+            f"{person.where}: joint {far[0] + 1} lies at ({x:g}, {y:g}), far outside of its image, "
+            f"{person.image} of {width} x {height} px; labels must be pixels of the images as they lie there"
+        )

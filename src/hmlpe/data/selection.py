@@ -77,6 +77,7 @@ def select(sets: Sequence[DataSet], allow_missing: bool) -> tuple[list[Member], 
     for one in sets:
         people, missing = one.source.people(), set(one.source.missing_images())
         _check_missing(one.source.name, [person for person in people if person.image in missing], allow_missing)
+        _check_pixels(people)
         for person in people:
             box = None if person.image in missing else one.boxes.box_px(person)
             if box is not None:
@@ -86,7 +87,7 @@ def select(sets: Sequence[DataSet], allow_missing: bool) -> tuple[list[Member], 
                 skipped.append(Skipped.of(one.source.name, person, reason))
     if not kept:
         names = ", ".join(one.source.name for one in sets)
-        first = f"; {skipped[0].where}: {skipped[0].reason}" if skipped else ""
+        first = f"; {skipped[0].where}: {skipped[0].reason}" if skipped else ": data.source annotates nobody"
         raise UserError(f"{names}: no person is left to prepare, of {len(skipped)}{first}")
     for one in sets:
         _check_rule(one, [member.person.split for member in kept if member.of is one], skipped)
@@ -142,6 +143,17 @@ def _check_rule(one: DataSet, kept: Sequence[str], skipped: Sequence[Skipped]) -
                 f"{one.source.name}: none of {lost} {split} people has a box by data.boxes.{split}="
                 f"{one.boxes.of(split)} ({reason}); choose another of {', '.join(RULES)}"
             )
+
+
+def _check_pixels(people: Sequence[Person]) -> None:
+    """Raise UserError if all known joints lie between 0 and 1: they are shares of the image."""
+    known = [person.joints_px[~np.isnan(person.joints_px)] for person in people]
+    every = np.concatenate(known) if known else np.empty(0)
+    if every.size and every.min() >= 0 and every.max() <= 1:
+        raise UserError(
+            f"{people[0].where}: all joints of this set lie between 0 and 1, as shares of the image do; labels must be "
+            "pixels: multiply x by the image's width and y by its height"
+        )
 
 
 def _check_missing(name: str, lost: Sequence[Person], allow_missing: bool) -> None:

@@ -28,13 +28,13 @@ def compare(runs: Sequence[Run], chosen: bool = True) -> Statistics:
     measured = measure(runs, chosen)
     groups = {row: [run for run in group if run.finished] for row, group in by_row(runs)}
     columns = _columns(groups)
-    draws = _draws(measured, columns)
-    shots = measured.shots
+    draws, shots_of = _draws(measured, columns), _shots(measured, columns)
     bases = {task: _alone(task, groups) for task in (BASE_TASK, SWEPT_TASK)}
     differences, intervals = [], {}
     for column in columns:
         having = {row: [r for r in group if r.metrics.get(column.key) is not None] for row, group in groups.items()}
         base = next((row for rows in bases.values() for row in rows if having[row]), None)
+        shots = shots_of.get(column.key, measured.shots)
         for row, group in having.items():
             own = _own_interval(group, column, draws, shots)
             if own is not None:
@@ -44,7 +44,7 @@ def compare(runs: Sequence[Run], chosen: bool = True) -> Statistics:
     return Statistics(
         rule=next(str(run.facts["checkpoint_rule"]) for run in runs if run.finished),
         people=measured.people,
-        shots=None if measured.shot is None else shots,
+        shots=None if measured.shot is None else measured.shots,
         differences=tuple(differences),
         intervals=intervals,
         notes=tuple(notes_of(measured, groups, bases, columns, differences)),
@@ -80,6 +80,19 @@ def _draws(measured: Measured, columns: Sequence[Column]) -> Draws:
         for column in columns
         if (own := _scores(scores, column.key))
     }
+
+
+def _shots(measured: Measured, columns: Sequence[Column]) -> dict[str, int]:
+    """How many shots (or people, where nobody knows of shots) count in each metric: one set's are its own."""
+    shot = np.arange(measured.people) if measured.shot is None else measured.shot
+    found = {}
+    for column in columns:
+        counting = np.zeros(len(shot), dtype=bool)
+        for scores in measured.scores.values():
+            for score in _scores(scores, column.key):
+                counting |= (score.known > 0).any(1)
+        found[column.key] = len(np.unique(shot[counting]))
+    return found
 
 
 def _scores(scores: Mapping[str, Score], key: str) -> list[Score]:
