@@ -9,6 +9,7 @@ from torchmetrics import Metric
 from torchmetrics.functional.classification import binary_average_precision
 from torchmetrics.utilities import dim_zero_cat
 
+from hmlpe.runs.metric import SHARE, MetricInfo
 from hmlpe.skeleton import Skeleton
 
 
@@ -30,6 +31,15 @@ class WindowAP(Metric):
         """Add people; a part with NaN truth does not count."""
         self.scores.append(part_maps.transpose(1, 2).flatten(0, 1))
         self.truth.append(part_truth.transpose(1, 2).flatten(0, 1))
+
+    def infos(self) -> dict[str, MetricInfo]:
+        """`window_ap` and `window_ap_<part>`."""
+        told = SHARE | {"section": "Part detectors"}
+        parts = {
+            f"window_ap_{part}": MetricInfo(title=f"window AP {part.replace('_', ' ')}", shown=False, **told)
+            for part in self.parts
+        }
+        return {"window_ap": MetricInfo(title="window AP", **told)} | parts
 
     def compute(self) -> dict[str, Tensor]:
         """`window_ap_<part>`, and `window_ap`, the mean over the parts that occur."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import Metric
 
 from hmlpe.balance import FixedWeights
 from hmlpe.data.collection import box_rules
@@ -17,11 +17,10 @@ from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import Pack
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
-from hmlpe.metrics import MeanError
 from hmlpe.tasks import Task
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.devices import gpus, threads_of, world_size
-from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.module import MultiTaskPose, collected, error_of
 from hmlpe.training.precision import resolve_precision
 from hmlpe.training.ranks import place
 
@@ -147,7 +146,7 @@ def build_tasks(config: DictConfig) -> dict[str, Task]:
     Raises:
         UserError: tasks and weights do not name the same ones, or one with a weight has nothing to learn.
     """
-    tasks = {str(name): instantiate(task) for name, task in config.tasks.items()}
+    tasks = {str(name): build_task(task) for name, task in config.tasks.items()}
     if set(tasks) != set(config.row.weights):
         raise UserError(
             f"row.weights: name a weight for each task and no other; tasks {sorted(tasks)}, "
@@ -162,9 +161,22 @@ def build_tasks(config: DictConfig) -> dict[str, Task]:
     return {name: task for name, task in tasks.items() if task.outputs}
 
 
-def build_metrics(config: DictConfig) -> dict[str, list[Metric]]:
-    """Metrics by the task whose output they read."""
-    return {str(task): [instantiate(metric) for metric in named.values()] for task, named in config.metrics.items()}
+def build_task(node: Mapping[Any, Any]) -> Task:
+    """The task of a configuration, which names its metrics, too."""
+    task: Task = instantiate({key: value for key, value in node.items() if key != "metrics"})
+    return task
+
+
+def build_metrics(config: DictConfig) -> dict[str, dict[str, Metric]]:
+    """Metrics by the task whose output they read, then by name: a task's own, and those that the skeleton allows."""
+    return {
+        str(task): {
+            str(key): instantiate(metric)
+            for named in (node.get("metrics"), config.metrics.get(task))
+            for key, metric in (named or {}).items()
+        }
+        for task, node in config.tasks.items()
+    }
 
 
 def build_model(config: DictConfig, tasks: dict[str, Task], made_by: Mapping[str, str] | None = None) -> MultiTaskPose:
@@ -206,14 +218,15 @@ def mean_pose_metrics(
     pose = data.plain["train"].mean_pose_px()
     constants = {name: task.constant_output(pose) for name, task in model.tasks.items()}
     known = {name: constant for name, constant in constants.items() if constant is not None}
-    metrics = MetricCollection([m for name in known for m in build_metrics(config).get(name, [])], compute_groups=False)
-    errors = {name: MeanError() for name in known}
+    metrics = collected(build_metrics(config), known)
+    errors = {name: error_of(name, model.tasks[name]) for name in known}
     for batch in data.evaluation_loader(split):
         size = len(batch["image"])
         outputs = {name: constant.expand(size, -1) for name, constant in known.items()}
-        targets = {name: model.tasks[name].target(batch["joints_px"]) for name in known}
+        targets = {name: model.tasks[name].target(batch) for name in known}
         metrics.update(**model.view(batch, outputs, targets))
         for name, output in outputs.items():
             errors[name].update(model.tasks[name].error_of_each(output, targets[name]), targets[name].counts)
     found = {key: float(value) for key, value in metrics.compute().items()}
-    return {**{f"{name}_error": float(error.compute()) for name, error in errors.items()}, **found}
+    own = {key: float(value) for error in errors.values() for key, value in error.compute().items()}
+    return own | found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import lightning as L
@@ -14,8 +14,9 @@ from torchmetrics import Metric, MetricCollection
 
 from hmlpe.balance import FixedWeights
 from hmlpe.data.dataset import Sample
-from hmlpe.metrics import MeanError
+from hmlpe.metrics import PersonMetric, TaskError
 from hmlpe.network import HeterogeneousNet
+from hmlpe.runs.people import ERRORS
 from hmlpe.tasks import Target, Task
 from hmlpe.training.checkpoint import KEY
 from hmlpe.training.ranks import mean_of_all, place
@@ -33,7 +34,7 @@ class MultiTaskPose(L.LightningModule):
         network: with a head for each task.
         tasks: by name.
         balance: the weights.
-        metrics: by name of the task whose output they read.
+        metrics: by the task whose output they read, then by name.
         optimizer: makes the optimiser for the network.
         scheduler: makes the schedule, given the optimiser and the number of steps; None keeps the rate constant.
         config: what the module was built from, in plain containers; every checkpoint carries it.
@@ -46,7 +47,7 @@ class MultiTaskPose(L.LightningModule):
         network: HeterogeneousNet,
         tasks: Mapping[str, Task],
         balance: FixedWeights,
-        metrics: Mapping[str, list[Metric]],
+        metrics: Mapping[str, Mapping[str, Metric]],
         optimizer: OptimizerFactory,
         scheduler: SchedulerFactory | None,
         config: Mapping[str, Any],
@@ -56,10 +57,9 @@ class MultiTaskPose(L.LightningModule):
         super().__init__()
         self.network, self.tasks, self.balance = network, dict(tasks), balance
         self.make_optimizer, self.make_scheduler, self.seed = optimizer, scheduler, seed
-        self.metrics = MetricCollection(
-            [m for name in balance.active for m in metrics.get(name, [])], compute_groups=False
-        )
-        self.errors = nn.ModuleDict({name: MeanError() for name in balance.active})
+        self.metrics = collected(metrics, balance.active)
+        self.metrics_of = {name: dict(own) for name, own in metrics.items()}
+        self.errors = nn.ModuleDict({name: error_of(name, self.tasks[name]) for name in balance.active})
         self.split = "val"
         self.step_losses: dict[str, Tensor] = {}  # unweighted, with their graph: for who wants to look into the step
         self.config, self.made_by, self.steps_before = dict(config), dict(made_by), 0
@@ -73,7 +73,7 @@ class MultiTaskPose(L.LightningModule):
 
     def losses(self, batch: Sample) -> tuple[dict[str, Float[Tensor, ""]], dict[str, Tensor], dict[str, Target]]:
         """Unweighted loss, output and target of each active task."""
-        targets = {name: self.tasks[name].target(batch["joints_px"]) for name in self.balance.active}
+        targets = {name: self.tasks[name].target(batch) for name in self.balance.active}
         outputs = self.network(batch["image"], self.balance.active)
         return {name: self.tasks[name].loss(outputs[name], targets[name]) for name in targets}, outputs, targets
 
@@ -97,7 +97,7 @@ class MultiTaskPose(L.LightningModule):
         """Errors and metrics of an evaluation batch, under the name of the split that is being read.
 
         Returns:
-            What was found of each person: `view`, and `<task>_error` (batch,), see `Task.error_of_each`.
+            What was found of each person: `view`, and `errors/<name>` (batch, item), the metrics' errors.
         """
         with torch.autocast(self.device.type, enabled=False):  # numbers that are reported are exact
             _, outputs, targets = self.losses(batch)
@@ -106,20 +106,22 @@ class MultiTaskPose(L.LightningModule):
             self._error(name).update(error, targets[name].counts)
         view = self.view(batch, outputs, targets)
         self.metrics.update(**view)
-        return view | {f"{name}_error": error for name, error in errors.items()}
+        kept = [*map(self._error, self.errors), *self.metrics.values()]
+        return view | {f"{ERRORS}{one.array}": one.last for one in kept if isinstance(one, PersonMetric)}
 
     def on_validation_epoch_end(self) -> None:
         """Log errors and metrics of the split, over all people of all processes."""
         for name in self.errors:
-            self.log(f"{self.split}/{name}_error", self._error(name).compute(), prog_bar=True)
+            for key, value in self._error(name).compute().items():
+                self.log(f"{self.split}/{key}", value, prog_bar=True)
             self._error(name).reset()
         found = self.metrics.compute()
         self.log_dict({f"{self.split}/{name}": value for name, value in found.items()})
         self.metrics.reset()
 
-    def _error(self, task: str) -> MeanError:
+    def _error(self, task: str) -> TaskError:
         error = self.errors[task]
-        assert isinstance(error, MeanError)
+        assert isinstance(error, TaskError)
         return error
 
     def test_step(self, batch: Sample, batch_idx: int) -> dict[str, Tensor]:
@@ -139,10 +141,7 @@ class MultiTaskPose(L.LightningModule):
             "box_px": batch["box_px"],
         }
         for name, output in outputs.items():
-            decoded = self.tasks[name].decode(output)
-            found |= decoded | self.tasks[name].truth(targets[name])
-            if "predicted_crop_px" in decoded:
-                found["predicted_px"] = to_image_px(decoded["predicted_crop_px"], batch)
+            found |= self.tasks[name].found(output, targets[name], batch)
         return found
 
     def configure_optimizers(self) -> Any:
@@ -154,7 +153,12 @@ class MultiTaskPose(L.LightningModule):
         return [optimizer], [{"scheduler": self.make_scheduler(optimizer, steps), "interval": "step"}]
 
 
-def to_image_px(crop_px: Float[Tensor, "batch joint 2"], batch: Sample) -> Float[Tensor, "batch joint 2"]:
-    """Joints in pixels of the test crop -> image pixels (`geometry.crop_to_image` for a batch on any device)."""
-    box, size = batch["box_px"][:, None], batch["image"].shape[-1]
-    return (crop_px + 0.5) / size * (box[..., 2:] - box[..., :2]) + box[..., :2]
+def error_of(name: str, task: Task) -> TaskError:
+    """The metric of a task's own error."""
+    return TaskError(name, task.symbol, task.digits)
+
+
+def collected(metrics: Mapping[str, Mapping[str, Metric]], tasks: Iterable[str]) -> MetricCollection:
+    """The metrics of these tasks as one; each takes of a `view` what it asks for."""
+    own = {f"{task}_{name}": metric for task in tasks for name, metric in metrics.get(task, {}).items()}
+    return MetricCollection(own, compute_groups=False)  # type: ignore[arg-type]  # a dict of metrics is one of its kinds

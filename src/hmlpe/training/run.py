@@ -12,26 +12,16 @@ from typing import Any
 
 import lightning as L
 import torch
-import yaml
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import open_pack
 from hmlpe.errors import UserError
-from hmlpe.files import read_json, write_text_atomic
+from hmlpe.files import read_json
 from hmlpe.lock import locked
-from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, check_settings, plain
-from hmlpe.training.checkpoint import KEY, read_checkpoint
-from hmlpe.training.counted import check_counted, counted
-from hmlpe.training.devices import threads_of
-from hmlpe.training.fit import fit_and_evaluate
-from hmlpe.training.launch import over_devices
-from hmlpe.training.module import MultiTaskPose
-from hmlpe.training.precision import resolve_precision
-from hmlpe.training.provenance import MADE_BY, identity_of, provenance
-from hmlpe.training.ranks import from_first, is_first
-from hmlpe.training.result import (
+from hmlpe.pictures import FILTERS
+from hmlpe.runs.folder import (
     BEFORE,
     OTHER_BEST,
     RESUME,
@@ -39,9 +29,23 @@ from hmlpe.training.result import (
     finished_result,
     first_start,
     state_of,
+    write_config,
     write_result,
 )
-from hmlpe.training.rules import RULES
+from hmlpe.runs.metric import TaskInfo
+from hmlpe.runs.rules import in_words
+from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, check_settings, plain
+from hmlpe.training.checkpoint import KEY, read_checkpoint
+from hmlpe.training.counted import check_counted, counted
+from hmlpe.training.described import described
+from hmlpe.training.devices import threads_of
+from hmlpe.training.fit import fit_and_evaluate
+from hmlpe.training.launch import over_devices
+from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.precision import resolve_precision
+from hmlpe.training.provenance import MADE_BY, identity_of, provenance
+from hmlpe.training.ranks import from_first, is_first
+from hmlpe.training.rules import base_of
 from hmlpe.training.validate import validate
 
 log = logging.getLogger(__name__)
@@ -105,7 +109,7 @@ def _train(
         "started": first_start(folder) or now(),
     }
     if is_first():
-        write_text_atomic(folder / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True))
+        write_config(folder, plain(config))
     write_result(folder, "running", fields, is_first())
     started = time.monotonic()
     try:
@@ -140,7 +144,15 @@ def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> 
         "seed": config.seed,
         "weights": model.balance.weights,
         "protocol": protocol(config, data),
-        "checkpoint_rule": RULES[config.select] if config.fit else "the given checkpoint",
+        "sets": list(data.tested),
+        "sides": str(config.data.sides),
+        "base": base_of(model.tasks),
+        "tasks": {name: TaskInfo(symbol=task.symbol).model_dump() for name, task in model.tasks.items()},
+        "described": {
+            name: info.model_dump(mode="json", exclude_defaults=True) for name, info in described(model).items()
+        },
+        "pictures": [name for task in model.balance.active for name in model.tasks[task].pictures] + [FILTERS],
+        "checkpoint_rule": in_words(config.select, base_of(model.tasks)) if config.fit else "the given checkpoint",
         "epochs": config.epochs,
         "start": describe_start(config),
         "varies": list(config.varies),
@@ -155,7 +167,7 @@ def protocol(config: DictConfig, data: PoseDataModule) -> str:
     """Which people are tested how, in words: the same for all rows, whichever tasks they train."""
     sets = data.tested
     rules = sorted({f"{data.pack.manifest['boxes'][name]['test']}" for name in sets})
-    metrics = [metric for named in build_metrics(config).values() for metric in named]
+    metrics = [metric for named in build_metrics(config).values() for metric in named.values()]
     protocols = {str(metric.protocol) for metric in metrics if hasattr(metric, "protocol")}
     named = ", ".join(sorted(protocols, reverse=True)) or "no published protocol"
     return f"{'+'.join(sets)}: {named}; sides={config.data.sides}, test boxes={'+'.join(rules)}"
