@@ -107,7 +107,7 @@ def test_a_metric_without_a_family_is_named(outputs: Path, caplog: pytest.LogCap
     write_run(outputs / "study", "other", 0.5, ("val/regression_error", "val/renamed"))
     write_dashboard(outputs, "study", "hmlpe")
     (record,) = caplog.records
-    assert record.getMessage() == "not on the dashboard, as tracking/names.py has no such metrics: val/renamed"
+    assert record.getMessage() == "not on the dashboard, as no result says what they are: val/renamed"
 
 
 def test_no_study_is_bad_input(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_window_labels_are_those_of_the_dots(
     task = PartDetection(skeleton, grid)
     contained = compared = 0
     for _, labels, dots, _ in views(configured(name)):
-        target = task.target(torch.from_numpy(labels)[None])
+        target = task.target({"joints_px": torch.from_numpy(labels)[None]})
         assert target.known.all()
         share = grid.share_inside(torch.from_numpy(dots)[task.ends]).flatten()  # NaN where an end is not seen
         clear = (share - grid.beta).abs() > 0.06

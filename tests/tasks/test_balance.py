@@ -22,8 +22,9 @@ from hmlpe.balance import FixedWeights
 from hmlpe.errors import UserError
 from hmlpe.geometry import crop_to_image
 from hmlpe.tasks import Target, Task
+from hmlpe.tasks.regression import to_image_px
 from hmlpe.training.build import build_model, build_tasks
-from hmlpe.training.module import MultiTaskPose, to_image_px
+from hmlpe.training.module import MultiTaskPose
 
 CONFIGS = Path(__file__).parents[2] / "conf"
 SIZE = 56
@@ -197,7 +198,7 @@ def test_a_training_step_minimises_phi(both: MultiTaskPose) -> None:
     phi = model.training_step(batch, 0).item()
     with torch.no_grad():
         outputs = model.network(batch["image"])
-        raw = {name: task.loss(outputs[name], task.target(batch["joints_px"])) for name, task in model.tasks.items()}
+        raw = {name: task.loss(outputs[name], task.target(batch)) for name, task in model.tasks.items()}
     expected = {name: loss.item() for name, loss in raw.items()}
     assert phi == pytest.approx(1.5 * expected["regression"] + 0.25 * expected["detection"], rel=1e-6)
     assert logged == pytest.approx(

@@ -8,9 +8,9 @@ import torch
 from omegaconf import OmegaConf
 
 from hmlpe.errors import UserError
+from hmlpe.runs.folder import finished_result, first_start, mark_failed, objective_of, state_of, write_result
 from hmlpe.training.checkpoint import readable, state_to_resume
 from hmlpe.training.mirrors import SweepMirrors
-from hmlpe.training.result import finished_result, first_start, mark_failed, objective_of, state_of, write_result
 from hmlpe.training.rules import monitored
 
 OURS = {"code": "a", "data": "b", "config": "c", "seed": "1"}

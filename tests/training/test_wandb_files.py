@@ -17,7 +17,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from hmlpe.tracking.names import MEDIA, METRICS, curve_of, known_of, recognise
+from hmlpe.runs.metric import info_of
+from hmlpe.runs.result import read_run
 
 from ..programs import TINY as SMALLEST
 from ..programs import finish, run
@@ -133,8 +134,8 @@ def test_the_pictures_are_there(study: Path) -> None:
     """After the second and the last epoch, each a PNG; of a row without detection there are no part maps."""
     for row, expected in (
         ("regression_only", {"media/poses", "media/filters"}),
-        ("det_0.1", set(MEDIA)),
-        ("det_1", set(MEDIA)),
+        ("det_0.1", {"media/poses", "media/part_maps", "media/filters"}),
+        ("det_1", {"media/poses", "media/part_maps", "media/filters"}),
     ):
         path = only(study / f"{row}_s1")
         found: dict[str, list[int]] = {}
@@ -156,25 +157,27 @@ def test_the_curves_over_thresholds_are_those_of_the_result(study: Path) -> None
 
 
 def test_every_metric_that_a_run_logs_is_known_and_on_the_dashboard(study: Path) -> None:
-    """Whoever renames a metric changes tracking/names.py too, and there whoever drops one must not leave its family."""
+    """By what the run's own result says of it, and there nothing but the gradients of more tasks is logged by none."""
     header = (study / "det_0.1_s1" / "csv" / "version_0" / "metrics.csv").read_text().splitlines()[0]
     names = set(header.split(",")) - {"step", "epoch"}
-    known = known_of(names, TASKS)
-    assert {named.name for named in known} == names, "logged, but not in tracking/names.py"
-    unused = set(METRICS) - {named.metric for named in known}
-    assert [metric.pattern for metric in unused] == ["train/gradient/cosine_<pair>"], "in tracking/names.py alone"
+    infos = read_run(study / "det_0.1_s1" / "result.json").infos
+    assert not [name for name in names if info_of(infos, name) is None], "logged, but not said what it is"
+    used = {info_of(infos, name) for name in names}
+    unused = {name for name, info in infos.items() if info not in used}
+    assert unused == {"train/weight/regression", "train/weight/detection", "train/gradient/cosine_regression_detection"}
 
     said = dashboard(study)
     assert str(study / "dashboard" / "workspace.json") in said
     for file in ("workspace.json", "report.json"):
         shown = set(strings(json.loads((study / "dashboard" / file).read_text())))
         shown |= {name.removeprefix("summary:") for name in shown}
-        curves = {curve[0] for named in known if (curve := curve_of(named)) and named.words["split"] == "test"}
-        assert not {*names, *curves, *MEDIA} - shown, file
+        curves = {f"curve/test/pdj_modec_{group}" for group in ("elbow", "wrist")}
+        pictures = {"media/poses", "media/part_maps", "media/filters"}
+        assert not {*names, *curves, *pictures} - shown, file
         assert not [
             name
             for name in shown
-            if name.startswith(("train/", "val/", "test/")) and name not in names and recognise(name, TASKS)
+            if name.startswith(("train/", "val/", "test/")) and name not in names and info_of(infos, name)
         ]
 
 

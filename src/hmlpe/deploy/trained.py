@@ -66,7 +66,7 @@ def build_model(config: Mapping[str, Any], weights: Mapping[str, Tensor], fires:
     """
     trained = trained_tasks(config)
     # A task whose class is not of this package cannot be built here, and no pose needs it: its head is left out.
-    tasks: dict[str, Task] = {name: build(task_of(config, name)) for name in trained if ours(config["tasks"][name])}
+    tasks: dict[str, Task] = {name: build(config["tasks"][name]) for name in trained if ours(config["tasks"][name])}
     regression = next(((name, task) for name, task in tasks.items() if isinstance(task, JointRegression)), None)
     detection = next(((name, task) for name, task in tasks.items() if isinstance(task, PartDetection)), None)
     if regression is None:
@@ -81,11 +81,6 @@ def build_model(config: Mapping[str, Any], weights: Mapping[str, Tensor], fires:
     network.load_state_dict(_checked(weights, used))
     model = PoseModel(network, Skeleton(**arguments(config["skeleton"])), regression, detection, fires)
     return model.eval().requires_grad_(False)
-
-
-def task_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The configuration of a task without its metrics, which an answer does not need."""
-    return {key: value for key, value in config["tasks"][name].items() if key != "metrics"}
 
 
 def trained_tasks(config: Mapping[str, Any]) -> tuple[str, ...]:

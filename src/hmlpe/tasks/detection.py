@@ -40,7 +40,9 @@ class PartDetection(Task):
 
     def target(self, sample: Sample) -> Target:
         """The indicator of every part and window, (batch, part * window)."""
-        joints_px = sample["joints_px"]
+        return self._of_joints(sample["joints_px"])
+
+    def _of_joints(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
         sticks = joints_px[:, self.ends.to(joints_px.device)]  # batch, part, end, xy
         known = sticks.isfinite().flatten(2).all(-1, keepdim=True).expand(-1, -1, len(self.windows))
         return Target(self.windows.contains(sticks).float().flatten(1), known.flatten(1))

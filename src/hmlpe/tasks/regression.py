@@ -45,7 +45,9 @@ class JointRegression(Task):
 
     def target(self, sample: Sample) -> Target:
         """Joint positions in crop sizes, (batch, 2 * joint)."""
-        joints_px = sample["joints_px"]
+        return self._of_joints(sample["joints_px"])
+
+    def _of_joints(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
         values = (joints_px / self.size_px).clamp(-self.limit, self.limit).flatten(1)
         known = joints_px.isfinite().all(-1, keepdim=True).expand_as(joints_px).flatten(1)
         return Target(values.nan_to_num(), known)

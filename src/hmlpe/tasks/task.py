@@ -32,12 +32,12 @@ class Task(ABC):
     """One task of the heterogeneous network: its target, loss, answers, and how these are kept and drawn.
 
     Attributes:
-        symbol: index of its error and weight, E_<symbol> and λ_<symbol>.
+        symbol: index of its error and weight, E_<symbol> and λ_<symbol>; empty: its name.
         digits: with which its error is shown.
         pictures: names of what `draw` makes.
     """
 
-    symbol: str
+    symbol: str = ""
     digits: int = 4
     pictures: Sequence[str] = ()
 

@@ -146,7 +146,7 @@ def build_tasks(config: DictConfig) -> dict[str, Task]:
     Raises:
         UserError: tasks and weights do not name the same ones, or one with a weight has nothing to learn.
     """
-    tasks = {str(name): build_task(task) for name, task in config.tasks.items()}
+    tasks = {str(name): instantiate(task) for name, task in config.tasks.items()}
     if set(tasks) != set(config.row.weights):
         raise UserError(
             f"row.weights: name a weight for each task and no other; tasks {sorted(tasks)}, "
@@ -161,21 +161,11 @@ def build_tasks(config: DictConfig) -> dict[str, Task]:
     return {name: task for name, task in tasks.items() if task.outputs}
 
 
-def build_task(node: Mapping[Any, Any]) -> Task:
-    """The task of a configuration, which names its metrics, too."""
-    task: Task = instantiate({key: value for key, value in node.items() if key != "metrics"})
-    return task
-
-
 def build_metrics(config: DictConfig) -> dict[str, dict[str, Metric]]:
-    """Metrics by the task whose output they read, then by name: a task's own, and those that the skeleton allows."""
+    """Metrics by the task whose output they read, then by name."""
     return {
-        str(task): {
-            str(key): instantiate(metric)
-            for named in (node.get("metrics"), config.metrics.get(task))
-            for key, metric in (named or {}).items()
-        }
-        for task, node in config.tasks.items()
+        str(task): {str(name): instantiate(metric) for name, metric in (named or {}).items()}
+        for task, named in config.metrics.items()
     }
 
 

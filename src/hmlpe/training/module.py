@@ -155,7 +155,7 @@ class MultiTaskPose(L.LightningModule):
 
 def error_of(name: str, task: Task) -> TaskError:
     """The metric of a task's own error."""
-    return TaskError(name, task.symbol, task.digits)
+    return TaskError(name, task.symbol or name, task.digits)
 
 
 def collected(metrics: Mapping[str, Mapping[str, Metric]], tasks: Iterable[str]) -> MetricCollection:

@@ -147,7 +147,7 @@ def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> 
         "sets": list(data.tested),
         "sides": str(config.data.sides),
         "base": base_of(model.tasks),
-        "tasks": {name: TaskInfo(symbol=task.symbol).model_dump() for name, task in model.tasks.items()},
+        "tasks": {name: TaskInfo(symbol=task.symbol or name).model_dump() for name, task in model.tasks.items()},
         "described": {
             name: info.model_dump(mode="json", exclude_defaults=True) for name, info in described(model).items()
         },
