@@ -28,6 +28,7 @@ from hmlpe.sweep.survey import Survey, survey
 from hmlpe.sweep.tries import Try
 from hmlpe.sweep.warm import warm_up
 from hmlpe.training.mirrors import say_lost
+from hmlpe.training.result import remove_spent
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,9 @@ class Batch:
         if self.dry:
             sys.exit(0)  # before any sweeper asks for values that are not there
         self.known |= {job.folder: job for job in jobs}
+        for job in jobs:
+            if job.state.kind == "finished":  # and will not be called
+                remove_spent(job.folder)
         with ending_on_signals(), view_of(self.settings["progress"], todo, len(slots)) as view:
             schedule = Schedule(self.start, slots, self.policy, view, self.note)
             try:

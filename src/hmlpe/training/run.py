@@ -32,12 +32,10 @@ from hmlpe.training.precision import resolve_precision
 from hmlpe.training.provenance import MADE_BY, identity_of, provenance
 from hmlpe.training.ranks import from_first, is_first
 from hmlpe.training.result import (
-    BEFORE,
-    OTHER_BEST,
-    RESUME,
     State,
     finished_result,
     first_start,
+    remove_spent,
     state_of,
     write_result,
 )
@@ -122,8 +120,7 @@ def _train(
     fields |= {"finished": now(), "seconds": round(time.monotonic() - started, 1)}  # seconds of the last start
     result = write_result(folder, "finished", fields, is_first())
     if is_first():
-        for spent in (RESUME, BEFORE, OTHER_BEST):
-            (folder / "checkpoints" / spent).unlink(missing_ok=True)
+        remove_spent(folder)
     return result
 
 
