@@ -76,7 +76,10 @@ def test_a_sweep_is_looked_at_run_skipped_and_redone(data: Path, tmp_path: Path)
 
     stale = study / "det_1_s0" / "result.json"
     stale.write_text(json.dumps(results[1] | {"identity": results[1]["identity"] | {"code": "other"}}))
+    left = study / "regression_only_s0" / "checkpoints" / "resume_before.ckpt"
+    left.touch()  # by a kill after the record was written
     said = finish(command, 2)
+    assert not left.exists()
     assert "/weight_ablation: 2 runs: 1 finished before, 1 stale\n" in said
     assert "of 2 runs: 1 finished, 1 stale" in said
     assert last(said) == f"error: det_1 · seed 0: stale: {stale}: is of another code; sweep.redo=stale replaces it"

@@ -31,6 +31,15 @@ def test_a_finished_run_of_ours_is_skipped(tmp_path: Path) -> None:
     assert finished_result(tmp_path, OURS, overwrite=False) == json.loads((tmp_path / "result.json").read_text())
 
 
+def test_what_a_kill_after_the_last_write_has_left_is_removed(tmp_path: Path) -> None:
+    checkpoint = put(tmp_path, "finished", OURS, resume=True)
+    others = [checkpoint.with_name(name) for name in ("resume_before.ckpt", "best.ckpt", "model.ckpt")]
+    for path in others:
+        path.touch()
+    assert finished_result(tmp_path, OURS, overwrite=False) is not None
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["model.ckpt"]
+
+
 @pytest.mark.parametrize("status", ["running", "failed"])
 def test_a_broken_run_of_ours_goes_on(tmp_path: Path, status: str) -> None:
     checkpoint = put(tmp_path, status, OURS, resume=True)

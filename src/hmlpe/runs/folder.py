@@ -73,6 +73,7 @@ def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) 
         remove_leftovers(place)
     state = state_of(folder, identity)
     if state.kind == "finished":
+        remove_spent(folder)  # what a kill after its last write has left
         return state.result
     if state.kind == "stale" and not overwrite:
         raise UserError(
@@ -87,6 +88,12 @@ def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) 
             made.unlink()
         (folder / "result.json").unlink()
     return None
+
+
+def remove_spent(folder: Path) -> None:
+    """Delete what a finished run does not need any more."""
+    for spent in (RESUME, BEFORE, OTHER_BEST):
+        (folder / "checkpoints" / spent).unlink(missing_ok=True)
 
 
 def stale(folder: Path, state: State) -> str:

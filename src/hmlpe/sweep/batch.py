@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from hmlpe.errors import UserError
 from hmlpe.files import remove_leftovers
 from hmlpe.lock import locked
+from hmlpe.runs.folder import remove_spent
 from hmlpe.sweep.devices import Slot, cpu_slots, gpu_slots, visible_gpus
 from hmlpe.sweep.jobs import Job, compose
 from hmlpe.sweep.live import check_kind, view_of
@@ -84,6 +85,9 @@ class Batch:
         if self.dry:
             sys.exit(0)  # before any sweeper asks for values that are not there
         self.known |= {job.folder: job for job in jobs}
+        for job in jobs:
+            if job.state.kind == "finished":  # and will not be called
+                remove_spent(job.folder)
         with ending_on_signals(), view_of(self.settings["progress"], todo, len(slots)) as view:
             schedule = Schedule(self.start, slots, self.policy, view, self.note)
             try:

@@ -22,12 +22,10 @@ from hmlpe.files import read_json
 from hmlpe.lock import locked
 from hmlpe.pictures import FILTERS
 from hmlpe.runs.folder import (
-    BEFORE,
-    OTHER_BEST,
-    RESUME,
     State,
     finished_result,
     first_start,
+    remove_spent,
     state_of,
     write_config,
     write_result,
@@ -126,8 +124,7 @@ def _train(
     fields |= {"finished": now(), "seconds": round(time.monotonic() - started, 1)}  # seconds of the last start
     result = write_result(folder, "finished", fields, is_first())
     if is_first():
-        for spent in (RESUME, BEFORE, OTHER_BEST):
-            (folder / "checkpoints" / spent).unlink(missing_ok=True)
+        remove_spent(folder)
     return result
 
 
