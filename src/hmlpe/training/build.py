@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from torchmetrics import Metric
 
 from hmlpe.balance import FixedWeights
-from hmlpe.data.collection import box_rules
+from hmlpe.data.collection import box_rules, configured_attributes
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import Pack
+from hmlpe.data.record import Attribute
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.tasks import Task
@@ -133,11 +134,21 @@ def check_settings(config: DictConfig, pack: Pack) -> None:
         "boxes": rules,
         **{key: config.data[key] for key in ("crop_px", "near_duplicates", "keep_neighbours")},
     }
+    for name, attributes in configured_attributes(config.data, list(rules)).items():
+        if set(attributes) != set(pack.attributes_of(name)):
+            raise UserError(
+                f"data.source.attributes: the pack {config.data.pack} was prepared with other attributes of {name} "
+                f"({_named(pack.attributes_of(name))}) than these ({_named(attributes)}); run hmlpe-prepare again"
+            )
     other = [key for key, value in wanted.items() if manifest[key] != value]
     if other:
         raise UserError(
             f"data.{other[0]}: the pack {config.data.pack} was prepared with another; run hmlpe-prepare again"
         )
+
+
+def _named(attributes: Sequence[Attribute]) -> str:
+    return "; ".join(f"{one.name}: {', '.join(one.classes) or 'numbers'}" for one in attributes) or "none"
 
 
 def build_tasks(config: DictConfig) -> dict[str, Task]:
