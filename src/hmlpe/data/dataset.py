@@ -102,6 +102,20 @@ class PeopleDataset(Dataset[Sample]):
             "row": torch.tensor(row),
         }
 
+    def everyone(self) -> Sample:
+        """What a task may ask for of all of them in the test crop, but the pictures."""
+        rows = self.rows
+        return {
+            "joints_px": self.joints_px(),
+            "occluded": torch.from_numpy(self.labels.occluded[rows]),
+            "attributes": torch.from_numpy(self.labels.attributes[rows].astype(np.float32)),
+            "mirrored": torch.zeros(len(rows), dtype=torch.bool),
+            "truth_px": torch.from_numpy(self.labels.joints_px[rows].astype(np.float32)),
+            "box_px": torch.from_numpy(self.labels.box_px[rows].astype(np.float32)),
+            "torso_px": torch.from_numpy(self.labels.torso_px[rows].astype(np.float32)),
+            "row": torch.from_numpy(np.asarray(rows)),
+        }
+
     def mean_image(self) -> Float[Tensor, "3 size size"]:
         """Per-pixel mean of the crops of these people, 0-255 (FACTS 3)."""
         total = np.zeros(self.crops.shape[1:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -17,21 +17,41 @@ from hmlpe.windows import WindowGrid
 PARTS = (nn.Module, Task, Skeleton, WindowGrid)
 
 
-def build(config: Mapping[str, Any], **given: Any) -> Any:
+def build(config: Mapping[str, Any], trust: Sequence[str] = (), **given: Any) -> Any:
     """Instantiate a network, or a task, from a file's configuration.
 
-    `_target_` may name any callable, and a file may come from anyone: only parts of this package are built.
+    `_target_` may name any callable, and a file may come from anyone: only parts of this package are built, and of
+    those that the user trusts.
 
     Args:
+        trust: names of packages.
         given: arguments beside the configured ones.
 
     Raises:
-        UserError: something else is asked for.
+        UserError: something else is asked for, or a trusted package does not import.
     """
     for node in _nodes(config):
-        if not ours(node):
-            raise UserError(f"its configuration asks for {node['_target_']!r}, which is no part of a network of hmlpe")
+        target = str(node["_target_"])
+        package = target.partition(".")[0]
+        if package in trust:
+            _check_import(target, package)
+        elif not ours(node):
+            if package == "hmlpe":
+                raise UserError(f"its configuration asks for {target!r}, which is no part of a network of hmlpe")
+            raise UserError(
+                f"its configuration asks for {target!r}, of another package, which would be run; if you trust that: "
+                f"trust=[{package}]"
+            )
     return instantiate(config, **given)
+
+
+def _check_import(target: str, package: str) -> None:
+    module = target.rpartition(".")[0]
+    try:
+        import_module(module)
+    except Exception as error:  # a package may raise anything
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise UserError(f"trust: {package}: {module} does not import ({said}); install the package") from error
 
 
 def ours(node: Mapping[str, Any]) -> bool:

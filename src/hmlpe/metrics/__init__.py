@@ -11,10 +11,11 @@ from hmlpe.metrics.pdj import ModecPDJ
 from hmlpe.metrics.person import GroupMetric, PersonMetric, TaskError
 from hmlpe.metrics.pose import PixelError, Spread
 from hmlpe.metrics.rows import Rows
-from hmlpe.metrics.windows import WindowAP
+from hmlpe.metrics.windows import MapAP, WindowAP
 
 __all__ = [
     "GroupMetric",
+    "MapAP",
     "ModecPDJ",
     "OfficialPCP",
     "PersonMetric",

@@ -46,6 +46,17 @@ class Task(ABC):
     def outputs(self) -> int:
         """Number of outputs of the task's head; 0: there is nothing to learn."""
 
+    def bind(self, attributes: Sequence[str]) -> None:
+        """Take what the data's people carry, before the first target is asked for.
+
+        Args:
+            attributes: names, in the order of the samples'.
+
+        Raises:
+            UserError: one that the task needs is not there.
+        """
+        return None
+
     @abstractmethod
     def target(self, sample: Sample) -> Target:
         """The target from a batch of samples: joints in pixels of the crop, NaN where unknown, and all else."""

@@ -172,6 +172,15 @@ def build_tasks(config: DictConfig) -> dict[str, Task]:
     return {name: task for name, task in tasks.items() if task.outputs}
 
 
+def bind(tasks: Mapping[str, Task], attributes: Sequence[str]) -> None:
+    """Tell the tasks what the people of the data carry. Raises UserError: one needs what is not there."""
+    for name, task in tasks.items():
+        try:
+            task.bind(attributes)
+        except UserError as error:
+            raise UserError(f"tasks.{name}: {error}") from error
+
+
 def build_metrics(config: DictConfig) -> dict[str, dict[str, Metric]]:
     """Metrics by the task whose output they read, then by name."""
     return {

@@ -32,7 +32,7 @@ from hmlpe.runs.folder import (
 )
 from hmlpe.runs.metric import TaskInfo
 from hmlpe.runs.rules import in_words
-from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, check_settings, plain
+from hmlpe.training.build import bind, build_data, build_metrics, build_model, build_tasks, check_settings, plain
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.counted import check_counted, counted
 from hmlpe.training.described import described
@@ -71,7 +71,9 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     check_start(config)
     data = build_data(config)
     identity = identity_of(config, str(data.pack.manifest["digest"]))
-    model = build_model(config, build_tasks(config), {key: identity[key] for key in MADE_BY})
+    tasks = build_tasks(config)
+    bind(tasks, [attribute.name for attribute in data.attributes])
+    model = build_model(config, tasks, {key: identity[key] for key in MADE_BY})
     warn_of_another_pack(config, name, identity["data"])
     with ExitStack() as held:
         from_first(lambda: held.enter_context(locked(folder / ".lock", "run", LOCK_PATIENCE_S)))
@@ -86,9 +88,10 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
 def look(config: DictConfig, folder: Path) -> State:
     """What `run` would find in `folder`, without touching it. Raises UserError: bad input."""
     validate(config)
-    build_tasks(config)
+    tasks = build_tasks(config)
     check_start(config)
     pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
+    bind(tasks, [attribute.name for attribute in pack.attributes])
     check_settings(config, pack)
     return state_of(folder, identity_of(config, str(pack.manifest["digest"])))
 
