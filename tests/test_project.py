@@ -46,6 +46,7 @@ LEVELS = [
     {"evaluate"},
     {"demo"},
     {"cli"},
+    {"api"},
 ]
 MAX_LINES = 300
 

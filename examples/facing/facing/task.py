@@ -39,7 +39,9 @@ class Facing(Task):
     def bind(self, attributes: Sequence[str]) -> None:
         """Find the attribute."""
         if self.attribute not in attributes:
-            raise UserError(f"the data's people have no {self.attribute!r}; they have {', '.join(attributes) or 'none'}")
+            raise UserError(
+                f"the data's people have no {self.attribute!r}; they have {', '.join(attributes) or 'none'}"
+            )
         self.place = list(attributes).index(self.attribute)
 
     def target(self, sample: Sample) -> Target:
