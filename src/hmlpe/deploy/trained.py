@@ -85,7 +85,7 @@ def build_model(config: Mapping[str, Any], weights: Mapping[str, Tensor], fires:
 
 def trained_tasks(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the tasks that had a weight."""
-    return tuple(str(name) for name in config["tasks"] if config["row"]["weights"][name] > 0)
+    return tuple(str(name) for name in config["tasks"] if config["row"]["weights"].get(name, 0) > 0)
 
 
 def card_of(config: Mapping[str, Any], made_by: Mapping[str, str]) -> Card:

@@ -60,6 +60,7 @@ METRICS = (
     Metric("train/total", "weighted sum of the losses", "low", "loss"),
     Metric("train/<task>", "{task} loss", "low", "loss"),
     Metric("train/<task>_weighted", "{task} loss times its weight", "low", "loss"),
+    Metric("train/weight/<task>", "weight of {task}, by the balance", None, "loss"),
     Metric("train/gradient/norm_<task>", "norm of the {task} gradient at the trunk", None, "gradient"),
     Metric("train/gradient/cosine", "cosine between the tasks' gradients", None, "gradient"),
     Metric("train/gradient/cosine_<pair>", "cosine between gradients, {pair}", None, "gradient"),

@@ -21,7 +21,16 @@ from hmlpe.data.pack import open_pack
 from hmlpe.errors import UserError
 from hmlpe.files import read_json, write_text_atomic
 from hmlpe.lock import locked
-from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, check_settings, plain
+from hmlpe.row_name import name_of_balance
+from hmlpe.training.build import (
+    build_balance,
+    build_data,
+    build_metrics,
+    build_model,
+    build_tasks,
+    check_settings,
+    plain,
+)
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.counted import check_counted, counted
 from hmlpe.training.devices import threads_of
@@ -85,6 +94,7 @@ def look(config: DictConfig, folder: Path) -> State:
     """What `run` would find in `folder`, without touching it. Raises UserError: bad input."""
     validate(config)
     build_tasks(config)
+    build_balance(config)
     check_start(config)
     pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
     check_settings(config, pack)
@@ -110,6 +120,8 @@ def _train(
     started = time.monotonic()
     try:
         fields |= fit_and_evaluate(config, folder, data, model, precision, name)
+        if config.fit:  # of the last step, whichever checkpoint is evaluated
+            fields["balance"] |= {"weights": model.balance.checked_weights(model.moment)}
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
         log.warning("%s: interrupted; the same command goes on after the last whole epoch", name)
         write_result(folder, "failed", fields | {"error": "interrupted"}, is_first())
@@ -139,6 +151,7 @@ def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> 
         "row": config.row.name,
         "seed": config.seed,
         "weights": model.balance.weights,
+        "balance": {"name": name_of_balance(config.balance), "weights": None},  # at the end of training
         "protocol": protocol(config, data),
         "checkpoint_rule": RULES[config.select] if config.fit else "the given checkpoint",
         "epochs": config.epochs,

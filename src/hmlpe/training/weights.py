@@ -13,10 +13,11 @@ from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.module import MultiTaskPose
 
 HEADS = "network.heads."  # how the names of the heads' weights begin
+BALANCE = "balance."  # and those of the balance's state
 
 
 def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton, heads: str = "keep") -> dict[str, Any]:
-    """Load a checkpoint's weights, mean image included.
+    """Load a checkpoint's weights, mean image included. The balance is the model's own, whichever the checkpoint had.
 
     Args:
         skeleton: of the model.
@@ -30,9 +31,9 @@ def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton, heads: st
     """
     content = read_checkpoint(path, skeleton if heads == "keep" else None)
     weights: dict[str, Tensor] = content["state_dict"]
-    if heads == "renew":
-        own = {key: value for key, value in model.state_dict().items() if key.startswith(HEADS)}
-        weights = {key: value for key, value in weights.items() if not key.startswith(HEADS)} | own
+    kept = (BALANCE, HEADS) if heads == "renew" else (BALANCE,)
+    own = {key: value for key, value in model.state_dict().items() if key.startswith(kept)}
+    weights = {key: value for key, value in weights.items() if not key.startswith(kept)} | own
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
