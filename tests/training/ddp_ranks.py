@@ -30,6 +30,7 @@ from hmlpe.training.scores import evaluate
 from hmlpe.training.watched import GradientLog
 
 ROWS = ("regression_only", "det_0.1", "detection_only")
+BALANCES = ("uncertainty", "pcgrad")
 STEPS = 3
 WORDS: list[str] = []  # of the configuration
 
@@ -175,6 +176,7 @@ def seen() -> dict[str, Any]:
     found["bf16"] = train(composed(*WORDS, "trainer.precision=bf16-mixed"))
     found["without"] = train(composed(*WORDS, "network.trunk.norm=none"))
     found["diagnosed"] = train(composed("row=det_0.1", *WORDS), every=2)
+    found |= {name: train(composed("row=det_1", f"balance={name}", *WORDS)) for name in BALANCES}
     found["normalised"] = normalised()
     found["dropout"] = drawn()
     return found | {"served": served(composed(*WORDS)), "decided": decided()}

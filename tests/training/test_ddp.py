@@ -62,19 +62,28 @@ def close(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor], tolerance:
         assert float((value - two[name]).abs().max()) <= tolerance * scale, name
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", [*ROWS, "uncertainty", "pcgrad"])
 def test_gradients_and_weights_are_those_of_one_process(seen: dict[str, dict[str, Any]], row: str) -> None:
     one, first, second = (seen[name][row] for name in ("0 of 1", "0 of 2", "1 of 2"))
     names = set(one["gradients"])
     assert any("norm1" in name for name in names)
     for task in ("regression", "detection"):  # a head without weight has no gradient
-        trained = row in ("det_0.1", f"{task}_only")
+        trained = row in ("det_0.1", f"{task}_only", "uncertainty", "pcgrad")
         assert any(f"heads.{task}" in name for name in names) == trained
     close(one["gradients"], first["gradients"], 2e-5, least=1.0)  # torch's own fp32 variance is 1e-5 off
     close(one["weights"], first["weights"], 2e-5)
     for part in ("gradients", "weights"):
         assert all(torch.equal(value, second[part][name]) for name, value in first[part].items())
     assert int(first["weights"]["network.trunk.norm1.num_batches_tracked"]) == len(first["images"]) == 3
+
+
+def test_the_balance_that_learns_is_that_of_one_process(seen: dict[str, dict[str, Any]]) -> None:
+    one, first = (seen[name]["uncertainty"] for name in ("0 of 1", "0 of 2"))
+    name = "balance.log_variances"
+    assert name in one["gradients"] and bool((one["weights"][name] != 0).all())
+    torch.testing.assert_close(one["weights"][name], first["weights"][name], rtol=1e-5, atol=0)
+    for a, b in zip(one["logged"], first["logged"], strict=True):
+        assert {"train/weight/regression", "train/weight/detection"} < set(a) and a == pytest.approx(b, rel=1e-5)
 
 
 def test_gradients_without_normalisation_are_equal_to_the_rounding(seen: dict[str, dict[str, Any]]) -> None:

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from hmlpe.deploy.factors import factors_of
 from hmlpe.deploy.model import FIRES, PoseModel, check_fires
-from hmlpe.deploy.trusted import arguments, build
 from hmlpe.errors import UserError
 from hmlpe.network import HeterogeneousNet
 from hmlpe.predict.estimator import Card
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
 from hmlpe.training.checkpoint import KEY, read_checkpoint
+from hmlpe.training.trusted import arguments, build
 from hmlpe.windows import WindowGrid
 
 PREFIX = "network."  # of the weights, in the LightningModule's state

@@ -21,6 +21,7 @@ from hmlpe.errors import UserError
 from hmlpe.files import read_json
 from hmlpe.lock import locked
 from hmlpe.pictures import FILTERS
+from hmlpe.row_name import name_of_balance
 from hmlpe.runs.folder import (
     State,
     finished_result,
@@ -32,7 +33,16 @@ from hmlpe.runs.folder import (
 )
 from hmlpe.runs.metric import TaskInfo
 from hmlpe.runs.rules import in_words
-from hmlpe.training.build import bind, build_data, build_metrics, build_model, build_tasks, check_settings, plain
+from hmlpe.training.build import (
+    bind,
+    build_balance,
+    build_data,
+    build_metrics,
+    build_model,
+    build_tasks,
+    check_settings,
+    plain,
+)
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.counted import check_counted, counted
 from hmlpe.training.described import described
@@ -89,6 +99,7 @@ def look(config: DictConfig, folder: Path) -> State:
     """What `run` would find in `folder`, without touching it. Raises UserError: bad input."""
     validate(config)
     tasks = build_tasks(config)
+    build_balance(config)
     check_start(config)
     pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
     bind(tasks, [attribute.name for attribute in pack.attributes])
@@ -115,6 +126,8 @@ def _train(
     started = time.monotonic()
     try:
         fields |= fit_and_evaluate(config, folder, data, model, precision, name)
+        if config.fit:  # of the last step, whichever checkpoint is evaluated
+            fields["balance"] |= {"weights": model.balance.checked_weights(model.moment)}
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
         log.warning("%s: interrupted; the same command goes on after the last whole epoch", name)
         write_result(folder, "failed", fields | {"error": "interrupted"}, is_first())
@@ -143,6 +156,7 @@ def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> 
         "row": config.row.name,
         "seed": config.seed,
         "weights": model.balance.weights,
+        "balance": {"name": name_of_balance(config.balance), "weights": None},  # at the end of training
         "protocol": protocol(config, data),
         "sets": list(data.tested),
         "sides": str(config.data.sides),

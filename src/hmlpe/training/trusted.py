@@ -14,7 +14,8 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import Task
 from hmlpe.windows import WindowGrid
 
-PARTS = (nn.Module, Task, Skeleton, WindowGrid)
+PARTS = (nn.Module, Task, Skeleton, WindowGrid)  # metrics and balances are modules
+PLAIN = ("torch.optim.", "hmlpe.network.init.", "hmlpe.training.optim.")  # that only make numbers
 
 
 def build(config: Mapping[str, Any], trust: Sequence[str] = (), **given: Any) -> Any:
@@ -30,19 +31,24 @@ def build(config: Mapping[str, Any], trust: Sequence[str] = (), **given: Any) ->
     Raises:
         UserError: something else is asked for, or a trusted package does not import.
     """
+    check(config, trust)
+    return instantiate(config, **given)
+
+
+def check(config: Any, trust: Sequence[str] = ()) -> None:
+    """Raise UserError if a file's configuration asks for something else; see `build`."""
     for node in _nodes(config):
         target = str(node["_target_"])
         package = target.partition(".")[0]
         if package in trust:
             _check_import(target, package)
-        elif not ours(node):
+        elif not (ours(node) or target.startswith(PLAIN)):
             if package == "hmlpe":
                 raise UserError(f"its configuration asks for {target!r}, which is no part of a network of hmlpe")
             raise UserError(
                 f"its configuration asks for {target!r}, of another package, which would be run; if you trust that: "
                 f"trust=[{package}]"
             )
-    return instantiate(config, **given)
 
 
 def _check_import(target: str, package: str) -> None:
