@@ -145,7 +145,7 @@ def write_result(folder: Path, status: str, fields: dict[str, Any], write: bool 
     unknown = fields.keys() - Result.model_fields.keys()
     assert not unknown, f"Result has no {unknown}"
     result = {"schema": SCHEMA, "status": status, **fields}
-    Result.model_validate(result)
+    Result.of(result)
     if write:
         write_json_atomic(folder / "result.json", result)
     return result

@@ -36,12 +36,12 @@ class OtherRule(BaseModel):
 
 
 class BalanceState(BaseModel):
-    """The balance of the tasks' losses, and the weights that it gave at the end."""
+    """The balance of the tasks' losses, and the weights that it gave at the end of training; None before."""
 
     model_config = ConfigDict(strict=True)
 
     name: Line
-    weights: dict[str, float]
+    weights: dict[str, float] | None = None
 
 
 class Result(BaseModel):
@@ -104,6 +104,11 @@ class Result(BaseModel):
     mean_pose: Splits | None = None
     other_rule: OtherRule | None = None
     mirror_lost: Line | None = None
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Result:
+        """The result of a file's content, in which null is as good as nothing. Raises ValidationError."""
+        return cls.model_validate({key: value for key, value in raw.items() if value is not None})
 
     @model_validator(mode="after")
     def _whole(self) -> Result:
@@ -223,7 +228,7 @@ def read_run(file: Path) -> Run:
     if raw.get("schema") not in (SCHEMA, OLDEST):
         raise _broken(file, f"schema is {raw.get('schema')!r}, and this version reads {SCHEMA}; train it again")
     try:
-        return run_of(file, Result.model_validate({key: value for key, value in raw.items() if value is not None}))
+        return run_of(file, Result.of(raw))
     except ValidationError as error:
         raise _broken(file, first_problem(error)) from error
 
