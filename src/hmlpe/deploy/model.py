@@ -29,8 +29,8 @@ class PoseModel(nn.Module):
         skeleton: of the tasks.
         regression: name of the joint regression, and the task.
         detection: the same of the part detection; None if the network was not trained for it.
-        others: the same of further tasks, whose answers are outputs, too.
         fires: see `joint_confidence`.
+        others: the names of further tasks, and the tasks, whose answers are outputs, too.
 
     Raises:
         UserError: `fires` is no probability.
@@ -45,8 +45,8 @@ class PoseModel(nn.Module):
         skeleton: Skeleton,
         regression: tuple[str, JointRegression],
         detection: tuple[str, PartDetection] | None,
-        others: Sequence[tuple[str, Task]] = (),
         fires: float | int | None = FIRES,
+        others: Sequence[tuple[str, Task]] = (),
     ) -> None:
         super().__init__()
         check_fires(fires)

@@ -86,7 +86,7 @@ def build_model(
     network.load_state_dict(_checked(weights, tasks))
     poses = (regression, detection)
     others = [(name, task) for name, task in tasks.items() if all(one is None or name != one[0] for one in poses)]
-    model = PoseModel(network, Skeleton(**arguments(config["skeleton"])), regression, detection, others, fires)
+    model = PoseModel(network, Skeleton(**arguments(config["skeleton"])), regression, detection, fires, others)
     return model.eval().requires_grad_(False)
 
 

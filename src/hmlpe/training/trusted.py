@@ -15,7 +15,7 @@ from hmlpe.tasks import Task
 from hmlpe.windows import WindowGrid
 
 PARTS = (nn.Module, Task, Skeleton, WindowGrid)  # metrics and balances are modules
-PLAIN = ("torch.optim.", "hmlpe.network.init.", "hmlpe.training.optim.")  # that only make numbers
+PLAIN = ("torch.optim.", "hmlpe.network.init.", "hmlpe.training.optim.")  # of optimisers, which only make numbers
 
 
 def build(config: Mapping[str, Any], trust: Sequence[str] = (), **given: Any) -> Any:
@@ -35,14 +35,18 @@ def build(config: Mapping[str, Any], trust: Sequence[str] = (), **given: Any) ->
     return instantiate(config, **given)
 
 
-def check(config: Any, trust: Sequence[str] = ()) -> None:
-    """Raise UserError if a file's configuration asks for something else; see `build`."""
+def check(config: Any, trust: Sequence[str] = (), plain: tuple[str, ...] = ()) -> None:
+    """Raise UserError if a file's configuration asks for something else; see `build`.
+
+    Args:
+        plain: how further targets may begin.
+    """
     for node in _nodes(config):
         target = str(node["_target_"])
         package = target.partition(".")[0]
         if package in trust:
             _check_import(target, package)
-        elif not (ours(node) or target.startswith(PLAIN)):
+        elif not (ours(node) or target.startswith(plain)):
             if package == "hmlpe":
                 raise UserError(f"its configuration asks for {target!r}, which is no part of a network of hmlpe")
             raise UserError(

@@ -13,7 +13,7 @@ from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.module import MultiTaskPose
-from hmlpe.training.trusted import check
+from hmlpe.training.trusted import PLAIN, check
 
 FIXED = "hmlpe.balance.FixedWeights"  # of checkpoints from before there were others
 HEADS = "network.heads."  # how the names of the heads' weights begin
@@ -65,7 +65,7 @@ def model_of(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
     content = read_checkpoint(path)
     tree = {"balance": {"name": "fixed", "_target_": FIXED}, **content[KEY]["config"]}
     try:
-        check([tree[part] for part in BUILT], trust)
+        check([tree[part] for part in BUILT], trust, PLAIN)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     config = OmegaConf.create(tree)
