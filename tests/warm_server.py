@@ -6,6 +6,7 @@ how a process ended, if it has (`poll`), or when it has (`wait`).
 
 import atexit
 import fcntl
+import gc
 import json
 import multiprocessing.util
 import os
@@ -21,24 +22,35 @@ from hmlpe.allocator import keep_pages
 
 keep_pages()  # before torch loads, as the programs do
 
+import kept_configs  # noqa: E402
 from hydra import compose, initialize_config_dir  # noqa: E402
+from hydra.core.plugins import Plugins  # noqa: E402
+from hydra.core.singleton import Singleton  # noqa: E402
 
 import hmlpe.data.prepare  # noqa: E402
 import hmlpe.evaluate.run  # noqa: E402
 import hmlpe.metrics  # noqa: E402
-import hmlpe.report  # noqa: E402
+import hmlpe.report.page  # noqa: E402
+import hmlpe.tracking.pictures  # noqa: E402
 import hmlpe.training.run  # noqa: E402, F401
 from hmlpe.cli.app import CONFIGS  # noqa: E402
 from hmlpe.sweep.warm import FOR_THE_LAUNCHER, end_with_parent  # noqa: E402
 
-with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-    compose("train")  # Hydra's grammar and plugins are loaded
+kept_configs.keep()
+for name in ("train", "prepare", "report", "export"):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        compose(name, return_hydra_config=True)  # Hydra's grammar and plugins are loaded
+gc.freeze()  # its forks need not look through all that for garbage, nor copy it
 
 
 def program(module: str, words: list[str], folder: str, out: str, err: str, environment: dict[str, str]) -> int:
     """Be that program, or the code that follows `-c`; returns its exit code."""
     os.environ.clear()
     os.environ.update(environment)
+    paths = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path and path not in sys.path]
+    sys.path[1:1] = paths
+    if any(os.path.isdir(os.path.join(path, "hydra_plugins")) for path in paths):  # Hydra is to look there, too
+        Singleton._instances.pop(Plugins, None)
     os.chdir(folder)
     for descriptor, path in ((0, os.devnull), (1, out), (2, err)):
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
@@ -76,7 +88,7 @@ def start_launchers_server_warm() -> None:
     theirs.close()
 
     def spawned(path: bytes, words: Sequence[str], descriptors: Sequence[int]) -> int:
-        if "forkserver" not in words[-1]:
+        if "forkserver" not in str(words[-1]):  # another kind of server
             return spawn(path, words, descriptors)
         multiprocessing.util.spawnv_passfds = spawn  # should that one die
         message = json.dumps([words[-1], [*descriptors], dict(os.environ)])
