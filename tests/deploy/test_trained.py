@@ -122,11 +122,9 @@ def test_a_task_of_another_package_needs_trust(
     tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing of the package is run, nor imported, before it is trusted by name."""
-    package = tmp_path / "my_tasks"
+    package, sprung = tmp_path / "my_tasks", tmp_path / "sprung"
     package.mkdir()
-    (package / "__init__.py").write_text(
-        f"import os; os.mkdir({str(tmp_path / 'sprung')!r}); from hmlpe.tasks import *"
-    )
+    (package / "__init__.py").write_text(f"import os; os.mkdir({str(sprung)!r}); from hmlpe.tasks import *")
     monkeypatch.syspath_prepend(tmp_path)
     content = torch.load(checkpoint, weights_only=True)
     tasks, weights = content[KEY]["config"]["tasks"], content[KEY]["config"]["row"]["weights"]

@@ -1,11 +1,13 @@
-"""The example package, installed by pip and composed through --config-dir: nothing in src/ knows it, all of it shows."""
+"""The example package, installed by pip, composed through --config-dir: nothing in src/ knows it, all of it shows."""
 
 from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,23 +22,43 @@ from ..programs import finish, run
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "facing"
 ROWS = ["+row.weights.facing=0,0.5", "balance=warming"]
-NET = [
-    *(
-        "network=slim",
-        "network.head.hidden=[16,16]",
-        "optim.batch_size=8",
-        "trainer.threads=1",
-        "logger=csv",
-        "epochs=2",
-    ),
-    *("network.trunk.stages=[{maps: 2, kernel: 9, relu: true}, {maps: 2, kernel: 5, relu: true}]", "seed=1"),
-]
+EXPERIMENT = """# @package _global_
+defaults:
+  - override /data: csv
+  - override /skeleton: own
+  - override /metrics: any
+  - override /logger: csv
+  - override /network: slim
+skeleton:
+  joints: [head, neck, left_wrist, right_wrist]
+  parts: {trunk: [head, neck], arm: [neck, left_wrist]}
+  mirror: [[left_wrist, right_wrist]]
+data:
+  name: mine
+  near_duplicates: null
+  source:
+    images: photos
+    table: labels.csv
+    test_fraction: 0.3
+    attributes: {facing: {field: facing, classes: [left, right]}}
+network:
+  head: {hidden: [16, 16]}
+  trunk: {stages: [{maps: 2, kernel: 9, relu: true}, {maps: 2, kernel: 5, relu: true}]}
+optim: {batch_size: 8}
+trainer: {threads: 1}
+epochs: 2
+seed: 1
+"""
+OWN = ["--config-dir=conf", "experiment=mine"]
 POINTS = {"head": (20, 12), "neck": (20, 20), "left_wrist": (12, 34), "right_wrist": (28, 34)}
 
 
 def write_set(folder: Path, count: int = 30) -> None:
     """People of noise whose points move; who faces left is brighter on the left."""
-    (folder / "photos").mkdir(parents=True)
+    shutil.copytree(EXAMPLE / "conf", folder / "conf")
+    (folder / "conf" / "experiment").mkdir()
+    (folder / "conf" / "experiment" / "mine.yaml").write_text(EXPERIMENT)
+    (folder / "photos").mkdir()
     rng, lines = np.random.default_rng(0), ["image,person,joint,x,y,visible,facing"]
     for number in range(count):
         left = number % 2 == 0
@@ -49,20 +71,6 @@ def write_set(folder: Path, count: int = 30) -> None:
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
 
 
-def words(folder: Path, *more: str) -> list[str]:
-    """Of every program that knows the data."""
-    joints = list(POINTS)
-    return [
-        f"--config-dir={EXAMPLE / 'conf'}",
-        *("data=csv", "data.name=mine", "skeleton=own", "metrics=any", "data.near_duplicates=null"),
-        *(f"data.source.images={folder / 'photos'}", f"data.source.table={folder / 'labels.csv'}"),
-        *("data.source.test_fraction=0.3", "data.source.attributes={facing: {field: facing, classes: [left, right]}}"),
-        *(f"skeleton.joints=[{','.join(joints)}]", "skeleton.parts={trunk: [head, neck], arm: [neck, left_wrist]}"),
-        "skeleton.mirror=[[left_wrist, right_wrist]]",
-        *more,
-    ]
-
-
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where pip has put the package."""
@@ -73,16 +81,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> Path:
+def study(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> Iterator[Path]:
     """A folder in which a sweep of the isolated launcher has run: with the task and without, under the own balance."""
     folder = tmp_path_factory.mktemp("study")
     write_set(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(installed))
         patch.syspath_prepend(str(installed))
-        finish("prepare", *words(folder, "prepare.sheet=0"), folder=folder)
-        sweep = ["-m", "hydra/launcher=isolated", *words(folder, "+task=facing", "study=own", *NET, *ROWS)]
-        finish("train", *sweep, folder=folder)
+        finish("prepare", *OWN, "prepare.sheet=0", folder=folder)
+        finish("train", "-m", "hydra/launcher=isolated", *OWN, "+task=facing", "study=own", *ROWS, folder=folder)
         finish("report", "study=own", folder=folder)
         yield folder
 
@@ -110,7 +117,7 @@ def test_evaluated_by_an_own_protocol_exported_and_predicted_once_it_is_trusted(
     refused = run("export", f"checkpoint={model}", "rounds=0", folder=study)
     assert refused.returncode == 2 and "trust=[facing]" in refused.stderr and len(refused.stderr.splitlines()) == 1
     own = ["protocol=[pck_extent]", "bootstrap.draws=20", "trust=[facing]"]
-    said = finish("evaluate", *words(study, f"checkpoint={model}", *own), folder=study)
+    said = finish("evaluate", *OWN, f"checkpoint={model}", *own, folder=study)
     assert "pck_extent@0.20" in said
     assert "## pck_extent" in (study / "outputs/evaluation/mine/table.md").read_text()
     finish("export", f"checkpoint={model}", "rounds=0", "trust=[facing]", f"out={study / 'export'}", folder=study)
@@ -129,7 +136,7 @@ def test_evaluated_by_an_own_protocol_exported_and_predicted_once_it_is_trusted(
 
 
 def test_what_does_not_fit_is_one_line(study: Path) -> None:
-    base = [*words(study, "+task=facing", "+row.weights.facing=1"), *NET, "sweep.dry_run=true"]
+    base = [*OWN, "+task=facing", "+row.weights.facing=1", "sweep.dry_run=true"]
     for more, said in (
         (["tasks.facing.attribute=age"], "tasks.facing: the data's people have no 'age'; they have facing"),
         (["tasks.facing._target_=nowhere.Task"], "nowhere"),

@@ -48,11 +48,12 @@ def queues(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(launcher: str, folder: Path, queues: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """What came of a sweep by the launcher, called in the folder."""
     words = ("-m", *TINY, "logger=csv", f"hydra/launcher={launcher}", *words)
-    if launcher in ("basic", "isolated"):
-        return run("train", *words, folder=folder)
+    if launcher == "joblib" and "sweep.dry_run=true" not in words:  # its own processes do not start from a fork
+        command = [sys.executable, "-m", "hmlpe.cli.train", *words]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True)
     paths = os.pathsep.join([str(queues), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "hmlpe.cli.train", *words]
-    return subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True)
+    environment = os.environ | ({"PYTHONPATH": paths} if launcher in QUEUES else {})
+    return run("train", *words, folder=folder, environment=environment)
 
 
 def files(folder: Path) -> set[str]:

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ STEPS = 3
 WORDS: list[str] = []  # of the configuration
 
 
+@cache
 def composed(*overrides: str) -> DictConfig:
     """The configuration of hmlpe-train."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):

@@ -1,13 +1,14 @@
 """Two processes against one: the same people, gradients, weights, errors and metrics. Nets without dropout, in fp32."""
 
 import os
-import subprocess
-import sys
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+from ..programs import Started, finish
 
 TINY = [
     "network=slim",
@@ -24,27 +25,27 @@ TINY = [
     "data.source.test=13",
     "logger=csv",
 ]
-pytestmark = pytest.mark.timeout(900)  # the processes start twice, beside other tests
 ROWS = ("regression_only", "det_0.1", "detection_only")
 PROGRAM = Path(__file__).with_name("ddp_ranks.py")
-ENVIRONMENT = os.environ | {"TORCH_CPP_LOG_LEVEL": "ERROR"}
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+
+
+def torchrun() -> list[dict[str, str]]:
+    """What it tells each of two processes of one machine."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    meeting |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+    return [{**meeting, "RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
 
 
 def watched(folder: Path, accelerator: str) -> dict[str, dict[str, Any]]:
     """What one process and each of two saw, by "<rank> of <processes>"."""
     words = [*TINY, f"paths.data={folder / 'data'}", f"paths.outputs={folder / 'outputs'}"]
-    subprocess.run([sys.executable, "-m", "hmlpe.cli.prepare", *words], check=True, capture_output=True, timeout=600)
-    started = [
-        subprocess.Popen(
-            [*command, str(PROGRAM), str(folder), *words, f"trainer.accelerator={accelerator}"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
-        )
-        for command in ([sys.executable], TORCHRUN)
-    ]  # fmt: skip
+    finish("prepare", *words, "prepare.sheet=0")
+    asked = ["-c", PROGRAM.read_text(), str(folder), *words, f"trainer.accelerator={accelerator}"]
+    started = [Started(*asked, environment=os.environ | place) for place in ({}, *torchrun())]
     for process in started:
-        said = process.communicate(timeout=600)[1]
-        assert process.returncode == 0, said[-3000:]
+        done = process.end()
+        assert done.returncode == 0, done.stderr[-3000:]
     return {path.stem.replace("_", " "): torch.load(path, weights_only=False) for path in folder.glob("*.pt")}
 
 
