@@ -45,7 +45,7 @@ network:
   head: {hidden: [16, 16]}
   trunk: {stages: [{maps: 2, kernel: 9, relu: true}, {maps: 2, kernel: 5, relu: true}]}
 optim: {batch_size: 8}
-trainer: {threads: 1}
+trainer: {threads: 1, log_every_n_steps: 1}
 epochs: 2
 seed: 1
 """
@@ -66,7 +66,7 @@ def write_set(folder: Path, count: int = 30) -> None:
         pixels[:, slice(0, 32) if left else slice(32, 64)] += 100
         Image.fromarray(pixels).save(folder / "photos" / f"{number:02d}.png")
         dx, dy = rng.integers(0, 16, 2)
-        facing = "" if number % 10 == 9 else "left" if left else "right"
+        facing = "" if number % 4 == 3 else "left" if left else "right"
         lines += [f"{number:02d}.png,1,{joint},{x + dx},{y + dy},1,{facing}" for joint, (x, y) in POINTS.items()]
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
 

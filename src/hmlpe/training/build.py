@@ -200,7 +200,7 @@ def bind(tasks: Mapping[str, Task], attributes: Sequence[str]) -> None:
         try:
             task.bind(attributes)
         except UserError as error:
-            raise UserError(f"tasks.{name}: {error}") from error
+            raise UserError(f"tasks.{name}: {error}") from None
 
 
 def build_metrics(config: DictConfig) -> dict[str, dict[str, Metric]]:

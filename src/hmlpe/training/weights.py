@@ -67,7 +67,7 @@ def model_of(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
     try:
         check([tree[part] for part in BUILT], trust, PLAIN)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}") from None
     config = OmegaConf.create(tree)
     model = build_model(config, build_tasks(config), content[KEY].get("made_by"))
     model.load_state_dict(content["state_dict"])
