@@ -186,6 +186,7 @@ def write_pack(folder: Path, people: int) -> str:
     joints = np.zeros((people, len(SKELETON.joints), 2))
     columns |= {"joints_px": joints, "occluded": joints[..., 0] > 0, "sticks_px": np.zeros((people, 1, 4))}
     columns |= {"faces_backwards": np.zeros(people, bool)}
+    del columns["attributes"]  # nobody has any
     for name in ("people.npz", "missed.npz"):
         np.savez(folder / name, **columns)
     manifest = {

@@ -17,11 +17,11 @@ from hmlpe.runs.result import Run
 
 
 def axis_of(runs: Sequence[Run]) -> WeightAxis | RowAxis:
-    """By weight, if that of one task alone tells the rows apart; one row has its own."""
+    """By weight, if that of one task alone tells all rows apart; one row has its own."""
     weights = {run.row: tuple(sorted(run.weights.items())) for run in runs}
     swept = swept_of(runs)
     others = sorted({task for run in runs for task in run.weights} - {base_of(runs)})
-    apart = len(weights) == 1 or (len(set(weights.values())) > 1 and len(swept) <= 1)
+    apart = len(set(weights.values())) == len(weights) and len(swept) <= 1
     if not apart or not others:
         return RowAxis(runs)
     return WeightAxis(runs, swept[0] if swept else others[0])
