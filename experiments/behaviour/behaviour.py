@@ -13,11 +13,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -164,25 +165,51 @@ def table(path: Path) -> dict[str, dict[str, str]]:
 
 
 def compare(one: Any, other: Any) -> int:
-    """Say where both differ."""
+    """Say where both differ; of numbers whose last digits alone do, how many and by how much."""
     different = list(differences(one, other, ""))
-    print("\n".join(different) or "the same, to the last digit")
-    return 1 if different else 0
+    close = [found for found in different if found.apart <= LAST_DIGITS]
+    for found in different:
+        if found.apart > LAST_DIGITS:
+            print(found.text)
+    if close:
+        print(f"{len(close)} numbers differ in their last digits, by at most {max(f.apart for f in close):.1e}; e.g.")
+        print("\n".join(found.text for found in close[:5]))
+    print("" if different else "the same, to the last digit")
+    return 1 if len(close) < len(different) else 0
 
 
-def differences(one: Any, other: Any, where: str) -> Iterator[str]:
+LAST_DIGITS = 1e-5  # relative; of differences of numbers, that of the numbers
+
+
+class Found(NamedTuple):
+    """A difference, in words, and how far apart numbers are."""
+
+    text: str
+    apart: float
+
+
+def differences(one: Any, other: Any, where: str) -> Iterator[Found]:
     """A line for each place."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted({*one, *other}):
             if key not in one or key not in other:
-                yield f"{where}/{key}: only {'after' if key in other else 'before'}"
+                yield Found(f"{where}/{key}: only {'after' if key in other else 'before'}", math.inf)
             else:
                 yield from differences(one[key], other[key], f"{where}/{key}")
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for index, (a, b) in enumerate(zip(one, other, strict=True)):
             yield from differences(a, b, f"{where}[{index}]")
     elif one != other:
-        yield f"{where}: {short(one)} -> {short(other)}"
+        yield Found(f"{where}: {short(one)} -> {short(other)}", apart(one, other))
+
+
+def apart(one: Any, other: Any) -> float:
+    """The relative distance of two numbers, or of texts that are numbers; infinite of anything else."""
+    try:
+        a, b = float(one), float(other)
+    except (TypeError, ValueError):
+        return math.inf
+    return abs(a - b) / max(abs(a), abs(b), 1e-2)
 
 
 def short(value: Any) -> str:

@@ -96,7 +96,7 @@ def test_people_of_whom_nothing_is_known_change_no_number(words: list[str], tmp_
     for task in TASKS:
         errors = some["people"][f"errors/{task}_error"]
         assert np.isnan(errors[1::2]).all()
-        np.testing.assert_allclose(errors[::2], known["people"][f"{task}_error"], rtol=1e-5)
+        np.testing.assert_allclose(errors[::2], known["people"][f"errors/{task}_error"], rtol=1e-5)
         assert some["report"][f"{task}_error"] == pytest.approx(some["network"][f"{task}_error"], rel=1e-5)
 
 
