@@ -36,10 +36,10 @@ import hmlpe.training.run  # noqa: E402, F401
 from hmlpe.cli.app import CONFIGS  # noqa: E402
 from hmlpe.sweep.warm import FOR_THE_LAUNCHER, end_with_parent  # noqa: E402
 
-kept_configs.keep()
-for name in ("train", "prepare", "report", "export"):
+kept_configs.keep(str(CONFIGS))
+for words in ("train", "train network=slim", "train network=slim logger=csv", "prepare", "report", "evaluate"):
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        compose(name, return_hydra_config=True)  # Hydra's grammar and plugins are loaded
+        compose(words.split()[0], words.split()[1:])  # Hydra's grammar and plugins are loaded, too
 gc.freeze()  # its forks need not look through all that for garbage, nor copy it
 
 
