@@ -14,6 +14,7 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from types import ModuleType
@@ -51,6 +52,7 @@ def program(module: str, words: list[str], folder: str, out: str, err: str, envi
     sys.path[1:1] = paths
     if any(os.path.isdir(os.path.join(path, "hydra_plugins")) for path in paths):  # Hydra is to look there, too
         Singleton._instances.pop(Plugins, None)
+    tempfile.tempdir = None  # it may be another by the environment
     os.chdir(folder)
     for descriptor, path in ((0, os.devnull), (1, out), (2, err)):
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
