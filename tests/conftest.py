@@ -29,7 +29,7 @@ os.environ.update(
 assert "hmlpe" not in sys.modules, "hmlpe was imported before the type-checking hook"
 install_import_hook("hmlpe", "beartype.beartype")
 
-kept_configs.keep()
+kept_configs.keep(str(Path(__file__).parents[1] / "conf"))
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SWITCHES = [  # a browser asks its maker for news, unless told not to

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -48,6 +49,8 @@ class Started:
         self._printed = [place / name for name in ("out", "err")]
         where = [str(path) for path in (folder or Path.cwd(), *self._printed)]
         module = program if program == "-c" else f"hmlpe.cli.{program}"
+        for path in self._printed:
+            path.touch()
         asked = ["start", module, words, *where, dict(os.environ if environment is None else environment)]
         self.pid, self._code = int(_answer(asked)), ""
 
@@ -68,6 +71,14 @@ class Started:
                 self.kill()
                 raise TimeoutError(f"{' '.join(self.words)}: more than {PATIENCE_S} s") from None
         return int(self._code)
+
+    def line(self) -> str:
+        """The first that it printed, as soon as it has; empty if it ends without one."""
+        deadline = time.monotonic() + PATIENCE_S
+        while "\n" not in (said := self._printed[0].read_text()) and self.poll() is None:
+            assert time.monotonic() < deadline, f"{' '.join(self.words)}: says nothing"
+            time.sleep(0.02)
+        return said.partition("\n")[0]
 
     def end(self) -> subprocess.CompletedProcess[str]:
         """How it ended, and what it printed."""

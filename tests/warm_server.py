@@ -14,6 +14,7 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 from types import ModuleType
@@ -36,10 +37,10 @@ import hmlpe.training.run  # noqa: E402, F401
 from hmlpe.cli.app import CONFIGS  # noqa: E402
 from hmlpe.sweep.warm import FOR_THE_LAUNCHER, end_with_parent  # noqa: E402
 
-kept_configs.keep()
-for name in ("train", "prepare", "report", "export"):
+kept_configs.keep(str(CONFIGS))
+for words in ("train", "train network=slim", "train network=slim logger=csv", "prepare", "report", "evaluate"):
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        compose(name, return_hydra_config=True)  # Hydra's grammar and plugins are loaded
+        compose(words.split()[0], words.split()[1:])  # Hydra's grammar and plugins are loaded, too
 gc.freeze()  # its forks need not look through all that for garbage, nor copy it
 
 
@@ -51,6 +52,7 @@ def program(module: str, words: list[str], folder: str, out: str, err: str, envi
     sys.path[1:1] = paths
     if any(os.path.isdir(os.path.join(path, "hydra_plugins")) for path in paths):  # Hydra is to look there, too
         Singleton._instances.pop(Plugins, None)
+    tempfile.tempdir = None  # it may be another by the environment
     os.chdir(folder)
     for descriptor, path in ((0, os.devnull), (1, out), (2, err)):
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
