@@ -122,11 +122,11 @@ def check_people(folder: Path, run: Path, select: str, tasks: Sequence[str]) -> 
         np.testing.assert_array_equal(found["index"], tested)
         assert len(set(found["person"])) == 12 and found["box_px"].shape == (12, 4)
         for task in tasks:
-            assert found[f"{task}_error"].mean() == pytest.approx(metrics[f"{task}_error"], rel=1e-5)
+            assert found[f"errors/{task}_error"].mean() == pytest.approx(metrics[f"{task}_error"], rel=1e-5)
         maps, truth = found["part_maps_predicted"], found["part_maps_true"]
         assert maps.shape == truth.shape == (12, 7, 8, 8) and maps.dtype == np.uint8
         assert set(np.unique(truth)) == {0, 255}
-        assert ("predicted_px" in found) == ("regression_error" in found) == ("regression" in tasks)
+        assert ("predicted_px" in found) == ("errors/regression_error" in found) == ("regression" in tasks)
         if "regression" in tasks:
             distance = np.linalg.norm(found["predicted_crop_px"] - found["truth_crop_px"], axis=-1)
             assert np.nanmean(distance) == pytest.approx(metrics["error_px"], rel=1e-5)
