@@ -262,8 +262,8 @@ def test_a_start_takes_over_no_balance(checkpoints: dict[str, Path]) -> None:
             same(network, {k: v for k, v in model.state_dict().items() if not k.startswith("balance.")})
 
 
-def test_digests_of_fixed_weights_are_what_they_were() -> None:
-    """They say nothing of a balance; those of others do, but for the settings that all rows of a study share."""
+def test_digests_tell_balances_apart_but_not_their_names() -> None:
+    """And the settings that all rows of a study share say nothing of them."""
     fixed, renamed, learned, projected = (
         configured(*words) for words in ([], ["balance.name=mine", "row.name=det_1_extent_2"],
                                          ["balance=uncertainty", "row.name=det_1_extent_2"],

@@ -7,6 +7,7 @@ from typing import Any
 from hmlpe.metrics import ModecPDJ, PixelError, Spread, StrictPCPOfJoints, TaskError, WindowAP
 from hmlpe.runs.metric import MetricInfo, gradient_infos
 from hmlpe.skeleton import Skeleton
+from hmlpe.training.described import losses
 
 SKELETON = Skeleton(
     ["head", "left_shoulder", "neck", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"],
@@ -35,8 +36,8 @@ def infos() -> dict[str, MetricInfo]:
         for metric in metrics:
             found |= {name: info.model_copy(update={"task": task}) for name, info in metric.infos().items()}
         found |= TaskError(task, *TASKS[task]).infos()
-        found[f"train/{task}"] = MetricInfo(title=f"{task} loss", task=task, better="low", kind="loss")
-    return found | gradient_infos(list(TASKS))
+    rates = {"lr-*": MetricInfo(title="learning rate", kind="rate")}
+    return found | losses(list(TASKS)) | gradient_infos(list(TASKS)) | rates
 
 
 DESCRIBED: dict[str, Any] = {

@@ -21,7 +21,7 @@ from torch import Tensor
 from hmlpe.balance import FixedWeights, Moment
 from hmlpe.errors import UserError
 from hmlpe.geometry import crop_to_image
-from hmlpe.tasks import Target, Task
+from hmlpe.tasks import Sample, Target, Task
 from hmlpe.tasks.regression import to_image_px
 from hmlpe.training.build import build_model, build_tasks
 from hmlpe.training.module import MultiTaskPose
@@ -49,8 +49,8 @@ class Extent(Task):
     def outputs(self) -> int:
         return 1
 
-    def target(self, joints_px: Tensor) -> Target:
-        y = joints_px[..., 1]
+    def target(self, sample: Sample) -> Target:
+        y = sample["joints_px"][..., 1]
         extent = (y.nan_to_num(-torch.inf).amax(1) - y.nan_to_num(torch.inf).amin(1)) / self.size_px
         return Target(extent[:, None], extent.isfinite()[:, None])
 

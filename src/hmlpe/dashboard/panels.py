@@ -49,14 +49,10 @@ def sections_of(study: Study) -> list[Section]:
 
 
 def _of_section(study: Study, metrics: Sequence[Named]) -> list[Any]:
-    """Curves over thresholds, if there are any; what a run has once; and validation numbers over the steps."""
-    curved = any(named.info.curve for named in metrics)
-    by = _group if curved else None
-    return [
-        *_over_thresholds(study, metrics),
-        *_bars(metrics, by=by),
-        *_lines(metrics, by=by or (lambda one: one.title)),
-    ]
+    """Curves over thresholds, if there are any; validation numbers over the steps; and what a run has once."""
+    if any(named.info.curve for named in metrics):  # the points of a curve share a panel
+        return [*_over_thresholds(study, metrics), *_lines(metrics, by=_group), *_bars(metrics, by=_group)]
+    return [*_bars(metrics), *_lines(metrics)]
 
 
 def _against_weights(study: Study, errors: Sequence[Named]) -> list[Any]:

@@ -32,7 +32,8 @@ _KINDS = {
 
 def upgraded(run: Run) -> Run:
     """The run with what its metrics are; one of today as it is, and one that has not got far, too."""
-    if run.result.schema_ != OLDEST or run.status != "finished":
+    begun = run.finished or (run.file.parent / CONFIG).is_file()
+    if run.result.schema_ != OLDEST or not begun:
         return run
     infos: dict[str, MetricInfo] = {}
     for task, metrics in metrics_of(run).items():

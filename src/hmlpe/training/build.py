@@ -58,6 +58,7 @@ def config_digest(config: DictConfig, row: bool = True) -> str:
     found = {key: value for key, value in tree.items() if key not in OUTSIDE[""]}
     for part in ("data", "trainer"):
         found[part] = {key: value for key, value in tree[part].items() if key not in OUTSIDE[part]}
+    found["balance"] = {key: value for key, value in tree["balance"].items() if key != "name"}
     found |= {"checkpoint": start_digest(config), "heads": None if config.checkpoint is None else tree["heads"]}
     found["trainer"] |= {
         "accelerator": "gpu" if on_gpu else "cpu",
