@@ -13,6 +13,8 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 from playwright.sync_api import Browser, sync_playwright
 
+from . import kept_configs
+
 # Before anything that reads them is imported; subprocesses inherit them.
 os.environ.update(
     WANDB_MODE="offline",
@@ -20,11 +22,14 @@ os.environ.update(
     WANDB_ERROR_REPORTING="false",
     NO_ALBUMENTATIONS_UPDATE="1",  # it asks for newer versions when imported
     MPLBACKEND="Agg",
+    OMP_NUM_THREADS="1",  # as many tests are at work as there are cores
 )
 
 # Every annotation of hmlpe is checked at every call; a module imported earlier would go unchecked.
 assert "hmlpe" not in sys.modules, "hmlpe was imported before the type-checking hook"
 install_import_hook("hmlpe", "beartype.beartype")
+
+kept_configs.keep(str(Path(__file__).parents[1] / "conf"))
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SWITCHES = [  # a browser asks its maker for news, unless told not to

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import selectors
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+import weakref
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 TINY = [
     "network=slim",
@@ -26,23 +33,63 @@ TINY = [
 PATIENCE_S = 240
 
 
-def run(program: str, *words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+class Started:
+    """A program at work, called in `folder`; `-c` as a program is Python's: the first word is the code.
+
+    Attributes:
+        pid: its process.
+    """
+
+    def __init__(
+        self, program: str, *words: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.words = [program, *words]
+        place = Path(tempfile.mkdtemp())
+        weakref.finalize(self, shutil.rmtree, place)
+        self._printed = [place / name for name in ("out", "err")]
+        where = [str(path) for path in (folder or Path.cwd(), *self._printed)]
+        module = program if program == "-c" else f"hmlpe.cli.{program}"
+        for path in self._printed:
+            path.touch()
+        asked = ["start", module, words, *where, dict(os.environ if environment is None else environment)]
+        self.pid, self._code = int(_answer(asked)), ""
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def poll(self) -> int | None:
+        """How it ended, if it has."""
+        self._code = self._code or _answer(["poll", self.pid])
+        return int(self._code) if self._code else None
+
+    def wait(self) -> int:
+        """How it ended."""
+        if not self._code:
+            try:
+                self._code = _answer(["wait", self.pid])
+            except TimeoutError:
+                self.kill()
+                raise TimeoutError(f"{' '.join(self.words)}: more than {PATIENCE_S} s") from None
+        return int(self._code)
+
+    def line(self) -> str:
+        """The first that it printed, as soon as it has; empty if it ends without one."""
+        deadline = time.monotonic() + PATIENCE_S
+        while "\n" not in (said := self._printed[0].read_text()) and self.poll() is None:
+            assert time.monotonic() < deadline, f"{' '.join(self.words)}: says nothing"
+            time.sleep(0.02)
+        return said.partition("\n")[0]
+
+    def end(self) -> subprocess.CompletedProcess[str]:
+        """How it ended, and what it printed."""
+        return subprocess.CompletedProcess(self.words, self.wait(), *(path.read_text() for path in self._printed))
+
+
+def run(
+    program: str, *words: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """What came of `hmlpe-<program> <words>`, called in `folder`."""
-    server = _server()
-    assert server.stdin is not None and server.stdout is not None
-    with tempfile.TemporaryDirectory() as place:
-        printed = [Path(place) / name for name in ("out", "err")]
-        where = [str(path) for path in (folder or Path.cwd(), *printed)]
-        server.stdin.write(json.dumps([f"hmlpe.cli.{program}", words, *where]) + "\n")
-        server.stdin.flush()
-        with selectors.DefaultSelector() as selector:
-            selector.register(server.stdout, selectors.EVENT_READ)
-            if not selector.select(PATIENCE_S):
-                server.kill()
-                _server.cache_clear()
-                raise TimeoutError(f"hmlpe-{program} {' '.join(words)}: more than {PATIENCE_S} s")
-        code = int(server.stdout.readline())
-        return subprocess.CompletedProcess([program, *words], code, *(path.read_text() for path in printed))
+    return Started(program, *words, folder=folder, environment=environment).end()
 
 
 def finish(program: str, *words: str, folder: Path | None = None) -> str:
@@ -50,6 +97,21 @@ def finish(program: str, *words: str, folder: Path | None = None) -> str:
     done = run(program, *words, folder=folder)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
+
+
+def _answer(asked: Sequence[Any]) -> str:
+    """The server's."""
+    server = _server()
+    assert server.stdin is not None and server.stdout is not None
+    server.stdin.write(json.dumps(asked) + "\n")
+    server.stdin.flush()
+    with selectors.DefaultSelector() as selector:
+        selector.register(server.stdout, selectors.EVENT_READ)
+        if not selector.select(PATIENCE_S):
+            server.kill()
+            _server.cache_clear()
+            raise TimeoutError
+    return server.stdout.readline().strip()
 
 
 @cache

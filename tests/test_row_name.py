@@ -53,6 +53,9 @@ def test_other_weights_have_another_name(a: float, b: float, c: float, d: float)
         (["row.weights.detection=0.05", "row.name=mine"], "mine"),
         (["+task@tasks.more=part_detection", "+row.weights.more=0.1"], "det_0.1_more_0.1"),
         (["experiment=finetune_buffy", "row.weights.detection=1"], "pretrained"),
+        *(([f"balance={name}", "row=det_1"], f"det_1_{name}") for name in ("uncertainty", "pcgrad")),
+        (["balance=pcgrad", "row.weights.detection=0.05", "row.name=mine"], "mine"),
+        (["balance=pcgrad", "balance.name=null", "balance._target_=mine.Own"], "det_0.1_own"),
     ],
 )
 def test_a_configured_row(words: list[str], name: str) -> None:

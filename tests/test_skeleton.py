@@ -133,10 +133,10 @@ def test_another_skeleton_is_one_configuration(tmp_path: Path) -> None:
     regression, detection = instantiate(config.tasks.regression), instantiate(config.tasks.detection)
     assert (regression.outputs, detection.outputs) == (2 * 11, 5 * 64)
     for task in (regression, detection):
-        target = task.target(joints_px)
+        target = task.target({"joints_px": joints_px})
         assert target.values.shape == target.known.shape == (3, task.outputs)
         assert task.loss(torch.zeros(3, task.outputs), target).isfinite()
     assert regression.decode(torch.zeros(3, 22))["predicted_crop_px"].shape == (3, 11, 2)
     assert detection.decode(torch.zeros(3, 320))["part_maps"].shape == (3, 5, 64)
-    known = detection.target(joints_px).known.reshape(3, 5, 64)
+    known = detection.target({"joints_px": joints_px}).known.reshape(3, 5, 64)
     assert known.all(-1).tolist() == [[True] * 5, [True, False, False, True, True], [True] * 5]

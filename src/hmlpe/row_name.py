@@ -1,4 +1,4 @@
-"""What a row is called: by its weights, unless it is given a name. It names the folder of the row's runs."""
+"""What a row is called: by its weights and its balance, unless it is given a name, by which its runs' folders go."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from hmlpe.errors import UserError
 
 BASE = "regression"  # whose weight is 1 where a name does not say it
+FIXED = "fixed"  # the balance that a name does not say
 SHORT = {"detection": "det"}
 LONGEST = 255  # bytes of a file's name
 
@@ -33,6 +34,18 @@ def name_of_weights(weights: Any) -> str:
     return "_".join(parts) or "no_task"
 
 
+def name_of_balance(balance: Any) -> str:
+    """What its configuration calls it; without that, its class's name in lower case."""
+    config = balance if isinstance(balance, Mapping) else {}
+    return str(config.get("name") or str(config.get("_target_", "none")).rpartition(".")[2].lower())
+
+
+def name_of_row(weights: Any, balance: Any) -> str:
+    """`det_0.1`, see `name_of_weights`; of another balance than fixed weights `det_0.1_pcgrad`."""
+    own = name_of_balance(balance)
+    return name_of_weights(weights) + ("" if own == FIXED else f"_{own}")
+
+
 def _number(weight: Any) -> str:
     if isinstance(weight, int | float) and not isinstance(weight, bool):
         return repr(float(weight) + 0.0).removesuffix(".0")  # -0.0 is 0
@@ -50,5 +63,5 @@ def check_row_name(name: object, seed: object) -> None:
         raise UserError(f"row.name: is too long for a folder's name: {size} bytes with its seed, of {LONGEST}")
 
 
-if not OmegaConf.has_resolver("name_of_weights"):
-    OmegaConf.register_new_resolver("name_of_weights", name_of_weights)
+if not OmegaConf.has_resolver("name_of_row"):
+    OmegaConf.register_new_resolver("name_of_row", name_of_row)

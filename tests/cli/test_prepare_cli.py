@@ -255,3 +255,22 @@ def test_the_whole_of_flic(real_data: Path, tmp_path: Path) -> None:
     assert (again.returncode, again.stdout) == (0, f"data/flic is prepared already: {counts}\n{look}\n")
     whole = run("--check")
     assert (whole.returncode, whole.stdout) == (0, f"data/flic is whole: {counts}\n")
+
+
+def test_attributes_of_a_set_of_ones_own(call: Call, tmp_path: Path) -> None:
+    """How many are known is said, and that another attribute makes another pack; an unknown word is one line."""
+    people = [("a", "left", "train"), ("b", "", "train"), ("c", "right", "test")]
+    lines = [f"{name}.png,1,{joint},{x},{x},1,{split},{facing}" for name, facing, split in people
+             for joint, x in (("neck", 20), ("left_wrist", 40))]  # fmt: skip
+    (tmp_path / "labels.csv").write_text("\n".join(["image,person,joint,x,y,visible,split,facing", *lines, ""]))
+    for name, _, _ in people:
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.fromarray(picture(name)).save(tmp_path / "photos" / f"{name}.png")
+    words = ["data=csv", "data.name=dogs", f"data.source.images={tmp_path / 'photos'}", "data.crop_px=16", "size_px=14"]
+    words += [f"data.source.table={tmp_path / 'labels.csv'}", "data.near_duplicates=null", "prepare.sheet=0"]
+    answer = call(*words, "data.source.attributes={way: {field: facing, classes: [left]}}")
+    assert_refused(answer, "labels.csv, line 6", "column 'facing': must be one of left", "'right'")
+    assert call(*words).out.splitlines()[1:] == []
+    answer = call(*words, "data.source.attributes={way: {field: facing, classes: [left, right]}}")
+    assert answer.code == 0 and ", attributes: 2 train and 1 test people" in answer.out
+    assert "  attribute way (left, right): known of 1 of 2 train and 1 of 1 test people\n" in answer.out

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ..report.described import DESCRIBED
+
 NAMES = (
     *(f"{split}/{task}_error" for split in ("train", "val", "test") for task in ("regression", "detection")),
     *(f"{split}/pdj_modec_wrist@{t}" for split in ("val", "test") for t in ("0.10", "0.20")),
@@ -17,7 +19,8 @@ def write_run(study: Path, row: str, detection: float, names: tuple[str, ...] = 
     run = study / f"{row}_s1"
     (run / "csv" / "version_0").mkdir(parents=True)
     (run / "csv" / "version_0" / "metrics.csv").write_text(",".join(["epoch", "step", *names]) + "\n")
-    result = {"schema": 2, "status": status, "experiment": "study", "row": row, "seed": 1}
+    result = {"schema": 3, "status": status, "experiment": "study", "row": row, "seed": 1}
+    result |= {"described": DESCRIBED, "pictures": ["media/poses", "media/part_maps", "media/filters"]}
     result |= {"weights": {"regression": 1.0, "detection": detection}}
     result |= {"metrics": {"test": {"regression_error": 0.2, "detection_error": None}}}
     (run / "result.json").write_text(json.dumps(result))

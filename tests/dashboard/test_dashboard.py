@@ -21,29 +21,26 @@ ROW = "row.value.name"
 LINE, BAR, SCATTER, MEDIA = "Run History Line Plot", "Bar Chart", "Scatter Plot", "Media Browser"
 WORKSPACE = {
     "Weight against both errors": [
-        (SCATTER, "config:row.value.weights.detection", ["summary:test/detection_error"]),
         (SCATTER, "config:row.value.weights.detection", ["summary:test/regression_error"]),
-        (BAR, ROW, ["test/detection_error", "train/detection_error"]),
+        (SCATTER, "config:row.value.weights.detection", ["summary:test/detection_error"]),
         (BAR, ROW, ["test/regression_error", "train/regression_error"]),
+        (BAR, ROW, ["test/detection_error", "train/detection_error"]),
     ],
-    "Curves by row": [
-        (LINE, ROW, ["val/detection_error"]),
-        (LINE, ROW, ["val/regression_error"]),
-        (LINE, ROW, ["val/spread"]),
-    ],
+    "Curves by row": [(LINE, ROW, ["val/regression_error"]), (LINE, ROW, ["val/detection_error"])],
     "PDJ": [
         (LINE, ROW, ["curve/test/pdj_modec_wrist"]),
         (LINE, ROW, ["val/pdj_modec_wrist@0.10", "val/pdj_modec_wrist@0.20"]),
         (BAR, ROW, ["test/pdj_modec_wrist@0.10", "test/pdj_modec_wrist@0.20"]),
     ],
     "PCP": [(BAR, ROW, ["test/pcp_strict_lower_arm"])],
+    "Pose, in numbers": [(LINE, ROW, ["val/spread"])],
+    "Part detectors": [(BAR, ROW, ["test/window_ap"])],
     "Pictures": [(MEDIA, None, ["media/poses"]), (MEDIA, None, ["media/part_maps"]), (MEDIA, None, ["media/filters"])],
     "Gradients at the trunk": [
-        (LINE, ROW, ["train/gradient/norm_detection"]),
         (LINE, ROW, ["train/gradient/norm_regression"]),
+        (LINE, ROW, ["train/gradient/norm_detection"]),
         (LINE, ROW, ["train/gradient/cosine"]),
     ],
-    "Part detectors": [(BAR, ROW, ["test/window_ap"])],
     "Losses and rates": [(LINE, ROW, ["train/total"]), (LINE, ROW, ["lr-AdamW/pg1", "lr-AdamW/pg2"])],
 }
 
@@ -107,7 +104,7 @@ def test_a_metric_without_a_family_is_named(outputs: Path, caplog: pytest.LogCap
     write_run(outputs / "study", "other", 0.5, ("val/regression_error", "val/renamed"))
     write_dashboard(outputs, "study", "hmlpe")
     (record,) = caplog.records
-    assert record.getMessage() == "not on the dashboard, as tracking/names.py has no such metrics: val/renamed"
+    assert record.getMessage() == "not on the dashboard, as no result says what they are: val/renamed"
 
 
 def test_no_study_is_bad_input(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hmlpe.data.augment import Augmentation, mirrored
+from hmlpe.data.augment import Augmentation, View, mirrored
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 
@@ -40,7 +40,7 @@ def paper(skeleton: Skeleton) -> Augmentation:
     return built
 
 
-def view_of(augmentation: Augmentation, seed: int, joints: np.ndarray = JOINTS) -> tuple[np.ndarray, np.ndarray]:
+def view_of(augmentation: Augmentation, seed: int, joints: np.ndarray = JOINTS) -> View:
     return augmentation(MAP, joints, np.random.default_rng(seed))
 
 
@@ -60,10 +60,11 @@ def test_flip_twice_is_the_identity(joints: np.ndarray, width: int) -> None:
 
 def test_flipping_the_view_twice_is_the_identity(skeleton: Skeleton) -> None:
     flip = Augmentation([A.RandomCrop(128, 128)], 1.0, skeleton)
-    image, joints = flip(MAP, JOINTS, np.random.default_rng(0))
-    assert is_mirrored(image)
+    image, joints, flipped = flip(MAP, JOINTS, np.random.default_rng(0))
+    assert is_mirrored(image) and flipped
     np.testing.assert_array_equal(joints[6], [127 + 30, 300])  # left wrist: the right one, mirrored
-    image, joints = flip(image, joints, np.random.default_rng(1))
+    image, joints, flipped = flip(image, joints, np.random.default_rng(1))
+    assert flipped
     np.testing.assert_array_equal(image, MAP)
     np.testing.assert_allclose(joints, JOINTS, atol=1e-4)
 
@@ -74,9 +75,9 @@ def test_flipping_the_view_twice_is_the_identity(skeleton: Skeleton) -> None:
 )
 def test_image_and_joints_move_together(paper: Augmentation, joints: np.ndarray, seed: int) -> None:
     """Joints outside the crop keep their true place; an unknown joint stays unknown, under its mirrored name."""
-    image, moved = view_of(paper, seed, joints)
+    image, moved, flipped = view_of(paper, seed, joints)
     assert image.shape == (112, 112, 3) and image.dtype == np.uint8
-    flipped = is_mirrored(image)
+    assert flipped is is_mirrored(image)
     left, top = image[0, -1 if flipped else 0, :2].astype(int)
     rows, columns = slice(top, top + 112), slice(left, left + 112)
     np.testing.assert_array_equal(image, MAP[rows, columns][:, :: -1 if flipped else 1])
@@ -109,10 +110,11 @@ def test_a_view_is_a_function_of_the_generator_alone(paper: Augmentation, skelet
     np.random.seed(3)  # noqa: NPY002 - albumentations of old drew from here
     other = Augmentation([A.RandomCrop(112, 112)], 0.5, skeleton)
     again = [view_of(other, seed) for seed in reversed(range(20))][::-1]  # another object, another order
-    for (image, joints), (image_again, joints_again) in zip(first, again, strict=True):
+    for (image, joints, flipped), (image_again, joints_again, flipped_again) in zip(first, again, strict=True):
         np.testing.assert_array_equal(image, image_again)
         np.testing.assert_array_equal(joints, joints_again)
-    assert len({image.tobytes() for image, _ in first}) > 15
+        assert flipped == flipped_again
+    assert len({view.image.tobytes() for view in first}) > 15
 
 
 def test_one_generator_gives_one_view_after_another(paper: Augmentation) -> None:
@@ -168,7 +170,7 @@ def test_joints_turn_with_the_image(skeleton: Skeleton) -> None:
     dot = np.exp(-((x - 80) ** 2 + (y - 50) ** 2) / 18) * 255
     crop = np.repeat(dot[..., None], 3, axis=2).astype(np.uint8)
     for seed in range(20):
-        image, moved = turn(crop, joints, np.random.default_rng(seed))
+        image, moved, _ = turn(crop, joints, np.random.default_rng(seed))
         (found,) = np.flatnonzero(np.isfinite(moved).all(axis=1))
         weight = image[..., 0].astype(float)
         y, x = np.mgrid[:112, :112]

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from hmlpe.data.augment import Augmentation
+from hmlpe.data.augment import Augmentation, View
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.datamodule import PoseDataModule, some_of_each
 from hmlpe.data.dataset import Sample
@@ -97,7 +97,8 @@ def test_a_batch(module: Module) -> None:
     assert shapes == {
         "image": ((4, 3, 28, 28), torch.uint8), "joints_px": ((4, 8, 2), torch.float32),
         "truth_px": ((4, 8, 2), torch.float32), "box_px": ((4, 4), torch.float32), "torso_px": ((4,), torch.float32),
-        "row": ((4,), torch.int64),
+        "row": ((4,), torch.int64), "occluded": ((4, 8), torch.bool), "attributes": ((4, 0), torch.float32),
+        "mirrored": ((4,), torch.bool),
     }  # fmt: skip
 
 
@@ -171,7 +172,7 @@ class _Recorder(Augmentation):
 
     def __call__(self, crop: Any, joints_px: Any, rng: np.random.Generator) -> Any:
         self.drawn.append(rng.random())
-        return crop[:28, :28], joints_px
+        return View(crop[:28, :28], joints_px, False)
 
 
 def test_the_sampler_shuffles_everyone_anew_each_epoch() -> None:
@@ -665,6 +666,7 @@ def test_the_dot_is_at_its_label(dots_module: Callable[[str], PoseDataModule], s
     seen = set()
     for sample, backward in samples(dots_module(sides), epochs):
         mirrored = is_mirrored(sample["image"])
+        assert sample["mirrored"].item() is mirrored
         swapped = mirrored != (backward and sides == "image")
         joints = sample["joints_px"].numpy()
         order = [R_WRIST, L_WRIST] if swapped else [L_WRIST, R_WRIST]

@@ -39,7 +39,7 @@ def people() -> Columns:
         joints_px=joints, occluded=occluded,
         box_px=np.array([[0.0, 1, 2, 3], [4, 5, 6, 7]]), detection_px=np.zeros((2, 4)), window_px=np.zeros((2, 4)),
         torso_px=np.array([50.0, 51]), torso_swapped_px=np.array([60.0, 61]), sticks_px=np.zeros((2, 0, 4)),
-        faces_backwards=np.array([False, True]),
+        faces_backwards=np.array([False, True]), attributes=np.array([[0.0, NAN], [1, 34]]),
     )  # fmt: skip
 
 
@@ -53,12 +53,14 @@ def test_image_sides_swap_who_faces_backwards_and_nobody_else(people: Columns, s
     np.testing.assert_array_equal(x[[L_ELBOW, R_ELBOW]], [NAN, 100 + L_ELBOW])
     assert labels.torso_px.tolist() == [50, 61]  # the swapped torso for the swapped person
     np.testing.assert_array_equal(labels.box_px, people.box_px)
+    np.testing.assert_array_equal(labels.attributes, people.attributes)  # of the person, not of a side
 
 
 def test_person_sides_keep_everything(people: Columns, skeleton: Skeleton) -> None:
     labels = labels_of(people, skeleton, "person", True)
     np.testing.assert_array_equal(labels.joints_px, people.joints_px)
     assert labels.torso_px.tolist() == [50, 51]
+    np.testing.assert_array_equal(labels.attributes, people.attributes)
 
 
 def test_occluded_joints_are_left_out_on_request_and_follow_the_swap(people: Columns, skeleton: Skeleton) -> None:

@@ -53,6 +53,7 @@ def people(sets: dict[tuple[str, str], int]) -> Columns:
         torso_swapped_px=np.ones(total),
         sticks_px=np.zeros((total, 0, 4)),
         faces_backwards=np.zeros(total, bool),
+        attributes=np.zeros((total, 0)),
     )
 
 

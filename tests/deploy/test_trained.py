@@ -118,14 +118,33 @@ def test_code_named_in_a_configuration_does_not_run(tmp_path: Path, checkpoint: 
     assert not (tmp_path / "sprung").exists()
 
 
-def test_a_task_of_another_package_is_left_out(tmp_path: Path, checkpoint: Path) -> None:
+def test_a_task_of_another_package_needs_trust(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the package is run, nor imported, before it is trusted by name."""
+    package, sprung = tmp_path / "my_tasks", tmp_path / "sprung"
+    package.mkdir()
+    (package / "__init__.py").write_text(f"import os; os.mkdir({str(sprung)!r}); from hmlpe.tasks import *")
+    monkeypatch.syspath_prepend(tmp_path)
     content = torch.load(checkpoint, weights_only=True)
-    content[KEY]["config"]["tasks"]["mine"] = {"_target_": "my.own.Task"}
-    content[KEY]["config"]["row"]["weights"]["mine"] = 1
-    content["state_dict"]["network.heads.mine.fc1.weight"] = torch.zeros(3, 3)
+    tasks, weights = content[KEY]["config"]["tasks"], content[KEY]["config"]["row"]["weights"]
+    tasks["mine"] = tasks["regression"] | {"_target_": "my_tasks.JointRegression"}
+    weights["mine"] = 1
+    state = content["state_dict"]
+    state |= {key.replace("regression", "mine"): value for key, value in state.items() if ".heads.regression" in key}
     torch.save(content, tmp_path / "mine.ckpt")
-    trained = load_trained(tmp_path / "mine.ckpt")
-    assert trained.card.tasks == ("regression", "detection", "mine") and "mine" not in trained.model.network.heads
+    with pytest.raises(UserError, match=r"mine.ckpt: .*'my_tasks.JointRegression', of another .*: trust=\[my_tasks\]"):
+        load_trained(tmp_path / "mine.ckpt")
+    assert not sprung.exists()
+    model = load_trained(tmp_path / "mine.ckpt", trust=["my_tasks"]).model
+    assert sprung.exists(), "which is what trust means"
+    crops = torch.zeros(2, 3, 112, 112, dtype=torch.uint8)
+    assert list(model(crops)) == list(model.outputs) == ["joints_px", "confidence", "part_maps", "predicted_crop_px"]
+    assert torch.equal(model(crops)["predicted_crop_px"], model(crops)["joints_px"])
+    tasks["mine"]["_target_"] = "their_tasks.Task"
+    torch.save(content, tmp_path / "mine.ckpt")
+    with pytest.raises(UserError, match=r"trust: their_tasks: .* does not import .*; install the package"):
+        load_trained(tmp_path / "mine.ckpt", trust=["their_tasks"])
 
 
 @pytest.mark.parametrize("content", [b"", b"a text\n", b"PK\x03\x04 cut", b"\x80\x04."])

@@ -68,6 +68,7 @@ def columns(people: int, split: str = "test", name: str = "flic") -> Columns:
         torso_swapped_px=truth.torso_px,
         sticks_px=np.zeros((people, 0, 4)),
         faces_backwards=np.zeros(people, dtype=bool),
+        attributes=np.zeros((people, 0)),
     )
 
 

@@ -81,10 +81,10 @@ def test_the_curve_is_that_of_the_scores() -> None:
     truth = truth_like(4)
     upper_arm = truth.joints_px[0, ELBOW] - truth.joints_px[0, 1]
     estimates = moved(truth, 0, ELBOW, 0.3 * float(np.hypot(*upper_arm)))
-    scores, curves = protocols()["pdj_modec"].scores(truth, estimates, np.ones(4, dtype=bool), FEW)
+    scores, curves, _ = protocols()["pdj_modec"].scores(truth, estimates, np.ones(4, dtype=bool), FEW)
     assert set(curves) == {"elbow", "wrist"} and len(curves["elbow"]) == 20
     assert curves["elbow"][0.05] == scores["pdj_modec_elbow@0.05"]
-    scores, curves = protocols()["pcp_strict"].scores(truth, estimates, np.ones(4, dtype=bool), FEW)
+    scores, curves, _ = protocols()["pcp_strict"].scores(truth, estimates, np.ones(4, dtype=bool), FEW)
     assert set(curves) == {"upper_arm", "lower_arm"}
     assert curves["upper_arm"][0.5] == scores["pcp_strict_upper_arm"]
     assert [curves["upper_arm"][at].value for at in (0.25, 0.35, 0.5)] == [7 / 8, 1, 1]
@@ -300,7 +300,5 @@ def test_draws_depend_on_the_seed_alone() -> None:
 
 
 def test_no_draw_with_anything_to_measure_has_no_interval() -> None:
-    import torch
-
-    found = FEW.of(["a", "b"]).score(torch.full((21,), torch.nan))
+    found = FEW.of(["a", "b"]).score(np.full(21, np.nan))
     assert all(math.isnan(number) for number in found)

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmlpe.errors import UserError
+from hmlpe.evaluate.protocols import share
 from hmlpe.evaluate.record import Record, read_records, write_record
-from hmlpe.evaluate.table import SHOWN, Line, lines_of, render_csv, render_markdown
+from hmlpe.evaluate.table import Line, lines_of, render_csv, render_markdown
 from hmlpe.evaluate.write import summary, write_comparison, write_evaluation
 from hmlpe.report.published import check_published
 
@@ -50,7 +51,17 @@ def record(**changes: Any) -> Record:
         "identity": {"method": "abc", "data": "def"},
         "settings": {"pdj_modec": "p", "pcp_strict": "s", "labels": "l", "intervals": "i"},
     }
-    return Record(**{**values, **changes})
+    values |= changes
+    infos = {name: share(*name.rpartition("_")[::2]) for name in values["scores"]}
+    protocols = {name: "_".join(name.split("_")[:2]) for name in infos}
+    told = {
+        "described": {
+            name: info.model_copy(update={"section": protocols[name]}).model_dump(mode="json", exclude_defaults=True)
+            for name, info in infos.items()
+        },
+        "axes": {protocol: ["threshold", "share"] for protocol in values["curves"]},
+    }
+    return Record(**{**told, **values})
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -69,7 +80,7 @@ def test_methods_share_a_table_and_protocols_no_column() -> None:
 
 
 def test_the_markdown_has_a_table_for_each_protocol() -> None:
-    text = render_markdown("flic", lines_of([record()], [MODEC]), ["a note"])
+    text = render_markdown("flic", lines_of([record()], [MODEC]), ["a note"], record().infos)
     assert "## pdj_modec" in text and "## pcp_strict" in text and "## pcp_official" not in text
     assert "| Other 2013 | published | 1016 | 75.5 |" in text
     assert "| flic/det_0.1_s1 | given | 766, whole | 70.0 [68.0, 72.0] |" in text
@@ -183,7 +194,7 @@ def test_published_numbers_are_those_of_the_facts() -> None:
     assert len(rows) == len(facts) and {row["people"] for row in rows} == {1016}
     names = [f"pdj_modec_{joint}@{at}" for at in ("0.05", "0.10", "0.20") for joint in ("elbow", "wrist")]
     names += ["pcp_strict_upper_arm", "pcp_strict_lower_arm"]
-    assert set(names) <= set(SHOWN)
+    assert {name for row in rows for name in row["scores"]} == set(names)
     for row, ((name, sides), values) in zip(rows, facts.items(), strict=True):
         assert row["method"].startswith(name) and row["sides"] == sides
         expected = {key: value for key, value in zip(names, values, strict=True) if value is not None}

@@ -82,7 +82,7 @@ def test_card_and_outputs(file: Path) -> None:
     assert estimate.card == CARD and estimate.fires == 0.5
     poses = estimate(crops(3, 200))
     assert poses.joints_px.shape == (2, 3, 2) and poses.part_maps is not None and poses.part_maps.shape == (2, 1, 4)
-    for values in poses:
+    for values in poses[:3]:
         assert (values[0] == 3).all() and (values[1] == 200).all(), "crops out of order, or channels"
     assert estimate(crops(7)).confidence.tolist() == [[7, 7, 7]]
 

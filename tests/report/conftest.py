@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from .described import DESCRIBED, TASKS
+
 Result = dict[str, Any]
 
 
@@ -19,8 +21,12 @@ def make_result(row: str = "det_0.1", seed: int = 1, regression: float = 1.0, de
     if detection:
         test |= {"detection_error": 54.0, "window_ap": 0.4}
     return {
-        "schema": 2,
+        "schema": 3,
         "status": "finished",
+        "tasks": {task: {"symbol": symbol} for task, (symbol, _) in TASKS.items()},
+        "described": DESCRIBED,
+        "sets": ["flic"],
+        "sides": "image",
         "experiment": "weight_ablation",
         "row": row,
         "seed": seed,

@@ -14,28 +14,15 @@ import yaml
 
 from hmlpe.data.pack import FILES, VERSION, Columns
 from hmlpe.files import digest_of_file
-from hmlpe.metrics import ModecPDJ, PixelError, StrictPCPOfJoints
-from hmlpe.skeleton import Skeleton
+from hmlpe.metrics import ModecPDJ, PersonMetric, PixelError, StrictPCPOfJoints
 
 from .conftest import Result, make_result
+from .described import PCP, PDJ, SKELETON, infos
 
 SIZE_PX, CROP_PX = 112, 128
 ROWS = {"regression_only": (1.0, 0.0), "det_0.1": (1.0, 0.1), "det_1": (1.0, 1.0), "detection_only": (0.0, 1.0)}
 NOISE_PX = {"regression_only": 9.0, "det_0.1": 6.0, "det_1": 8.9}
-SKELETON = Skeleton(
-    ["head", "left_shoulder", "neck", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"],
-    {
-        "head_neck": ["head", "neck"],
-        "left_upper_arm": ["left_shoulder", "left_elbow"],
-        "left_lower_arm": ["left_elbow", "left_wrist"],
-        "right_upper_arm": ["right_shoulder", "right_elbow"],
-        "right_lower_arm": ["right_elbow", "right_wrist"],
-    },
-    [["left_shoulder", "right_shoulder"], ["left_elbow", "right_elbow"], ["left_wrist", "right_wrist"]],
-)
 POSE = np.array([[56, 20], [40, 45], [56, 42], [72, 45], [32, 66], [80, 66], [30, 90], [82, 90]], float)
-PDJ = {name: [f"left_{name}", f"right_{name}"] for name in ("elbow", "wrist")}
-PCP = {name: [f"left_{name}", f"right_{name}"] for name in ("upper_arm", "lower_arm")}
 EPOCHS = 4
 RULES = {"best": "lowest val/regression_error", "last": "last epoch"}
 
@@ -123,13 +110,29 @@ def people_arrays(row: str, weights: tuple[float, float], people: int, seed: int
         predicted = (truth + hard * of_run.normal(0, NOISE_PX[row], truth.shape)).astype(np.float32)
         predicted[3, 6] = 30
         error = (np.nan_to_num(predicted - truth) ** 2).sum((1, 2)) / 1e4
-        arrays |= {"predicted_crop_px": predicted, "predicted_px": 2 * predicted, "regression_error": error}
+        arrays |= {"predicted_crop_px": predicted, "predicted_px": 2 * predicted}
+        arrays |= {"errors/regression_error": error.astype(np.float32)[:, None], **errors_of(arrays)}
     if weights[1]:
         true = of_people.random((people, len(SKELETON.parts), 8, 8)) > 0.8
         found = np.clip(0.7 * true + of_run.random(true.shape) * 0.4, 0, 1)
-        arrays |= {"detection_error": np.abs(found - true).sum((1, 2, 3)), "part_maps_true": as_bytes(true)}
+        error = np.abs(found - true).sum((1, 2, 3)).astype(np.float32)[:, None]
+        arrays |= {"errors/detection_error": error, "part_maps_true": as_bytes(true)}
         arrays["part_maps_predicted"] = as_bytes(found)
-    return {key: value.astype(np.float32) if key.endswith("_error") else value for key, value in arrays.items()}
+    return arrays
+
+
+def metrics() -> list[PersonMetric]:
+    """The program's own."""
+    return [ModecPDJ(SKELETON, PDJ), StrictPCPOfJoints(SKELETON, PCP), PixelError()]
+
+
+def errors_of(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """People's errors by them."""
+    found = {}
+    for metric in metrics():
+        metric.update(**{key: torch.from_numpy(arrays[key]) for key in metric._update_signature.parameters})
+        found[f"errors/{metric.array}"] = metric.all_errors().numpy()
+    return found
 
 
 def as_bytes(maps: np.ndarray) -> np.ndarray:
@@ -138,18 +141,15 @@ def as_bytes(maps: np.ndarray) -> np.ndarray:
 
 def metrics_of(arrays: dict[str, np.ndarray]) -> dict[str, float]:
     """By the program's own metrics."""
-    found = {key: float(value.mean()) for key, value in arrays.items() if key.endswith("_error")}
+    errors = {key.removeprefix("errors/"): value for key, value in arrays.items() if key.startswith("errors/")}
+    found = {
+        name: float(np.float32(info.reduction(errors[info.reduction.errors])[0]))
+        for name, info in infos().items()
+        if info.reduction is not None and info.reduction.errors in errors
+    }
     if "detection_error" in found:
         found["window_ap"] = 0.4
-    if "predicted_px" not in arrays:
-        return found
-    tensors = {key: torch.from_numpy(value) for key, value in arrays.items() if value.dtype == np.float32}
-    pdj, pcp, error = ModecPDJ(SKELETON, PDJ), StrictPCPOfJoints(SKELETON, PCP), PixelError()
-    pdj.update(tensors["predicted_px"], tensors["truth_px"], tensors["torso_px"])
-    pcp.update(tensors["predicted_px"], tensors["truth_px"])
-    error.update(tensors["predicted_crop_px"], tensors["truth_crop_px"])
-    counted = {**pdj.compute(), **pcp.compute(), **error.compute()}
-    return {"spread": 0.8, **found, **{key: float(value) for key, value in counted.items()}}
+    return {"spread": 0.8, **found} if "error_px" in found else found
 
 
 def write_curves(folder: Path, weights: tuple[float, float], seed: int, epochs: int = EPOCHS) -> Path:
@@ -186,6 +186,7 @@ def write_pack(folder: Path, people: int) -> str:
     joints = np.zeros((people, len(SKELETON.joints), 2))
     columns |= {"joints_px": joints, "occluded": joints[..., 0] > 0, "sticks_px": np.zeros((people, 1, 4))}
     columns |= {"faces_backwards": np.zeros(people, bool)}
+    del columns["attributes"]  # nobody has any
     for name in ("people.npz", "missed.npz"):
         np.savez(folder / name, **columns)
     manifest = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hmlpe.errors import UserError
 from hmlpe.report import collect
-from hmlpe.report.result import read_run
+from hmlpe.runs.result import read_run
 
 from .conftest import Result, changed, make_result, write_results
 
@@ -84,7 +84,7 @@ def test_a_wrong_field_is_named_with_its_file_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b'{"schema": 2,', b"\xff\xfe", b"[]", b""])
+@pytest.mark.parametrize("content", [b'{"schema": 3,', b"\xff\xfe", b"[]", b""])
 def test_broken_files_are_named(study: Study, content: bytes) -> None:
     folder = study([make_result()])
     file = folder / "det_0.1_s1" / "result.json"
@@ -105,17 +105,17 @@ def test_two_results_of_one_row_and_seed_are_refused(study: Study) -> None:
 
 def test_failed_and_running_runs_need_little_and_may_hold_nan(tmp_path: Path) -> None:
     failed = {
-        "schema": 2,
+        "schema": 3,
         "status": "failed",
         "row": "a",
         "seed": 0,
         "error": "x\ny",
         "metrics": {"test": {"e": float("nan")}},
     }
-    running = {"schema": 2, "status": "running", "row": "a", "seed": 1, "metrics": None}
+    running = {"schema": 3, "status": "running", "row": "a", "seed": 1, "metrics": None}
     runs = collect(write_results(tmp_path, [failed, running]))
     assert [run.status for run in runs] == ["failed", "running"]
-    assert runs[0].facts["error"] == "x y"
+    assert runs[0].result.error == "x y"
 
 
 _numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**9), 10**9)

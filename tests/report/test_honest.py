@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from hmlpe.report import collect, render_markdown, render_text, summarise, write_report
 from hmlpe.report.axis import axis_of
 from hmlpe.report.columns import Panel, panels_of
-from hmlpe.report.curves import read_curves
 from hmlpe.report.figure import _draw_panel
 from hmlpe.report.page.colours import row_colours
 from hmlpe.report.page.curve_charts import curve_charts
@@ -27,6 +26,7 @@ from hmlpe.report.page.weight_chart import weight_charts
 from hmlpe.report.statistics import compare
 from hmlpe.report.statistics.render import render_paired_csv
 from hmlpe.report.study import read_study
+from hmlpe.runs.curves import read_curves
 
 from .conftest import Result, changed, make_result, write_results
 from .studies import ROWS, write_curves, write_study
@@ -71,9 +71,8 @@ def test_no_percentage_is_on_a_logarithmic_axis_and_errors_may_be(wild: Path) ->
 def drawn(study: Path) -> list[tuple[Axes, Panel]]:
     """The panels of figure.png."""
     runs = collect(study)
-    known = {key for run in runs for key, value in run.metrics.items() if value is not None}
     found = []
-    for panel in panels_of(known):
+    for panel in panels_of(runs):
         ax = Figure().add_subplot()
         styles = {label: ("#000000", "o") for _, label in panel.lines}
         _draw_panel(ax, panel, runs, axis_of(runs), styles)

@@ -2,14 +2,13 @@
 
 import json
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from hmlpe.report.live import EVERY_S, LivePage
 
+from ..programs import run
 from .conftest import changed, make_result, write_results
 from .studies import write_curves
 
@@ -75,8 +74,7 @@ def test_a_broken_result_is_said(tmp_path: Path) -> None:
 def test_bad_input_is_one_line(tmp_path: Path, words: list[str], said: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = [sys.executable, "-m", "hmlpe.cli.report", "study=none", *(word.format(taken=port) for word in words)]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+        done = run("report", "study=none", *(word.format(taken=port) for word in words), folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and said in done.stderr
     assert list(tmp_path.iterdir()) == []

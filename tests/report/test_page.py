@@ -17,11 +17,11 @@ import vl_convert
 import yaml
 
 from hmlpe.report import collect, write_report
-from hmlpe.report.curves import read_curves
 from hmlpe.report.page.chart import CONFIG
 from hmlpe.report.page.pictures import gallery_of
 from hmlpe.report.page.weight_chart import weight_charts
 from hmlpe.report.study import read_study, study_of
+from hmlpe.runs.curves import read_curves
 
 from .conftest import changed, make_result, write_results
 from .studies import EPOCHS, ROWS, write_curves, write_study
@@ -250,12 +250,12 @@ def test_nobody_without_an_error_is_shown_as_the_worst_and_unknown_parts_are_cal
     study = write_study(tmp_path, {"det_1": (1.0, 1.0)}, seeds=1, people=10)
     path = study / "det_1_s1" / "people" / "best.npz"
     arrays = dict(np.load(path))
-    arrays["detection_error"][2], arrays["regression_error"][2] = np.nan, np.nan
+    arrays["errors/detection_error"][2], arrays["errors/regression_error"][2] = np.nan, np.nan
     arrays["truth_crop_px"][2] = np.nan
     np.savez(path, **arrays)
     (row,) = gallery_of(collect(study)).rows
     assert row.maps and not [one.label for one in row.maps if "nan" in one.label or "person 3," in one.label]
-    arrays["detection_error"][:] = np.where(np.arange(10) == 3, 1.0, np.nan)  # whose left wrist is unknown
+    arrays["errors/detection_error"][:, 0] = np.where(np.arange(10) == 3, 1.0, np.nan)  # whose left wrist is unknown
     np.savez(path, **arrays)
     (row,) = gallery_of(collect(study)).rows
     (one,) = row.maps

@@ -6,10 +6,9 @@ import base64
 import csv
 import io
 import json
+import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from hmlpe.report.page.html import as_json
 from hmlpe.report.study import study_of
 from hmlpe.report.write import texts_of
 
+from ..programs import Started
 from .conftest import changed, make_result
 from .studies import ROWS, write_curves, write_study
 from .test_page import PUBLISHED, specs
@@ -173,17 +173,10 @@ def test_a_phone_shows_every_number_of_the_tables_that_decide(page: Page, report
 
 def test_watching_shows_what_trains_and_then_its_result(page: Page, study: Path, tmp_path: Path) -> None:
     """Waits without a study, then with a run at work, then shows the table; Ctrl-C ends it."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "hmlpe.cli.report", "study=live", f"paths.outputs={tmp_path}", "watch=true", "port=0"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    server = Started("report", "study=live", f"paths.outputs={tmp_path}", "watch=true", "port=0", folder=tmp_path)
     try:
-        assert server.stdout is not None
-        line = server.stdout.readline()
-        assert "http://127.0.0.1:" in line, server.stderr.read() if server.stderr else line
+        line = server.line()
+        assert "http://127.0.0.1:" in line, server.end()
         url = next(word for word in line.split() if word.startswith("http"))
         page.goto(url)
         expect(page.locator("main")).to_contain_text("no such study folder")
@@ -209,10 +202,12 @@ def test_watching_shows_what_trains_and_then_its_result(page: Page, study: Path,
         ):
             assert page.request.get(f"{url}version", headers={"Host": host}).status == status, host
         page.goto("about:blank")
-        server.send_signal(signal.SIGINT)
-        said, errors = server.communicate(timeout=30)
+        os.kill(server.pid, signal.SIGINT)
+        done = server.end()
     finally:
-        server.kill()
-    assert (server.returncode, errors) == (130, "")
+        if server.poll() is None:
+            server.kill()
+    assert (done.returncode, done.stderr) == (130, "")
+    said = done.stdout.removeprefix(f"{line}\n")
     assert said.count("\n") == 1 and said.startswith("ended")
     assert not list((tmp_path / "live").glob("*.html")), "watching writes nothing"

@@ -12,7 +12,7 @@ from hmlpe.errors import UserError
 from hmlpe.report import write_report
 from hmlpe.report.axis import RowAxis, WeightAxis, axis_of
 from hmlpe.report.columns import columns_of, panels_of
-from hmlpe.report.result import read_run
+from hmlpe.runs.result import Run, read_run
 
 from .conftest import Result, changed, make_result, write_results
 
@@ -58,23 +58,33 @@ def test_each_set_and_the_average_have_columns_of_their_own(study: Study) -> Non
     assert float(rows_of(folder)["mean_pose"]["test_buffy/pcp_strict_lower_arm_mean"]) == 0.125
     head = next(line for line in (folder / "table.md").read_text().splitlines() if line.startswith("| row"))
     places = [head.index(name) for name in ("buffy E_r", "flic E_r", "average E_r")]
-    assert places == sorted(places) and "buffy PCP strict l.arm" in head
+    assert places == sorted(places) and "buffy PCP strict lower arm" in head
     assert "buffy" in text and (folder / "figure.png").stat().st_size > 20_000
 
 
-def test_panels_draw_the_sets_and_their_average() -> None:
-    keys = {"train/regression_error", "test_flic/regression_error", "test_buffy/x", "test_average/x", "test/x"}
-    errors, _, scores = panels_of(keys)
+def run_with(tmp_path: Path, *keys: str) -> Run:
+    """A run with these metrics."""
+    result = make_result() | {"metrics": {"test": {}}}
+    for split, _, name in (key.partition("/") for key in keys):
+        result["metrics"].setdefault(split, {})[name] = 0.5
+    write_results(tmp_path, [result])
+    return read_run(tmp_path / "det_0.1_s1" / "result.json")
+
+
+def test_panels_draw_the_sets_and_their_average(tmp_path: Path) -> None:
+    sets = [f"test_{name}" for name in ("buffy", "flic", "average")]
+    keys = [f"{split}/{name}" for split in sets for name in ("regression_error", "pcp_strict_lower_arm")]
+    errors, _, scores = panels_of([run_with(tmp_path, "test_flic/pdj_modec_wrist@0.20", *keys)])
     assert [label for _, label in errors.lines] == ["train", "buffy", "flic", "average"]
-    assert [key for key, _ in scores.lines] == [
-        f"test_{name}/pcp_strict_lower_arm" for name in ("buffy", "flic", "average")
-    ]
+    assert scores.ylabel == "test PCP strict, lower arm [%]", "which all sets have"
+    assert [key for key, _ in scores.lines] == [f"{split}/pcp_strict_lower_arm" for split in sets]
 
 
-def test_one_set_is_drawn_by_pdj_or_where_it_has_no_torsos_by_pcp() -> None:
-    assert "PDJ" in panels_of({"test/pdj_modec_wrist@0.20"})[-1].ylabel
-    assert "PCP" in panels_of({"test/pcp_strict_lower_arm"})[-1].ylabel
-    assert [column.key for column in columns_of({"train", "val", "test"})][:2] == [
+def test_one_set_is_drawn_by_pdj_or_where_it_has_no_torsos_by_pcp(tmp_path: Path) -> None:
+    pdj = run_with(tmp_path / "a", "test/pdj_modec_wrist@0.20", "test/pcp_strict_lower_arm")
+    assert panels_of([pdj])[-1].ylabel == "test PDJ@0.2 [%]"
+    assert panels_of([run_with(tmp_path / "b", "test/pcp_strict_lower_arm")])[-1].ylabel == "test PCP strict [%]"
+    assert [column.key for column in columns_of([pdj])][:2] == [
         "test/pdj_modec_elbow@0.20", "test/pdj_modec_wrist@0.20",
     ]  # fmt: skip
 

@@ -12,8 +12,7 @@ import pytest
 from hmlpe.errors import UserError
 from hmlpe.report import collect
 from hmlpe.report.rules import under_other_rule
-from hmlpe.report.setup import read_setup
-from hmlpe.report.statistics import compare, read_people, verdict
+from hmlpe.report.statistics import compare, verdict
 from hmlpe.report.statistics.differences import _shots
 from hmlpe.report.statistics.intervals import over_both, over_people
 from hmlpe.report.statistics.measured import measure
@@ -21,6 +20,7 @@ from hmlpe.report.statistics.render import about, render_paired_text
 from hmlpe.report.statistics.scores import scores_of
 from hmlpe.report.study import read_study
 from hmlpe.resample import counts
+from hmlpe.runs.people import read_people
 
 from .conftest import changed, make_result, write_results
 from .studies import ROWS, RULES, metrics_of, write_study
@@ -34,10 +34,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_pooled_scores_are_those_of_the_metrics(folder: Path) -> None:
     for run in collect(folder):
         where = run.file.parent
-        scores = scores_of(read_people(where / "people" / "best.npz"), read_setup(where))
+        scores = scores_of(read_people(where / "people" / "best.npz"), run.infos)
         assert len(scores) == {"regression_only": 6, "detection_only": 1}.get(run.row, 7)
         for name, score in scores.items():
-            whole = score.values(np.ones((1, len(score.found))))
+            whole = score.values(np.ones((1, len(score.errors))))
             assert whole == pytest.approx([run.metrics[f"test/{name}"]], rel=2e-6), name
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from ..programs import TINY as SMALLEST
+from ..programs import run
 
 TINY = [*SMALLEST, "trainer.accelerator=cpu"]  # on which the slots are counted
 PATIENCE_S = 120
@@ -35,6 +36,15 @@ def sweep(*words: str, data: Path, outputs: Path) -> list[str]:
 def finish(command: list[str], code: int = 0) -> str:
     """Run it; returns what it printed."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said[-3000:]
+    return said
+
+
+def finish_warm(command: list[str], code: int = 0) -> str:
+    """As `finish`, where it is not the start that counts."""
+    _, flag, program, *words = command
+    done = run(flag, program, *words) if flag == "-c" else run(program.removeprefix("hmlpe.cli."), *words)
     said = done.stdout + done.stderr
     assert done.returncode == code, said[-3000:]
     return said

@@ -26,7 +26,7 @@ import torch
 
 from hmlpe.files import digest_of, read_json
 from hmlpe.lock import locked
-from hmlpe.training.result import BEFORE, CHOSEN, RESUME
+from hmlpe.runs.folder import BEFORE, CHOSEN, RESUME
 
 from ..tracking.records import only, records, values
 from .programs import Running, call, finish, kill, read, record, small_disk, sweep, until

@@ -48,11 +48,12 @@ def queues(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(launcher: str, folder: Path, queues: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """What came of a sweep by the launcher, called in the folder."""
     words = ("-m", *TINY, "logger=csv", f"hydra/launcher={launcher}", *words)
-    if launcher in ("basic", "isolated"):
-        return run("train", *words, folder=folder)
+    if launcher == "joblib" and "sweep.dry_run=true" not in words:  # its own processes do not start from a fork
+        command = [sys.executable, "-m", "hmlpe.cli.train", *words]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True)
     paths = os.pathsep.join([str(queues), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "hmlpe.cli.train", *words]
-    return subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True)
+    environment = os.environ | ({"PYTHONPATH": paths} if launcher in QUEUES else {})
+    return run("train", *words, folder=folder, environment=environment)
 
 
 def files(folder: Path) -> set[str]:
@@ -121,6 +122,29 @@ def test_rows_are_trained_under_the_names_of_their_weights(launcher: str, tmp_pa
         result = json.loads(path.read_text())
         found[path.parent.name] = (result["row"], result["weights"]["detection"])
     assert found == {"det_0.01_s1": ("det_0.01", 0.01), "det_0.5_s1": ("det_0.5", 0.5)}
+
+
+def test_balances_are_rows_of_their_own(tmp_path: Path, data: Path) -> None:
+    """The same row under three balances; and one that needs two tasks is refused for a row of one before it starts."""
+    words = ["balance=fixed,uncertainty,pcgrad", "epochs=1", f"paths.data={data}", "study=s"]
+    done = train("basic", tmp_path, tmp_path, "row=det_1", *words)
+    assert done.returncode == 0, done.stderr
+    records = {p.parent.name: json.loads(p.read_text()) for p in (tmp_path / "outputs" / "s").glob("*/result.json")}
+    balances = {name: record["balance"] for name, record in records.items()}
+    assert {name: balance["name"] for name, balance in balances.items()} == {
+        "det_1_s1": "fixed", "det_1_uncertainty_s1": "uncertainty", "det_1_pcgrad_s1": "pcgrad"}  # fmt: skip
+    as_given = {"regression": 1.0, "detection": 1.0}
+    assert all(record["weights"] == as_given for record in records.values())
+    assert balances["det_1_s1"]["weights"] == balances["det_1_pcgrad_s1"]["weights"] == as_given
+    assert all(0.9 < weight < 1.1 and weight != 1 for weight in balances["det_1_uncertainty_s1"]["weights"].values())
+    assert len({record["provenance"]["settings"] for record in records.values()}) == 1
+    assert len({record["identity"]["config"] for record in records.values()}) == 3
+
+    done = train("isolated", tmp_path, tmp_path, "row=regression_only", "balance=pcgrad", *words[1:])
+    assert done.returncode == 2 and done.stderr.splitlines()[-1] == (
+        "error: balance: PCGrad combines the gradients of several tasks, and this row has a weight for regression "
+        "alone; give another task one, or take balance=fixed"
+    )
 
 
 def test_a_single_run_without_a_folder_of_its_own_is_refused(tmp_path: Path) -> None:

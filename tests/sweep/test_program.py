@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shlex
 import signal
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .programs import Running, call, finish, kill, record, small_disk, sweep, until
+from .programs import Running, call, finish, finish_warm, kill, record, small_disk, sweep, until
 
 FAULTY = [
     "tasks.regression._target_=faulty.Faulty",
@@ -52,11 +53,11 @@ def test_a_sweep_is_looked_at_run_skipped_and_redone(data: Path, tmp_path: Path)
     command = sweep("row=regression_only,det_1", "seed=0", "epochs=1", data=data, outputs=tmp_path)
     study = tmp_path / "weight_ablation"
 
-    said = finish([*command, "sweep.dry_run=true"])
+    said = finish_warm([*command, "sweep.dry_run=true"])
     assert "det_1 · seed 0: missing" in said
     assert "2 runs: 2 missing; 2 to run, " in said and " side by side: about 1 min of training" in said
     assert set(files(tmp_path)) == {"weight_ablation/multirun.yaml"}
-    said = finish([*command, "sweep.dry_run=true", "hydra.launcher.progress=bars"], 2)
+    said = finish_warm([*command, "sweep.dry_run=true", "hydra.launcher.progress=bars"], 2)
     assert last(said) == "error: hydra.launcher.progress: must be auto, table, lines or none, got 'bars'"
 
     asked = [sys.executable, "-c", TOLD, *command[3:]]  # the same, and what its sweeper is told
@@ -78,7 +79,7 @@ def test_a_sweep_is_looked_at_run_skipped_and_redone(data: Path, tmp_path: Path)
     stale.write_text(json.dumps(results[1] | {"identity": results[1]["identity"] | {"code": "other"}}))
     left = study / "regression_only_s0" / "checkpoints" / "resume_before.ckpt"
     left.touch()  # by a kill after the record was written
-    said = finish(command, 2)
+    said = finish_warm(command, 2)
     assert not left.exists()
     assert "/weight_ablation: 2 runs: 1 finished before, 1 stale\n" in said
     assert "of 2 runs: 1 finished, 1 stale" in said
@@ -101,7 +102,7 @@ def test_what_can_befall_a_job_befalls_it_alone(data: Path, tmp_path: Path) -> N
     command = sweep(
         *FAULTY, f"+tasks.regression.how={','.join(hows)}", "hydra.launcher.grace_s=1", data=data, outputs=tmp_path
     )
-    said = finish(command, 2)
+    said = finish_warm(command, 2)
     study = tmp_path / "weight_ablation"
     jobs = record(study)
     assert {name.removesuffix("_s0"): (job["outcome"], job["tries"]) for name, job in jobs.items()} == {
@@ -149,7 +150,7 @@ def test_one_sweep_at_a_time_interrupted_in_order(data: Path, tmp_path: Path) ->
     states = [study / f"det_1_s{seed}" / "checkpoints" / "resume.ckpt" for seed in (0, 1)]
     with Running(command) as running:
         until(lambda: any(state.exists() for state in states), "a first epoch")
-        assert last(finish(command, 2)) == (
+        assert last(finish_warm(command, 2)) == (
             f"error: {study}: this sweep is at work already (process {running.pid}); wait for it, or end it"
         )
         os.killpg(running.pid, signal.SIGINT)  # as Ctrl-C in its terminal
@@ -198,7 +199,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(data: Path, tmp_path: Pa
     with small_disk(tmp_path / "disk", "size=1m,ro") as disk:
         where = f"paths.outputs={disk / 'outputs'}"
         for command in (sweep(where, data=data, outputs=disk), call("train", where, data=data)):
-            said = finish(command, 2)
+            said = finish_warm(command, 2)
             assert said.splitlines() == [
                 f"error: {disk / 'outputs'}: Read-only file system; choose a folder that can be written to"
             ]
@@ -207,7 +208,8 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(data: Path, tmp_path: Pa
 def test_a_checkpoint_that_cannot_be_written_is_one_line(data: Path, tmp_path: Path) -> None:
     """The limit on file sizes stands for a full disk; the record says why the run failed."""
     command = call("train", "epochs=1", "logger=csv", f"paths.outputs={tmp_path}", data=data)
-    said = finish(["bash", "-c", 'ulimit -f 64; exec "$@"', "bash", *command], 2)
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (65536, {resource.RLIM_INFINITY}))"
+    said = finish_warm([sys.executable, "-c", f"{limit}; from hmlpe.cli.train import main; main()", *command[3:]], 2)
     run = tmp_path / "single" / "det_0.1_s1"
     assert (
         last(said)

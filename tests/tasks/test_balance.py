@@ -18,12 +18,13 @@ from jaxtyping import TypeCheckError
 from omegaconf import DictConfig, open_dict
 from torch import Tensor
 
-from hmlpe.balance import FixedWeights
+from hmlpe.balance import FixedWeights, Moment
 from hmlpe.errors import UserError
 from hmlpe.geometry import crop_to_image
-from hmlpe.tasks import Target, Task
+from hmlpe.tasks import Sample, Target, Task
+from hmlpe.tasks.regression import to_image_px
 from hmlpe.training.build import build_model, build_tasks
-from hmlpe.training.module import MultiTaskPose, to_image_px
+from hmlpe.training.module import MultiTaskPose
 
 CONFIGS = Path(__file__).parents[2] / "conf"
 SIZE = 56
@@ -35,6 +36,7 @@ SMALL = [
     "optim.scheduler=null",
 ]
 NAN = float("nan")
+NOW = Moment(seed=0, epoch=0, step=0)
 
 
 class Extent(Task):
@@ -47,8 +49,8 @@ class Extent(Task):
     def outputs(self) -> int:
         return 1
 
-    def target(self, joints_px: Tensor) -> Target:
-        y = joints_px[..., 1]
+    def target(self, sample: Sample) -> Target:
+        y = sample["joints_px"][..., 1]
         extent = (y.nan_to_num(-torch.inf).amax(1) - y.nan_to_num(torch.inf).amin(1)) / self.size_px
         return Target(extent[:, None], extent.isfinite()[:, None])
 
@@ -119,7 +121,7 @@ def test_phi_is_the_weighted_sum_exactly(w: dict[str, float], data: st.DataObjec
     """In numbers that single precision holds exactly, so that nothing may be lost."""
     losses = {name: data.draw(st.integers(0, 15)) / 4 for name in w}
     balance = FixedWeights(w)
-    terms = balance.weighted({name: torch.tensor(loss) for name, loss in losses.items()})
+    terms = balance.terms({name: torch.tensor(loss) for name, loss in losses.items()}, NOW)
     assert set(terms) == set(balance.active) == {name for name in w if w[name] > 0}
     phi = sum(Fraction(term.item()) for term in terms.values())
     assert phi == sum(Fraction(w[name]) * Fraction(losses[name]) for name in w)
@@ -129,13 +131,13 @@ def test_phi_is_the_weighted_sum_exactly(w: dict[str, float], data: st.DataObjec
 @given(w=st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=5), e=st.lists(st.floats(0, 1e6), min_size=5, max_size=5))
 def test_phi_in_double_precision(w: list[float], e: list[float]) -> None:
     balance = FixedWeights({str(i): weight for i, weight in enumerate(w)})
-    terms = balance.weighted({str(i): torch.tensor(loss, dtype=torch.float64) for i, loss in enumerate(e)})
+    terms = balance.terms({str(i): torch.tensor(loss, dtype=torch.float64) for i, loss in enumerate(e)}, NOW)
     assert [term.item() for term in terms.values()] == [a * b for a, b in zip(w, e, strict=False)]
 
 
 def test_gradient_of_phi_is_the_weighted_sum() -> None:
     losses = {"a": torch.tensor(3.0, requires_grad=True), "b": torch.tensor(5.0, requires_grad=True)}
-    sum(FixedWeights({"a": 0.25, "b": 4.0}).weighted(losses).values()).backward()
+    sum(FixedWeights({"a": 0.25, "b": 4.0}).terms(losses, NOW).values()).backward()
     assert (losses["a"].grad, losses["b"].grad) == (0.25, 4.0)
 
 
@@ -143,9 +145,9 @@ def test_gradient_of_phi_is_the_weighted_sum() -> None:
 def test_weight_zero_skips_the_term(loss: float) -> None:
     balance = FixedWeights({"regression": 1.0, "detection": 0.0})
     assert balance.active == ["regression"]
-    terms = balance.weighted({"regression": torch.tensor(2.0), "detection": torch.tensor(loss)})
+    terms = balance.terms({"regression": torch.tensor(2.0), "detection": torch.tensor(loss)}, NOW)
     assert terms == {"regression": 2.0}
-    assert balance.weighted({"regression": torch.tensor(2.0)}) == {"regression": 2.0}
+    assert balance.terms({"regression": torch.tensor(2.0)}, NOW) == {"regression": 2.0}
 
 
 @pytest.mark.parametrize("weight", [-1.0, -1e-9, NAN, float("inf"), -float("inf"), True, False, "1", "nan", None])
@@ -176,8 +178,11 @@ def test_whole_numbers_are_weights() -> None:
         ({"regression": 1, "detection": "1"}, r"row\.weights\.detection: .*got '1'"),
         ({"regression": 1, "detection": True}, r"row\.weights\.detection: .*got True"),
         ({"regression": 0, "detection": 0}, r"row\.weights: at least one weight must be positive"),
-        ({"regression": 1, "detection": 1, "extent": 1}, r"row\.weights: name a weight for each task.*extent"),
-        ({"regression": 1}, r"row\.weights: name a weight for each task.*detection"),
+        (
+            {"regression": 1, "detection": 1, "extent": 1},
+            r"row\.weights\.extent: there is no such task; there are regression, detection$",
+        ),
+        ({"regression": 0}, r"row\.weights: at least one weight must be positive"),
     ],
 )
 def test_bad_row_is_refused_when_the_model_is_built(config: DictConfig, weights: dict[str, Any], message: str) -> None:
@@ -197,7 +202,7 @@ def test_a_training_step_minimises_phi(both: MultiTaskPose) -> None:
     phi = model.training_step(batch, 0).item()
     with torch.no_grad():
         outputs = model.network(batch["image"])
-        raw = {name: task.loss(outputs[name], task.target(batch["joints_px"])) for name, task in model.tasks.items()}
+        raw = {name: task.loss(outputs[name], task.target(batch)) for name, task in model.tasks.items()}
     expected = {name: loss.item() for name, loss in raw.items()}
     assert phi == pytest.approx(1.5 * expected["regression"] + 0.25 * expected["detection"], rel=1e-6)
     assert logged == pytest.approx(
@@ -285,6 +290,12 @@ def test_a_third_task_is_one_file_and_one_config(with_extent: DictConfig) -> Non
     assert all(not torch.equal(p, before[name]) for name, p in model.network.named_parameters())
 
 
+def test_a_task_that_the_row_does_not_name_has_weight_zero(config: DictConfig) -> None:
+    model = model_of(config, regression=2)
+    assert model.balance.weights == {"regression": 2.0, "detection": 0.0} and model.balance.active == ["regression"]
+    assert not any(p.requires_grad for p in model.network.head("detection").parameters())
+
+
 def test_a_third_task_may_rest(with_extent: DictConfig) -> None:
     model = model_of(with_extent, regression=1, detection=1, extent=0)
     assert model.balance.active == ["regression", "detection"]
@@ -305,4 +316,4 @@ def test_predictions_go_back_to_the_image_by_the_rule_of_the_crops() -> None:
 def test_losses_are_scalars() -> None:
     balance = FixedWeights({"regression": 1.0})
     with pytest.raises(TypeCheckError, match="losses"):
-        balance.weighted({"regression": torch.zeros(3)})
+        balance.terms({"regression": torch.zeros(3)}, NOW)

@@ -36,7 +36,7 @@ def pose(seed: int = 0, batch: int = 2) -> Tensor:
 
 def test_target_is_the_indicator_of_every_part_and_window(task: PartDetection) -> None:
     joints = pose(batch=4)
-    target = task.target(joints)
+    target = task.target({"joints_px": joints})
     assert task.outputs == 448
     assert target.values.shape == (4, 448)
     assert target.known.all()
@@ -51,7 +51,7 @@ def test_target_by_hand(task: PartDetection) -> None:
     """A short lower arm inside two windows of the last row lights these two of its part's outputs alone."""
     joints = pose(batch=1)
     joints[0, 5], joints[0, 7] = torch.tensor([13.0, 104.0]), torch.tensor([20.0, 109.0])
-    lit = task.target(joints).values[0, 6 * 64 :].nonzero().flatten().tolist()
+    lit = task.target({"joints_px": joints}).values[0, 6 * 64 :].nonzero().flatten().tolist()
     assert lit == [7 * 8, 7 * 8 + 1]
 
 
@@ -62,9 +62,9 @@ def test_joint_without_coordinates_masks_the_parts_that_end_in_it(
 ) -> None:
     """All 64 windows of each, and nothing else."""
     joints = pose()
-    complete = task.target(joints).values
+    complete = task.target({"joints_px": joints}).values
     joints[1, joint] = torch.tensor(value)
-    target = task.target(joints)
+    target = task.target({"joints_px": joints})
     expected = torch.ones(2, 7, 64, dtype=torch.bool)
     for part, ends in enumerate(PARTS):
         expected[1, part] = joint not in ends
@@ -90,20 +90,22 @@ def test_loss_by_hand() -> None:
             [[5.0, 5.0], [NAN, 20.0], [90.0, 90.0]],  # both unknown
         ]
     )
-    target = task.target(joints)
+    target = task.target({"joints_px": joints})
     assert target.values.tolist() == [[1, 0], [1, 0], [0, 0]]
     assert target.known.tolist() == [[True, True], [True, False], [False, False]]
     odds = torch.tensor([[4.0, 1.0], [0.25, 9.0], [7.0, 7.0]])  # probabilities 0.8, 0.5; 0.2
     first, second = -math.log(0.8) - math.log(0.5), -math.log(0.2)
-    assert task.loss(odds[:1].log(), task.target(joints[:1])).item() == pytest.approx(first)
-    assert task.loss(odds[:2].log(), task.target(joints[:2])).item() == pytest.approx((first + second) / 2)
+    assert task.loss(odds[:1].log(), task.target({"joints_px": joints[:1]})).item() == pytest.approx(first)
+    assert task.loss(odds[:2].log(), task.target({"joints_px": joints[:2]})).item() == pytest.approx(
+        (first + second) / 2
+    )
     assert task.loss(odds.log(), target).item() == pytest.approx((first + second) / 3)
 
 
 @given(seed=st.integers(0, 999), spread=st.floats(0, 20))
 def test_loss_is_the_papers_cross_entropy(task: PartDetection, seed: int, spread: float) -> None:
     """FACTS 1: E_d = -b log b̂ - (1 - b) log(1 - b̂), b̂ the logistic function of the output."""
-    target = task.target(pose(seed))
+    target = task.target({"joints_px": pose(seed)})
     output = torch.randn(2, 448, generator=torch.Generator().manual_seed(seed)) * spread
     z, b = output.double().numpy(), target.values.numpy()
     inside, outside = 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(z))  # outside is 1 - inside without cancellation
@@ -125,7 +127,7 @@ def test_loss_is_stable_at_large_logits(logit: float, truth: float, expected: fl
 def test_masked_outputs_get_no_gradient(task: PartDetection) -> None:
     joints, output = pose(), torch.zeros(2, 448, requires_grad=True)
     joints[0, 4] = NAN
-    target = task.target(joints)
+    target = task.target({"joints_px": joints})
     task.loss(output, target).backward()
     assert output.grad is not None
     assert torch.equal(output.grad != 0, target.known)
@@ -134,7 +136,7 @@ def test_masked_outputs_get_no_gradient(task: PartDetection) -> None:
 def test_a_wild_masked_output_does_not_spoil_the_loss(task: PartDetection) -> None:
     joints, output = pose(), torch.zeros(2, 448)
     joints[0, 6] = NAN
-    target = task.target(joints)
+    target = task.target({"joints_px": joints})
     expected = task.loss(output, target)
     assert expected.item() == pytest.approx((2 * 448 - 64) * math.log(2) / 2, rel=1e-5)
     output[~target.known] = NAN
@@ -154,7 +156,7 @@ def test_decoding_gives_probabilities_by_part_and_window(task: PartDetection) ->
 
 
 def test_decoding_a_sure_output_gives_the_target(task: PartDetection) -> None:
-    values = task.target(pose()).values
+    values = task.target({"joints_px": pose()}).values
     maps = task.decode((values - 0.5) * 200)["part_maps"]
     torch.testing.assert_close(maps, values.reshape(2, 7, 64))
 
@@ -165,8 +167,8 @@ def test_there_is_no_constant_to_start_from(task: PartDetection) -> None:
 
 def test_wrong_shapes_raise(task: PartDetection) -> None:
     with pytest.raises(TypeCheckError, match="joints_px"):
-        task.target(torch.zeros(2, 16))
+        task.target({"joints_px": torch.zeros(2, 16)})
     with pytest.raises(TypeCheckError, match="values"):
-        task.loss(torch.zeros(2, 447), task.target(pose()))
+        task.loss(torch.zeros(2, 447), task.target({"joints_px": pose()}))
     with pytest.raises(TypeCheckError, match="output"):
         task.decode(torch.zeros(2, 7, 64))

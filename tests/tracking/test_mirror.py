@@ -10,6 +10,7 @@ import wandb
 
 from hmlpe.tracking.mirror import Mirror
 
+from ..report.described import infos
 from .records import only, records, values
 
 
@@ -52,7 +53,7 @@ def torn_down(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def mirror(run: Failing, folder: Path) -> Mirror:
-    found = Mirror(["regression"], project="p", save_dir=folder, mode="offline")
+    found = Mirror(infos(), project="p", save_dir=folder, mode="offline")
     found._experiment = run
     return found
 
@@ -76,7 +77,7 @@ def test_the_next_run_of_a_process_is_whole_after_one_that_was_given_up(tmp_path
     picture = np.zeros((4, 4, 3), dtype=np.uint8)
     for name in ("first", "second", "third"):
         (tmp_path / name).mkdir()
-        one = Mirror(["regression"], project="p", save_dir=tmp_path / name, mode="offline")
+        one = Mirror(infos(), project="p", save_dir=tmp_path / name, mode="offline")
         one.log_metrics({"train/total": 1.0}, 3)
         if name == "first":
             one.attempt(lambda: 1 / 0)

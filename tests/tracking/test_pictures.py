@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from hmlpe import pictures
 from hmlpe.palette import PARTS, rgb
 from hmlpe.skeleton import Skeleton
-from hmlpe.tracking import pictures
 
 SKELETON = Skeleton(["head", "hand"], {"arm": ["head", "hand"]})
 GREY = (0xB0, 0xB0, 0xB0)

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,12 @@ from hmlpe.training.scores import evaluate
 from hmlpe.training.watched import GradientLog
 
 ROWS = ("regression_only", "det_0.1", "detection_only")
+BALANCES = ("uncertainty", "pcgrad")
 STEPS = 3
 WORDS: list[str] = []  # of the configuration
 
 
+@cache
 def composed(*overrides: str) -> DictConfig:
     """The configuration of hmlpe-train."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
@@ -175,6 +178,7 @@ def seen() -> dict[str, Any]:
     found["bf16"] = train(composed(*WORDS, "trainer.precision=bf16-mixed"))
     found["without"] = train(composed(*WORDS, "network.trunk.norm=none"))
     found["diagnosed"] = train(composed("row=det_0.1", *WORDS), every=2)
+    found |= {name: train(composed("row=det_1", f"balance={name}", *WORDS)) for name in BALANCES}
     found["normalised"] = normalised()
     found["dropout"] = drawn()
     return found | {"served": served(composed(*WORDS)), "decided": decided()}

@@ -11,7 +11,6 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
@@ -20,15 +19,15 @@ from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import Pack, open_pack
 from hmlpe.errors import UserError
 from hmlpe.report import collect, render_markdown, summarise
-from hmlpe.report.setup import read_setup
-from hmlpe.report.statistics import read_people
 from hmlpe.report.statistics.scores import scores_of
+from hmlpe.runs.people import read_people, write_people
 from hmlpe.skeleton import Skeleton
-from hmlpe.training.build import build_data, build_model, build_tasks, mean_pose_metrics, plain, start_from_statistics
+from hmlpe.training.build import build_data, build_model, build_tasks, mean_pose_metrics, start_from_statistics
 from hmlpe.training.counted import counted
+from hmlpe.training.described import described
 from hmlpe.training.fit import check_finite
 from hmlpe.training.module import MultiTaskPose
-from hmlpe.training.people import EachPerson, write_people
+from hmlpe.training.people import EachPerson, people_of
 from hmlpe.training.run import run
 from hmlpe.training.scores import clean, evaluate
 
@@ -42,7 +41,7 @@ TASKS = ("regression", "detection")
 def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("counted")
     words = [f"paths.data={folder}", "logger=csv", "row=det_1", *TINY]
-    finish("prepare", *words[:1], *TINY)
+    finish("prepare", *words[:1], *TINY, "prepare.sheet=0")
     return words
 
 
@@ -72,10 +71,9 @@ def measured(config: DictConfig, data: PoseDataModule, model: MultiTaskPose, fol
     found = {"network": evaluate(trainer, model, data, "test"), "validation": evaluate(trainer, model, data, "val")}
     found["mean pose"] = clean(mean_pose_metrics(config, model, data))
     folder.mkdir()
-    (folder / "config.yaml").write_text(yaml.safe_dump(plain(config)))
-    write_people(folder / "best.npz", each.found, data.pack.people)
+    write_people(folder / "best.npz", people_of(each.found, model.tasks.values(), data.pack.people))
     people = read_people(folder / "best.npz")
-    scores = scores_of(people, read_setup(folder))
+    scores = scores_of(people, {name: i.model_copy(update={"shown": True}) for name, i in described(model).items()})
     found["report"] = clean({name: score.values(np.ones((1, len(people))))[0] for name, score in scores.items()})
     return found | {"people": people.arrays}
 
@@ -96,9 +94,9 @@ def test_people_of_whom_nothing_is_known_change_no_number(words: list[str], tmp_
         assert some[where] == pytest.approx(known[where], rel=1e-3), where
         assert some[where]["regression_error"] > 0
     for task in TASKS:
-        errors = some["people"][f"{task}_error"]
+        errors = some["people"][f"errors/{task}_error"]
         assert np.isnan(errors[1::2]).all()
-        np.testing.assert_allclose(errors[::2], known["people"][f"{task}_error"], rtol=1e-5)
+        np.testing.assert_allclose(errors[::2], known["people"][f"errors/{task}_error"], rtol=1e-5)
         assert some["report"][f"{task}_error"] == pytest.approx(some["network"][f"{task}_error"], rel=1e-5)
 
 
@@ -157,5 +155,5 @@ def test_who_does_not_count_is_said_and_recorded(
     for task in TASKS:
         assert f"of only 7 of 12 test people anything is known that {task} learns" in caplog.text
     (found,) = collect(tmp_path)
-    assert found.finished and found.facts["counted"]["test"] == {"regression": 7, "detection": 7}
+    assert found.finished and found.result.counted["test"] == {"regression": 7, "detection": 7}
     assert "12 test people (regression: 7 count, detection: 7 count)" in render_markdown(summarise([found]))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import hmlpe.training.csv_log as csv_log
+import hmlpe.runs.curves as curves
 from hmlpe.training.csv_log import WholeCSV
 
 
@@ -27,11 +27,11 @@ def test_a_kill_as_a_column_is_added_loses_nothing(tmp_path: Path, monkeypatch: 
     logger, path = logged(tmp_path)
     before = path.read_text()
 
-    class Dying(csv_log.csv.DictWriter):  # type: ignore[type-arg]
+    class Dying(curves.csv.DictWriter):  # type: ignore[type-arg]
         def writerows(self, rows: object) -> None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(csv_log.csv, "DictWriter", Dying)
+    monkeypatch.setattr(curves.csv, "DictWriter", Dying)
     logger.log_metrics({"val/error_px": 9.0}, step=3)
     with pytest.raises(KeyboardInterrupt):
         logger.save()

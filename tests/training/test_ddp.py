@@ -1,13 +1,14 @@
 """Two processes against one: the same people, gradients, weights, errors and metrics. Nets without dropout, in fp32."""
 
 import os
-import subprocess
-import sys
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+from ..programs import Started, finish
 
 TINY = [
     "network=slim",
@@ -24,27 +25,27 @@ TINY = [
     "data.source.test=13",
     "logger=csv",
 ]
-pytestmark = pytest.mark.timeout(900)  # the processes start twice, beside other tests
 ROWS = ("regression_only", "det_0.1", "detection_only")
 PROGRAM = Path(__file__).with_name("ddp_ranks.py")
-ENVIRONMENT = os.environ | {"TORCH_CPP_LOG_LEVEL": "ERROR"}
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+
+
+def torchrun() -> list[dict[str, str]]:
+    """What it tells each of two processes of one machine."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    meeting |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+    return [{**meeting, "RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
 
 
 def watched(folder: Path, accelerator: str) -> dict[str, dict[str, Any]]:
     """What one process and each of two saw, by "<rank> of <processes>"."""
     words = [*TINY, f"paths.data={folder / 'data'}", f"paths.outputs={folder / 'outputs'}"]
-    subprocess.run([sys.executable, "-m", "hmlpe.cli.prepare", *words], check=True, capture_output=True, timeout=600)
-    started = [
-        subprocess.Popen(
-            [*command, str(PROGRAM), str(folder), *words, f"trainer.accelerator={accelerator}"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
-        )
-        for command in ([sys.executable], TORCHRUN)
-    ]  # fmt: skip
+    finish("prepare", *words, "prepare.sheet=0")
+    asked = ["-c", PROGRAM.read_text(), str(folder), *words, f"trainer.accelerator={accelerator}"]
+    started = [Started(*asked, environment=os.environ | place) for place in ({}, *torchrun())]
     for process in started:
-        said = process.communicate(timeout=600)[1]
-        assert process.returncode == 0, said[-3000:]
+        done = process.end()
+        assert done.returncode == 0, done.stderr[-3000:]
     return {path.stem.replace("_", " "): torch.load(path, weights_only=False) for path in folder.glob("*.pt")}
 
 
@@ -62,19 +63,28 @@ def close(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor], tolerance:
         assert float((value - two[name]).abs().max()) <= tolerance * scale, name
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", [*ROWS, "uncertainty", "pcgrad"])
 def test_gradients_and_weights_are_those_of_one_process(seen: dict[str, dict[str, Any]], row: str) -> None:
     one, first, second = (seen[name][row] for name in ("0 of 1", "0 of 2", "1 of 2"))
     names = set(one["gradients"])
     assert any("norm1" in name for name in names)
     for task in ("regression", "detection"):  # a head without weight has no gradient
-        trained = row in ("det_0.1", f"{task}_only")
+        trained = row in ("det_0.1", f"{task}_only", "uncertainty", "pcgrad")
         assert any(f"heads.{task}" in name for name in names) == trained
     close(one["gradients"], first["gradients"], 2e-5, least=1.0)  # torch's own fp32 variance is 1e-5 off
     close(one["weights"], first["weights"], 2e-5)
     for part in ("gradients", "weights"):
         assert all(torch.equal(value, second[part][name]) for name, value in first[part].items())
     assert int(first["weights"]["network.trunk.norm1.num_batches_tracked"]) == len(first["images"]) == 3
+
+
+def test_the_balance_that_learns_is_that_of_one_process(seen: dict[str, dict[str, Any]]) -> None:
+    one, first = (seen[name]["uncertainty"] for name in ("0 of 1", "0 of 2"))
+    name = "balance.log_variances"
+    assert name in one["gradients"] and bool((one["weights"][name] != 0).all())
+    torch.testing.assert_close(one["weights"][name], first["weights"][name], rtol=1e-5, atol=0)
+    for a, b in zip(one["logged"], first["logged"], strict=True):
+        assert {"train/weight/regression", "train/weight/detection"} < set(a) and a == pytest.approx(b, rel=1e-5)
 
 
 def test_gradients_without_normalisation_are_equal_to_the_rounding(seen: dict[str, dict[str, Any]]) -> None:

@@ -22,6 +22,8 @@ from hmlpe.training.spawned import error_of
 from hmlpe.training.validate import validate
 
 from ..programs import TINY as SMALLEST
+from ..programs import finish as finish_warm
+from ..programs import run
 
 TINY = [*SMALLEST, "data.source.test=13", "trainer.precision=32-true", "logger=csv"]
 NO_DROPOUT = ["network.head.keep=1.0", "optim.optimizer._target_=torch.optim.SGD"]  # comparable with one process
@@ -55,7 +57,7 @@ def of(folder: Path, study: str) -> tuple[dict[str, Any], dict[str, torch.Tensor
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ddp_runs")
-    finish([sys.executable, "-m", "hmlpe.cli.prepare", *words(folder)])
+    finish_warm("prepare", *words(folder), "prepare.sheet=0")
     return folder
 
 
@@ -202,8 +204,8 @@ def test_what_a_rank_refuses_is_one_line(folder: Path) -> None:
 
 def test_a_sweep_under_another_launcher_is_refused_before_its_first_job(folder: Path) -> None:
     """Also where the number of devices is itself swept; then the row alone fails."""
-    sweep = [sys.executable, "-m", "hmlpe.cli.train", "-m", *words(folder, "study=sweep", "trainer=ddp")]
-    done = subprocess.run([*sweep, "row=regression_only,det_0.1"], capture_output=True, text=True, timeout=LONG)
+    sweep = ["-m", *words(folder, "study=sweep", "trainer=ddp")]
+    done = run("train", *sweep, "row=regression_only,det_0.1")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert "trainer.devices: a run on 2 devices within a sweep needs a process of its own" in line

@@ -1,10 +1,7 @@
 """Whole programs, run as a user runs them: train, kill, resume, test; and a sweep of two rows."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +18,7 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.training.checkpoint import read_checkpoint
 from hmlpe.training.validate import validate
 
-from ..programs import TINY, finish, run
+from ..programs import TINY, Started, finish, run
 
 SIX = ["logger=csv", "epochs=6"]
 
@@ -33,7 +30,7 @@ def words(*overrides: str, folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("end_to_end")
-    finish("prepare", *words(folder=folder))
+    finish("prepare", *words(folder=folder), "prepare.sheet=0")
     return folder
 
 
@@ -80,25 +77,24 @@ def test_a_run_killed_twice_goes_on_to_the_identical_result(folder: Path, whole:
     workers = {"best": 1, "last": 2}[select]
     killed_study = [f"study=killed_{select}", f"select={select}", f"trainer.workers={workers}"]
     command = words(*killed_study, *SIX, folder=folder)
-    run = folder / "outputs" / f"killed_{select}" / "det_0.1_s1"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hmlpe.cli.train", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    there = folder / "outputs" / f"killed_{select}" / "det_0.1_s1"
+    state = there / "checkpoints" / "resume.ckpt"
+    process = Started("train", *command)
     deadline = time.monotonic() + 120
-    while not (run / "checkpoints" / "resume.ckpt").exists() and process.poll() is None and time.monotonic() < deadline:
+    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
-    assert record(run)["status"] == "running"
+    assert record(there)["status"] == "running"
 
     die = "import os, signal; from hmlpe.training import fit; from hmlpe.cli.train import main; "
     die += "fit.write_people = lambda *_: os.kill(os.getpid(), signal.SIGKILL); main()"
-    killed = subprocess.run([sys.executable, "-c", die, *command], capture_output=True, text=True, timeout=240)
+    killed = run("-c", die, *command)
     assert killed.returncode == -signal.SIGKILL and "going on from" in killed.stdout + killed.stderr
 
     finish("train", *command)
-    check_same(whole, run)
-    assert record(run)["steps"] == 6 * 3
+    check_same(whole, there)
+    assert record(there)["steps"] == 6 * 3
 
 
 def test_the_people_add_up_to_the_metrics_of_each_rule(folder: Path, whole: Path) -> None:
@@ -126,11 +122,11 @@ def check_people(folder: Path, run: Path, select: str, tasks: Sequence[str]) -> 
         np.testing.assert_array_equal(found["index"], tested)
         assert len(set(found["person"])) == 12 and found["box_px"].shape == (12, 4)
         for task in tasks:
-            assert found[f"{task}_error"].mean() == pytest.approx(metrics[f"{task}_error"], rel=1e-5)
+            assert found[f"errors/{task}_error"].mean() == pytest.approx(metrics[f"{task}_error"], rel=1e-5)
         maps, truth = found["part_maps_predicted"], found["part_maps_true"]
         assert maps.shape == truth.shape == (12, 7, 8, 8) and maps.dtype == np.uint8
         assert set(np.unique(truth)) == {0, 255}
-        assert ("predicted_px" in found) == ("regression_error" in found) == ("regression" in tasks)
+        assert ("predicted_px" in found) == ("errors/regression_error" in found) == ("regression" in tasks)
         if "regression" in tasks:
             distance = np.linalg.norm(found["predicted_crop_px"] - found["truth_crop_px"], axis=-1)
             assert np.nanmean(distance) == pytest.approx(metrics["error_px"], rel=1e-5)

@@ -10,7 +10,6 @@ from hydra import compose, initialize_config_dir
 import hmlpe.training.logs as logs
 import hmlpe.training.watched as watched
 from hmlpe.cli.app import CONFIGS
-from hmlpe.skeleton import Skeleton
 from hmlpe.tracking.mirror import Mirror
 from hmlpe.training.build import plain
 from hmlpe.training.module import MultiTaskPose
@@ -25,7 +24,7 @@ def test_a_broken_wandb_leaves_the_csv(
     monkeypatch.setattr(logs, "load_wandb", load)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("train", overrides=["logger=wandb"])
-        found = logs.loggers(config, tmp_path, plain(config))
+        found = logs.loggers(config, tmp_path, plain(config), {})
     assert [type(logger).__name__ for logger in found] == ["WholeCSV"]
     assert caplog.messages == ["W&B cannot start (ImportError: half installed); the CSV has all"]
     assert logs.mirror_lost(config, found) == "it could not start"
@@ -46,7 +45,7 @@ def test_a_network_that_cannot_be_drawn_is_a_warning(
     monkeypatch.setattr(watched, "draw", draw)
     mirror = Mock(spec=Mirror, broken=False)
     trainer = Mock(spec=L.Trainer, loggers=[mirror], current_epoch=0, max_epochs=1, global_step=3)
-    media = watched.MediaLog(1, Skeleton(["a", "b"], {"a_b": ["a", "b"]}))
+    media = watched.MediaLog(1)
     media.on_validation_batch_end(trainer, Mock(spec=MultiTaskPose), {}, {}, 0)
     assert caplog.messages == ["no pictures (IndexError: no layer); training goes on"]
     mirror.log_picture.assert_not_called()

@@ -8,17 +8,22 @@ import torch
 from omegaconf import OmegaConf
 
 from hmlpe.errors import UserError
+from hmlpe.runs.folder import finished_result, first_start, mark_failed, objective_of, state_of, write_result
 from hmlpe.training.checkpoint import readable, state_to_resume
 from hmlpe.training.mirrors import SweepMirrors
-from hmlpe.training.result import finished_result, first_start, mark_failed, objective_of, state_of, write_result
 from hmlpe.training.rules import monitored
 
 OURS = {"code": "a", "data": "b", "config": "c", "seed": "1"}
 OTHER = {**OURS, "config": "d"}
+WHOLE = {
+    **dict.fromkeys(("experiment", "protocol", "checkpoint_rule", "recipe", "network", "row"), "a"),
+    **{"epochs": 1, "steps": 1, "seed": 1, "weights": {"a": 1.0}, "people": {"test": 1}, "metrics": {"test": {}}},
+    "provenance": dict.fromkeys(("data", "code", "config", "settings"), "a"),
+}
 
 
 def put(folder: Path, status: str, identity: dict[str, str], resume: bool) -> Path:
-    write_result(folder, status, {"identity": identity, "started": "then"})
+    write_result(folder, status, WHOLE | {"identity": identity, "started": "then"})
     checkpoint = folder / "checkpoints" / "resume.ckpt"
     checkpoint.parent.mkdir()
     if resume:
@@ -93,7 +98,7 @@ def test_the_state_of_a_folder_is_said_in_words(tmp_path: Path) -> None:
     put(tmp_path, "failed", OURS, resume=True)
     assert state_of(tmp_path, OURS).describe() == "unfinished"
     assert state_of(tmp_path, OTHER).describe() == "stale (of another config)"
-    write_result(tmp_path, "failed", {"identity": OURS, "error": "interrupted"})
+    write_result(tmp_path, "failed", WHOLE | {"identity": OURS, "error": "interrupted"})
     assert state_of(tmp_path, OURS).describe() == "unfinished (interrupted)"
 
 
@@ -123,7 +128,7 @@ def test_a_record_is_amended_only_if_the_run_wrote_it(tmp_path: Path) -> None:
 def test_runs_whose_mirror_was_lost_are_named_last(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def put_lost(name: str, status: str, finished: str, lost: str | None) -> None:
         fields = {"row": name, "seed": 2, "finished": finished}
-        write_result(tmp_path / name, status, fields | ({"mirror_lost": lost} if lost else {}))
+        write_result(tmp_path / name, status, WHOLE | fields | ({"mirror_lost": lost} if lost else {}))
 
     put_lost("whole", "finished", "2026-02", None)
     put_lost("a", "finished", "2026-02", "OSError: x")

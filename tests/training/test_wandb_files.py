@@ -5,8 +5,6 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +15,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from hmlpe.tracking.names import MEDIA, METRICS, curve_of, known_of, recognise
+from hmlpe.runs.metric import info_of
+from hmlpe.runs.result import read_run
 
 from ..programs import TINY as SMALLEST
-from ..programs import finish, run
+from ..programs import Started, finish, run
 from ..tracking.records import only, records, values
 
 TINY = [*SMALLEST, "trainer.log_every_n_steps=1", "logger.gradients_every_n_steps=2"]
@@ -32,15 +31,10 @@ def words(*overrides: str, folder: Path) -> list[str]:
     return [f"paths.data={folder / 'data'}", f"paths.outputs={folder / 'outputs'}", *TINY, *overrides]
 
 
-def train(*overrides: str, folder: Path) -> list[str]:
-    """The command, for who kills it."""
-    return [sys.executable, "-m", "hmlpe.cli.train", *words(*overrides, folder=folder)]
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wandb")
-    finish("prepare", *words(folder=folder))
+    finish("prepare", *words(folder=folder), "prepare.sheet=0")
     return folder
 
 
@@ -52,12 +46,11 @@ def study(folder: Path) -> Path:
     """
     rows = ["row=regression_only,det_0.1,det_1", "seed=1", "epochs=3", "logger.media_every_epochs=2"]
     sweep = words("experiment=weight_ablation", *rows, "hydra.launcher.n_jobs=1", folder=folder)
-    command = [sys.executable, "-m", "hmlpe.cli.train", "-m", *sweep]
     of_one_run = {"RUN_ID": "one", "NAME": "one", "RUN_GROUP": "one", "PROJECT": "one", "RESUME": "must",
                   "RESUME_FROM": "one?_step=1", "SWEEP_ID": "one", "DIR": str(folder / "one"),
                   "X_FILES_DIR": str(folder / "one")}  # fmt: skip
     environment = os.environ | {f"WANDB_{name}": value for name, value in of_one_run.items()}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment, check=False)
+    done = run("train", "-m", *sweep, environment=environment)
     said = done.stdout + done.stderr
     assert done.returncode == 0 and "3 finished" in said, said[-3000:]
     assert "WANDB_RUN_ID" in said and "not whole in W&B" not in said and not (folder / "one").exists()
@@ -133,8 +126,8 @@ def test_the_pictures_are_there(study: Path) -> None:
     """After the second and the last epoch, each a PNG; of a row without detection there are no part maps."""
     for row, expected in (
         ("regression_only", {"media/poses", "media/filters"}),
-        ("det_0.1", set(MEDIA)),
-        ("det_1", set(MEDIA)),
+        ("det_0.1", {"media/poses", "media/part_maps", "media/filters"}),
+        ("det_1", {"media/poses", "media/part_maps", "media/filters"}),
     ):
         path = only(study / f"{row}_s1")
         found: dict[str, list[int]] = {}
@@ -156,25 +149,27 @@ def test_the_curves_over_thresholds_are_those_of_the_result(study: Path) -> None
 
 
 def test_every_metric_that_a_run_logs_is_known_and_on_the_dashboard(study: Path) -> None:
-    """Whoever renames a metric changes tracking/names.py too, and there whoever drops one must not leave its family."""
+    """By what the run's own result says of it, and there nothing but the gradients of more tasks is logged by none."""
     header = (study / "det_0.1_s1" / "csv" / "version_0" / "metrics.csv").read_text().splitlines()[0]
     names = set(header.split(",")) - {"step", "epoch"}
-    known = known_of(names, TASKS)
-    assert {named.name for named in known} == names, "logged, but not in tracking/names.py"
-    unused = set(METRICS) - {named.metric for named in known}
-    assert [metric.pattern for metric in unused] == ["train/gradient/cosine_<pair>"], "in tracking/names.py alone"
+    infos = read_run(study / "det_0.1_s1" / "result.json").infos
+    assert not [name for name in names if info_of(infos, name) is None], "logged, but not said what it is"
+    used = {info_of(infos, name) for name in names}
+    unused = {name for name, info in infos.items() if info not in used}
+    assert unused == {"train/weight/regression", "train/weight/detection", "train/gradient/cosine_regression_detection"}
 
     said = dashboard(study)
     assert str(study / "dashboard" / "workspace.json") in said
     for file in ("workspace.json", "report.json"):
         shown = set(strings(json.loads((study / "dashboard" / file).read_text())))
         shown |= {name.removeprefix("summary:") for name in shown}
-        curves = {curve[0] for named in known if (curve := curve_of(named)) and named.words["split"] == "test"}
-        assert not {*names, *curves, *MEDIA} - shown, file
+        curves = {f"curve/test/pdj_modec_{group}" for group in ("elbow", "wrist")}
+        pictures = {"media/poses", "media/part_maps", "media/filters"}
+        assert not {*names, *curves, *pictures} - shown, file
         assert not [
             name
             for name in shown
-            if name.startswith(("train/", "val/", "test/")) and name not in names and recognise(name, TASKS)
+            if name.startswith(("train/", "val/", "test/")) and name not in names and info_of(infos, name)
         ]
 
 
@@ -209,22 +204,22 @@ def test_the_table_of_the_study_is_replaced_by_the_second_call(study: Path) -> N
 
 def test_kill_9_loses_nothing_that_the_csv_has(folder: Path) -> None:
     """W&B keeps up to 32 kB in memory, so the next start tells it what the killed one had logged."""
-    command = train("study=killed", "epochs=6", "logger.media_every_epochs=null", folder=folder)
-    run = folder / "outputs" / "killed" / "det_0.1_s1"
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = words("study=killed", "epochs=6", "logger.media_every_epochs=null", folder=folder)
+    there = folder / "outputs" / "killed" / "det_0.1_s1"
+    process = Started("train", *command)
     deadline = time.monotonic() + 120
-    while not (run / "checkpoints" / "resume_before.ckpt").exists() and process.poll() is None:
+    while not (there / "checkpoints" / "resume_before.ckpt").exists() and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     die = "import os, signal; from hmlpe.training import fit; from hmlpe.cli.train import main; "
     die += "fit.write_people = lambda *_: os.kill(os.getpid(), signal.SIGKILL); main()"  # after the last epoch
-    killed = subprocess.run([sys.executable, "-c", die, *command[3:]], capture_output=True, timeout=240, check=False)
+    killed = run("-c", die, *command)
     assert killed.returncode == -signal.SIGKILL
-    finish("train", *command[3:])
-    first, second, third = (run / "csv" / f"version_{start}" / "metrics.csv" for start in (0, 1, 2))
-    *_, last = sorted(run.glob("wandb/offline-run-*/*.wandb"))  # their names begin with the time
+    finish("train", *command)
+    first, second, third = (there / "csv" / f"version_{start}" / "metrics.csv" for start in (0, 1, 2))
+    *_, last = sorted(there.glob("wandb/offline-run-*/*.wandb"))  # their names begin with the time
     again = min(step for step, _ in rows_of(second))
     assert again >= 3  # an epoch of three steps, or more, is not done again
     assert check_history(last, first, before=again) > 50
@@ -242,10 +237,10 @@ def test_a_run_that_diverges_has_failed_in_wandb_too(folder: Path) -> None:
 
 def test_a_service_that_dies_is_one_warning(folder: Path) -> None:
     """And a run that goes on to its result, with every number in the CSV."""
-    command = train("study=died", "epochs=12", "logger.media_every_epochs=1", folder=folder)
+    command = words("study=died", "epochs=12", "logger.media_every_epochs=1", folder=folder)
     run = folder / "outputs" / "died" / "det_0.1_s1"
     own = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # not that of these tests
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=own)
+    process = Started("train", *command, environment=own)
     deadline = time.monotonic() + 120
     while not (run / "checkpoints" / "resume.ckpt").exists() and process.poll() is None:
         assert time.monotonic() < deadline
@@ -255,8 +250,9 @@ def test_a_service_that_dies_is_one_warning(folder: Path) -> None:
     assert services and process.poll() is None, "it is over"
     for service in services:
         os.kill(service, signal.SIGKILL)
-    said = process.communicate(timeout=240)[0]
-    assert process.returncode == 0, said
+    done = process.end()
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
     assert said.count("W&B is given up") == 1, said[-2000:]
     assert "Traceback" not in said and "\nwandb: " not in said
     result = json.loads((run / "result.json").read_text())
@@ -286,10 +282,10 @@ def test_an_unreachable_server_is_one_warning_and_an_offline_run(folder: Path, k
     environment |= {"WANDB_BASE_URL": "http://127.0.0.1:9", "NETRC": os.devnull} | (
         {"WANDB_API_KEY": key} if key else {}
     )
-    command = train(study, "epochs=1", "logger.mode=online", "logger.timeout_s=3", folder=folder)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, check=False)
+    command = words(study, "epochs=1", "logger.mode=online", "logger.timeout_s=3", folder=folder)
+    done = run("train", *command, environment=environment)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert said.count("W&B cannot start") == 1 and "goes on offline" in said and "Traceback" not in said
-    run = folder / "outputs" / study.removeprefix("study=") / "det_0.1_s1"
-    assert check_history(only(run), run / "csv" / "version_0" / "metrics.csv") > 50
+    there = folder / "outputs" / study.removeprefix("study=") / "det_0.1_s1"
+    assert check_history(only(there), there / "csv" / "version_0" / "metrics.csv") > 50

@@ -1,5 +1,8 @@
-"""How the tasks' losses become the one number that is minimised."""
+"""How the tasks' losses, or their gradients at the trunk, become one step."""
 
+from hmlpe.balance.balance import Balance, Moment
 from hmlpe.balance.fixed import FixedWeights
+from hmlpe.balance.pcgrad import PCGrad
+from hmlpe.balance.uncertainty import UncertaintyWeights
 
-__all__ = ["FixedWeights"]
+__all__ = ["Balance", "FixedWeights", "Moment", "PCGrad", "UncertaintyWeights"]

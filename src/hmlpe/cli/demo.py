@@ -19,14 +19,14 @@ def demo(config: DictConfig) -> None:
     from hmlpe.demo.serve import quiet_session, serve
     from hmlpe.demo.view import Viewer
     from hmlpe.detect.build import build_detector
-    from hmlpe.predict.open import open_estimator
+    from hmlpe.predict.open import open_estimator, trusted
 
     if find_spec("gradio") is None:
         raise UserError(f"hmlpe-demo needs gradio, which is not installed: {install('demo')}")
     if OmegaConf.is_missing(config, "checkpoint") or config.checkpoint is None:
         raise UserError("checkpoint: is not given; for example checkpoint=model.onnx")
     with listen(config.host, config.port) as held, quiet_session():
-        estimator = open_estimator(Path(str(config.checkpoint)), str(config.device))
+        estimator = open_estimator(Path(str(config.checkpoint)), str(config.device), trust=trusted(config.trust))
         if estimator.card.without_rule:
             print(estimator.card.without_rule, flush=True)
         finder = Finder(build_detector(config.detector, estimator.card.from_window), estimator)

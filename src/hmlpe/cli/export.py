@@ -31,15 +31,16 @@ def export(config: DictConfig) -> None:
     from hmlpe.deploy.model import check_fires
     from hmlpe.deploy.trained import load_trained
     from hmlpe.predict.onnx_file import OnnxEstimator
-    from hmlpe.predict.open import check_threads
+    from hmlpe.predict.open import check_threads, trusted
 
+    trust = trusted(config.trust)
     check_threads(config.threads)
     check_fires(config.fires)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    trained = load_trained(checkpoint, config.fires)
+    trained = load_trained(checkpoint, config.fires, trust)
     print(f"{trained.card.name}: {' and '.join(trained.card.tasks)}, crops of {trained.card.size_px} px")
-    for path, size, deviation in write(trained, folder, formats):
+    for path, size, deviation in write(trained, folder, formats, trust):
         print(
             f"wrote {path} ({size / 1e6:.1f} MB); differs from torch by at most {deviation.joints:.1e} of the crop's "
             f"side in joints, {deviation.part_maps:.1e} in probabilities, {deviation.confidence:.1e} in confidence"

@@ -22,7 +22,7 @@ def predict(config: DictConfig) -> None:
     from hmlpe.detect.given import GivenBoxes
     from hmlpe.detect.whole import WholeImage
     from hmlpe.predict.job import Options
-    from hmlpe.predict.open import open_estimator
+    from hmlpe.predict.open import open_estimator, trusted
     from hmlpe.predict.people import PosePredictor
     from hmlpe.predict.run import run
     from hmlpe.predict.sources import find
@@ -42,7 +42,9 @@ def predict(config: DictConfig) -> None:
         score=_score(config.score),
         frames=numbers["frames"],
     )
-    estimator = open_estimator(Path(str(config.checkpoint)), str(config.device), numbers["threads"], config.fires)
+    estimator = open_estimator(
+        Path(str(config.checkpoint)), str(config.device), numbers["threads"], config.fires, trusted(config.trust)
+    )
     found = find(_sources(config.source), recursive=_switch(config, "recursive"))
     if not found.items and len(found.skipped) == 1:
         raise UserError(found.skipped[0].reason)

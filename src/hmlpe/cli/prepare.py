@@ -21,6 +21,7 @@ SETTINGS = {  # key of the manifest -> what a reader calls it
     "keep_neighbours": "keep_neighbours",
     "boxes": "boxes",
     "sources": "sets, annotations or images",
+    "attributes": "attributes",
 }
 
 
@@ -56,7 +57,7 @@ def prepare_pack(config: DictConfig) -> None:
     )
     state = "is prepared already" if was_there else "prepared"
     if isinstance(before, dict) and not was_there:
-        changed = [name for key, name in SETTINGS.items() if before.get(key) != manifest[key]]
+        changed = [name for key, name in SETTINGS.items() if before.get(key) != manifest.get(key)]
         held = ", ".join(before.get("sources", {})) or "other people"
         state += f" in place of one of {held}, with other {', '.join(changed) or 'people'}"
     print(summary(folder, state, manifest))
@@ -76,6 +77,7 @@ def summary(folder: Path, state: str, manifest: dict[str, Any]) -> str:
         lines += [f"  {name}: {_people(one)}" for name, one in sets.items()]
     for name, one in sets.items():
         lines += [f"  {name}: {line}" for line in _warnings(one)]
+    lines += [f"  {line}" for line in _known(manifest)]
     if manifest["absent"]:
         lines.append(f"  not in it: {', '.join(manifest['absent'])}")
     return "\n".join(lines)
@@ -91,6 +93,21 @@ def _people(of: dict[str, Any]) -> str:
     return f"{counts['train']} train and {counts['test']} test people" + (
         f"; left out: {', '.join(left_out)}" if left_out else ""
     )
+
+
+def _known(manifest: dict[str, Any]) -> list[str]:
+    """Of how many people each attribute is known."""
+    from hmlpe.data.pack import attributes_in
+
+    lines = []
+    for one in attributes_in(manifest):
+        said = [of["attributes"][one.name] for of in manifest["sets"].values() if one.name in of.get("attributes", {})]
+        counts = [
+            f"{sum(of[split] for of in said)} of {manifest['counts'][split]} {split}" for split in ("train", "test")
+        ]
+        what = f" ({', '.join(one.classes)})" if one.classes else ""
+        lines.append(f"attribute {one.name}{what}: known of {' and '.join(counts)} people")
+    return lines
 
 
 def _warnings(of: dict[str, Any]) -> list[str]:

@@ -43,7 +43,7 @@ def train(config: DictConfig) -> float | None:
 
 def train_one(config: DictConfig, folder: Path) -> float | None:
     """One run, or what it would do."""
-    from hmlpe.training.result import objective_of
+    from hmlpe.runs.folder import objective_of
     from hmlpe.training.run import look, run
 
     if config.sweep.dry_run:

@@ -10,7 +10,7 @@ from wandb_workspaces.reports import v2 as wr
 from hmlpe.dashboard.panels import ROW, Section
 from hmlpe.dashboard.study import Study
 from hmlpe.dashboard.table import JOB, TABLE
-from hmlpe.report.columns import BASE_TASK
+from hmlpe.report.runs import base_of
 
 OPEN = 4  # sections that are unfolded at first
 
@@ -50,7 +50,9 @@ def report_of(study: Study, sections: list[Section], entity: str, project: str) 
     for title, panels in sections:
         grid = wr.PanelGrid(runsets=[runs(study.name, _runs_of(study), [f"config.{ROW}"])], panels=panels)
         blocks += [wr.H2(title), grid]
-    described = f"Weights of {', '.join(task for task in study.tasks if task != BASE_TASK)} against both errors"
+    described = (
+        f"Weights of {', '.join(task for task in study.tasks if task != base_of(study.runs))} against both errors"
+    )
     return wr.Report(
         project=project, entity=entity, title=title_of(study), description=described, blocks=blocks, width="fluid"
     )

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from wandb_workspaces.reports import v2 as wr
 
-from hmlpe.dashboard.study import Study
-from hmlpe.report.columns import BASE_TASK
-from hmlpe.tracking.names import MEDIA, STEP, THRESHOLD, Kind, Named
+from hmlpe.dashboard.study import Named, Study
+from hmlpe.report.runs import base_of
+from hmlpe.tracking.mirror import STEP, THRESHOLD
 
 ROW = "row.name"  # where a run's configuration names its row; its seeds are drawn as a band about their mean
 BAND = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
@@ -27,29 +27,37 @@ class Section(NamedTuple):
 def sections_of(study: Study) -> list[Section]:
     """All of the study's metrics, by what they are about; parts without a panel are left out."""
 
-    def of(*kinds: Kind) -> list[Named]:
-        return [named for named in study.metrics if named.metric.kind in kinds]
+    def of(*kinds: str) -> list[Named]:
+        return [named for named in study.metrics if named.info.kind in kinds]
 
-    errors, pdj, gradients = of("error"), of("pdj"), of("gradient")
-    norms, cosines = ([n for n in gradients if ("norm" in n.name) == wanted] for wanted in (True, False))
-    losses = of("loss")
+    errors, gradients, scores = of("error"), of("gradient"), of("protocol", "score", "check")
+    norms, cosines = ([n for n in gradients if bool(n.info.task) == wanted] for wanted in (True, False))
+    titles = dict.fromkeys(named.info.section for named in scores)
+    by_section = {title: [named for named in scores if named.info.section == title] for title in titles}
     found = [
         Section("Weight against both errors", [*_against_weights(study, errors), *_bars(errors, by=_task)]),
-        Section("Curves by row", [*_lines(errors), *_lines(of("pose"))]),
-        Section("PDJ", [*_over_thresholds(study), *_lines(pdj, by=_group), *_bars(pdj, by=_group)]),
-        Section("PCP", [*_bars(of("pcp")), *_lines(of("pcp"))]),
-        Section("Pictures", [wr.MediaBrowser(title=_words(key), media_keys=[key], num_columns=2) for key in MEDIA]),
+        Section("Curves by row", _lines(errors)),
+        *(Section(title or "Other scores", _of_section(study, own)) for title, own in by_section.items()),
+        Section(
+            "Pictures", [wr.MediaBrowser(title=_words(key), media_keys=[key], num_columns=2) for key in study.pictures]
+        ),
         Section("Gradients at the trunk", [*_steps(norms, log_y=True), *_steps(cosines, range_y=(-1, 1))]),
-        Section("Part detectors", [*_bars(of("window")), *_lines(of("window"))]),
-        Section("Losses and rates", [*_steps(losses, log_y=True), *_steps(of("rate"), together=True)]),
-        Section("Pose, in numbers", _bars(of("pose"), by=lambda named: named.title)),
+        Section("Weights of the tasks", _steps(of("weight"), log_y=True)),
+        Section("Losses and rates", [*_steps(of("loss"), log_y=True), *_steps(of("rate"), together=True)]),
     ]
     return [Section(title, _placed(panels)) for title, panels in found if panels]
 
 
+def _of_section(study: Study, metrics: Sequence[Named]) -> list[Any]:
+    """Curves over thresholds, if there are any; validation numbers over the steps; and what a run has once."""
+    if any(named.info.curve for named in metrics):  # the points of a curve share a panel
+        return [*_over_thresholds(study, metrics), *_lines(metrics, by=_group), *_bars(metrics, by=_group)]
+    return [*_bars(metrics), *_lines(metrics)]
+
+
 def _against_weights(study: Study, errors: Sequence[Named]) -> list[Any]:
     """A point a run; a weight of zero is not on a log axis, and so only among the bars."""
-    tested = [named for named in errors if named.words["split"] == "test"]
+    tested = [named for named in errors if named.split == "test"]
     return [
         wr.ScatterPlot(
             title=f"{named.title}, over the weight of {weight}",
@@ -58,21 +66,28 @@ def _against_weights(study: Study, errors: Sequence[Named]) -> list[Any]:
             log_x=True,
         )
         for weight in study.tasks
-        if weight != BASE_TASK
+        if weight != base_of(study.runs)
         for named in tested
     ]
 
 
-def _over_thresholds(study: Study) -> list[Any]:
+def _over_thresholds(study: Study, metrics: Sequence[Named]) -> list[Any]:
     return [
-        wr.LinePlot(title=title, x=THRESHOLD, y=[name], groupby=wr.Config(ROW), **BAND)
-        for name, title in study.curves.items()
+        wr.LinePlot(
+            title=f"{named.info.section} {named.info.label} over the threshold, {named.split}".replace("_", " "),
+            x=THRESHOLD,
+            y=[name],
+            groupby=wr.Config(ROW),
+            **BAND,
+        )
+        for name, named in study.curves.items()
+        if named in metrics
     ]
 
 
 def _lines(metrics: Sequence[Named], by: Callable[[Named], str] = lambda named: named.title) -> list[Any]:
     """Validation numbers over the steps."""
-    curves = [named for named in metrics if named.words["split"] == "val"]
+    curves = [named for named in metrics if named.split == "val"]
     return [
         wr.LinePlot(title=title, x=STEP, y=[named.name for named in group], groupby=wr.Config(ROW), **BAND)
         for title, group in _grouped(curves, by)
@@ -81,8 +96,8 @@ def _lines(metrics: Sequence[Named], by: Callable[[Named], str] = lambda named: 
 
 def _bars(metrics: Sequence[Named], by: Callable[[Named], str] | None = None) -> list[Any]:
     """Numbers that a run has once, at its end: those of each split, in a panel each or as `by` says."""
-    once = [named for named in metrics if named.words["split"] != "val"]
-    titles = by or (lambda named: f"{_KINDS[named.metric.kind]}, {named.words['split']}")
+    once = [named for named in metrics if named.split != "val"]
+    titles = by or (lambda named: f"{named.info.section or named.info.title}, {named.split}")
     return [
         wr.BarPlot(
             title=title, metrics=[named.name for named in group], groupby=wr.Config(ROW), orientation="v", **BAND
@@ -107,23 +122,14 @@ def _steps(metrics: Sequence[Named], together: bool = False, **options: Any) -> 
     ]
 
 
-_KINDS: dict[str, str] = {
-    "error": "errors",
-    "pcp": "PCP",
-    "window": "window AP",
-    "pose": "pose",
-    "pdj": "PDJ",
-}
-
-
 def _task(named: Named) -> str:
     """Errors of one task share a panel; those of another have another scale."""
-    return f"{_words(named.words['task'])} error by row"
+    return f"{named.info.title} by row"
 
 
 def _group(named: Named) -> str:
     """The thresholds of one group of joints share a panel, and so does the mean of its curve."""
-    return f"PDJ {_words(named.words['name'])}, {named.words['split']}"
+    return f"{named.info.section} {named.info.label}, {named.split}"
 
 
 def _grouped(metrics: Sequence[Named], by: Callable[[Named], str]) -> list[tuple[str, list[Named]]]:

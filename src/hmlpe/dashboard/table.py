@@ -18,14 +18,13 @@ _FACTS = ("epochs", "steps", "best_epoch", "seconds", "checkpoint_rule", "error"
 
 def rows_of(study: Study) -> tuple[list[str], list[list[Any]]]:
     """Names of the columns, and a line a run: what it was, its state, its main numbers (None: it has none)."""
-    splits = {key.partition("/")[0] for run in study.runs for key in run.metrics}
-    keys = [column.key for column in columns_of(splits)]
+    keys = [column.key for column in columns_of(study.runs)]
     header = ["row", "seed", "status", *(f"weight_{task}" for task in study.tasks), *keys, *_FACTS, "code"]
     lines = []
     for run in study.runs:
         numbers = [run.metrics.get(key) for key in keys]
         weights = [run.weights.get(task) for task in study.tasks]
-        facts = [run.facts.get(key) for key in _FACTS]
+        facts = [run.rule if key == "checkpoint_rule" else getattr(run.result, key) for key in _FACTS]
         lines.append([run.row, run.seed, run.status, *weights, *numbers, *facts, run.provenance.get("git_revision")])
     return header, lines
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from itertools import count
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import albumentations as A
 import numpy as np
@@ -15,11 +15,25 @@ from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 
 Crop = UInt8[np.ndarray, "height width 3"]
-View = UInt8[np.ndarray, "view_height view_width 3"]
+Picture = UInt8[np.ndarray, "view_height view_width 3"]
 Joints = Float[np.ndarray, "joint 2"]
 Transform: TypeAlias = A.BasicTransform | A.BaseCompose
 MIRRORS = ("HorizontalFlip", "VerticalFlip", "Transpose", "D4", "SquareSymmetry")
 PROBES = 32  # views that `Augmentation.check` looks at, as they are drawn and with nothing left to chance
+
+
+class View(NamedTuple):
+    """Another view of a crop.
+
+    Attributes:
+        image: what is seen.
+        joints_px: in its pixels, under the names that they have in it.
+        mirrored: it shows the person mirrored: left and right have changed places.
+    """
+
+    image: Picture
+    joints_px: Joints
+    mirrored: bool
 
 
 class Augmentation:
@@ -49,7 +63,7 @@ class Augmentation:
         self.mirror = mirror
         self.mirror_order = skeleton.mirror_order
 
-    def __call__(self, crop: Crop, joints_px: Joints, rng: np.random.Generator) -> tuple[View, Joints]:
+    def __call__(self, crop: Crop, joints_px: Joints, rng: np.random.Generator) -> View:
         """Another view of the crop. Joints are in crop pixels, NaN where unknown, before and after.
 
         Raises:
@@ -60,8 +74,8 @@ class Augmentation:
         image, joints = _transformed(self.transform, crop, filled, int(rng.integers(2**31)))
         joints = np.where(known[:, None], joints, np.nan)
         if rng.random() < self.mirror:
-            image, joints = self.flip.apply(image), mirrored(joints, image.shape[1], self.mirror_order)
-        return image, joints
+            return View(self.flip.apply(image), mirrored(joints, image.shape[1], self.mirror_order), True)
+        return View(image, joints, False)
 
     def check(self, size_px: int, crop_px: int) -> None:
         """Refuse before training what the network, which is evaluated on plain crops, must not be fed.
@@ -89,7 +103,7 @@ class Augmentation:
                     raise _mirrored_error("a transform")
 
 
-def check_size(image: View, size_px: int) -> None:
+def check_size(image: Picture, size_px: int) -> None:
     """Raise UserError unless a view is as large as the network's input."""
     height, width, _ = image.shape
     if (height, width) != (size_px, size_px):
@@ -101,7 +115,7 @@ def check_size(image: View, size_px: int) -> None:
 
 def _transformed(
     transform: A.Compose, crop: Crop, joints_px: Float[np.ndarray, "point 2"], seed: int
-) -> tuple[View, Float[np.ndarray, "point 2"]]:
+) -> tuple[Picture, Float[np.ndarray, "point 2"]]:
     """The view that a seed gives, a picture as the network is fed; all joints must be known."""
     _reseed(transform, count(seed))
     found = transform(image=crop, keypoints=joints_px)

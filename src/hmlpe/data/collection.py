@@ -10,7 +10,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from hmlpe.data.boxes import BoxRule
+from hmlpe.data.record import Attribute
 from hmlpe.data.selection import DataSet, set_names
+from hmlpe.data.sources.attributes import carried
 from hmlpe.errors import UserError
 
 
@@ -51,6 +53,19 @@ def box_rules(data: DictConfig, names: list[str]) -> Mapping[str, dict[str, Any]
     if "known" not in data:
         return {name: _rule(data.boxes) for name in names}
     return {name: _rule(data.known[name].boxes) for name in _chosen(data) if name in names}
+
+
+def configured_attributes(data: DictConfig, names: list[str]) -> Mapping[str, tuple[Attribute, ...]]:
+    """The attributes of those of the named sets whose configuration says them, without touching the sets."""
+    if "known" not in data:
+        found = dict.fromkeys(names, data.source)
+    else:
+        found = {name: data.known[name].source for name in _chosen(data) if name in names}
+    return {
+        name: tuple(one.attribute for one in carried(source.attributes))
+        for name, source in found.items()
+        if "attributes" in source
+    }
 
 
 def _rule(boxes: DictConfig) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from hmlpe.data.dataset import PeopleDataset, Sample
 from hmlpe.data.labels import labels_of
 from hmlpe.data.neighbours import count_neighbours
 from hmlpe.data.pack import Pack, open_pack
+from hmlpe.data.record import Attribute
 from hmlpe.data.sampler import EpochSampler
 from hmlpe.data.selection import MISSING, set_names
 from hmlpe.data.split import scenes, split_by_scene
@@ -87,6 +88,7 @@ class PoseDataModule(L.LightningDataModule):
         self.pack.check_size(size_px)
         augmentation.check(size_px, self.pack.size_px)
         people = self.pack.people
+        self.attributes: tuple[Attribute, ...] = self.pack.attributes  # what `attributes` of a sample are, in order
         labels = labels_of(people, skeleton, sides, use_occluded)
         train = self.pack.indices("train")
         if not len(train) or not len(self.pack.indices("test")):

@@ -11,13 +11,33 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hmlpe.data.augment import Augmentation, check_size
+from hmlpe.data.augment import Augmentation, View, check_size
 from hmlpe.data.labels import Labels
 from hmlpe.geometry import image_to_crop
 
 Sample = dict[str, Tensor]
-"""image (3, size, size) uint8; joints_px (joint, 2) in the view's pixels, NaN where unknown; and, in image pixels,
-truth_px (joint, 2), box_px (4,) and torso_px (); row () is the person's in the pack."""
+"""What a task may ask for of a person; a batch has one more axis in front.
+
+image (3, size, size) uint8, the view; joints_px (joint, 2) in its pixels, NaN where unknown; occluded (joint,) bool, of
+the joints in the view; mirrored () bool, the view shows the person mirrored, so that joints have changed sides;
+attributes (attribute,) as the pack names them, NaN where unknown, never changed by the view. In image pixels, truth_px
+(joint, 2), box_px (4,) and torso_px (). row () is the person's in the pack."""
+
+
+def noise_batch(people: int, joints: int, attributes: int, size_px: int) -> Sample:
+    """A batch of the same keys, shapes and types that shows nobody, of whom no attribute is known: for timing."""
+    joints_px = torch.rand(people, joints, 2) * size_px
+    return {
+        "image": torch.randint(256, (people, 3, size_px, size_px), dtype=torch.uint8),
+        "joints_px": joints_px,
+        "occluded": torch.zeros(people, joints, dtype=torch.bool),
+        "attributes": torch.full((people, attributes), float("nan")),
+        "mirrored": torch.zeros(people, dtype=torch.bool),
+        "truth_px": joints_px,
+        "box_px": torch.tensor([0.0, 0, size_px, size_px]).repeat(people, 1),
+        "torso_px": torch.full((people,), size_px / 2),
+        "row": torch.arange(people),
+    }
 
 
 class PeopleDataset(Dataset[Sample]):
@@ -63,17 +83,37 @@ class PeopleDataset(Dataset[Sample]):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         row = int(self.rows[index])
         crop, box = np.asarray(self.crops[row]), self.labels.box_px[row]
-        image, joints = crop, image_to_crop(self.labels.joints_px[row], box, len(crop))
+        joints, occluded = image_to_crop(self.labels.joints_px[row], box, len(crop)), self.labels.occluded[row]
+        view = View(crop, joints, False)
         if self.augmentation is not None:
-            image, joints = self.augmentation(crop, joints, np.random.default_rng([self.seed, epoch, row]))
-            check_size(image, self.size_px)
+            view = self.augmentation(crop, joints, np.random.default_rng([self.seed, epoch, row]))
+            check_size(view.image, self.size_px)
+            if view.mirrored:
+                occluded = occluded[self.augmentation.mirror_order]
         return {
-            "image": torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            "joints_px": torch.from_numpy(joints.astype(np.float32)),
+            "image": torch.from_numpy(np.ascontiguousarray(view.image.transpose(2, 0, 1))),
+            "joints_px": torch.from_numpy(view.joints_px.astype(np.float32)),
+            "occluded": torch.from_numpy(occluded.copy()),
+            "attributes": torch.from_numpy(self.labels.attributes[row].astype(np.float32)),
+            "mirrored": torch.tensor(view.mirrored),
             "truth_px": torch.from_numpy(self.labels.joints_px[row].astype(np.float32)),
             "box_px": torch.from_numpy(box.astype(np.float32)),
             "torso_px": torch.tensor(self.labels.torso_px[row], dtype=torch.float32),
             "row": torch.tensor(row),
+        }
+
+    def everyone(self) -> Sample:
+        """What a task may ask for of all of them in the test crop, but the pictures."""
+        rows = self.rows
+        return {
+            "joints_px": self.joints_px(),
+            "occluded": torch.from_numpy(self.labels.occluded[rows]),
+            "attributes": torch.from_numpy(self.labels.attributes[rows].astype(np.float32)),
+            "mirrored": torch.zeros(len(rows), dtype=torch.bool),
+            "truth_px": torch.from_numpy(self.labels.joints_px[rows].astype(np.float32)),
+            "box_px": torch.from_numpy(self.labels.box_px[rows].astype(np.float32)),
+            "torso_px": torch.from_numpy(self.labels.torso_px[rows].astype(np.float32)),
+            "row": torch.from_numpy(np.asarray(rows)),
         }
 
     def mean_image(self) -> Float[Tensor, "3 size size"]:

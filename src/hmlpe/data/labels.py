@@ -22,12 +22,14 @@ class Labels:
         torso_px: (person,) the length that torso-normalised protocols divide by: |left shoulder - right hip| of these
             labels, but that the hips never change places (`record.Person.torso_swapped_px`).
         box_px: (person, 4) the crop's box in the image.
+        attributes: (person, attribute) as the pack has them (`Pack.attributes`), NaN where unknown.
     """
 
     joints_px: Float[np.ndarray, "person joint 2"]
     occluded: Bool[np.ndarray, "person joint"]
     torso_px: Float[np.ndarray, " person"]
     box_px: Float[np.ndarray, "person 4"]
+    attributes: Float[np.ndarray, "person attribute"]
 
 
 def labels_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool) -> Labels:
@@ -52,4 +54,4 @@ def labels_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: boo
         joints[swapped] = joints[swapped][:, skeleton.mirror_order]
         occluded[swapped] = occluded[swapped][:, skeleton.mirror_order]
         torso = np.where(swapped, people.torso_swapped_px, torso)
-    return Labels(joints, occluded, torso, people.box_px)
+    return Labels(joints, occluded, torso, people.box_px, people.attributes)

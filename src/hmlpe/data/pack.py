@@ -2,7 +2,7 @@
 
 <pack>/crops.npy      (person, crop_px, crop_px, 3) uint8, opened memory-mapped, read-only; training crops are cut of it
 <pack>/test_crops.npy (person, size_px, size_px, 3) uint8, the same boxes resized straight to the network's input
-<pack>/people.npz     one array per column of `Columns`
+<pack>/people.npz     one array per column of `Columns`; no `attributes` where nobody has any
 <pack>/missed.npz     the same of test people without a box, who have no crop
 <pack>/manifest.json  settings, counts, who is left out and why, hashes
 <pack>/sheet.png      some of the people, drawn, for the eye; nothing reads it
@@ -11,8 +11,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -20,6 +20,7 @@ from zipfile import BadZipFile
 import numpy as np
 from jaxtyping import Bool, Float, UInt8, UInt64
 
+from hmlpe.data.record import Attribute
 from hmlpe.data.selection import Member, record_of
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file, read_json
@@ -51,6 +52,7 @@ class Columns:
     torso_swapped_px: Float[np.ndarray, " person"]
     sticks_px: Float[np.ndarray, "person stick 4"]
     faces_backwards: Bool[np.ndarray, " person"]
+    attributes: Float[np.ndarray, "person attribute"]
 
     def rows(self, keep: np.ndarray) -> Columns:
         """The chosen people."""
@@ -60,6 +62,10 @@ class Columns:
         """These people, then others."""
         joined = ((f.name, np.concatenate([getattr(self, f.name), getattr(others, f.name)])) for f in fields(self))
         return Columns(**dict(joined))
+
+    def stored(self) -> dict[str, Any]:
+        """The arrays that a pack holds: attributes where there are any, so that packs without have no such array."""
+        return {name: array for name, array in asdict(self).items() if name != "attributes" or array.shape[1]}
 
     @property
     def image_ids(self) -> np.ndarray:
@@ -89,10 +95,11 @@ def columns_of(
     members: Sequence[Member],
     hashes: UInt64[np.ndarray, " person"] | None = None,
     crop_hashes: UInt64[np.ndarray, " person"] | None = None,
+    attributes: Sequence[Attribute] = (),
 ) -> Columns:
     """The columns of people with their boxes, the perceptual hashes of their images, and `leaks.crop_hashes`.
 
-    People whose images were not looked at have no hashes: None.
+    People whose images were not looked at have no hashes: None. Those attributes are kept that are named.
     """
     unhashed = np.zeros(len(members), dtype=np.uint64)
     people = [member.person for member in members]
@@ -115,6 +122,9 @@ def columns_of(
         torso_swapped_px=np.array([person.torso_swapped_px for person in people]),
         sticks_px=np.stack([_padded(person.sticks_px, sticks) for person in people]),
         faces_backwards=np.array([person.faces_backwards for person in people]),
+        attributes=np.array(
+            [[person.attributes.get(one.name, np.nan) for one in attributes] for person in people], dtype=np.float64
+        ),
     )
 
 
@@ -142,6 +152,16 @@ class Pack:
     manifest: dict[str, Any]
 
     @property
+    def attributes(self) -> tuple[Attribute, ...]:
+        """What `people.attributes` are, in order."""
+        return attributes_in(self.manifest)
+
+    def attributes_of(self, name: str) -> tuple[Attribute, ...]:
+        """Those of the set of that name."""
+        own = self.manifest["sets"][name].get("attributes", {})
+        return tuple(one for one in self.attributes if one.name in own)
+
+    @property
     def size_px(self) -> int:
         """Side of the test crops, for which networks the pack is."""
         return int(self.test_crops.shape[1])
@@ -157,6 +177,11 @@ class Pack:
     def indices(self, split: str) -> np.ndarray:
         """Row numbers of one split."""
         return np.flatnonzero(self.people.split == split)
+
+
+def attributes_in(manifest: Mapping[str, Any]) -> tuple[Attribute, ...]:
+    """The attributes that a manifest names; none, if it does not."""
+    return tuple(Attribute(one["name"], tuple(one["classes"])) for one in manifest.get("attributes", []))
 
 
 def open_pack(folder: Path, skeleton: Skeleton) -> Pack:
@@ -187,6 +212,8 @@ def _open(folder: Path, manifest: dict[str, Any], skeleton: Skeleton) -> Pack:
     crops, test_crops = (np.load(folder / name, mmap_mode="r") for name in FILES[:2])
     if {len(crops), len(test_crops), len(people.image)} != {manifest["counts"]["people"]}:
         raise ValueError("its files disagree in length")
+    if people.attributes.shape[1] != len(attributes_in(manifest)):
+        raise ValueError("its files disagree in attributes")
     return Pack(crops, test_crops, people, missed, manifest)
 
 
@@ -194,7 +221,8 @@ def _columns(folder: Path, name: str, manifest: dict[str, Any]) -> Columns:
     if digest_of_file(folder / name) != manifest["files"][name]:
         raise ValueError(f"{name} is not what the manifest says")
     with np.load(folder / name) as stored:
-        return Columns(**{field.name: stored[field.name] for field in fields(Columns)})
+        arrays = {"attributes": np.empty((len(stored["image"]), 0)), **stored}
+    return Columns(**{field.name: arrays[field.name] for field in fields(Columns)})
 
 
 def check_pack(folder: Path) -> dict[str, Any]:

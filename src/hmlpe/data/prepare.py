@@ -14,10 +14,12 @@ from hmlpe.data.crops import join_chunks, remove_chunks, write_chunks
 from hmlpe.data.leaks import NEAR_DUPLICATE, SAME_SHOT, check_distance, crop_hashes, leaks_of
 from hmlpe.data.neighbours import count_neighbours, shared_shots
 from hmlpe.data.pack import EXTRA, FILES, VERSION, Columns, columns_of
+from hmlpe.data.record import attributes_of
 from hmlpe.data.selection import (
     DataSet,
     Member,
     Skipped,
+    attributes_of_all,
     box_statistics,
     counts_of,
     missed_of,
@@ -71,8 +73,9 @@ def prepare(
     if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= known):
         raise UserError(f"{folder}: holds something else than a pack, and is not replaced; choose another paths.data")
     _check_joints(sets, skeleton)
+    attributes = attributes_of_all(sets)
     members, skipped = select(sets, allow_missing)
-    settings = {
+    settings: dict[str, Any] = {
         "version": VERSION,
         "name": folder.name,
         "skeleton": skeleton.as_dict(),
@@ -84,6 +87,8 @@ def prepare(
         "sources": {one.source.name: one.source.fingerprint() for one in sets},
         "absent": list(absent),
     }
+    if attributes:  # without any a pack is what it was before there were attributes, and its digest too
+        settings["attributes"] = [one.as_dict() for one in attributes]
     fingerprint = digest_of([settings, [[one.image, record_of(one.person), one.person.shot] for one in members]])
     there = read_json(folder / "manifest.json") if (folder / "manifest.json").is_file() else None
     if isinstance(there, dict) and there.get("fingerprint") == fingerprint:
@@ -103,11 +108,14 @@ def prepare(
     missed = missed_of(sets, skipped)
     unhashed = np.zeros(len(missed), dtype=np.uint64)
     everyone = columns_of(
-        [*remaining, *missed], np.concatenate([hashes[kept], unhashed]), np.concatenate([crops[kept], unhashed])
+        [*remaining, *missed],
+        np.concatenate([hashes[kept], unhashed]),
+        np.concatenate([crops[kept], unhashed]),
+        attributes,
     )
     people = everyone.rows(np.arange(len(kept)))
-    np.savez(partial / "people.npz", **asdict(people))
-    np.savez(partial / "missed.npz", **asdict(everyone.rows(np.arange(len(kept), len(kept) + len(missed)))))
+    np.savez(partial / "people.npz", **people.stored())
+    np.savez(partial / "missed.npz", **everyone.rows(np.arange(len(kept), len(kept) + len(missed))).stored())
     files = {name: digest_of_file(partial / name) for name in FILES if name != "manifest.json"}
     manifest = {
         **settings,
@@ -199,21 +207,25 @@ def _named_neighbours(people: Columns) -> list[dict[str, Any]]:
 
 
 def _describe(one: DataSet, remaining: Sequence[Member], skipped: Sequence[Skipped], people: Columns) -> dict[str, Any]:
-    """What the manifest says of one set: counts, who is left out, how large the boxes are, and its shots."""
+    """What the manifest says of a set: counts, who is left out, how large boxes are, its shots, known attributes."""
     name = one.source.name
     rows = {split: of[people.set[of] == name] for split, of in _rows_of_splits(people).items()}
     shots, images = people.shot_ids, people.image_ids
-    boxes = {}
-    for split in ("train", "test"):
-        of_split = [m for m in remaining if m.of.source.name == name and m.person.split == split]
-        if of_split:
-            boxes[split] = box_statistics(of_split)
+    members = {split: [m for m in remaining if m.of.source.name == name and m.person.split == split] for split in rows}
+    known = {
+        attribute.name: {
+            split: sum(not np.isnan(m.person.attributes.get(attribute.name, np.nan)) for m in of_split)
+            for split, of_split in members.items()
+        }
+        for attribute in attributes_of(one.source)
+    }
     return {
         "counts": counts_of(remaining, skipped, name),
         "skipped_counts": reasons_of(skipped, name),
         "not_people": dict(one.source.skipped()),
-        "box_quartiles": boxes,
+        "box_quartiles": {split: box_statistics(of_split) for split, of_split in members.items() if of_split},
         "images": {split: len(np.unique(images[of])) for split, of in rows.items()},
         "shots": {split: len(np.unique(shots[of][shots[of] != ""])) for split, of in rows.items()},
         "neighbours": count_neighbours(shots, images, rows)["train_test"],
+        **({"attributes": known} if known else {}),
     }

@@ -2,14 +2,59 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from hmlpe.errors import UserError
+from hmlpe.spelling import is_plain
+
 Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """Something of a person that a reader carries along to the sample, for tasks that ask for it by name.
+
+    Attributes:
+        name: of letters, digits and _.
+        classes: a person's number is the index of theirs; (): the number is a measure, as an age.
+
+    Raises:
+        UserError: the name is none, or a class has none or that of another.
+    """
+
+    name: str
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z_]\w*", self.name, re.ASCII | re.IGNORECASE):
+            raise UserError(
+                f"data.source.attributes: the name of one must be of letters, digits and _, got {self.name[:60]!r}"
+            )
+        named = all(one.strip() and one.lower() != "nan" and is_plain(one) for one in self.classes)  # NaN is unknown
+        if not named or len(set(self.classes)) != len(self.classes):
+            raise UserError(
+                f"data.source.attributes.{self.name}.classes: must be different words, got {list(self.classes)}"
+            )
+
+    def holds(self, value: float) -> bool:
+        """Whether a person may have this number: the index of a class, or any that is finite; NaN is unknown."""
+        if np.isnan(value):
+            return True
+        return value in range(len(self.classes)) if self.classes else abs(value) <= float(np.finfo(np.float32).max)
+
+    def shown(self, value: float) -> str:
+        """The name and what is known, e.g. "facing left"."""
+        return f"{self.name} {self.classes[int(value)] if self.classes else f'{value:g}'}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain containers, for manifests."""
+        return {"name": self.name, "classes": list(self.classes)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +78,7 @@ class Person:
         identity: who it is, where the set knows; the same in all images of this person, else empty.
         shot: the shot or sequence that the image is a frame of, the same for all its people and of no meaning but
             that; empty where the set does not tell: then the image is taken to be by itself.
+        attributes: name of an attribute of the source -> this person's number; NaN, or not there, where unknown.
     """
 
     image: str
@@ -48,11 +94,15 @@ class Person:
     window_px: Float[np.ndarray, " 4"] = field(default_factory=lambda: np.full(4, np.nan))
     identity: str = ""
     shot: str = ""
+    attributes: Mapping[str, float] = field(default_factory=dict)
 
 
 @runtime_checkable
 class Source(Protocol):
-    """A data set in the form it is distributed in."""
+    """A data set in the form it is distributed in.
+
+    One whose people carry attributes says which in `attributes`, a sequence of `Attribute`; see `attributes_of`.
+    """
 
     name: str
 
@@ -75,3 +125,8 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """A digest of what the people are made of (annotation file or generator settings)."""
         ...
+
+
+def attributes_of(source: Source) -> tuple[Attribute, ...]:
+    """What the people of the source carry along; nothing, if it does not say."""
+    return tuple(getattr(source, "attributes", ()))

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hmlpe.data.boxes import RULES, BoxRule
-from hmlpe.data.record import Person, Source
+from hmlpe.data.record import Attribute, Person, Source, attributes_of
 from hmlpe.errors import UserError
 
 MISSING = "image is missing"
@@ -65,6 +65,34 @@ class Skipped:
 def record_of(person: Person) -> str:
     """Where the person is annotated, without folders: the same on every machine."""
     return person.where.rsplit("/")[-1]
+
+
+def attributes_of_all(sets: Sequence[DataSet]) -> tuple[Attribute, ...]:
+    """Each attribute of the sets once, in the order in which they come.
+
+    Raises:
+        UserError: two sets mean different things by one name, or a person has what is none of the set's.
+    """
+    found: dict[str, tuple[Attribute, str]] = {}
+    for one in sets:
+        of_set = {attribute.name: attribute for attribute in attributes_of(one.source)}
+        for name, attribute in of_set.items():
+            other, where = found.setdefault(name, (attribute, one.source.name))
+            if other != attribute:
+                raise UserError(
+                    f"data.source.attributes.{name}: its classes are {_classes(other)} in {where} and "
+                    f"{_classes(attribute)} in {one.source.name}; give both the same, or one another name"
+                )
+        for person in one.source.people():
+            for name, value in person.attributes.items():
+                if name not in of_set or not of_set[name].holds(value):
+                    said = f"{name!r} must be {_classes(of_set[name])}" if name in of_set else f"no attribute {name!r}"
+                    raise UserError(f"{person.where}: {said}, got {value}; see the attributes of {one.source.name}")
+    return tuple(attribute for attribute, _ in found.values())
+
+
+def _classes(attribute: Attribute) -> str:
+    return ", ".join(attribute.classes) or "numbers"
 
 
 def select(sets: Sequence[DataSet], allow_missing: bool) -> tuple[list[Member], list[Skipped]]:

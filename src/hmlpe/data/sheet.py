@@ -51,7 +51,7 @@ def draw_sheet(
     """
     views = [
         View(
-            " · ".join([*_group(pack.people, row), f"row {row}"]),
+            " · ".join([*_group(pack.people, row), f"row {row}", *_known(pack, row)]),
             np.asarray(pack.test_crops[row]),
             image_to_crop(labels.joints_px[row], labels.box_px[row], pack.size_px),
             labels.occluded[row],
@@ -114,6 +114,13 @@ def sample_rows(people: Columns, count: int, seed: int) -> list[int]:
         groups.setdefault(_group(people, row), []).append(row)
     turns = sorted((place, group) for group, rows in groups.items() for place in range(len(rows)))
     return [row for _, row in sorted((group, groups[group][place]) for place, group in turns[: max(count, 0)])]
+
+
+def _known(pack: Pack, row: int) -> list[str]:
+    """The known attributes of a person, as many as have room above the pictures."""
+    pairs = zip(pack.attributes, pack.people.attributes[row].tolist(), strict=True)
+    said = [one.shown(value) for one, value in pairs if not math.isnan(value)]
+    return [textwrap.shorten(" · ".join(said), 50, placeholder="…")] if said else []
 
 
 def _group(people: Columns, row: int) -> tuple[str, str]:

@@ -29,7 +29,7 @@ class Deviation(NamedTuple):
 
     Attributes:
         joints: of joint positions in crop sizes, as the network gives them, so that 1e-5 is about 0.001 pixels.
-        part_maps: of probabilities; 0 without detectors.
+        part_maps: of probabilities, and of what further tasks answer; 0 without any.
         confidence: given the file's own joints and part maps, away from ties; 0 without detectors.
         compared: share of the confidences that are away from ties.
     """
@@ -77,21 +77,22 @@ def deviation(model: PoseModel, crops: Crops, run: Callable[[Crops], Poses]) -> 
     expected = model(torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))))
     poses = run(crops)
     joints = _largest(torch.from_numpy(poses.joints_px) - expected["joints_px"]) / crops.shape[1]
-    if (poses.part_maps is None) != ("part_maps" not in expected):
+    there = {*poses.others, *(() if poses.part_maps is None else ("part_maps",))}
+    if there != expected.keys() - {"joints_px", "confidence"}:
         return Deviation(joints, np.inf, np.inf, 0.0)
+    others = [_largest(torch.from_numpy(value) - expected[name]) for name, value in poses.others.items()]
     confidence = torch.from_numpy(poses.confidence)
     if poses.part_maps is None:
-        return Deviation(joints, 0.0, 0.0 if bool(confidence.isnan().all()) else np.inf, 1.0)
+        return Deviation(joints, max([0.0, *others]), 0.0 if bool(confidence.isnan().all()) else np.inf, 1.0)
     part_maps, own_px = torch.from_numpy(poses.part_maps), torch.from_numpy(poses.joints_px)
     # From the file's own joints: a window that a deviation of 1e-7 moves over a threshold is no error of the file.
     wanted = model.confidence(own_px, part_maps)
     clear = ~ties(model, own_px, part_maps)
+    maps = float(np.max([_largest(part_maps - expected["part_maps"]), *others]))
     if not torch.equal(wanted.isnan(), confidence.isnan()):
-        return Deviation(joints, _largest(part_maps - expected["part_maps"]), np.inf, 0.0)
+        return Deviation(joints, maps, np.inf, 0.0)
     difference = (confidence - wanted)[clear & ~wanted.isnan()]
-    return Deviation(
-        joints, _largest(part_maps - expected["part_maps"]), _largest(difference), float(clear.float().mean())
-    )
+    return Deviation(joints, maps, _largest(difference), float(clear.float().mean()))
 
 
 def ties(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +46,7 @@ class TorchEstimator:
     def __call__(self, crops: UInt8[np.ndarray, "crop size size 3"]) -> Poses:
         """The poses in RGB crops of `card.size_px`."""
         image = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))).to(self.device)
-        found = {name: value.cpu().numpy() for name, value in self.model(image).items()}
-        return Poses(found["joints_px"], found["confidence"], found.get("part_maps"))
+        return Poses.of({name: value.cpu().numpy() for name, value in self.model(image).items()})
 
 
 class CheckpointEstimator(TorchEstimator):
@@ -56,12 +56,18 @@ class CheckpointEstimator(TorchEstimator):
         path: the checkpoint.
         device, threads: see `TorchEstimator`.
         fires: see `PoseModel`.
+        trust: see `load_trained`.
 
     Raises:
         UserError: as `load_trained` and `TorchEstimator`.
     """
 
     def __init__(
-        self, path: Path, device: str = "cpu", threads: int | None = None, fires: float | int | None = FIRES
+        self,
+        path: Path,
+        device: str = "cpu",
+        threads: int | None = None,
+        fires: float | int | None = FIRES,
+        trust: Sequence[str] = (),
     ) -> None:
-        super().__init__(load_trained(path, fires), device, threads)
+        super().__init__(load_trained(path, fires, trust), device, threads)

@@ -34,8 +34,11 @@ class Written(NamedTuple):
     deviation: Deviation
 
 
-def export(trained: Trained, folder: Path, formats: Sequence[str]) -> list[Written]:
+def export(trained: Trained, folder: Path, formats: Sequence[str], trust: Sequence[str] = ()) -> list[Written]:
     """Write the formats (of `FILES`) into `folder`. All are checked before the first one is written.
+
+    Args:
+        trust: see `load_trained`.
 
     Raises:
         UserError: an unknown format, a package that is not installed, a folder that cannot be written to, or a file
@@ -55,7 +58,7 @@ def export(trained: Trained, folder: Path, formats: Sequence[str]) -> list[Writt
             content = make(name)
             trial = Path(elsewhere) / FILES[name]
             trial.write_bytes(content)
-            difference = check(FILES[name], trained.model, reader(trial), trained.card.size_px)
+            difference = check(FILES[name], trained.model, reader(trial, trust), trained.card.size_px)
             found.append((folder / FILES[name], content, difference))
     for path, content, _ in found:
         try:
@@ -65,13 +68,13 @@ def export(trained: Trained, folder: Path, formats: Sequence[str]) -> list[Writt
     return [Written(path, len(content), difference) for path, content, difference in found]
 
 
-def reader(path: Path) -> Callable[[Crops], Poses]:
+def reader(path: Path, trust: Sequence[str] = ()) -> Callable[[Crops], Poses]:
     """What runs a file of `export`, as a stranger would."""
     if path.suffix == ".onnx":
         return OnnxEstimator(path, torch.get_num_threads())
     if path.suffix == ".pt2":
         return ProgramRunner(path.read_bytes())
-    return TorchEstimator(load_safetensors(path))
+    return TorchEstimator(load_safetensors(path, trust))
 
 
 class _Maker:

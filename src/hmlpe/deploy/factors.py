@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hmlpe.data.boxes import BoxRule
-from hmlpe.deploy.trusted import arguments
 from hmlpe.predict.estimator import Factors
+from hmlpe.training.trusted import arguments
 
 
 def factors_of(data: Mapping[str, Any]) -> Factors | None:

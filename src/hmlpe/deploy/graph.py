@@ -59,8 +59,7 @@ class ProgramRunner:
     def __call__(self, crops: UInt8[np.ndarray, "crop size size 3"]) -> Poses:
         """The poses in RGB crops."""
         found = self.run(torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))))
-        maps = found["part_maps"].numpy() if "part_maps" in found else None
-        return Poses(found["joints_px"].numpy(), found["confidence"].numpy(), maps)
+        return Poses.of({name: value.numpy() for name, value in found.items()})
 
 
 def onnx_bytes(program: ExportedProgram, trained: Trained) -> bytes:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from hmlpe.errors import UserError
 from hmlpe.network import HeterogeneousNet
+from hmlpe.predict.estimator import POSE
 from hmlpe.skeleton import Skeleton
-from hmlpe.tasks import JointRegression, PartDetection
+from hmlpe.tasks import JointRegression, PartDetection, Task
 
 FIRES: float | None = None
 """The probability above which a window fires; None counts by the probability itself (docs/predict.md says why)."""
@@ -27,6 +30,7 @@ class PoseModel(nn.Module):
         regression: name of the joint regression, and the task.
         detection: the same of the part detection; None if the network was not trained for it.
         fires: see `joint_confidence`.
+        others: the names of further tasks, and the tasks, whose answers are outputs, too.
 
     Raises:
         UserError: `fires` is no probability.
@@ -42,40 +46,60 @@ class PoseModel(nn.Module):
         regression: tuple[str, JointRegression],
         detection: tuple[str, PartDetection] | None,
         fires: float | int | None = FIRES,
+        others: Sequence[tuple[str, Task]] = (),
     ) -> None:
         super().__init__()
         check_fires(fires)
         self.network, self.fires = network, fires
         self.regression, self.detection = regression, detection if skeleton.parts else None
+        self.others = tuple(others)
+        taken = list(POSE)
+        for name, task in self.others:
+            taken += self.answers_of(name, task)
+        if len(set(taken)) < len(taken):
+            raise UserError(f"two of its tasks answer under one name: {', '.join(sorted(taken))}")
         ends = torch.tensor(skeleton.part_ends, dtype=torch.long).reshape(-1, 2)
         self.register_buffer("ends", ends, persistent=False)
         self.register_buffer("share_of", shares_of_parts(ends, len(skeleton.joints)), persistent=False)
 
+    @staticmethod
+    def answers_of(name: str, task: Task) -> list[str]:
+        """The names of a task's answers. Raises UserError if one is not (batch, ...)."""
+        answers = task.decode(torch.zeros(2, task.outputs))
+        for key, value in answers.items():
+            if not value.ndim or len(value) != 2:
+                raise UserError(f"tasks.{name}: its answer {key} has the shape {tuple(value.shape)} for a batch of 2")
+        return list(answers)
+
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the heads that run."""
-        return (self.regression[0],) if self.detection is None else (self.regression[0], self.detection[0])
+        known = [one[0] for one in (self.regression, self.detection) if one is not None]
+        return (*known, *(name for name, _ in self.others))
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs, in order."""
-        return ("joints_px", "confidence") if self.detection is None else ("joints_px", "confidence", "part_maps")
+        known = POSE[:2] if self.detection is None else POSE
+        return (*known, *(key for name, task in self.others for key in self.answers_of(name, task)))
 
     def forward(self, image: UInt8[Tensor, "batch 3 size size"]) -> dict[str, Tensor]:
         """The poses in RGB crops.
 
         Returns:
             joints_px (batch, joint, 2) in crop pixels; confidence (batch, joint) in [0, 1], NaN for a joint in which no
-            part ends, and everywhere without detectors; and, only with detectors, part_maps (batch, part, window).
+            part ends, and everywhere without detectors; only with detectors, part_maps (batch, part, window); and what
+            further tasks answer.
         """
         raw = self.network(image, self.tasks)
         name, regression = self.regression
         joints_px = regression.decode(raw[name])["predicted_crop_px"]
+        others = {key: value for name, task in self.others for key, value in task.decode(raw[name]).items()}
         if self.detection is None:
-            return {"joints_px": joints_px, "confidence": torch.full_like(joints_px[..., 0], torch.nan)}
+            return {"joints_px": joints_px, "confidence": torch.full_like(joints_px[..., 0], torch.nan), **others}
         name, detection = self.detection
-        part_maps = detection.decode(raw[name])["part_maps"]
-        return {"joints_px": joints_px, "confidence": self.confidence(joints_px, part_maps), "part_maps": part_maps}
+        maps = detection.decode(raw[name])["part_maps"]
+        return {"joints_px": joints_px, "confidence": self.confidence(joints_px, maps), "part_maps": maps, **others}
 
     def confidence(
         self, joints_px: Float[Tensor, "batch joint 2"], part_maps: Float[Tensor, "batch part window"]

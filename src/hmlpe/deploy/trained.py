@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from hmlpe.deploy.factors import factors_of
 from hmlpe.deploy.model import FIRES, PoseModel, check_fires
-from hmlpe.deploy.trusted import arguments, build, ours
 from hmlpe.errors import UserError
 from hmlpe.network import HeterogeneousNet
 from hmlpe.predict.estimator import Card
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
 from hmlpe.training.checkpoint import KEY, read_checkpoint
+from hmlpe.training.trusted import arguments, build
 from hmlpe.windows import WindowGrid
 
 PREFIX = "network."  # of the weights, in the LightningModule's state
@@ -40,33 +40,39 @@ class Trained(NamedTuple):
     config: Mapping[str, Any]
 
 
-def load_trained(path: Path, fires: float | int | None = FIRES) -> Trained:
+def load_trained(path: Path, fires: float | int | None = FIRES, trust: Sequence[str] = ()) -> Trained:
     """The network of a checkpoint of hmlpe-train. Nothing in the file is executed.
 
     Args:
         fires: see `PoseModel`.
+        trust: packages beside this one whose tasks and networks may be built: what they hold is run.
 
     Raises:
-        UserError: no such file, no checkpoint, one of a network that gives no joints, or one that does not fit its own
-            configuration.
+        UserError: no such file, no checkpoint, one that asks for another package, one of a network that gives no
+            joints, or one that does not fit its own configuration.
     """
     check_fires(fires)  # a setting, and not the file's fault
     content = read_checkpoint(path)
     with blamed(path):
         config, state = content[KEY]["config"], content["state_dict"]
         weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
-        return Trained(build_model(config, weights, fires), card_of(config, content[KEY].get("made_by") or {}), config)
+        model = build_model(config, weights, fires, trust)
+        return Trained(model, card_of(config, content[KEY].get("made_by") or {}), config)
 
 
-def build_model(config: Mapping[str, Any], weights: Mapping[str, Tensor], fires: float | int | None) -> PoseModel:
-    """The network from its `DESIGN` and its weights, with the heads that poses need and no others.
+def build_model(
+    config: Mapping[str, Any], weights: Mapping[str, Tensor], fires: float | int | None, trust: Sequence[str] = ()
+) -> PoseModel:
+    """The network from its `DESIGN` and its weights, with the heads of the tasks that it was trained for.
+
+    Args:
+        trust: see `load_trained`.
 
     Raises:
-        UserError: it was not trained to give joints, or its weights are broken.
+        UserError: it was not trained to give joints, its weights are broken, or it asks for another package.
     """
     trained = trained_tasks(config)
-    # A task whose class is not of this package cannot be built here, and no pose needs it: its head is left out.
-    tasks: dict[str, Task] = {name: build(config["tasks"][name]) for name in trained if ours(config["tasks"][name])}
+    tasks: dict[str, Task] = {name: build(config["tasks"][name], trust) for name in trained}
     regression = next(((name, task) for name, task in tasks.items() if isinstance(task, JointRegression)), None)
     detection = next(((name, task) for name, task in tasks.items() if isinstance(task, PartDetection)), None)
     if regression is None:
@@ -74,18 +80,19 @@ def build_model(config: Mapping[str, Any], weights: Mapping[str, Tensor], fires:
             f"was trained for {' and '.join(trained) or 'nothing'} alone and gives no joints; "
             "train with a weight for the joint regression"
         )
-    used: dict[str, Task] = dict([regression] if detection is None else [regression, detection])
-    network = build(config["network"], outputs={name: task.outputs for name, task in used.items()})
+    network = build(config["network"], trust, outputs={name: task.outputs for name, task in tasks.items()})
     if not isinstance(network, HeterogeneousNet):
         raise UserError(f"its network is a {type(network).__name__}, not a HeterogeneousNet")
-    network.load_state_dict(_checked(weights, used))
-    model = PoseModel(network, Skeleton(**arguments(config["skeleton"])), regression, detection, fires)
+    network.load_state_dict(_checked(weights, tasks))
+    poses = (regression, detection)
+    others = [(name, task) for name, task in tasks.items() if all(one is None or name != one[0] for one in poses)]
+    model = PoseModel(network, Skeleton(**arguments(config["skeleton"])), regression, detection, fires, others)
     return model.eval().requires_grad_(False)
 
 
 def trained_tasks(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the tasks that had a weight."""
-    return tuple(str(name) for name in config["tasks"] if config["row"]["weights"][name] > 0)
+    return tuple(str(name) for name in config["tasks"] if config["row"]["weights"].get(name, 0) > 0)
 
 
 def card_of(config: Mapping[str, Any], made_by: Mapping[str, str]) -> Card:

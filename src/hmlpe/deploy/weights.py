@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from hmlpe.deploy.trained import DESIGN, Trained, blamed, build_model
@@ -22,7 +23,7 @@ def safetensors_bytes(trained: Trained) -> bytes:
     return save(weights, {KEY: describe(trained.card, trained.model.fires), DESIGN_KEY: json.dumps(design)})
 
 
-def load_safetensors(path: Path) -> Trained:
+def load_safetensors(path: Path, trust: Sequence[str] = ()) -> Trained:
     """The network of a file of hmlpe-export. Raises UserError if it is none."""
     from safetensors import SafetensorError, safe_open
 
@@ -39,4 +40,4 @@ def load_safetensors(path: Path) -> Trained:
     card, fires = described(metadata[KEY], path)
     with blamed(path):
         design = json.loads(metadata[DESIGN_KEY])
-        return Trained(build_model(design, weights, fires), card, design)
+        return Trained(build_model(design, weights, fires, trust), card, design)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
+import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
 from hmlpe.resample import counts, interval
 
@@ -31,13 +30,13 @@ class Draws:
         level: of the interval.
     """
 
-    counts: Float[Tensor, "draw person"]
+    counts: Float[np.ndarray, "draw person"]
     shots: int
     level: float
 
-    def score(self, shares: Float[Tensor, " draw"]) -> Score:
+    def score(self, shares: Float[np.ndarray, " draw"]) -> Score:
         """The share of the people themselves (the first), and the interval that the draws span."""
-        return Score(float(shares[0]), *interval(shares[1:].double().numpy(), self.level, self.shots))
+        return Score(float(shares[0]), *interval(shares[1:].astype(float), self.level, self.shots))
 
 
 class Bootstrap:
@@ -54,4 +53,4 @@ class Bootstrap:
 
     def of(self, shots: Sequence[str]) -> Draws:
         """The draws of people by the shots that they are of; people of one shot are drawn together."""
-        return Draws(torch.from_numpy(counts(shots, self.draws, self.seed)), len(set(shots)), self.level)
+        return Draws(counts(shots, self.draws, self.seed), len(set(shots)), self.level)

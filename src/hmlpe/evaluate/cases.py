@@ -29,7 +29,7 @@ from hmlpe.evaluate.reference import reference_of
 from hmlpe.evaluate.truth import Truth, annotated, truth_of
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.predict.estimator import AS_GIVEN, Estimator
-from hmlpe.predict.open import ONNX, open_estimator
+from hmlpe.predict.open import ONNX, open_estimator, trusted
 from hmlpe.training.build import build_data, check_settings
 
 NO_RULE = "the set has no rule from windows to boxes, so windows are the boxes"
@@ -75,7 +75,9 @@ def _estimator(config: DictConfig, path: Path) -> Estimator:
     import torch
 
     on_gpu = config.trainer.accelerator != "cpu" and path.suffix.lower() != ONNX and torch.cuda.is_available()
-    return open_estimator(path, "cuda" if on_gpu else "cpu", config.trainer.threads, config.fires)
+    return open_estimator(
+        path, "cuda" if on_gpu else "cpu", config.trainer.threads, config.fires, trusted(config.trust)
+    )
 
 
 def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:

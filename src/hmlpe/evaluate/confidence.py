@@ -91,13 +91,11 @@ def _gain(
     rows: np.ndarray, hits: np.ndarray, confidence: np.ndarray, truth: Truth, bootstrap: Bootstrap
 ) -> list[float]:
     """Accuracy of the surer half minus that of all, and its interval over people."""
-    import torch
-
     people, person = np.unique(rows, return_inverse=True)
     half = KEPT.index(0.5)
     gains = []
     draws = bootstrap.of([truth.shots[row] for row in people])
-    for counts in draws.counts.numpy().astype(int):
+    for counts in draws.counts.astype(int):
         drawn = np.repeat(np.arange(len(hits)), counts[person])
         gains.append(accuracy_over_kept(hits[drawn], confidence[drawn])[half] - hits[drawn].mean())
-    return list(draws.score(torch.tensor(gains)))
+    return list(draws.score(np.array(gains)))

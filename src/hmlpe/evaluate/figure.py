@@ -17,13 +17,9 @@ from hmlpe.evaluate.table import PUBLISHED, Line
 from hmlpe.files import write_bytes_atomic
 from hmlpe.palette import PARTS
 
-PANELS = (("pdj_modec", "elbow"), ("pdj_modec", "wrist"), ("pcp_strict", "upper_arm"), ("pcp_strict", "lower_arm"))
-AXES = {
-    "pdj_modec": ("threshold [share of the torso]", "joints within the threshold [%]"),
-    "pcp_strict": ("threshold [share of the stick]", "sticks within the threshold [%]"),
-}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", *PARTS[:1])
 MARKERS = "osD^vP*X"
+PANELS = 8  # at most
 BANDS = 4  # with more curves, intervals would cover one another
 
 
@@ -34,7 +30,10 @@ def draw_curves(data: str, records: Sequence[Record], lines: Sequence[Line], pat
     """
     shown = [record for record in records if record.people == "whole"] or list(records)
     kinds = list(dict.fromkeys(_kind(record) for record in shown))
-    panels = [panel for panel in PANELS if any(panel[1] in record.curves.get(panel[0], {}) for record in shown)]
+    axes = {name: words for record in shown for name, words in record.axes.items()}
+    panels = list(
+        dict.fromkeys((protocol, group) for one in shown for protocol, own in one.curves.items() for group in own)
+    )[:PANELS]
     if not panels:
         return False
     figure = Figure(figsize=(4.4 * len(panels), 4.6), layout="constrained")
@@ -44,7 +43,7 @@ def draw_curves(data: str, records: Sequence[Record], lines: Sequence[Line], pat
             _curve(axis, record, protocol, group, colour, band=len(shown) <= BANDS)
         for index, line in enumerate(line for line in lines if line.boxes == PUBLISHED):
             _points(axis, line, f"{protocol}_{group}@", MARKERS[index % len(MARKERS)])
-        axis.set(xlabel=AXES[protocol][0], ylabel=AXES[protocol][1], ylim=(0, 100))
+        axis.set(xlabel=axes[protocol][0], ylabel=axes[protocol][1], ylim=(0, 100))
         axis.set_title(f"{protocol}: {group.replace('_', ' ')}", fontsize=10)
         axis.grid(color="0.92")
     entries = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -15,14 +15,37 @@ from hmlpe.errors import UserError
 from hmlpe.evaluate.bootstrap import Bootstrap, Score
 from hmlpe.evaluate.estimates import Estimates
 from hmlpe.evaluate.truth import STICKS, Truth
-from hmlpe.metrics import ErrorCurve, ModecPDJ, OfficialPCP, StrictPCP
+from hmlpe.metrics import ModecPDJ, OfficialPCP, StrictPCP
 from hmlpe.metrics.pdj import THRESHOLDS
+from hmlpe.runs.metric import SHARE, MetricInfo, Reduction
 
 Scores = dict[str, Score]
 Curves = dict[str, dict[float, Score]]  # group -> threshold -> share
 Groups = Mapping[str, Sequence[str]]
 
+
+class Measured(NamedTuple):
+    """What a protocol found.
+
+    Attributes:
+        scores: numbers by name.
+        curves: their curves over the threshold, by group.
+        infos: what each of the scores is; those that are `shown` have a column in the table.
+    """
+
+    scores: Scores
+    curves: Curves
+    infos: dict[str, MetricInfo]
+
+
+def share(protocol: str, heading: str, shown: bool = True, **more: Any) -> MetricInfo:
+    """What a share of people's items is, in a protocol's table."""
+    told = SHARE | {"kind": "protocol", "section": protocol, "heading": heading, "shown": shown}
+    return MetricInfo(title=f"{protocol} {heading}", **(told | more))
+
+
 PCP_THRESHOLDS = tuple(t / 20 for t in range(1, 11))  # 0.05 ... 0.5 lengths of the stick
+RATE = "rate"  # the label of a detection rate, which is no group's
 
 
 class Protocol(ABC):
@@ -30,10 +53,12 @@ class Protocol(ABC):
 
     Attributes:
         name: with which its numbers begin.
+        axes: what the curves' axes say: the threshold, and the share.
         looks_at_all: it tells detected people from missed ones by itself.
     """
 
     name: ClassVar[str]
+    axes: ClassVar[tuple[str, str]] = ("threshold", "within the threshold [%]")
     looks_at_all: ClassVar[bool] = False
 
     @abstractmethod
@@ -47,8 +72,8 @@ class Protocol(ABC):
     @abstractmethod
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
-    ) -> tuple[Scores, Curves]:
-        """Numbers by name, and their curves over the threshold.
+    ) -> Measured:
+        """Numbers by name, their curves over the threshold, and what they are.
 
         Args:
             counted: the people who count; one without an estimate is wrong.
@@ -65,6 +90,7 @@ class PdjModec(Protocol):
     """
 
     name = "pdj_modec"
+    axes = ("threshold [share of the torso]", "joints within the threshold [%]")
 
     def __init__(self, groups: Groups, at: Sequence[float], each_at: float) -> None:
         self.groups, self.at, self.each_at = groups, list(at), each_at
@@ -84,7 +110,7 @@ class PdjModec(Protocol):
 
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
-    ) -> tuple[Scores, Curves]:
+    ) -> Measured:
         """`pdj_modec_<group>@<threshold>` and `..._auc`; of single joints the former at `each_at`."""
         assert estimates.joints_px is not None
         answered = _answered(estimates.joints_px)
@@ -92,19 +118,27 @@ class PdjModec(Protocol):
         groups = _predicted({**self.groups, **singles}, truth.skeleton.joints, answered)
         metric = ModecPDJ(truth.skeleton, groups)
         metric.update(*(_rows(of, counted) for of in (estimates.joints_px, truth.joints_px, truth.torso_px)))
-        hits, draws = metric.curve(), bootstrap.of(truth.shots_of(counted))
+        draws, errors = bootstrap.of(truth.shots_of(counted)), metric.all_errors().numpy()
         scores: Scores = {}
         curves: Curves = {}
-        for group in groups:
-            shares = torch.stack([metric.share(hit, group, draws.counts) for hit in hits])  # threshold, draw
-            curve = {t: draws.score(share) for t, share in zip(THRESHOLDS, shares, strict=True)}
-            if group in singles:
-                scores[f"{self.name}_{group}@{self.each_at:.2f}"] = curve[self.each_at]
+        infos: dict[str, MetricInfo] = {}
+
+        def add(name: str, score: Score, heading: str, shown: bool) -> None:
+            scores[name], infos[name] = score, share(self.name, heading, shown)
+
+        for group, items in metric.groups.items():
+            words, single = group.replace("_", " "), group in singles
+            at = {t: Reduction(errors=self.name, items=items, within=(t,)) for t in THRESHOLDS}
+            if single:
+                score = draws.score(at[self.each_at](errors, draws.counts))
+                add(f"{self.name}_{group}@{self.each_at:.2f}", score, f"{words} @{self.each_at:.2f}", False)
                 continue
-            curves[group] = curve
-            scores |= {f"{self.name}_{group}@{t:.2f}": curve[t] for t in self.at}
-            scores[f"{self.name}_{group}_auc"] = draws.score(shares.mean(0))
-        return scores, curves
+            curves[group] = {t: draws.score(reduction(errors, draws.counts)) for t, reduction in at.items()}
+            for t in self.at:
+                add(f"{self.name}_{group}@{t:.2f}", curves[group][t], f"{words} @{t:.2f}", True)
+            area = Reduction(errors=self.name, items=items, within=THRESHOLDS)
+            add(f"{self.name}_{group}_auc", draws.score(area(errors, draws.counts)), f"{words} auc", True)
+        return Measured(scores, curves, infos)
 
 
 class PcpStrict(Protocol):
@@ -116,13 +150,15 @@ class PcpStrict(Protocol):
     """
 
     name = "pcp_strict"
+    people: ClassVar[str] = "all"
+    axes = ("threshold [share of the stick]", "sticks within the threshold [%]")
 
     def __init__(self, groups: Groups, threshold: float | int = 0.5) -> None:
         self.groups, self.threshold = groups, threshold
         if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not threshold > 0:
             raise UserError(f"protocol.{self.name}.threshold: must be a number above 0, got {threshold!r}")
 
-    def metric(self, truth: Truth, groups: Groups) -> ErrorCurve:
+    def metric(self, truth: Truth, groups: Groups) -> StrictPCP:
         """The torchmetrics class, for this truth."""
         return StrictPCP(truth.sticks, groups, self.threshold, truth.free_ends)
 
@@ -137,61 +173,77 @@ class PcpStrict(Protocol):
         """Groups with a stick that is neither the set's, nor the skeleton's, nor one of the six."""
         return unknown_items(self.groups, (*truth.sticks, *truth.skeleton.parts, *STICKS), "stick")
 
-    def measured(
-        self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"]
-    ) -> tuple[ErrorCurve, list[str]]:
-        """The metric with the people's errors, and the names of its groups, single sticks among them."""
+    def measured(self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"]) -> StrictPCP:
+        """The metric with the people's errors; single sticks are among its groups."""
         answered = _answered(estimates.sticks_px.reshape(*estimates.sticks_px.shape[:2], 4))
         singles = {stick: [stick] for stick in truth.sticks}
         groups = _predicted({**self.groups, **singles}, truth.sticks, answered)
         metric = self.metric(truth, groups)
         metric.update(_rows(estimates.sticks_px, counted), _rows(truth.sticks_px, counted))
-        return metric, list(groups)
+        return metric
 
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
-    ) -> tuple[Scores, Curves]:
+    ) -> Measured:
         """`pcp_strict_<group>`, and the groups' curves."""
-        metric, groups = self.measured(truth, estimates, counted)
-        draws = bootstrap.of(truth.shots_of(counted))
+        metric = self.measured(truth, estimates, counted)
+        draws, errors = bootstrap.of(truth.shots_of(counted)), metric.all_errors().numpy()
 
         def score(group: str, threshold: float) -> Score:
-            return draws.score(metric.share(metric.within(threshold), group, draws.counts))
+            return draws.score(metric.reduction(group, threshold)(errors, draws.counts))
 
-        curves = {g: {t: score(g, t) for t in PCP_THRESHOLDS} for g in groups if g in self.groups}
-        return {f"{self.name}_{group}": score(group, self.threshold) for group in groups}, curves
+        curves = {g: {t: score(g, t) for t in PCP_THRESHOLDS} for g in metric.groups if g in self.groups}
+        scores = {f"{self.name}_{group}": score(group, self.threshold) for group in metric.groups}
+        return Measured(scores, curves, self.infos(metric))
+
+    def infos(self, metric: StrictPCP, part: str = "") -> dict[str, MetricInfo]:
+        """What the numbers of its groups are; of single sticks they are not shown.
+
+        Args:
+            part: of the names, before the group's.
+        """
+        return {
+            f"{self.name}_{part}{group}": share(
+                self.name, f"{part}{group}".replace("_", " "), group in self.groups, people=self.people
+            )
+            for group in metric.groups
+        }
 
 
 class PcpOfficial(PcpStrict):
     """The official Buffy tool: PCP over the detected people, their share, and the product of both."""
 
     name = "pcp_official"
+    people = "detected"
     looks_at_all = True
 
-    def metric(self, truth: Truth, groups: Groups) -> ErrorCurve:
+    def metric(self, truth: Truth, groups: Groups) -> StrictPCP:
         """The torchmetrics class, for this truth."""
         return OfficialPCP(truth.sticks, groups, self.threshold)
 
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
-    ) -> tuple[Scores, Curves]:
+    ) -> Measured:
         """`pcp_official_detection_rate`, `pcp_official_<group>` over detected people, `pcp_official_total_<group>`.
 
         Of given boxes there is no rate, and no total. `counted` says nothing here: the tool always looks at all people.
         """
         everyone = np.ones(len(truth), dtype=bool)
-        metric, groups = self.measured(truth, estimates, everyone)
-        detected = torch.from_numpy(estimates.detected)
-        draws = bootstrap.of(truth.shots)
-        rate = (draws.counts @ detected.double()) / draws.counts.sum(-1)
-        found = metric.within(self.threshold).where(detected[:, None], torch.nan)
-        scores = {f"{self.name}_detection_rate": draws.score(rate)} if estimates.by_detector else {}
-        for group in groups:
-            share = metric.share(found, group, draws.counts)
-            scores[f"{self.name}_{group}"] = draws.score(share)
-            if estimates.by_detector:
-                scores[f"{self.name}_total_{group}"] = draws.score(share * rate)
-        return scores, {}
+        metric = self.measured(truth, estimates, everyone)
+        detected, draws = estimates.detected, bootstrap.of(truth.shots)
+        errors = np.where(detected[:, None], metric.all_errors().numpy(), np.nan)
+        rate = (draws.counts @ detected.astype(float)) / draws.counts.sum(1)
+        scores, infos = dict[str, Score](), dict[str, MetricInfo]()
+        if estimates.by_detector:
+            name = f"{self.name}_detection_rate"
+            scores[name], infos[name] = draws.score(rate), share(self.name, "detection rate", label=RATE)
+        shares = {group: metric.reduction(group, self.threshold)(errors, draws.counts) for group in metric.groups}
+        scores |= {f"{self.name}_{group}": draws.score(own) for group, own in shares.items()}
+        infos |= self.infos(metric)
+        if estimates.by_detector:
+            scores |= {f"{self.name}_total_{group}": draws.score(own * rate) for group, own in shares.items()}
+            infos |= self.infos(metric, "total_")
+        return Measured(scores, {}, infos)
 
 
 def _rows(values: Float[np.ndarray, "person *rest"], counted: Bool[np.ndarray, " person"]) -> Tensor:

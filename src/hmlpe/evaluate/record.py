@@ -12,8 +12,9 @@ from typing import Any
 from hmlpe.errors import UserError
 from hmlpe.evaluate.bootstrap import Score
 from hmlpe.files import read_json, write_json_atomic
+from hmlpe.runs.metric import MetricInfo
 
-SCHEMA = 2  # 1: another length of MODEC's, another test crop, people drawn one by one
+SCHEMA = 3  # 1: another length of MODEC's, another test crop, people drawn one by one; 2: scores that say nothing
 Numbers = dict[str, list[float | None]]
 
 
@@ -35,6 +36,8 @@ class Record:
         notes: what a reader must know beside the numbers.
         identity: what was scored, on what, in which boxes: another identity does not replace this record.
         settings: digests of what all records of a table must share (`settings.settings_of`).
+        described: what each score is (`runs.metric.MetricInfo`).
+        axes: of the curves, by protocol: what the threshold is, and what the share.
         warnings: why the numbers may not be what they seem (`plausible.doubts`).
     """
 
@@ -55,7 +58,14 @@ class Record:
     identity: dict[str, str]
     settings: dict[str, str]
     warnings: list[str] = field(default_factory=list)
+    described: dict[str, dict[str, Any]] = field(default_factory=dict)
+    axes: dict[str, list[str]] = field(default_factory=dict)
     schema: int = field(default=SCHEMA)
+
+    @property
+    def infos(self) -> dict[str, MetricInfo]:
+        """What each score is."""
+        return {name: MetricInfo(**info) for name, info in self.described.items()}
 
     @property
     def file(self) -> str:

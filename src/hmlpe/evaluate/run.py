@@ -19,6 +19,7 @@ from hmlpe.evaluate.protocols import Protocol, Scores
 from hmlpe.evaluate.record import Numbers, Record, numbers
 from hmlpe.evaluate.settings import people_of, settings_of, validate
 from hmlpe.evaluate.write import check_place
+from hmlpe.runs.metric import MetricInfo
 
 
 def evaluate(config: DictConfig) -> Iterator[Record]:
@@ -84,6 +85,7 @@ def score(
     scores: Scores = {}
     curves: dict[str, dict[str, Numbers]] = {}
     reasons: dict[str, str] = {}
+    infos: dict[str, MetricInfo] = {}
     for protocol in protocols:
         reason = protocol.why_not(truth, estimates) if estimates.detected.any() else "nobody is found"
         if protocol.looks_at_all and people == "detected":
@@ -92,9 +94,10 @@ def score(
             reasons[protocol.name] = reason
             continue
         reasons |= {f"{protocol.name} {group}": why for group, why in protocol.unknown(truth).items()}
-        found, own = protocol.scores(truth, estimates, counted, bootstrap)
-        scores |= found
-        curves[protocol.name] = {group: numbers(curve) for group, curve in own.items()}
+        found = protocol.scores(truth, estimates, counted, bootstrap)
+        scores |= found.scores
+        infos |= found.infos
+        curves[protocol.name] = {group: numbers(curve) for group, curve in found.curves.items()}
     ranked, unranked = ranking_of(truth, estimates, counted, config.confidence, bootstrap)
     return replace(
         record_of(case, people, config),
@@ -102,6 +105,8 @@ def score(
         detected=int(estimates.detected.sum()),
         scores=numbers(scores),
         curves=curves,
+        described={name: info.model_dump(mode="json", exclude_defaults=True) for name, info in infos.items()},
+        axes={protocol.name: list(protocol.axes) for protocol in protocols if protocol.name in curves},
         not_applicable=reasons | unranked,
         ranking=ranked,
         notes="; ".join(note for note in (case.notes, estimates.missing, unknown) if note),

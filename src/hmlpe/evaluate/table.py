@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hmlpe.errors import UserError
+from hmlpe.evaluate.protocols import RATE
 from hmlpe.evaluate.record import Numbers, Record
 from hmlpe.report.published import Row, beside
+from hmlpe.runs.metric import MetricInfo
 
 EMPTY = "–"
 PUBLISHED = "published"
-
-PARTS = ("upper_arm", "lower_arm", "six_parts")
-SHOWN = (  # beginnings and ends of the scores in the table's Markdown; the CSV has all
-    *(f"pdj_modec_{group}{end}" for group in ("elbow", "wrist") for end in ("@0.05", "@0.10", "@0.20", "_auc")),
-    *(f"pcp_strict_{group}" for group in PARTS),
-    *(f"pcp_official_{group}" for group in ("detection_rate", *PARTS, *(f"total_{part}" for part in PARTS))),
-)
 
 
 @dataclass(frozen=True)
@@ -81,23 +76,27 @@ def render_csv(lines: Sequence[Line]) -> str:
     return out.getvalue()
 
 
-def render_markdown(data: str, lines: Sequence[Line], notes: Sequence[str]) -> str:
-    """The shown scores in per cent, a table for each protocol; all of a skeleton that has none of them."""
+def render_markdown(data: str, lines: Sequence[Line], notes: Sequence[str], infos: Mapping[str, MetricInfo]) -> str:
+    """The shown scores in per cent, a table for each protocol; all of a skeleton of which none is shown.
+
+    Args:
+        infos: what the scores are.
+    """
     text = [f"# {data}", ""]
-    for protocol in ("pdj_modec", "pcp_strict", "pcp_official"):
-        there = dict.fromkeys(name for line in lines for name in line.scores if name.startswith(protocol))
-        names = [name for name in SHOWN if name in there]
-        if set(names) <= {"pcp_official_detection_rate"}:  # another skeleton: no arms
+    for protocol in dict.fromkeys(info.section for info in infos.values()):
+        there = {name: info for name, info in infos.items() if info.section == protocol}
+        names = [name for name, info in there.items() if info.shown]
+        if all(there[name].label == RATE for name in names):  # another skeleton: none of the groups
             names = list(there)
         rows = [line for line in lines if any(name in line.scores for name in names)]
         if not rows:
             continue
-        heads = [name.removeprefix(f"{protocol}_").replace("_", " ").replace("@", " @") for name in names]
-        official = protocol == "pcp_official"  # which looks at the detected people, whoever counts elsewhere
-        text += [f"## {protocol}", "", _pipes(["method", "boxes", "detected" if official else "people", *heads])]
+        heads = [there[name].heading for name in names]
+        detected = any(info.people == "detected" for info in there.values())
+        text += [f"## {protocol}", "", _pipes(["method", "boxes", "detected" if detected else "people", *heads])]
         text.append(_pipes([":--", ":--", "--:", *["--:"] * len(heads)]))
         for line in rows:
-            people = line.detected if official else line.people
+            people = line.detected if detected else line.people
             text.append(_pipes([line.method, line.boxes, people, *(_cell(line, name) for name in names)]))
         text.append("")
     return "\n".join([*text, *(f"- {note}" for note in notes)]) + "\n"

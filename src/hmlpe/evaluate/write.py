@@ -10,6 +10,7 @@ from hmlpe.evaluate.record import Record, check_name, read_records, write_record
 from hmlpe.evaluate.table import check_comparable, lines_of, render_csv, render_markdown
 from hmlpe.files import write_text_atomic
 from hmlpe.report.published import Row, beside
+from hmlpe.runs.metric import merged
 
 
 def check_place(folder: Path, record: Record, overwrite: bool) -> None:
@@ -59,7 +60,9 @@ def write_comparison(folder: Path, data: str, published: Sequence[Row]) -> list[
     notes += sorted({f"**{one.method} ({one.boxes}): {doubt}.**" for one in records for doubt in one.warnings})
     notes += sorted({f"{one['method']}: {one['source']}." for one in shown if one.get("source")})
     write_text_atomic(folder / "table.csv", render_csv(lines))
-    write_text_atomic(folder / "table.md", render_markdown(data, lines, notes))
+    write_text_atomic(
+        folder / "table.md", render_markdown(data, lines, notes, merged(record.infos for record in records))
+    )
     drawn = draw_curves(data, records, lines, folder / "curves.png")
     return [folder / "table.csv", folder / "table.md", *([folder / "curves.png"] if drawn else [])]
 

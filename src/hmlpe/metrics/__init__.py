@@ -6,23 +6,24 @@ truth_crop_px (batch, joint, 2) in pixels of the crop, part_maps and part_truth 
 NaN. `compute` gives a dict of named floats; NaN where there was nothing to measure.
 """
 
-from hmlpe.metrics.curve import ErrorCurve
-from hmlpe.metrics.mean import MeanError
 from hmlpe.metrics.pcp import OfficialPCP, StrictPCP, StrictPCPOfJoints
 from hmlpe.metrics.pdj import ModecPDJ
+from hmlpe.metrics.person import GroupMetric, PersonMetric, TaskError
 from hmlpe.metrics.pose import PixelError, Spread
 from hmlpe.metrics.rows import Rows
-from hmlpe.metrics.windows import WindowAP
+from hmlpe.metrics.windows import MapAP, WindowAP
 
 __all__ = [
-    "ErrorCurve",
-    "MeanError",
+    "GroupMetric",
+    "MapAP",
     "ModecPDJ",
     "OfficialPCP",
+    "PersonMetric",
     "PixelError",
     "Rows",
     "Spread",
     "StrictPCP",
     "StrictPCPOfJoints",
+    "TaskError",
     "WindowAP",
 ]

@@ -8,14 +8,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hmlpe.metrics.curve import ErrorCurve
+from hmlpe.metrics.person import GroupMetric
 from hmlpe.metrics.stick_errors import official_errors, strict_errors
+from hmlpe.runs.metric import SHARE, MetricInfo, Reduction
 from hmlpe.skeleton import Skeleton
 
 Sticks = Float[Tensor, "batch stick 2 2"]
 
 
-class StrictPCP(ErrorCurve):
+class StrictPCP(GroupMetric):
     """Corrected PCP, the paper's own: BOTH end points within half the true stick's length of theirs.
 
     Args:
@@ -27,7 +28,7 @@ class StrictPCP(ErrorCurve):
     """
 
     protocol = "pcp_strict"
-    pooled = False
+    inclusive = True
 
     def __init__(
         self,
@@ -36,7 +37,7 @@ class StrictPCP(ErrorCurve):
         threshold: float = 0.5,
         free_ends: bool = False,
     ) -> None:
-        super().__init__(sticks, groups)
+        super().__init__(self.protocol, sticks, groups)
         self.threshold, self.free_ends = threshold, free_ends
 
     def update(self, predicted_sticks_px: Sticks, true_sticks_px: Sticks) -> None:
@@ -47,10 +48,31 @@ class StrictPCP(ErrorCurve):
         """In lengths of the true stick."""
         return strict_errors(predicted_px, truth_px, self.free_ends)
 
-    def compute(self) -> dict[str, Tensor]:
+    def infos(self) -> dict[str, MetricInfo]:
         """`<protocol>_<group>`, in [0, 1]."""
-        found = self.within(self.threshold)
-        return {f"{self.protocol}_{name}": self.share(found, name)[0] for name in self.groups}
+        words = self.protocol.removeprefix("pcp_")
+        return {
+            f"{self.protocol}_{name}": MetricInfo(
+                title=f"PCP {words} {name.replace('_', ' ')}",
+                kind="protocol",
+                section="PCP",
+                panel=f"PCP {words}",
+                label=name.replace("_", " "),
+                reduction=self.reduction(name, self.threshold),
+                **SHARE,
+            )
+            for name in self.groups
+        }
+
+    def reduction(self, group: str, threshold: float) -> Reduction:
+        """The share of a group's sticks within another threshold."""
+        return Reduction(
+            errors=self.array,
+            items=self.groups[group],
+            within=(threshold,),
+            inclusive=self.inclusive,
+            pooled=False,
+        )
 
 
 class OfficialPCP(StrictPCP):

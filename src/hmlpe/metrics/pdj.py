@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hmlpe.metrics.curve import ErrorCurve
+from hmlpe.metrics.person import GroupMetric
+from hmlpe.runs.metric import SHARE, MetricInfo, Reduction
 from hmlpe.skeleton import Skeleton
 
 THRESHOLDS = tuple(t / 100 for t in range(1, 21))
+SHOWN = 0.2  # in tables
 
 
-class ModecPDJ(ErrorCurve):
+class ModecPDJ(GroupMetric):
     """Curve of detected joints; error / |left shoulder - right hip| <= threshold, in image pixels.
 
     The length is handed in (`data.labels.Labels.torso_px`): under sides=image MODEC's left shoulder of a person seen
@@ -29,10 +31,9 @@ class ModecPDJ(ErrorCurve):
     """
 
     protocol = "pdj_modec"
-    pooled = True
 
     def __init__(self, skeleton: Skeleton, groups: Mapping[str, Sequence[str]]) -> None:
-        super().__init__(skeleton.joints, groups)
+        super().__init__(self.protocol, skeleton.joints, groups)
 
     def update(
         self,
@@ -44,16 +45,29 @@ class ModecPDJ(ErrorCurve):
         error = (predicted_px - truth_px).norm(dim=-1) / torso_px[:, None]
         self.add(error, (truth_px.sum(-1) + torso_px[:, None]).isfinite())
 
-    def curve(self) -> Float[Tensor, "threshold person joint"]:
-        """`within` for each of THRESHOLDS."""
-        return torch.stack([self.within(threshold) for threshold in THRESHOLDS])
-
-    def compute(self) -> dict[str, Tensor]:
+    def infos(self) -> dict[str, MetricInfo]:
         """`pdj_modec_<group>@<threshold>` for each threshold, and `pdj_modec_<group>_auc`, the curve's mean."""
-        curve, found = self.curve(), {}
-        for name in self.groups:
-            shares = torch.cat([self.share(hits, name) for hits in curve])
-            found[f"pdj_modec_{name}_auc"] = shares.mean()
-            for threshold, share in zip(THRESHOLDS, shares, strict=True):
-                found[f"pdj_modec_{name}@{threshold:.2f}"] = share
+        found = {}
+        for name, items in self.groups.items():
+            words, curve = name.replace("_", " "), f"{self.protocol}_{name}"
+            told = SHARE | {"kind": "protocol", "section": "PDJ"}
+            own: dict[str, Any] = {"errors": self.array, "items": items}
+            found[f"{curve}_auc"] = MetricInfo(
+                title=f"PDJ {words}, mean of the curve",
+                label=words,
+                shown=False,
+                reduction=Reduction(within=THRESHOLDS, **own),
+                **told,
+            )
+            for threshold in THRESHOLDS:
+                found[f"{curve}@{threshold:.2f}"] = MetricInfo(
+                    title=f"PDJ {words} @{threshold:.2f}",
+                    heading=f"PDJ@{threshold:g} {words}",
+                    shown=threshold == SHOWN,
+                    panel=f"PDJ@{threshold:g}",
+                    label=words,
+                    curve=(curve, threshold),
+                    reduction=Reduction(within=(threshold,), **own),
+                    **told,
+                )
         return found

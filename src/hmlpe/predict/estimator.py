@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -92,11 +93,23 @@ class Poses(NamedTuple):
         confidence: (crop, joint) in [0, 1]: how well the part detectors agree with the joints; NaN where the net has
             no part detectors.
         part_maps: (crop, part, window) the probability that the window contains the part; None without detectors.
+        others: (crop, ...) what further tasks answer, by the names of their own (`tasks.Task.decode`).
     """
 
     joints_px: Float[np.ndarray, "crop joint 2"]
     confidence: Float[np.ndarray, "crop joint"]
     part_maps: Float[np.ndarray, "crop part window"] | None
+    others: Mapping[str, np.ndarray] = MappingProxyType({})
+
+    @classmethod
+    def of(cls, found: Mapping[str, np.ndarray]) -> Poses:
+        """The outputs of a network, by name."""
+        others = {name: value for name, value in found.items() if name not in POSE}
+        return cls(found["joints_px"], found["confidence"], found.get("part_maps"), others)
+
+
+POSE = ("joints_px", "confidence", "part_maps")
+"""Names of a network's outputs that every program knows."""
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hmlpe.errors import UserError, install
-from hmlpe.predict.estimator import Card, Poses
+from hmlpe.predict.estimator import POSE, Card, Poses
 
 if TYPE_CHECKING:
     import onnxruntime  # type: ignore[import-untyped]
@@ -19,7 +19,6 @@ KEY = "hmlpe"
 """Under which the metadata say what the file is: JSON with `version`, `card` and `fires` (`deploy.model.PoseModel`)."""
 VERSION = 2  # 1: of networks without a rule of their own the factors were FLIC's
 INPUT = "image"
-OUTPUTS = (["joints_px", "confidence"], ["joints_px", "confidence", "part_maps"])
 
 
 class OnnxEstimator:
@@ -42,14 +41,14 @@ class OnnxEstimator:
         self._outputs = [one.name for one in self._session.get_outputs()]
         shapes = [(one.name, one.type, one.shape[1:]) for one in self._session.get_inputs()]
         size = self.card.size_px
-        if shapes != [(INPUT, "tensor(uint8)", [3, size, size])] or self._outputs not in OUTPUTS:
+        if shapes != [(INPUT, "tensor(uint8)", [3, size, size])] or self._outputs[:2] != list(POSE[:2]):
             raise UserError(f"{path}: its inputs and outputs are not those of hmlpe-export; export again")
 
     def __call__(self, crops: UInt8[np.ndarray, "crop size size 3"]) -> Poses:
         """The poses in RGB crops of `card.size_px`."""
         image = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
         found: dict[str, Any] = dict(zip(self._outputs, self._session.run(None, {INPUT: image}), strict=True))
-        return Poses(found["joints_px"], found["confidence"], found.get("part_maps"))
+        return Poses.of(found)
 
 
 def describe(card: Card, fires: float | int | None) -> str:

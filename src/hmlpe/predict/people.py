@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -26,6 +26,7 @@ class FoundPerson:
         joints_px: (joint, 2).
         confidence: (joint,) in [0, 1], NaN where the network has no part detectors.
         part_maps: (part, window), None where the network has no part detectors.
+        others: what further tasks answer, by name.
     """
 
     window_px: Float[np.ndarray, " 4"]
@@ -34,6 +35,7 @@ class FoundPerson:
     joints_px: Float[np.ndarray, "joint 2"]
     confidence: Float[np.ndarray, " joint"]
     part_maps: Float[np.ndarray, "part window"] | None
+    others: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 class PosePredictor:
@@ -78,7 +80,8 @@ class PosePredictor:
             poses = self.estimator(np.stack(crops[start : start + self.batch_size]))
             for row in range(len(poses.joints_px)):
                 maps = None if poses.part_maps is None else poses.part_maps[row : row + 1]
-                found.append(Poses(poses.joints_px[row : row + 1], poses.confidence[row : row + 1], maps))
+                others = {name: values[row : row + 1] for name, values in poses.others.items()}
+                found.append(Poses(poses.joints_px[row : row + 1], poses.confidence[row : row + 1], maps, others))
         return found
 
     def _placed(
@@ -91,4 +94,5 @@ class PosePredictor:
             joints_px=crop_to_image(pose.joints_px[0].astype(np.float64), box, self.estimator.card.size_px),
             confidence=pose.confidence[0],
             part_maps=None if pose.part_maps is None else pose.part_maps[0],
+            others={name: values[0] for name, values in pose.others.items()},
         )

@@ -26,9 +26,10 @@ class PoseFiles:
 
     `poses.json` is an object with what is known at the start (model, made_by, tasks, detector, factors from its windows
     to the boxes, coordinates, confidence, folder), `images` in order, one a line, and at its end what `close_with` was
-    given. `poses.csv` has a line for each joint of each person, with `COLUMNS`. An image is its name below `folder`,
-    and of a video `<name>#<frame>`, frames counted from 0; the JSON has `frame` and `time_s` too. Numbers that are not
-    known are null, and empty in the table. People are numbered from 1, as in the pictures, the surest first.
+    given. What tasks beside the poses answer of a person is its `answers`. `poses.csv` has a line for each joint of
+    each person, with `COLUMNS`. An image is its name below `folder`, and of a video `<name>#<frame>`, frames counted
+    from 0; the JSON has `frame` and `time_s` too. Numbers that are not known are null, and empty in the table. People
+    are numbered from 1, as in the pictures, the surest first.
 
     Args:
         out: folder of both files.
@@ -102,7 +103,13 @@ class PoseFiles:
                 name: {"x": _number(x, 2), "y": _number(y, 2), "confidence": _number(sure, 4)}
                 for name, (x, y), sure in joints
             },
+            **({"answers": {n: _rounded(v.tolist()) for n, v in person.others.items()}} if person.others else {}),
         }
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers of a further task's answer, nested as they are."""
+    return [_rounded(one) for one in value] if isinstance(value, list) else _number(value, 4)
 
 
 def _number(value: float, digits: int) -> float | None:

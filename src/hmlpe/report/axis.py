@@ -11,21 +11,20 @@ from typing import Any, ClassVar
 
 from matplotlib.axes import Axes
 
-from hmlpe.report.columns import BASE_TASK, SWEPT_TASK
-from hmlpe.report.result import Run
-from hmlpe.report.runs import by_row
-
-
-def ratio(run: Run) -> float:
-    """The weight of the swept task relative to that of the base task; infinite without the latter."""
-    base, swept = run.weights.get(BASE_TASK, 0.0), run.weights.get(SWEPT_TASK, 0.0)
-    return swept / base if base else math.inf
+from hmlpe.report.columns import symbol_of
+from hmlpe.report.runs import base_of, by_row, ratio, swept_of
+from hmlpe.runs.result import Run
 
 
 def axis_of(runs: Sequence[Run]) -> WeightAxis | RowAxis:
-    """By weight, unless all rows have the same one."""
-    names = {run.row for run in runs}
-    return RowAxis(runs) if len(names) > 1 and len({ratio(run) for run in runs}) == 1 else WeightAxis(runs)
+    """By weight, if that of one task alone tells all rows apart; one row has its own."""
+    weights = {run.row: tuple(sorted(run.weights.items())) for run in runs}
+    swept = swept_of(runs)
+    others = sorted({task for run in runs for task in run.weights} - {base_of(runs)})
+    apart = len(set(weights.values())) == len(weights) and len(swept) <= 1
+    if not apart or not others:
+        return RowAxis(runs)
+    return WeightAxis(runs, swept[0] if swept else others[0])
 
 
 class RowAxis:
@@ -50,8 +49,8 @@ class RowAxis:
 class WeightAxis:
     """Places the rows of `runs`, the same in every panel. Coordinates are decades."""
 
-    def __init__(self, runs: Sequence[Run]) -> None:
-        ratios = {ratio(run) for run in runs}
+    def __init__(self, runs: Sequence[Run], swept: str) -> None:
+        ratios = {ratio(run, swept) for run in runs}
         self.inner = sorted(math.log10(found) for found in ratios if 0 < found < math.inf)
         self.low, self.high = (self.inner[0], self.inner[-1]) if self.inner else (0.0, 0.0)
         gap = max(0.5, 0.16 * (self.high - self.low))
@@ -65,11 +64,24 @@ class WeightAxis:
             end + (0.4 if found in ratios else -0.6) * (gap if found else -gap) for found, end in self.ends.items()
         )
         self.width = self.limits[1] - self.limits[0]
-        self.unit = all(run.weights.get(BASE_TASK, 0) in (0, 1) for run in runs)
+        base = base_of(runs)
+        self.swept, self.symbol = swept, symbol_of(runs, swept)
+        self.base_symbol = symbol_of(runs, base)
+        self.unit = all(run.weights.get(base, 0) in (0, 1) for run in runs)
+
+    def title(self, symbol: Callable[[str], str] = str) -> str:
+        """What the axis says of itself.
+
+        Args:
+            symbol: dresses λ_x.
+        """
+        base = symbol(self.base_symbol)
+        over = f" ({base} = 1)" if self.unit else f" / {base}"
+        return f"{self.swept.replace('_', ' ')} weight {symbol(self.symbol)}{over}"
 
     def place(self, run: Run) -> float:
         """The x coordinate of a run's row."""
-        found = ratio(run)
+        found = ratio(run, self.swept)
         return self.ends[found] if found in self.ends else math.log10(found)
 
     def ticks(self, of_power: Callable[[int], str]) -> list[tuple[float, str]]:
@@ -92,4 +104,4 @@ class WeightAxis:
             ax.plot([x], [0], marker="s", color="white", ms=7, zorder=5, **below)
             strokes = [x - 0.009 * self.width, x + 0.009 * self.width]
             ax.plot(strokes, [0, 0], marker=[(-0.4, -1.0), (0.4, 1.0)], color="black", ms=10, zorder=6, **below)
-        ax.set_xlabel("detection weight $\\lambda_d$" + (" ($\\lambda_r = 1$)" if self.unit else " / $\\lambda_r$"))
+        ax.set_xlabel(self.title(lambda symbol: f"$\\lambda_{{{symbol.removeprefix('λ_')}}}$"))

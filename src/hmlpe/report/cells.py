@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hmlpe.report.columns import COLLAPSED_BELOW, MEAN_POSE, WEIGHT_SYMBOLS, Column
+from hmlpe.report.columns import MEAN_POSE, Column
 from hmlpe.report.summary import Line, Stat, Table
 
 EMPTY = "–"
@@ -20,8 +20,7 @@ class Cell:
 
 def headings(table: Table) -> list[str]:
     """The headings, in the order of `cells`."""
-    symbols = [WEIGHT_SYMBOLS.get(task, f"λ_{task}") for task in table.tasks]
-    return ["row", *symbols, *table.facts, "n", *(column.heading for column in table.columns)]
+    return ["row", *table.symbols, *table.facts, "n", *(column.heading for column in table.columns)]
 
 
 def cells(table: Table) -> list[list[Cell]]:
@@ -51,10 +50,10 @@ def notes(table: Table) -> list[str]:
     found += unbeaten(table)
     marked = [f"{line.row} {line.collapsed} of {line.n}" for line in table.lines if line.collapsed]
     if marked:
+        checks = [f"{one.info.title} below {one.info.below:g}" for one in table.columns if one.info.below is not None]
         found.append(
-            f"Rows marked (mean pose: k of n) collapsed to about one pose for every image "
-            f"(spread of the predictions below {COLLAPSED_BELOW:g} of the truth's) in k of n seeds: "
-            f"{', '.join(marked)}."
+            f"Rows marked (mean pose: k of n) collapsed to about one pose for every image ({', '.join(checks)} of the "
+            f"truth's) in k of n seeds: {', '.join(marked)}."
         )
     if table.facts:
         found.append(

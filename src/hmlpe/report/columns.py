@@ -1,9 +1,13 @@
-"""What the tables and the figure show: the only place in the report that knows a metric's or a task's name."""
+"""What the tables and the figure show, by what the results say of their own numbers; no metric is known by name."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hmlpe.runs.metric import Better, MetricInfo, merged, split_of
+from hmlpe.runs.result import MEAN_POSE, Run
+
+__all__ = ["AVERAGE", "MEAN_POSE", "PERCENT", "Column", "Panel", "collapsed", "columns_of", "panels_of", "test_sets"]
 
 
 @dataclass(frozen=True)
@@ -12,9 +16,22 @@ class Column:
 
     key: str
     heading: str
-    scale: float
-    digits: int
-    better: Literal["high", "low", None]  # None: neither direction is better as such, so nothing is set in bold
+    info: MetricInfo
+
+    @property
+    def scale(self) -> float:
+        """The factor with which a value is shown."""
+        return self.info.scale
+
+    @property
+    def digits(self) -> int:
+        """Decimals."""
+        return self.info.digits
+
+    @property
+    def better(self) -> Better:
+        """Which way; None: neither is better as such, so nothing is set in bold."""
+        return self.info.better
 
 
 @dataclass(frozen=True)
@@ -31,6 +48,7 @@ class Panel:
 
 
 PERCENT = 100.0
+AVERAGE = "test_average"  # the split that is the mean over the sets that were tested
 
 
 def possible(shown: float, scale: float) -> float:
@@ -38,58 +56,85 @@ def possible(shown: float, scale: float) -> float:
     return min(max(shown, 0.0), PERCENT if scale == PERCENT else math.inf)
 
 
-_SCORES = (  # of one split of test people, which their keys lack
-    Column("pdj_modec_elbow@0.20", "PDJ@0.2 elbow [%]", PERCENT, 1, "high"),
-    Column("pdj_modec_wrist@0.20", "PDJ@0.2 wrist [%]", PERCENT, 1, "high"),
-    Column("pcp_strict_upper_arm", "PCP strict u.arm [%]", PERCENT, 1, "high"),
-    Column("pcp_strict_lower_arm", "PCP strict l.arm [%]", PERCENT, 1, "high"),
-)
-_POOLED = (
-    Column("error_px", "joint error [px]", 1.0, 2, "low"),
-    Column("window_ap", "window AP [%]", PERCENT, 1, "high"),
-)
-_ERRORS = (
-    Column("regression_error", "E_r", 1.0, 4, "low"),
-    Column("detection_error", "E_d", 1.0, 2, "low"),
-)
-SPREAD_KEY = "test/spread"
-_SPREAD = Column(SPREAD_KEY, "spread of predictions", 1.0, 2, None)
-AVERAGE = "test_average"  # the split that is the mean over the sets that were tested
+def columns_of(runs: Sequence[Run]) -> tuple[Column, ...]:
+    """The columns of these runs: published protocols, other scores, the tasks' own errors, and what is only a check.
 
-
-def columns_of(splits: Iterable[str]) -> tuple[Column, ...]:
-    """The columns for runs with these splits; where sets were tested apart, their scores instead of the pooled ones."""
-    apart = test_sets(splits)
+    Where sets were tested apart, it is their scores by published protocols instead of the pooled ones.
+    """
+    shown = {name: info for name, info in _infos(runs).items() if info.shown}
+    protocols, scores, errors, checks = (
+        {name: info for name, info in shown.items() if info.kind == kind}
+        for kind in ("protocol", "score", "error", "check")
+    )
+    last = [Column(f"test/{name}", info.column, info) for name, info in checks.items()]
+    apart = test_sets(split_of(key) for run in runs for key in run.metrics)
     if not apart:
-        scores = [_of("test", column, "{1}") for column in (*_SCORES, *_POOLED)]
-        return (*scores, *(_of(split, error, "{1} {0}") for error in _ERRORS for split in ("train", "test")), _SPREAD)
-    train = [_of("train", error, "{1} {0}") for error in _ERRORS]
-    return (*train, *(_of(split, column, "{0} {1}") for split in apart for column in (*_SCORES, *_ERRORS)), _SPREAD)
+        own = [Column(f"test/{name}", info.column, info) for name, info in (protocols | scores).items()]
+        both = [
+            Column(f"{split}/{name}", f"{info.column} {split}", info)
+            for name, info in errors.items()
+            for split in ("train", "test")
+        ]
+        return (*own, *both, *last)
+    train = [Column(f"train/{name}", f"{info.column} train", info) for name, info in errors.items()]
+    own = [
+        Column(f"{split}/{name}", f"{split.removeprefix('test_')} {info.column}", info)
+        for split in apart
+        for name, info in (protocols | errors).items()
+    ]
+    return (*train, *own, *last)
 
 
-def _of(split: str, column: Column, heading: str) -> Column:
-    """The column of one split; `heading` is made of the split's name and the column's heading."""
-    text = heading.format(split.removeprefix("test_"), column.heading)
-    return replace(column, key=f"{split}/{column.key}", heading=text)
+def _infos(runs: Iterable[Run]) -> Mapping[str, MetricInfo]:
+    return merged(run.infos for run in runs)
 
 
-def panels_of(keys: Collection[str]) -> tuple[Panel, ...]:
-    """The figure's panels for runs with these metrics, `<split>/<metric>`."""
-    apart = test_sets(key.partition("/")[0] for key in keys)
+def panels_of(runs: Sequence[Run]) -> tuple[Panel, ...]:
+    """The figure's panels: an error panel for each task, and the first group of its scores that has values."""
+    known = {key for run in runs for key, value in run.metrics.items() if value is not None}
+    infos = _infos(runs)
+    apart = test_sets(split_of(key) for key in known)
     tests = [(split, split.removeprefix("test_")) for split in apart] or [("test", "test")]
     errors = [
-        Panel(f"${name}$, {task} error", 1.0, tuple((f"{split}/{task}_error", label) for split, label in lines))
-        for task, name in (("regression", "E_r"), ("detection", "E_d"))
-        for lines in [[("train", "train"), *tests]]
+        Panel(
+            f"${info.heading}$, {info.title}",
+            info.scale,
+            tuple((f"{split}/{name}", label) for split, label in [("train", "train"), *tests]),
+        )
+        for name, info in infos.items()
+        if info.kind == "error"
     ]
-    if apart:
-        lines = tuple((f"{split}/pcp_strict_lower_arm", label) for split, label in tests)
-        return (*errors, Panel("test PCP strict, lower arm [%]", PERCENT, lines))
-    pdj = tuple((f"test/pdj_modec_{name}@0.20", name) for name in ("elbow", "wrist"))
-    pcp = tuple((f"test/pcp_strict_{name}_arm", f"{name} arm") for name in ("upper", "lower"))
-    with_torso = any(key in keys for key, _ in pdj)
-    title, lines = ("test PDJ@0.2 [%]", pdj) if with_torso else ("test PCP strict [%]", pcp)
-    return (*errors, Panel(title, PERCENT, lines))
+    scores = {name: info for name, info in infos.items() if info.shown and info.panel}
+    found = []
+    for task in dict.fromkeys(info.task for info in scores.values()):
+        own = {name: info for name, info in scores.items() if info.task == task}
+        found += _of_sets(own, tests, known) if apart else _pooled(own, known)
+    return (*errors, *found)
+
+
+def _pooled(scores: Mapping[str, MetricInfo], known: set[str]) -> list[Panel]:
+    """The first group of metrics of which one has values."""
+    for panel in dict.fromkeys(info.panel for info in scores.values()):
+        own = {name: info for name, info in scores.items() if info.panel == panel}
+        if any(f"test/{name}" in known for name in own):
+            info = next(iter(own.values()))
+            lines = tuple((f"test/{name}", one.label or one.title) for name, one in own.items())
+            return [Panel(f"test {panel}{_unit(info)}", info.scale, lines)]
+    return []
+
+
+def _of_sets(scores: Mapping[str, MetricInfo], tests: Sequence[tuple[str, str]], known: set[str]) -> list[Panel]:
+    """One metric, a line for each set: the last that all have, as sets without torsos have fewer."""
+    everywhere = [name for name in scores if all(f"{split}/{name}" in known for split, _ in tests)]
+    if not everywhere:
+        return []
+    info = scores[everywhere[-1]]
+    lines = tuple((f"{split}/{everywhere[-1]}", label) for split, label in tests)
+    return [Panel(f"test {info.panel}, {info.label or info.title}{_unit(info)}", info.scale, lines)]
+
+
+def _unit(info: MetricInfo) -> str:
+    return f" [{info.unit}]" if info.unit else ""
 
 
 def test_sets(splits: Iterable[str]) -> list[str]:
@@ -98,11 +143,13 @@ def test_sets(splits: Iterable[str]) -> list[str]:
     return [*sorted(found - {AVERAGE}), *sorted(found & {AVERAGE})]
 
 
-# Rows are ordered, and drawn, by the weight of the swept task relative to that of the base task.
-BASE_TASK = "regression"
-SWEPT_TASK = "detection"
-WEIGHT_SYMBOLS = {"regression": "λ_r", "detection": "λ_d"}  # another task is shown as λ_<its name>
+def collapsed(run: Run) -> bool:
+    """Whether the run gives about the same answer for every image, as one of its checks says."""
+    values = ((run.metrics.get(f"test/{name}"), info.below) for name, info in run.infos.items())
+    return any(value is not None and below is not None and value < below for value, below in values)
 
-# A run whose predictions vary less than this (relative to the truth's spread) gives about one pose for every image.
-COLLAPSED_BELOW = 0.1
-MEAN_POSE = "mean_pose"  # the name of that line in the tables, so no row may have it
+
+def symbol_of(runs: Iterable[Run], task: str) -> str:
+    """λ_<symbol> of a task, as any of the runs says it, else λ_<its name>."""
+    found = next((run.result.tasks[task].symbol for run in runs if task in run.result.tasks), task)
+    return f"λ_{found}"

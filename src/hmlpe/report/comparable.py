@@ -6,26 +6,26 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from hmlpe.errors import UserError
-from hmlpe.report.result import Run
 from hmlpe.report.runs import by_row, in_order
+from hmlpe.runs.result import Run
 
 # What must be the same for all finished runs of a study; the settings are the config without row and seed.
 _EVERYWHERE: dict[str, Callable[[Run], object]] = {
     "data digest": lambda run: run.provenance["data"],
     "code digest": lambda run: run.provenance["code"],
-    "protocol": lambda run: run.facts["protocol"],
-    "checkpoint rule": lambda run: run.facts["checkpoint_rule"],
+    "protocol": lambda run: run.result.protocol,
+    "checkpoint rule": lambda run: run.rule,
     "people counts": lambda run: tuple(sorted(run.people.items())),
-    "recipe": lambda run: run.facts["recipe"],
-    "network": lambda run: run.facts["network"],
-    "what its rows vary": lambda run: ", ".join(run.facts.get("varies") or ["weights alone"]),
-    "epochs": lambda run: None if "epochs" in (run.facts.get("varies") or []) else run.facts["epochs"],
+    "recipe": lambda run: run.result.recipe,
+    "network": lambda run: run.result.network,
+    "what its rows vary": lambda run: ", ".join(run.result.varies or ["weights alone"]),
+    "epochs": lambda run: None if "epochs" in run.result.varies else run.result.epochs,
     "settings digest": lambda run: run.provenance["settings"],
 }
 # What must be the same for the seeds of one row; the config's digest is taken without the seed.
 _WITHIN_A_ROW: dict[str, Callable[[Run], object]] = {
     "weights": lambda run: tuple(sorted(run.weights.items())),
-    "epochs": lambda run: run.facts["epochs"],
+    "epochs": lambda run: run.result.epochs,
     "config digest": lambda run: run.provenance["config"],
 }
 
@@ -47,7 +47,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
 
 def describe_unfinished(run: Run) -> str:
     """The state of a run that does not count: `running`, or `failed: <its error>`."""
-    return f"{run.status}: {run.facts['error']}" if run.facts.get("error") else run.status
+    return f"{run.status}: {run.result.error}" if run.result.error else run.status
 
 
 def _check_same(runs: Sequence[Run], field: str, value: Callable[[Run], object]) -> None:

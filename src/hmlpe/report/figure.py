@@ -15,10 +15,10 @@ from matplotlib.lines import Line2D
 
 from hmlpe.files import write_bytes_atomic
 from hmlpe.report.axis import RowAxis, WeightAxis, axis_of
-from hmlpe.report.columns import MEAN_POSE, Panel, panels_of, possible
-from hmlpe.report.result import Run
+from hmlpe.report.columns import MEAN_POSE, Panel, collapsed, panels_of, possible
 from hmlpe.report.runs import by_row, in_order
-from hmlpe.report.summary import collapsed, mean_pose_stat, stat, summarise
+from hmlpe.report.summary import mean_pose_stat, stat, summarise
+from hmlpe.runs.result import Run
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, each with a marker of its own.
 _STYLES = (
@@ -34,7 +34,7 @@ def draw_figure(runs: Sequence[Run], path: Path) -> None:
     table = summarise(runs)
     finished = [run for run in in_order(runs) if run.finished]
     known = {key for run in finished for key, value in run.metrics.items() if value is not None}
-    panels = [panel for panel in panels_of(known) if known & {key for key, _ in panel.lines}]
+    panels = [panel for panel in panels_of(finished) if known & {key for key, _ in panel.lines}]
     labels = dict.fromkeys(label for panel in panels for _, label in panel.lines)
     styles = {label: _STYLES[index % len(_STYLES)] for index, label in enumerate(labels)}
     counts = sorted({line.n for line in table.lines if line.row != MEAN_POSE and line.n})

@@ -14,9 +14,9 @@ from hmlpe.address import url_of
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of
 from hmlpe.report.published import Published
-from hmlpe.report.result import Run
 from hmlpe.report.runs import collect
 from hmlpe.report.write import texts_of
+from hmlpe.runs.result import Run
 
 EVERY_S = 3.0  # at least, between two looks of the page, and two makings of it
 SHARE = 10  # and so many times as long as the page takes to make, so that training keeps its cores

@@ -3,14 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hmlpe.report.result import Run
-
-RULES = ("best", "last")  # as `select` of the training names them, and people/<rule>.npz
-
-
-def other_than(rule: str) -> str:
-    """The rule that was not chosen."""
-    return RULES[1 - RULES.index(rule)]
+from hmlpe.runs.result import Run
 
 
 def lacking_other_rule(runs: Sequence[Run]) -> list[str]:
@@ -24,8 +17,8 @@ def under_other_rule(runs: Sequence[Run]) -> list[Run]:
         replace(
             run,
             metrics=run.other_metrics,
-            facts={**run.facts, "checkpoint_rule": run.other_rule},
-            other_rule=run.facts["checkpoint_rule"],
+            rule=run.other_rule,
+            other_rule=run.rule,
             other_metrics=run.metrics,
         )
         if run.finished and run.other_rule is not None

@@ -1,11 +1,12 @@
 """The runs of a study, found in its folder and put in the tables' order."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hmlpe.errors import UserError
-from hmlpe.report.columns import BASE_TASK
-from hmlpe.report.result import Run, read_run
+from hmlpe.runs.people import People, people_file, read_people
+from hmlpe.runs.result import OLDEST, Run, read_run
 
 
 def collect(study: Path) -> list[Run]:
@@ -15,7 +16,7 @@ def collect(study: Path) -> list[Run]:
     """
     if not study.is_dir():
         raise UserError(f"{study}: no such study folder; run the sweep first, or pass study=<outputs>/<experiment>")
-    runs = [read_run(file) for file in sorted(study.glob("*/result.json"))]
+    runs = [_of_today(read_run(file)) for file in sorted(study.glob("*/result.json"))]
     if not runs:
         raise UserError(f"{study}: no <row>_s<seed>/result.json in it; run the sweep first, or pass another study")
     seen: dict[str, Run] = {}
@@ -24,6 +25,24 @@ def collect(study: Path) -> list[Run]:
         if other is not run:
             raise UserError(f"{other.file} and {run.file}: same row {run.row!r}, seed {run.seed}; remove one of them")
     return in_order(runs)
+
+
+def _of_today(run: Run) -> Run:
+    if run.result.schema_ != OLDEST:
+        return run
+    from hmlpe.metrics.before import upgraded  # loads torch
+
+    return upgraded(run)
+
+
+def people_of(run: Run, rule: str) -> People:
+    """What a run's checkpoint of a rule says of each test person. Raises UserError: see `read_people`."""
+    people = read_people(people_file(run.file.parent, rule))
+    if run.result.schema_ != OLDEST:
+        return people
+    from hmlpe.metrics.before import with_errors  # loads torch
+
+    return with_errors(run, people)
 
 
 def in_order(runs: Sequence[Run]) -> list[Run]:
@@ -36,7 +55,7 @@ def by_row(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
     groups: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
         groups.setdefault(run.row, []).append(run)
-    return sorted(groups.items(), key=lambda item: (_weight_key(row_weights(item[1])), item[0]))
+    return sorted(groups.items(), key=lambda item: (_weight_key(item[1]), item[0]))
 
 
 def row_weights(group: Sequence[Run]) -> Mapping[str, float]:
@@ -44,7 +63,26 @@ def row_weights(group: Sequence[Run]) -> Mapping[str, float]:
     return min(group, key=lambda run: (not run.finished, not run.weights, run.seed)).weights
 
 
-def _weight_key(weights: Mapping[str, float]) -> tuple[int, tuple[float, ...]]:
-    base = weights.get(BASE_TASK, 0.0)
-    others = tuple(weight / (base or 1.0) for task, weight in sorted(weights.items()) if task != BASE_TASK)
+def base_of(runs: Sequence[Run]) -> str:
+    """The task whose rows the others are compared with, as the finished runs say."""
+    return min(runs, key=lambda run: not run.finished).result.base
+
+
+def ratio(run: Run, swept: str) -> float:
+    """The weight of a task relative to that of the base task; infinite without the latter."""
+    base = run.weights.get(run.result.base, 0.0)
+    return run.weights.get(swept, 0.0) / base if base else math.inf
+
+
+def swept_of(runs: Sequence[Run]) -> list[str]:
+    """The tasks beside the base task whose relative weights differ among the rows."""
+    base = base_of(runs)
+    tasks = sorted({task for run in runs for task in run.weights} - {base})
+    return [task for task in tasks if len({ratio(run, task) for run in runs if run.weights.get(base)}) > 1]
+
+
+def _weight_key(group: Sequence[Run]) -> tuple[int, tuple[float, ...]]:
+    weights, task = row_weights(group), base_of(group)
+    base = weights.get(task, 0.0)
+    others = tuple(weight / (base or 1.0) for name, weight in sorted(weights.items()) if name != task)
     return (0 if base else 1 if any(others) else 2), others

@@ -4,8 +4,9 @@ import csv
 import io
 from collections.abc import Sequence
 
-from hmlpe.report.result import Run
 from hmlpe.report.runs import in_order
+from hmlpe.report.summary import tasks_of
+from hmlpe.runs.result import Run
 
 _FACTS = (
     *("experiment", "protocol", "checkpoint_rule", "recipe", "network"),
@@ -19,7 +20,7 @@ def render_runs(runs: Sequence[Run]) -> str:
 
     Metrics are unscaled, `<split>/<metric>`; those of the mean pose, as this run scored it, are under `mean_pose/`.
     """
-    tasks = sorted({task for run in runs for task in run.weights}, reverse=True)
+    tasks = tasks_of(runs)
     metrics = sorted({key for run in runs for key in run.metrics})
     poses = sorted({key for run in runs for key in run.mean_pose})
     people = sorted({key for run in runs for key in run.people})
@@ -31,6 +32,10 @@ def render_runs(runs: Sequence[Run]) -> str:
     for run in in_order(runs):
         values: list[object] = [run.row, run.seed, run.status, *(run.weights.get(task) for task in tasks)]
         values += [run.metrics.get(key) for key in metrics] + [run.mean_pose.get(key) for key in poses]
-        values += [run.people.get(key) for key in people] + [run.facts.get(key) for key in _FACTS]
-        writer.writerow([*values, *(run.provenance.get(key) for key in _PROVENANCE), run.facts.get("error")])
+        values += [run.people.get(key) for key in people] + [_fact(run, key) for key in _FACTS]
+        writer.writerow([*values, *(run.provenance.get(key) for key in _PROVENANCE), run.result.error])
     return out.getvalue()
+
+
+def _fact(run: Run, key: str) -> object:
+    return run.rule if key == "checkpoint_rule" else getattr(run.result, key)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hmlpe.report.result import Run
 from hmlpe.report.rules import lacking_other_rule, under_other_rule
 from hmlpe.report.runs import collect
 from hmlpe.report.statistics import Statistics, compare
 from hmlpe.report.summary import Table, summarise
+from hmlpe.runs.result import Run
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hmlpe.report.columns import COLLAPSED_BELOW, MEAN_POSE, SPREAD_KEY, Column, columns_of
+from hmlpe.report.columns import MEAN_POSE, Column, collapsed, columns_of, symbol_of
 from hmlpe.report.comparable import check_comparable, describe_unfinished
-from hmlpe.report.result import Run
-from hmlpe.report.runs import by_row, in_order, row_weights
+from hmlpe.report.runs import base_of, by_row, in_order, row_weights
+from hmlpe.runs.result import Run
 from hmlpe.words import number
 
 FACTS = ("start", "steps")
@@ -41,6 +41,7 @@ class Table:
     title: str
     about: str
     tasks: tuple[str, ...]
+    symbols: tuple[str, ...]  # of the tasks' weights
     facts: tuple[str, ...]  # in which the rows differ beside their weights
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
@@ -54,18 +55,20 @@ def summarise(runs: Sequence[Run]) -> Table:
     groups = by_row(runs)
     ordered = in_order(runs)
     finished = [run for run in ordered if run.finished]
-    columns = columns_of({key.partition("/")[0] for run in finished for key in run.metrics})
+    columns = columns_of(finished)
     lines = [_line(row, group, columns) for row, group in groups]
     mean_pose = {column.key: mean_pose_stat(finished, column.key) for column in columns}
     if any(mean_pose.values()):
         lines.insert(0, Line(MEAN_POSE, {}, {}, 1, 0, mean_pose))
+    tasks = tasks_of(ordered)
     seeds = sorted({run.seed for run in ordered})
     names = {run.name for run in ordered}
     return Table(
-        title=", ".join(sorted({run.facts["experiment"] for run in finished})),
+        title=", ".join(sorted({run.result.experiment or "" for run in finished})),
         about=describe(finished),
-        tasks=tuple(sorted({task for run in ordered for task in run.weights}, reverse=True)),
-        facts=FACTS if any(run.facts.get("varies") for run in finished) else (),
+        tasks=tasks,
+        symbols=tuple(symbol_of(ordered, task) for task in tasks),
+        facts=FACTS if any(run.result.varies for run in finished) else (),
         columns=tuple(column for column in columns if any(line.stats[column.key] for line in lines)),
         lines=tuple(lines),
         unfinished=tuple((run.name, run.status, describe_unfinished(run)) for run in ordered if not run.finished),
@@ -86,16 +89,17 @@ def mean_pose_stat(finished: Sequence[Run], key: str) -> Stat | None:
     return stat([value for run in finished if (value := run.mean_pose.get(key)) is not None][:1])
 
 
-def collapsed(run: Run) -> bool:
-    """Whether the run predicts about the same pose for every image."""
-    spread = run.metrics.get(SPREAD_KEY)
-    return spread is not None and spread < COLLAPSED_BELOW
+def tasks_of(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The tasks that any run weighs: the base task first, the others by name."""
+    found = {task for run in runs for task in run.weights}
+    base = base_of(runs)
+    return (*([base] if base in found else []), *sorted(found - {base}))
 
 
 def describe(finished: Sequence[Run]) -> str:
     """Protocol, data, people and budget of comparable runs in a few sentences, without dates, paths or hosts."""
     run = finished[0]
-    facts = run.facts
+    result = run.result
     people = {key: int(count) for key, count in run.people.items() if count is not None}
     annotated, missing = people.get("test_annotated", people["test"]), people.get("test_missing_images")
     tested = f"{people['test']} of " if annotated != people["test"] else ""
@@ -103,7 +107,7 @@ def describe(finished: Sequence[Run]) -> str:
     if missing:
         lost = number(missing, "person's image is", "people's images are")
         tested += f" ({lost} missing)"
-    counts = facts.get("counted", {}).get("test", {})
+    counts = result.counted.get("test", {})
     few = [f"{task}: {count} count" for task, count in counts.items() if count < people["test"]]
     tested += f" ({', '.join(few)})" if few else ""
     if beside := people.get("test_neighbours"):
@@ -111,9 +115,9 @@ def describe(finished: Sequence[Run]) -> str:
     splits = {"train": "training", "val": "validation"}
     trained = [number(people[key], f"{word} person", f"{word} people") for key, word in splits.items() if key in people]
     return (
-        f"Protocol: {facts['protocol']}. Data {short_digest(run.provenance['data'])}: "
-        f"{', '.join([*trained, tested])}. Checkpoint: {facts['checkpoint_rule']}. "
-        f"Recipe {facts['recipe']}, network {facts['network']}, {_epochs(finished)}."
+        f"Protocol: {result.protocol}. Data {short_digest(run.provenance['data'])}: "
+        f"{', '.join([*trained, tested])}. Checkpoint: {run.rule}. "
+        f"Recipe {result.recipe}, network {result.network}, {_epochs(finished)}."
     )
 
 
@@ -123,7 +127,7 @@ def short_digest(digest: str) -> str:
 
 
 def _epochs(finished: Sequence[Run]) -> str:
-    values = sorted({int(run.facts["epochs"]) for run in finished})
+    values = sorted({int(run.result.epochs or 0) for run in finished})
     return number(values[0], "epoch") if len(values) == 1 else f"{values[0]} to {values[-1]} epochs"
 
 
@@ -131,8 +135,8 @@ def _facts(finished: Sequence[Run]) -> dict[str, str]:
     """What the row started from, and the steps that its weights took in all, those of its start included."""
     if not finished:
         return {}
-    steps = sorted({run.facts["steps"] + (run.facts.get("steps_before") or 0) for run in finished})
-    start = finished[0].facts.get("start", "scratch")
+    steps = sorted({(run.result.steps or 0) + (run.result.steps_before or 0) for run in finished})
+    start = finished[0].result.start or "scratch"
     return {"start": start, "steps": f"{steps[0]}" if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"}
 
 

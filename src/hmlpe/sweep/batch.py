@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from hmlpe.errors import UserError
 from hmlpe.files import remove_leftovers
 from hmlpe.lock import locked
+from hmlpe.runs.folder import remove_spent
 from hmlpe.sweep.devices import Slot, cpu_slots, gpu_slots, visible_gpus
 from hmlpe.sweep.jobs import Job, compose
 from hmlpe.sweep.live import check_kind, view_of
@@ -28,7 +29,6 @@ from hmlpe.sweep.survey import Survey, survey
 from hmlpe.sweep.tries import Try
 from hmlpe.sweep.warm import warm_up
 from hmlpe.training.mirrors import say_lost
-from hmlpe.training.result import remove_spent
 
 log = logging.getLogger(__name__)
 

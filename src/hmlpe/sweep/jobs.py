@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hmlpe.errors import UserError
 from hmlpe.row_name import check_row_name
+from hmlpe.runs.folder import State
 from hmlpe.sweep.outcome import Outcome
-from hmlpe.training.result import State
 from hmlpe.training.watch import Progress
 
 

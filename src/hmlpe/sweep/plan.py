@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from hmlpe.errors import UserError
+from hmlpe.runs.folder import objective_of, stale
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.outcome import Outcome
 from hmlpe.sweep.survey import Survey
 from hmlpe.sweep.view import duration
-from hmlpe.training.result import objective_of, stale
 from hmlpe.words import number
 
 log = logging.getLogger(__name__)

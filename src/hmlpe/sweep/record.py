@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hmlpe.errors import UserError
 from hmlpe.files import write_json_atomic
+from hmlpe.runs.folder import mark_failed
 from hmlpe.sweep.jobs import Job
-from hmlpe.training.result import mark_failed
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
+from hmlpe.runs.folder import State
 from hmlpe.sweep import hydra_state
 from hmlpe.sweep.child import lifeline
 from hmlpe.sweep.warm import start
-from hmlpe.training.result import State
 
 
 @dataclass(frozen=True)

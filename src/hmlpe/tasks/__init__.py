@@ -2,6 +2,6 @@
 
 from hmlpe.tasks.detection import PartDetection
 from hmlpe.tasks.regression import JointRegression
-from hmlpe.tasks.task import Target, Task
+from hmlpe.tasks.task import Sample, Target, Task
 
-__all__ = ["JointRegression", "PartDetection", "Target", "Task"]
+__all__ = ["JointRegression", "PartDetection", "Sample", "Target", "Task"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 
@@ -22,17 +24,42 @@ class Target(NamedTuple):
         return self.known.any(1)
 
 
+Sample = Mapping[str, Tensor]
+"""A batch of people, as `data.dataset.Sample` has one: image, joints_px, occluded, attributes, mirrored, and so on."""
+
+
 class Task(ABC):
-    """One task of the heterogeneous network."""
+    """One task of the heterogeneous network: its target, loss, answers, and how these are kept and drawn.
+
+    Attributes:
+        symbol: index of its error and weight, E_<symbol> and λ_<symbol>; empty: its name.
+        digits: with which its error is shown.
+        pictures: names of what `draw` makes.
+    """
+
+    symbol: str = ""
+    digits: int = 4
+    pictures: Sequence[str] = ()
 
     @property
     @abstractmethod
     def outputs(self) -> int:
-        """Number of outputs of the task's head."""
+        """Number of outputs of the task's head; 0: there is nothing to learn."""
+
+    def bind(self, attributes: Sequence[str]) -> None:
+        """Take what the data's people carry, before the first target is asked for.
+
+        Args:
+            attributes: names, in the order of the samples'.
+
+        Raises:
+            UserError: one that the task needs is not there.
+        """
+        return None
 
     @abstractmethod
-    def target(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
-        """The target from joints in crop pixels, NaN where unknown."""
+    def target(self, sample: Sample) -> Target:
+        """The target from a batch of samples: joints in pixels of the crop, NaN where unknown, and all else."""
 
     @abstractmethod
     def element_loss(
@@ -42,10 +69,25 @@ class Task(ABC):
 
     @abstractmethod
     def decode(self, output: Float[Tensor, "batch output"]) -> dict[str, Tensor]:
-        """What the output means, under the names that this task's metrics ask for."""
+        """What the output means, (batch, ...), by the names of the task's own: they are exported, and metrics ask for
+        them."""
 
-    def truth(self, target: Target) -> dict[str, Tensor]:
-        """The target under the names that this task's metrics ask for; nothing if they need no more than the joints."""
+    def truth(self, target: Target, sample: Sample) -> dict[str, Tensor]:
+        """What else the task's metrics ask for: the target by names of its own, say; nothing, if joints will do."""
+        return {}
+
+    def found(self, output: Float[Tensor, "batch output"], target: Target, sample: Sample) -> dict[str, Tensor]:
+        """All that metrics may ask the task for."""
+        return self.decode(output) | self.truth(target, sample)
+
+    def kept(self, found: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+        """What of `found` of all test people the run's people file keeps beside the metrics' errors, (person, ...)."""
+        return {}
+
+    def draw(
+        self, crops: UInt8[np.ndarray, "person size size 3"], found: Mapping[str, np.ndarray]
+    ) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
+        """Pictures of some people's answers, by their names in `pictures`; for a dashboard."""
         return {}
 
     def constant_output(self, mean_pose_px: Float[Tensor, "joint 2"]) -> Float[Tensor, " output"] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ import numpy as np
 from jaxtyping import UInt8
 from lightning.pytorch.loggers import WandbLogger
 
+from hmlpe.runs.metric import MetricInfo, info_of, split_of
 from hmlpe.tracking.load import load_wandb
-from hmlpe.tracking.names import STEP, THRESHOLD, curve_of, known_of, recognise
 
 log = logging.getLogger(__name__)
 
+STEP = "trainer/global_step"  # the axis of all that is logged while a run trains; Lightning's name
+THRESHOLD = "curve/threshold"  # the axis of curves over thresholds
 SUMMARY = {"low": "min,last", "high": "max,last", None: "last"}
 
 
@@ -24,17 +26,17 @@ class Mirror(WandbLogger):
     """A WandbLogger whose first failure is one warning and its end; what it has written by then stays.
 
     Args:
-        tasks: of the run, by which metrics are recognised.
+        infos: what the run's metrics are.
         options: WandbLogger's.
 
     Attributes:
         failure: the first, in one line; empty: none so far.
     """
 
-    def __init__(self, tasks: Collection[str], **options: Any) -> None:
+    def __init__(self, infos: Mapping[str, MetricInfo], **options: Any) -> None:
         super().__init__(resume=None, **options)
         self._wandb_init.pop("anonymous", None)  # Lightning hands it on, and W&B then warns that it has no effect
-        self.tasks, self.failure = list(tasks), ""
+        self.infos, self.failure = infos, ""
         self.defined: set[str] = set()
         self.curves: dict[str, dict[float, float]] = {}
 
@@ -49,15 +51,16 @@ class Mirror(WandbLogger):
 
     def _log(self, metrics: Mapping[str, float], step: int | None) -> None:
         for name in metrics.keys() - self.defined:
-            named = recognise(name, self.tasks)
-            if named:
-                self.experiment.define_metric(name, step_metric=STEP, summary=SUMMARY[named.metric.better])
+            info = info_of(self.infos, name)
+            if info:
+                self.experiment.define_metric(name, step_metric=STEP, summary=SUMMARY[info.better])
         self.defined |= metrics.keys()
         super().log_metrics(dict(metrics), step)
-        for named in known_of(metrics, self.tasks):
-            point = curve_of(named)
-            if point and named.words["split"].startswith("test"):
-                self.curves.setdefault(point[0], {})[point[1]] = float(metrics[named.name])
+        for name, value in metrics.items():
+            info = info_of(self.infos, name)
+            if info and info.curve and split_of(name).startswith("test"):
+                curve, threshold = info.curve
+                self.curves.setdefault(f"curve/{split_of(name)}/{curve}", {})[threshold] = float(value)
 
     def log_picture(self, name: str, picture: UInt8[np.ndarray, "height width 3"], step: int) -> None:
         """Log a picture, which is written beside the run's W&B file."""

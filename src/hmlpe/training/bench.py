@@ -67,7 +67,7 @@ def bare(model: MultiTaskPose, batch: Sample, steps: int, precision: str, device
     """Seconds of forward, backward and step on one batch that lies ready."""
     model.to(device).train()
     batch = {key: value.to(device) for key, value in batch.items()}
-    optimizer = model.make_optimizer(model.network)
+    optimizer = model.make_optimizer(model.network, model.balance)
     started = 0.0
     for step in range(steps + WARM_UP):
         if step == WARM_UP:
@@ -75,9 +75,9 @@ def bare(model: MultiTaskPose, batch: Sample, steps: int, precision: str, device
             started = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
             losses, _, _ = model.losses(batch)
-            total = torch.stack(list(model.balance.weighted(losses).values())).sum()
+            total = model.phi(losses)
         optimizer.zero_grad()
-        total.backward()
+        model.backward(total)
         optimizer.step()
     _wait(device)
     return time.perf_counter() - started

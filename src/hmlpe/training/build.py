@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from torchmetrics import Metric, MetricCollection
+from torchmetrics import Metric
 
-from hmlpe.balance import FixedWeights
-from hmlpe.data.collection import box_rules
+from hmlpe.balance import Balance
+from hmlpe.data.collection import box_rules, configured_attributes
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import Pack
+from hmlpe.data.record import Attribute
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
-from hmlpe.metrics import MeanError
 from hmlpe.tasks import Task
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.devices import gpus, threads_of, world_size
-from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.module import MultiTaskPose, collected, error_of
 from hmlpe.training.precision import resolve_precision
 from hmlpe.training.ranks import place
 
-NUMERIC = (
-    "skeleton",
-    "windows",
-    "tasks",
-    "metrics",
-    "augment",
-    "network",
-    "optim",
-    "row",
-    "size_px",
-    "epochs",
-    "select",
-    "fit",
-)
-NUMERIC_DATA = ("name", "sides", "use_occluded", "validation", "subset", "train_sets", "test_sets", "balanced")
+# On what no result depends, or what is said of it elsewhere; all other settings are in a run's identity, so that a new
+# one cannot be forgotten.
+OUTSIDE = {
+    "": {"paths", "logger", "study", "folder", "seed", "sweep", "overwrite", "stages", "objective", "varies", "bench"},
+    "data": {  # of the pack, whose own digest is in the identity
+        *("source", "boxes", "root", "pack", "crop_px", "near_duplicates", "keep_neighbours", "allow_missing"),
+        *("known", "sets", "epochs"),
+    },
+    "trainer": {"progress", "workers", "log_every_n_steps"},
+}
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -54,25 +50,24 @@ def config_digest(config: DictConfig, row: bool = True) -> str:
     """Digest of everything that a result depends on, but for the seed, the data and the code.
 
     Args:
-        row: False leaves out what the rows of a study differ in: the row itself, and what `varies` names.
+        row: False leaves out what the rows of a study differ in: the row itself, its balance, and what `varies` names.
     """
     tree = plain(config)
     precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
     on_gpu = gpus(config.trainer.accelerator) > 0
-    found = {
-        **{key: tree[key] for key in NUMERIC},
-        "data": {key: tree["data"][key] for key in NUMERIC_DATA},
-        "checkpoint": start_digest(config),
-        "heads": None if config.checkpoint is None else tree["heads"],
-        "trainer": {
-            "accelerator": "gpu" if on_gpu else "cpu",
-            "threads": None if on_gpu else threads_of(config),  # the order of sums depends on it
-            "devices": world_size(config),  # dropout and the order of sums depend on it
-            "precision": precision,
-        },
+    found = {key: value for key, value in tree.items() if key not in OUTSIDE[""]}
+    for part in ("data", "trainer"):
+        found[part] = {key: value for key, value in tree[part].items() if key not in OUTSIDE[part]}
+    found["balance"] = {key: value for key, value in tree["balance"].items() if key != "name"}
+    found |= {"checkpoint": start_digest(config), "heads": None if config.checkpoint is None else tree["heads"]}
+    found["trainer"] |= {
+        "accelerator": "gpu" if on_gpu else "cpu",
+        "threads": None if on_gpu else threads_of(config),  # the order of sums depends on it
+        "devices": world_size(config),  # dropout and the order of sums depend on it
+        "precision": precision,
     }
     return digest_of(
-        _spelled({key: value for key, value in found.items() if row or key not in ("row", *config.varies)})
+        _spelled({key: value for key, value in found.items() if row or key not in ("row", "balance", *config.varies)})
     )
 
 
@@ -134,6 +129,12 @@ def check_settings(config: DictConfig, pack: Pack) -> None:
         "boxes": rules,
         **{key: config.data[key] for key in ("crop_px", "near_duplicates", "keep_neighbours")},
     }
+    for name, attributes in configured_attributes(config.data, list(rules)).items():
+        if set(attributes) != set(pack.attributes_of(name)):
+            raise UserError(
+                f"data.source.attributes: the pack {config.data.pack} was prepared with other attributes of {name} "
+                f"({_named(pack.attributes_of(name))}) than these ({_named(attributes)}); run hmlpe-prepare again"
+            )
     other = [key for key, value in wanted.items() if manifest[key] != value]
     if other:
         raise UserError(
@@ -141,20 +142,19 @@ def check_settings(config: DictConfig, pack: Pack) -> None:
         )
 
 
+def _named(attributes: Sequence[Attribute]) -> str:
+    return "; ".join(f"{one.name}: {', '.join(one.classes) or 'numbers'}" for one in attributes) or "none"
+
+
 def build_tasks(config: DictConfig) -> dict[str, Task]:
     """The tasks that have something to learn, by name.
 
     Raises:
-        UserError: tasks and weights do not name the same ones, or one with a weight has nothing to learn.
+        UserError: a weight is that of no task, or of one that has nothing to learn.
     """
-    tasks = {str(name): instantiate(task) for name, task in config.tasks.items()}
-    if set(tasks) != set(config.row.weights):
-        raise UserError(
-            f"row.weights: name a weight for each task and no other; tasks {sorted(tasks)}, "
-            f"weights {sorted(map(str, config.row.weights))}"
-        )
+    tasks, weights = {str(name): instantiate(task) for name, task in config.tasks.items()}, row_weights(config)
     for name, task in tasks.items():
-        if not task.outputs and config.row.weights[name]:
+        if not task.outputs and weights[name]:
             raise UserError(
                 f"skeleton.parts: names no part, so that the task {name} has nothing to learn; name parts, e.g. "
                 f"'skeleton.parts={{face: [nose, left_ear]}}', or train without it: row=regression_only"
@@ -162,9 +162,54 @@ def build_tasks(config: DictConfig) -> dict[str, Task]:
     return {name: task for name, task in tasks.items() if task.outputs}
 
 
-def build_metrics(config: DictConfig) -> dict[str, list[Metric]]:
-    """Metrics by the task whose output they read."""
-    return {str(task): [instantiate(metric) for metric in named.values()] for task, named in config.metrics.items()}
+def row_weights(config: DictConfig) -> dict[str, Any]:
+    """The row's weight of every task, as it is given; 0 of one that the row does not name.
+
+    Raises:
+        UserError: it names what is no task, or is no mapping.
+    """
+    tasks, weights = [str(name) for name in config.tasks], plain(config)["row"]["weights"]
+    if not isinstance(weights, dict):
+        raise UserError(f"row.weights: must give weights by the tasks' names, got {weights!r}")
+    unknown = [str(name) for name in weights if name not in tasks]
+    if unknown:
+        raise UserError(f"row.weights.{unknown[0]}: there is no such task; there are {', '.join(tasks)}")
+    return {**weights, **{name: 0 for name in tasks if name not in weights}}
+
+
+def build_balance(config: DictConfig) -> Balance:
+    """The configured balance of the row's weights.
+
+    Raises:
+        UserError: it cannot be built, is no `Balance`, or refuses the weights.
+    """
+    node = {key: value for key, value in plain(config)["balance"].items() if key != "name"}
+    try:
+        found = instantiate(node | {"weights": row_weights(config)}, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise UserError(f"balance: {' '.join(str(error).split())}") from error
+    if not isinstance(found, Balance):
+        raise UserError(f"balance._target_: must name a hmlpe.balance.Balance, got {node.get('_target_')!r}")
+    return found
+
+
+def bind(tasks: Mapping[str, Task], attributes: Sequence[str]) -> None:
+    """Tell the tasks what the people of the data carry. Raises UserError: one needs what is not there."""
+    for name, task in tasks.items():
+        try:
+            task.bind(attributes)
+        except UserError as error:
+            raise UserError(f"tasks.{name}: {error}") from None
+
+
+def build_metrics(config: DictConfig) -> dict[str, dict[str, Metric]]:
+    """Metrics by the task whose output they read, then by name."""
+    return {
+        str(task): {str(name): instantiate(metric) for name, metric in (named or {}).items()}
+        for task, named in config.metrics.items()
+    }
 
 
 def build_model(config: DictConfig, tasks: dict[str, Task], made_by: Mapping[str, str] | None = None) -> MultiTaskPose:
@@ -178,9 +223,9 @@ def build_model(config: DictConfig, tasks: dict[str, Task], made_by: Mapping[str
     return MultiTaskPose(
         network=network,
         tasks=tasks,
-        balance=FixedWeights(plain(config)["row"]["weights"]),
+        balance=build_balance(config),
         metrics=build_metrics(config),
-        optimizer=lambda net: make_optimizer(groups(net)),
+        optimizer=lambda net, balance: make_optimizer(groups(net, balance=balance)),
         scheduler=instantiate(config.optim.scheduler),
         config=plain(config),
         made_by=made_by or {},
@@ -206,14 +251,15 @@ def mean_pose_metrics(
     pose = data.plain["train"].mean_pose_px()
     constants = {name: task.constant_output(pose) for name, task in model.tasks.items()}
     known = {name: constant for name, constant in constants.items() if constant is not None}
-    metrics = MetricCollection([m for name in known for m in build_metrics(config).get(name, [])], compute_groups=False)
-    errors = {name: MeanError() for name in known}
+    metrics = collected(build_metrics(config), known)
+    errors = {name: error_of(name, model.tasks[name]) for name in known}
     for batch in data.evaluation_loader(split):
         size = len(batch["image"])
         outputs = {name: constant.expand(size, -1) for name, constant in known.items()}
-        targets = {name: model.tasks[name].target(batch["joints_px"]) for name in known}
+        targets = {name: model.tasks[name].target(batch) for name in known}
         metrics.update(**model.view(batch, outputs, targets))
         for name, output in outputs.items():
             errors[name].update(model.tasks[name].error_of_each(output, targets[name]), targets[name].counts)
     found = {key: float(value) for key, value in metrics.compute().items()}
-    return {**{f"{name}_error": float(error.compute()) for name, error in errors.items()}, **found}
+    own = {key: float(value) for error in errors.values() for key, value in error.compute().items()}
+    return own | found

@@ -17,8 +17,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from hmlpe.errors import UserError
 from hmlpe.files import new_file
+from hmlpe.runs.folder import BEFORE, RESUME
 from hmlpe.skeleton import Skeleton
-from hmlpe.training.result import BEFORE, RESUME
 
 log = logging.getLogger(__name__)
 

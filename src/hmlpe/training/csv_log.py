@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from hmlpe.files import new_file
+from hmlpe.runs.curves import rewrite
 
 
 class WholeCSV(CSVLogger):
@@ -26,10 +25,4 @@ class WholeCSV(CSVLogger):
 
 class _Writer(ExperimentWriter):
     def _rewrite_with_new_header(self, fieldnames: Sequence[str]) -> None:
-        path = Path(self.metrics_file_path)
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        with new_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames)
-            writer.writeheader()
-            writer.writerows(rows)
+        rewrite(Path(self.metrics_file_path), fieldnames)

@@ -33,6 +33,8 @@ def seconds_per_step(config: DictConfig) -> float:
     """Time of a training step of the configured net, on noise, on the device that the run would use."""
     import torch
 
+    from hmlpe.data.dataset import noise_batch
+    from hmlpe.data.pack import open_pack
     from hmlpe.training.bench import bare
     from hmlpe.training.build import build_model, build_tasks
     from hmlpe.training.precision import resolve_precision
@@ -40,9 +42,9 @@ def seconds_per_step(config: DictConfig) -> float:
     before = torch.get_num_threads()
     torch.set_num_threads(threads_of(config))
     model = build_model(config, build_tasks(config))
-    size, joints = int(config.size_px), len(config.skeleton.joints)
-    image = torch.randint(256, (config.optim.batch_size // world_size(config), 3, size, size), dtype=torch.uint8)
-    batch = {"image": image, "joints_px": torch.rand(len(image), joints, 2) * size}
+    pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
+    people, joints = config.optim.batch_size // world_size(config), len(config.skeleton.joints)
+    batch = noise_batch(people, joints, len(pack.attributes), int(config.size_px))
     precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
     device = torch.device("cuda" if gpus(config.trainer.accelerator) else "cpu")
     taken = bare(model, batch, STEPS, precision, device)

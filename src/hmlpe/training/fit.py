@@ -14,16 +14,19 @@ from omegaconf import DictConfig
 
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.errors import UserError
+from hmlpe.runs.folder import CHOSEN
+from hmlpe.runs.people import people_file, write_people
+from hmlpe.runs.rules import in_words, other_than
 from hmlpe.training.build import mean_pose_metrics, plain, start_from_statistics
 from hmlpe.training.callbacks import progress
 from hmlpe.training.checkpoint import ResumeCheckpoint, epoch_of, state_to_resume
 from hmlpe.training.counted import counted
+from hmlpe.training.described import described
 from hmlpe.training.logs import finish, loggers, mirror_lost, watchers
 from hmlpe.training.module import MultiTaskPose
-from hmlpe.training.people import EachPerson, write_people
+from hmlpe.training.people import EachPerson, people_of
 from hmlpe.training.ranks import OwnSignals, from_first, is_first, place, trainer_options
-from hmlpe.training.result import CHOSEN, PEOPLE
-from hmlpe.training.rules import RULES, keepers, other_than
+from hmlpe.training.rules import base_of, keepers
 from hmlpe.training.scores import Metrics, both_rules, clean, evaluate_all, with_average
 from hmlpe.training.weights import load_weights
 
@@ -44,7 +47,7 @@ def fit_and_evaluate(
     active: list[Logger] = []
     if is_first():
         watching = [LearningRateMonitor("step"), *progress(name, config.trainer.progress)]
-        active = loggers(config, folder, plain(config))
+        active = loggers(config, folder, plain(config), described(model))
     watching += watchers(config, folder, active)
     if place()[1] > 1:
         watching.append(OwnSignals())
@@ -82,7 +85,8 @@ def fit_and_evaluate(
         finish(active, exit_code)
     if is_first():
         for rule, evaluation in found.items():
-            write_people(folder / PEOPLE / f"{rule}.npz", evaluation.people, data.pack.people)
+            trained = [model.tasks[task] for task in model.balance.active]
+            write_people(people_file(folder, rule), people_of(evaluation.people, trained, data.pack.people))
     other = other_than(config.select)
     tests = ["test", *data.test_splits]
     mean_pose = {split: clean(mean_pose_metrics(config, model, data, split)) for split in tests}
@@ -93,7 +97,9 @@ def fit_and_evaluate(
         "metrics": metrics,
         "mean_pose": with_average(mean_pose, data),
     }
-    other_rule = {"checkpoint_rule": RULES[other], "metrics": found[other].metrics} if found else None
+    other_rule = (
+        {"checkpoint_rule": in_words(other, base_of(model.tasks)), "metrics": found[other].metrics} if found else None
+    )
     lost = mirror_lost(config, active) if is_first() else None
     return fields | ({"other_rule": other_rule} if other_rule else {}) | ({"mirror_lost": lost} if lost else {})
 

@@ -31,10 +31,10 @@ from torch import multiprocessing
 
 from hmlpe.errors import UserError
 from hmlpe.files import read_json
+from hmlpe.runs.folder import mark_failed
 from hmlpe.training.build import plain
 from hmlpe.training.devices import is_rank, world_size
 from hmlpe.training.ranks import joined
-from hmlpe.training.result import mark_failed
 from hmlpe.training.spawned import Error, Killed, Order, Run, error_of, work
 from hmlpe.training.watch import listener
 

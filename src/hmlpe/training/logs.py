@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
+from hmlpe.runs.metric import MetricInfo
 from hmlpe.tracking.load import load_wandb
 from hmlpe.tracking.mirror import Mirror
 from hmlpe.training.csv_log import WholeCSV
@@ -22,15 +23,18 @@ log = logging.getLogger(__name__)
 SERVICE_S = 120  # for W&B's own process to start, on a machine where many do
 
 
-def loggers(config: DictConfig, folder: Path, tree: dict[str, Any]) -> list[Logger]:
+def loggers(config: DictConfig, folder: Path, tree: dict[str, Any], infos: Mapping[str, MetricInfo]) -> list[Logger]:
     """The loggers of a run.
 
     CSV goes into `<folder>/csv/version_<n>/metrics.csv`, a file for each start of the run; W&B, offline unless told
     otherwise, into `<folder>/wandb`.
+
+    Args:
+        infos: what the run logs, see `described`.
     """
     found: list[Logger] = [WholeCSV(folder, name="csv", flush_logs_every_n_steps=50)]
     if config.logger.name == "wandb":
-        mirror = start_mirror(config, folder, tree)
+        mirror = start_mirror(config, folder, tree, infos)
         if mirror is not None:
             mirror.log_files("config", folder / "config.yaml")
             mirror.log_files("manifest", Path(config.data.pack) / "manifest.json")
@@ -38,11 +42,13 @@ def loggers(config: DictConfig, folder: Path, tree: dict[str, Any]) -> list[Logg
     return found
 
 
-def start_mirror(config: DictConfig, folder: Path, tree: dict[str, Any]) -> Mirror | None:
+def start_mirror(
+    config: DictConfig, folder: Path, tree: dict[str, Any], infos: Mapping[str, MetricInfo]
+) -> Mirror | None:
     """W&B's run of this run. Where the server cannot be reached or refuses, an offline one; None if that fails too."""
     for mode in dict.fromkeys((config.logger.mode, "offline")):
         try:
-            mirror = _mirror(config, folder, tree, mode)
+            mirror = _mirror(config, folder, tree, infos, mode)
             _ = mirror.experiment
         except Exception as error:  # of the network, the key, the disk or the package: the CSV has all
             said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
@@ -53,10 +59,12 @@ def start_mirror(config: DictConfig, folder: Path, tree: dict[str, Any]) -> Mirr
     return None
 
 
-def _mirror(config: DictConfig, folder: Path, tree: dict[str, Any], mode: str) -> Mirror:
+def _mirror(
+    config: DictConfig, folder: Path, tree: dict[str, Any], infos: Mapping[str, MetricInfo], mode: str
+) -> Mirror:
     wandb = load_wandb()
     return Mirror(
-        tree["row"]["weights"],
+        infos,
         project=config.logger.project,
         entity=config.logger.entity,
         group=config.study,
@@ -81,7 +89,7 @@ def watchers(config: DictConfig, folder: Path, active: list[Logger]) -> list[Cal
     if config.logger.gradients_every_n_steps:
         found.append(GradientLog(config.logger.gradients_every_n_steps))
     if config.logger.media_every_epochs:
-        found.append(MediaLog(config.logger.media_every_epochs, instantiate(config.skeleton)))
+        found.append(MediaLog(config.logger.media_every_epochs))
     if any(isinstance(logger, Mirror) for logger in active):
         found.append(Replay(folder / "csv", f"version_{active[0].version}"))
     return found

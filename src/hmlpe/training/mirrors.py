@@ -11,7 +11,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from hmlpe.training.result import mirrors_lost
+from hmlpe.runs.folder import mirrors_lost
 
 log = logging.getLogger(__name__)
 

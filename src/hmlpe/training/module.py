@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric, MetricCollection
 
-from hmlpe.balance import FixedWeights
+from hmlpe.balance import Balance, Moment
 from hmlpe.data.dataset import Sample
-from hmlpe.metrics import MeanError
+from hmlpe.metrics import PersonMetric, TaskError
 from hmlpe.network import HeterogeneousNet
+from hmlpe.runs.people import ERRORS
 from hmlpe.tasks import Target, Task
+from hmlpe.training.backward import backward_apart
 from hmlpe.training.checkpoint import KEY
 from hmlpe.training.ranks import mean_of_all, place
 
 RANK_STRIDE = 2_654_435_761  # far apart in the 32 bits that the CPU's generator takes of a seed
 
-OptimizerFactory = Callable[[nn.Module], torch.optim.Optimizer]
+OptimizerFactory = Callable[[nn.Module, nn.Module], torch.optim.Optimizer]
 SchedulerFactory = Callable[[torch.optim.Optimizer, int], LRScheduler]
 
 
@@ -32,9 +36,9 @@ class MultiTaskPose(L.LightningModule):
     Args:
         network: with a head for each task.
         tasks: by name.
-        balance: the weights.
-        metrics: by name of the task whose output they read.
-        optimizer: makes the optimiser for the network.
+        balance: of the tasks' losses, or of their gradients at the trunk.
+        metrics: by the task whose output they read, then by name.
+        optimizer: makes the optimiser for the network and the balance.
         scheduler: makes the schedule, given the optimiser and the number of steps; None keeps the rate constant.
         config: what the module was built from, in plain containers; every checkpoint carries it.
         made_by: digests of configuration, code and data; every checkpoint carries them.
@@ -45,8 +49,8 @@ class MultiTaskPose(L.LightningModule):
         self,
         network: HeterogeneousNet,
         tasks: Mapping[str, Task],
-        balance: FixedWeights,
-        metrics: Mapping[str, list[Metric]],
+        balance: Balance,
+        metrics: Mapping[str, Mapping[str, Metric]],
         optimizer: OptimizerFactory,
         scheduler: SchedulerFactory | None,
         config: Mapping[str, Any],
@@ -56,15 +60,36 @@ class MultiTaskPose(L.LightningModule):
         super().__init__()
         self.network, self.tasks, self.balance = network, dict(tasks), balance
         self.make_optimizer, self.make_scheduler, self.seed = optimizer, scheduler, seed
-        self.metrics = MetricCollection(
-            [m for name in balance.active for m in metrics.get(name, [])], compute_groups=False
-        )
-        self.errors = nn.ModuleDict({name: MeanError() for name in balance.active})
+        self.metrics = collected(metrics, balance.active)
+        self.metrics_of = {name: dict(own) for name, own in metrics.items()}
+        self.errors = nn.ModuleDict({name: error_of(name, self.tasks[name]) for name in balance.active})
         self.split = "val"
         self.step_losses: dict[str, Tensor] = {}  # unweighted, with their graph: for who wants to look into the step
+        self.step_terms: dict[str, Tensor] = {}  # of the balance, and what it adds
+        self.step_extra: Tensor | None = None
+        self.step_means: dict[str, Tensor] = {}  # of the losses, over all ranks
+        self.moment = Moment(seed, 0, 0)  # of the step
         self.config, self.made_by, self.steps_before = dict(config), dict(made_by), 0
         for name, head in network.heads.items():
             head.requires_grad_(name in balance.active)  # the head of a task without weight stays untouched
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # no other argument of Lightning's has a meaning here
+        cls, checkpoint_path: str | Path, map_location: Any = None, trust: Sequence[str] = ()
+    ) -> MultiTaskPose:
+        """The module of a checkpoint, built from the configuration that it carries. Nothing in the file is executed.
+
+        Args:
+            checkpoint_path: a run's checkpoints/model.ckpt.
+            map_location: the device; None: the CPU.
+            trust: see `weights.model_of`.
+
+        Raises:
+            UserError: see `weights.model_of`.
+        """
+        from hmlpe.training.weights import model_of
+
+        return model_of(Path(checkpoint_path), trust).to(map_location or "cpu")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say what the checkpoint is of; it still loads under `weights_only`."""
@@ -73,31 +98,75 @@ class MultiTaskPose(L.LightningModule):
 
     def losses(self, batch: Sample) -> tuple[dict[str, Float[Tensor, ""]], dict[str, Tensor], dict[str, Target]]:
         """Unweighted loss, output and target of each active task."""
-        targets = {name: self.tasks[name].target(batch["joints_px"]) for name in self.balance.active}
+        targets = {name: self.tasks[name].target(batch) for name in self.balance.active}
         outputs = self.network(batch["image"], self.balance.active)
         return {name: self.tasks[name].loss(outputs[name], targets[name]) for name in targets}, outputs, targets
 
+    def phi(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
+        """What a step minimises; its parts stay, for `backward`."""
+        self.moment = Moment(self.seed, self.current_epoch, self.global_step)
+        self.step_terms, self.step_extra = self.balance.checked_terms(losses, self.moment), self.balance.extra()
+        total = torch.stack(list(self.step_terms.values())).sum()
+        return total if self.step_extra is None else total + self.step_extra
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Of phi; task by task for a balance that combines gradients."""
+        if self.balance.combines_gradients:
+            backward_apart(self.network, self.balance, self.step_terms, self.step_extra, self.moment)
+        else:
+            super().backward(loss, *args, **kwargs)
+
+    def on_train_start(self) -> None:
+        """Where gradients are combined, they are averaged before that; DDP must not wait for them."""
+        wrapped = self.trainer.strategy.model
+        if isinstance(wrapped, DistributedDataParallel) and self.balance.combines_gradients:
+            wrapped.require_backward_grad_sync = False
+
     def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
         """Dropout of this step."""
-        torch.manual_seed(self.seed * 1_000_003 + self.global_step + place()[0] * RANK_STRIDE)
+        self.seed_dropout(self.global_step)
+
+    def seed_dropout(self, step: int) -> None:
+        """Dropout draws from here on what it draws in this step."""
+        torch.manual_seed(self.seed * 1_000_003 + step + place()[0] * RANK_STRIDE)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """phi of the batch."""
         losses, _, _ = self.losses(batch)
         self.step_losses = losses
-        terms = self.balance.weighted(losses)
-        total = torch.stack(list(terms.values())).sum()
+        total = self.phi(losses)
         size = len(batch["image"])
-        shown = {"total": total, **losses, **{f"{name}_weighted": term for name, term in terms.items()}}
-        for name, value in zip(shown, mean_of_all(torch.stack(list(shown.values()))), strict=True):
+        shown = {"total": total, **losses, **{f"{name}_weighted": term for name, term in self.step_terms.items()}}
+        means = dict(zip(shown, mean_of_all(torch.stack(list(shown.values()))), strict=True))
+        self.step_means = {name: means[name] for name in losses}
+        for name, value in means.items():
             self.log(f"train/{name}", value, batch_size=size, prog_bar=name == "total", on_step=True, on_epoch=False)
+        if self.balance.changes_weights:
+            for name, weight in self.balance.checked_weights(self.moment).items():
+                self.log(f"train/weight/{name}", weight, batch_size=size, on_step=True, on_epoch=False)
         return total
+
+    def on_train_batch_end(self, outputs: Any, batch: Sample, batch_idx: int) -> None:
+        """The balance sees what the step was made of and, if it asks, what it has brought."""
+        after = self.losses_after(batch) if self.balance.looks_again else None
+        self.balance.observe(self.step_means, self.moment, after)
+
+    @torch.no_grad()
+    def losses_after(self, batch: Sample) -> dict[str, Float[Tensor, ""]]:
+        """The losses of the step's batch after it, with its dropout, means over all ranks; no statistics take part."""
+        kept = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+        self.seed_dropout(self.moment.step)
+        with self.trainer.precision_plugin.train_step_context():
+            losses, _, _ = self.losses(batch)
+        for name, buffer in self.network.named_buffers():
+            buffer.copy_(kept[name])
+        return dict(zip(losses, mean_of_all(torch.stack(list(losses.values()))), strict=True))
 
     def validation_step(self, batch: Sample, batch_idx: int) -> dict[str, Tensor]:
         """Errors and metrics of an evaluation batch, under the name of the split that is being read.
 
         Returns:
-            What was found of each person: `view`, and `<task>_error` (batch,), see `Task.error_of_each`.
+            What was found of each person: `view`, and `errors/<name>` (batch, item), the metrics' errors.
         """
         with torch.autocast(self.device.type, enabled=False):  # numbers that are reported are exact
             _, outputs, targets = self.losses(batch)
@@ -106,20 +175,22 @@ class MultiTaskPose(L.LightningModule):
             self._error(name).update(error, targets[name].counts)
         view = self.view(batch, outputs, targets)
         self.metrics.update(**view)
-        return view | {f"{name}_error": error for name, error in errors.items()}
+        kept = [*map(self._error, self.errors), *self.metrics.values()]
+        return view | {f"{ERRORS}{one.array}": one.last for one in kept if isinstance(one, PersonMetric)}
 
     def on_validation_epoch_end(self) -> None:
         """Log errors and metrics of the split, over all people of all processes."""
         for name in self.errors:
-            self.log(f"{self.split}/{name}_error", self._error(name).compute(), prog_bar=True)
+            for key, value in self._error(name).compute().items():
+                self.log(f"{self.split}/{key}", value, prog_bar=True)
             self._error(name).reset()
         found = self.metrics.compute()
         self.log_dict({f"{self.split}/{name}": value for name, value in found.items()})
         self.metrics.reset()
 
-    def _error(self, task: str) -> MeanError:
+    def _error(self, task: str) -> TaskError:
         error = self.errors[task]
-        assert isinstance(error, MeanError)
+        assert isinstance(error, TaskError)
         return error
 
     def test_step(self, batch: Sample, batch_idx: int) -> dict[str, Tensor]:
@@ -139,22 +210,36 @@ class MultiTaskPose(L.LightningModule):
             "box_px": batch["box_px"],
         }
         for name, output in outputs.items():
-            decoded = self.tasks[name].decode(output)
-            found |= decoded | self.tasks[name].truth(targets[name])
-            if "predicted_crop_px" in decoded:
-                found["predicted_px"] = to_image_px(decoded["predicted_crop_px"], batch)
+            found |= self.tasks[name].found(output, targets[name], batch)
         return found
 
     def configure_optimizers(self) -> Any:
         """The optimiser, and its schedule stepped after each batch."""
-        optimizer = self.make_optimizer(self.network)
+        optimizer = self.make_optimizer(self.network, self.balance)
         if self.make_scheduler is None:
             return optimizer
         steps = int(self.trainer.estimated_stepping_batches)
         return [optimizer], [{"scheduler": self.make_scheduler(optimizer, steps), "interval": "step"}]
 
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        """Of the network's gradients alone: a balance's own, of another size, would decide how far those are cut."""
+        of_balance = {id(p) for p in self.balance.parameters()}
+        kept = [(p, p.grad) for group in optimizer.param_groups for p in group["params"] if id(p) in of_balance]
+        for parameter, _ in kept:
+            parameter.grad = None
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        for parameter, gradient in kept:
+            parameter.grad = gradient
 
-def to_image_px(crop_px: Float[Tensor, "batch joint 2"], batch: Sample) -> Float[Tensor, "batch joint 2"]:
-    """Joints in pixels of the test crop -> image pixels (`geometry.crop_to_image` for a batch on any device)."""
-    box, size = batch["box_px"][:, None], batch["image"].shape[-1]
-    return (crop_px + 0.5) / size * (box[..., 2:] - box[..., :2]) + box[..., :2]
+
+def error_of(name: str, task: Task) -> TaskError:
+    """The metric of a task's own error."""
+    return TaskError(name, task.symbol or name, task.digits)
+
+
+def collected(metrics: Mapping[str, Mapping[str, Metric]], tasks: Iterable[str]) -> MetricCollection:
+    """The metrics of these tasks as one; each takes of a `view` what it asks for."""
+    own = {f"{task}_{name}": metric for task in tasks for name, metric in metrics.get(task, {}).items()}
+    return MetricCollection(own, compute_groups=False)  # type: ignore[arg-type]  # a dict of metrics is one of its kinds

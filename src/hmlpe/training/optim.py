@@ -10,11 +10,17 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 
 def parameter_groups(
-    network: nn.Module, lr: float, bias_lr: float, conv_decay: float, fc_decay: float
+    network: nn.Module,
+    lr: float,
+    bias_lr: float,
+    conv_decay: float,
+    fc_decay: float,
+    balance: nn.Module | None = None,
 ) -> list[dict[str, Any]]:
     """Groups for an optimiser: convolution weights, fully connected weights, and biases with normalisation (no decay).
 
     Args:
+        balance: whose parameters learn as biases do, in a last group of their own, if it has any.
         lr, bias_lr: learning rates of weights and of biases (FACTS 4: biases learn four times as fast).
         conv_decay, fc_decay: weight decay of the two kinds of weights.
     """
@@ -31,6 +37,7 @@ def parameter_groups(
         {"params": conv, "lr": lr, "weight_decay": conv_decay},
         {"params": fc, "lr": lr, "weight_decay": fc_decay},
         {"params": rest, "lr": bias_lr, "weight_decay": 0.0},
+        {"params": list(balance.parameters()) if balance else [], "lr": bias_lr, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import platform
 import subprocess
+import tokenize
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ import torch
 from omegaconf import DictConfig
 
 import hmlpe
-from hmlpe.files import digest_of_file, digest_of_files
+from hmlpe.files import digest_of, digest_of_file
 from hmlpe.training.build import config_digest
 from hmlpe.training.devices import world_size
 
@@ -29,8 +33,8 @@ PACKAGES = (
 )
 SHOWN = (
     *(f"{package}/" for package in ("detect", "tracking", "sweep", "report", "deploy", "predict", "evaluate", "demo")),
-    *("dashboard/", "cli/", "palette.py", "lock.py", "address.py", "bad_input.py", "resample.py", "control_group.py"),
-    *("words.py", "file_kinds.py", "row_name.py"),
+    *("dashboard/", "cli/", "palette.py", "pictures.py", "api.py", "__init__.py", "lock.py", "address.py"),
+    *("bad_input.py", "checked.py", "resample.py", "control_group.py", "words.py", "file_kinds.py", "row_name.py"),
     *(
         f"training/{name}.py"
         for name in ("bench", "callbacks", "estimate", "logs", "mirrors", "replay", "stages", "validate")
@@ -38,14 +42,36 @@ SHOWN = (
     *(f"training/{name}.py" for name in ("watch", "watched")),
 )
 PACKAGE = Path(hmlpe.__file__).parent
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@cache
 def code_digest() -> str:
-    """Digest of the source that numbers depend on: all of the package but what only shows them."""
+    """Digest of the source that numbers depend on: all of the package but what only shows them, without its words."""
     sources = [
         path for path in sorted(PACKAGE.rglob("*.py")) if not path.relative_to(PACKAGE).as_posix().startswith(SHOWN)
     ]
-    return digest_of_files(sources, PACKAGE)
+    return digest_of({str(path.relative_to(PACKAGE)): without_words(path.read_text("utf-8")) for path in sources})
+
+
+def without_words(source: str) -> str:
+    """The source without comments, docstrings and empty lines, which change no number; else as it stands."""
+    lines = source.splitlines(keepends=True)
+    gone = [
+        (token.start, token.end)
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    ]
+    for node in ast.walk(ast.parse(source)):
+        first = node.body[0] if isinstance(node, _DOCUMENTED) and node.body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            end_line, end = first.end_lineno or first.lineno, first.end_col_offset or 0
+            places = ((first.lineno, first.col_offset), (end_line, end))
+            start, stop = ((line, len(lines[line - 1].encode()[:at].decode())) for line, at in places)  # in letters
+            gone.append((start, stop))
+    for (line, column), (last, end) in sorted(gone, reverse=True):
+        lines[line - 1 : last] = [lines[line - 1][:column] + lines[last - 1][end:]]
+    return "\n".join(kept for text in "".join(lines).splitlines() if (kept := text.rstrip()))
 
 
 def identity_of(config: DictConfig, data: str) -> dict[str, str]:

@@ -1,27 +1,24 @@
-"""The rules by which a checkpoint is chosen, both of which are evaluated: best on validation, and last."""
+"""What is kept of a run by the rules by which a checkpoint is chosen (`runs.rules`)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from hmlpe.runs.folder import CHOSEN, OTHER_BEST
+from hmlpe.runs.rules import BASE
 from hmlpe.training.checkpoint import Keeper
-from hmlpe.training.result import CHOSEN, OTHER_BEST
-
-RULES = {
-    "best": "lowest val/regression_error (without regression: the error of the first trained task)",
-    "last": "last epoch",
-}
 
 
-def other_than(rule: str) -> str:
-    """The other of the two rules."""
-    (other,) = RULES.keys() - {rule}
-    return other
+def base_of(tasks: Iterable[str]) -> str:
+    """The task that chooses the checkpoint of all rows that train it: regression, else the first."""
+    names = list(tasks)
+    return BASE if BASE in names else names[0]
 
 
 def monitored(active: list[str]) -> str:
     """The metric whose lowest value is best; the same for all rows that regress."""
-    return f"val/{'regression' if 'regression' in active else active[0]}_error"
+    return f"val/{base_of(active)}_error"
 
 
 def keepers(folder: Path, select: str, active: list[str]) -> dict[str, Keeper]:

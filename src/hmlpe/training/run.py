@@ -12,18 +12,40 @@ from typing import Any
 
 import lightning as L
 import torch
-import yaml
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import open_pack
 from hmlpe.errors import UserError
-from hmlpe.files import read_json, write_text_atomic
+from hmlpe.files import read_json
 from hmlpe.lock import locked
-from hmlpe.training.build import build_data, build_metrics, build_model, build_tasks, check_settings, plain
+from hmlpe.pictures import FILTERS
+from hmlpe.row_name import name_of_balance
+from hmlpe.runs.folder import (
+    State,
+    finished_result,
+    first_start,
+    remove_spent,
+    state_of,
+    write_config,
+    write_result,
+)
+from hmlpe.runs.metric import TaskInfo
+from hmlpe.runs.rules import in_words
+from hmlpe.training.build import (
+    bind,
+    build_balance,
+    build_data,
+    build_metrics,
+    build_model,
+    build_tasks,
+    check_settings,
+    plain,
+)
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.counted import check_counted, counted
+from hmlpe.training.described import described
 from hmlpe.training.devices import threads_of
 from hmlpe.training.fit import fit_and_evaluate
 from hmlpe.training.launch import over_devices
@@ -31,15 +53,7 @@ from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.precision import resolve_precision
 from hmlpe.training.provenance import MADE_BY, identity_of, provenance
 from hmlpe.training.ranks import from_first, is_first
-from hmlpe.training.result import (
-    State,
-    finished_result,
-    first_start,
-    remove_spent,
-    state_of,
-    write_result,
-)
-from hmlpe.training.rules import RULES
+from hmlpe.training.rules import base_of
 from hmlpe.training.validate import validate
 
 log = logging.getLogger(__name__)
@@ -67,7 +81,9 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     check_start(config)
     data = build_data(config)
     identity = identity_of(config, str(data.pack.manifest["digest"]))
-    model = build_model(config, build_tasks(config), {key: identity[key] for key in MADE_BY})
+    tasks = build_tasks(config)
+    bind(tasks, [attribute.name for attribute in data.attributes])
+    model = build_model(config, tasks, {key: identity[key] for key in MADE_BY})
     warn_of_another_pack(config, name, identity["data"])
     with ExitStack() as held:
         from_first(lambda: held.enter_context(locked(folder / ".lock", "run", LOCK_PATIENCE_S)))
@@ -82,9 +98,11 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
 def look(config: DictConfig, folder: Path) -> State:
     """What `run` would find in `folder`, without touching it. Raises UserError: bad input."""
     validate(config)
-    build_tasks(config)
+    tasks = build_tasks(config)
+    build_balance(config)
     check_start(config)
     pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
+    bind(tasks, [attribute.name for attribute in pack.attributes])
     check_settings(config, pack)
     return state_of(folder, identity_of(config, str(pack.manifest["digest"])))
 
@@ -103,11 +121,13 @@ def _train(
         "started": first_start(folder) or now(),
     }
     if is_first():
-        write_text_atomic(folder / "config.yaml", yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True))
+        write_config(folder, plain(config))
     write_result(folder, "running", fields, is_first())
     started = time.monotonic()
     try:
         fields |= fit_and_evaluate(config, folder, data, model, precision, name)
+        if config.fit:  # of the last step, whichever checkpoint is evaluated
+            fields["balance"] |= {"weights": model.balance.checked_weights(model.moment)}
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
         log.warning("%s: interrupted; the same command goes on after the last whole epoch", name)
         write_result(folder, "failed", fields | {"error": "interrupted"}, is_first())
@@ -136,8 +156,17 @@ def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> 
         "row": config.row.name,
         "seed": config.seed,
         "weights": model.balance.weights,
+        "balance": {"name": name_of_balance(config.balance), "weights": None},  # at the end of training
         "protocol": protocol(config, data),
-        "checkpoint_rule": RULES[config.select] if config.fit else "the given checkpoint",
+        "sets": list(data.tested),
+        "sides": str(config.data.sides),
+        "base": base_of(model.tasks),
+        "tasks": {name: TaskInfo(symbol=task.symbol or name).model_dump() for name, task in model.tasks.items()},
+        "described": {
+            name: info.model_dump(mode="json", exclude_defaults=True) for name, info in described(model).items()
+        },
+        "pictures": [name for task in model.balance.active for name in model.tasks[task].pictures] + [FILTERS],
+        "checkpoint_rule": in_words(config.select, base_of(model.tasks)) if config.fit else "the given checkpoint",
         "epochs": config.epochs,
         "start": describe_start(config),
         "varies": list(config.varies),
@@ -152,7 +181,7 @@ def protocol(config: DictConfig, data: PoseDataModule) -> str:
     """Which people are tested how, in words: the same for all rows, whichever tasks they train."""
     sets = data.tested
     rules = sorted({f"{data.pack.manifest['boxes'][name]['test']}" for name in sets})
-    metrics = [metric for named in build_metrics(config).values() for metric in named]
+    metrics = [metric for named in build_metrics(config).values() for metric in named.values()]
     protocols = {str(metric.protocol) for metric in metrics if hasattr(metric, "protocol")}
     named = ", ".join(sorted(protocols, reverse=True)) or "no published protocol"
     return f"{'+'.join(sets)}: {named}; sides={config.data.sides}, test boxes={'+'.join(rules)}"

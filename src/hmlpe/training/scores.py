@@ -12,10 +12,10 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from hmlpe.data.datamodule import PoseDataModule
+from hmlpe.runs.rules import other_than
 from hmlpe.training.checkpoint import Keeper
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.people import EachPerson
-from hmlpe.training.rules import other_than
 from hmlpe.training.weights import load_weights
 
 Metrics = dict[str, dict[str, float | None]]

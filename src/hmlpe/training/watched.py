@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 
 import lightning as L
-import numpy as np
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
+from hmlpe import pictures
 from hmlpe.data.dataset import Sample
-from hmlpe.skeleton import Skeleton
-from hmlpe.tracking import pictures
+from hmlpe.runs.metric import GRADIENT
 from hmlpe.tracking.gradients import diagnose, gradients_at
 from hmlpe.tracking.mirror import Mirror
-from hmlpe.tracking.names import FILTERS, MAPS, POSES
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.ranks import mean_of_all
 
@@ -41,15 +39,15 @@ class GradientLog(Callback):
         found = gradients_at(pl_module.step_losses, parameters)
         numbers = diagnose({task: mean_of_all(gradient) for task, gradient in found.items()})
         for logger in trainer.loggers:
-            named = {f"train/gradient/{name}": value for name, value in numbers.items()}
+            named = {f"{GRADIENT}{name}": value for name, value in numbers.items()}
             logger.log_metrics(named | {"epoch": trainer.current_epoch}, trainer.global_step)
 
 
 class MediaLog(Callback):
     """Sends pictures of the first validation people to W&B, every `every` epochs and after the last."""
 
-    def __init__(self, every: int, skeleton: Skeleton) -> None:
-        self.every, self.skeleton = every, skeleton
+    def __init__(self, every: int) -> None:
+        self.every = every
 
     def on_validation_batch_end(  # type: ignore[override]
         self, trainer: L.Trainer, pl_module: MultiTaskPose, outputs: dict[str, Tensor], batch: Sample, batch_idx: int
@@ -61,7 +59,7 @@ class MediaLog(Callback):
             return
         step = trainer.global_step - 1  # the number of the last one, as Lightning counts
         try:
-            drawn = draw(outputs, batch, pl_module, self.skeleton)
+            drawn = draw(outputs, batch, pl_module)
         except Exception as error:  # a network or task of one's own, which the run does not need drawn
             log.warning("no pictures (%s); training goes on", " ".join(f"{type(error).__name__}: {error}".split()))
             drawn = {}
@@ -70,9 +68,7 @@ class MediaLog(Callback):
                 mirror.log_picture(name, picture, step)
 
 
-def draw(
-    found: dict[str, Tensor], batch: Sample, model: MultiTaskPose, skeleton: Skeleton
-) -> dict[str, pictures.Picture]:
+def draw(found: dict[str, Tensor], batch: Sample, model: MultiTaskPose) -> dict[str, pictures.Picture]:
     """Pictures by name: of each trained task's answers, and of the first layer.
 
     Args:
@@ -80,19 +76,10 @@ def draw(
     """
     crops = batch["image"][:PEOPLE].permute(0, 2, 3, 1).cpu().numpy()
     first = {name: value[:PEOPLE].float().cpu().numpy() for name, value in found.items()}
-    drawn = {}
-    if "predicted_crop_px" in first:
-        drawn[POSES] = pictures.poses(crops, first["truth_crop_px"], first["predicted_crop_px"], skeleton)
-    if "part_maps" in first:
-        predicted, truth = (_square(first[name][:3]) for name in ("part_maps", "part_truth"))
-        drawn[MAPS] = pictures.part_maps(crops[:3], predicted, truth, list(skeleton.parts))
+    drawn: dict[str, pictures.Picture] = {}
+    for task in model.balance.active:
+        drawn |= model.tasks[task].draw(crops, first)
     layers = [layer for layer in model.network.trunk.modules() if isinstance(layer, nn.Conv2d)]
     if layers:
-        drawn[FILTERS] = pictures.filters(layers[0].weight.detach().float().cpu().numpy())
+        drawn[pictures.FILTERS] = pictures.filters(layers[0].weight.detach().float().cpu().numpy())
     return drawn
-
-
-def _square(maps: np.ndarray) -> np.ndarray:
-    """(person, part, window) -> (person, part, row, column)."""
-    side = round(maps.shape[-1] ** 0.5)
-    return maps.reshape(*maps.shape[:-1], side, side)

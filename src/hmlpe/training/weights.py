@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.trusted import PLAIN, check
 
+FIXED = "hmlpe.balance.FixedWeights"  # of checkpoints from before there were others
 HEADS = "network.heads."  # how the names of the heads' weights begin
+BALANCE = "balance."  # and those of the balance's state
 
 
 def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton, heads: str = "keep") -> dict[str, Any]:
-    """Load a checkpoint's weights, mean image included.
+    """Load a checkpoint's weights, mean image included. The balance is the model's own, whichever the checkpoint had.
 
     Args:
         skeleton: of the model.
@@ -30,9 +35,9 @@ def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton, heads: st
     """
     content = read_checkpoint(path, skeleton if heads == "keep" else None)
     weights: dict[str, Tensor] = content["state_dict"]
-    if heads == "renew":
-        own = {key: value for key, value in model.state_dict().items() if key.startswith(HEADS)}
-        weights = {key: value for key, value in weights.items() if not key.startswith(HEADS)} | own
+    kept = (BALANCE, HEADS) if heads == "renew" else (BALANCE,)
+    own = {key: value for key, value in model.state_dict().items() if key.startswith(kept)}
+    weights = {key: value for key, value in weights.items() if not key.startswith(kept)} | own
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -41,3 +46,29 @@ def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton, heads: st
         ) from error
     described: dict[str, Any] = content[KEY]
     return described
+
+
+BUILT = ("skeleton", "windows", "tasks", "metrics", "network", "balance", "optim")  # out of a configuration
+
+
+def model_of(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
+    """The LightningModule of a checkpoint, rebuilt from the configuration that it carries.
+
+    Args:
+        trust: packages beside this one that it may be built of: what they hold is run.
+
+    Raises:
+        UserError: it is no checkpoint, or asks for another package.
+    """
+    from hmlpe.training.build import build_model, build_tasks
+
+    content = read_checkpoint(path)
+    tree = {"balance": {"name": "fixed", "_target_": FIXED}, **content[KEY]["config"]}
+    try:
+        check([tree[part] for part in BUILT], trust, PLAIN)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    config = OmegaConf.create(tree)
+    model = build_model(config, build_tasks(config), content[KEY].get("made_by"))
+    model.load_state_dict(content["state_dict"])
+    return model

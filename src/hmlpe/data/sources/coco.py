@@ -15,7 +15,16 @@ from jaxtyping import Float, UInt8
 
 from hmlpe.data.record import Person, Split
 from hmlpe.data.sources.coco_names import wanted_points, weights
-from hmlpe.data.sources.coco_records import Size, images_of, keypoints_of, points_of, text_of, window_of
+from hmlpe.data.sources.coco_records import (
+    Size,
+    fields_of,
+    images_of,
+    keypoints_of,
+    points_of,
+    text_of,
+    window_of,
+    word_of,
+)
 from hmlpe.data.sources.json_file import Identifier, Record, identifier, read_object, records, shown
 from hmlpe.data.sources.own import OwnSource, annotation_file, checked_fraction, split_by_name
 from hmlpe.errors import UserError
@@ -28,9 +37,10 @@ class CocoSource(OwnSource):
     COCO's keypoints are pixels counted from 0, as ours, so they are taken as they are. Its boxes are continuous, where
     pixel i covers [i, i + 1], so 0.5 is subtracted; they become `window_px`. Visibility 0 is unknown, 1 occluded,
     2 visible. An annotation's own field "identity", a text, becomes the person's, and an image's own field "shot" that
-    of its people. Left out, and counted by `skipped`: crowds (iscrowd 1), annotations of categories without keypoints,
-    people without a known joint. An image in which both files have people is refused: that is one name of two images,
-    or one image that would train and test.
+    of its people. An attribute is a field of the annotation, or of its object "attributes", where CVAT writes them.
+    Left out, and counted by `skipped`: crowds (iscrowd 1), annotations of categories without keypoints, people without
+    a known joint. An image in which both files have people is refused: that is one name of two images, or one image
+    that would train and test.
 
     Args:
         name: of the set.
@@ -43,6 +53,7 @@ class CocoSource(OwnSource):
         test_fraction: share of the images that test, chosen by their names; only without a file of test people.
         torso_swapped: the same after left and right have changed places as MODEC changes them, hips not:
             [right_shoulder, right_hip].
+        attributes: name of one -> {"field": its field, "classes": its words}; without classes it is a number.
 
     Raises:
         UserError: a setting is of no use.
@@ -59,8 +70,9 @@ class CocoSource(OwnSource):
         torso: object = None,
         test_fraction: object = None,
         torso_swapped: object = None,
+        attributes: object = None,
     ) -> None:
-        super().__init__(name, skeleton, images)
+        super().__init__(name, skeleton, images, attributes)
         if (test is None) == (test_fraction is None):
             raise UserError("data.source.test_fraction: set it, or data.source.test, and not both")
         self.test_fraction = None if test_fraction is None else checked_fraction(test_fraction)
@@ -82,6 +94,7 @@ class CocoSource(OwnSource):
             )
         self._skipped: Counter[str] = Counter()
         self._sizes: dict[str, Size] = {}
+        self._fields: dict[str, None] = {}  # all that annotations have, where attributes are wanted
 
     def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
         """The RGB image, upright. Raises UserError if it is missing or broken, or its size not as the file states."""
@@ -112,6 +125,13 @@ class CocoSource(OwnSource):
         """Everyone with a known joint, in the files' order. Raises UserError naming file and annotation."""
         self._skipped.clear()
         people = [person for path, split in self.files for person in self._people_of(path, split)]
+        for one in self.carried:
+            if one.field not in self._fields and self._fields:
+                raise UserError(
+                    f"data.source.attributes.{one.attribute.name}.field: no annotation of "
+                    f"{', '.join(map(str, self.annotations()))} has a field {one.field!r}; they have "
+                    f"{', '.join(map(repr, self._fields))}"
+                )
         train, test = ({person.image for person in people if person.split == split} for split in ("train", "test"))
         if self.test_fraction is None and train & test:
             raise UserError(
@@ -135,6 +155,8 @@ class CocoSource(OwnSource):
             if key in seen:
                 raise UserError(f"{where}: its id is there twice; give each annotation its own")
             seen.add(key)
+            if self.carried:
+                self._fields |= dict.fromkeys(fields_of(record, where))
             person = self._person(record, file, where)
             if isinstance(person, Person):
                 people.append(person)
@@ -175,6 +197,10 @@ class CocoSource(OwnSource):
             window_px=window_of(record, where),
             identity=identity,
             shot=shot,
+            attributes={
+                one.attribute.name: one.number(word_of(record, one.field, where), f"{where}, field {one.field!r}")
+                for one in self.carried
+            },
         )
 
 

@@ -10,6 +10,7 @@ from typing import TypeGuard
 import numpy as np
 from jaxtyping import Bool, Float
 
+from hmlpe.data.sources.attributes import word
 from hmlpe.data.sources.json_file import Identifier, Record, field, identifier, numbers, records, shown
 from hmlpe.errors import UserError
 from hmlpe.spelling import composed, is_plain
@@ -113,6 +114,26 @@ def text_of(record: Record, name: str, where: str) -> str:
     if text is not None and not (isinstance(text, str) and is_plain(text)):
         raise UserError(f"{where}: field {name!r} must be a text, got {shown(text)}")
     return composed(text or "")
+
+
+def fields_of(record: Record, where: str) -> Record:
+    """The annotation's fields, and those of its object "attributes", where CVAT writes what it has no field for.
+
+    Raises:
+        UserError: "attributes" is no object.
+    """
+    nested = record.get("attributes") or {}
+    if not isinstance(nested, dict):
+        raise UserError(f"{where}: field 'attributes' must be an object, got {shown(nested)}")
+    return nested | {name: value for name, value in record.items() if name != "attributes"}
+
+
+def word_of(record: Record, name: str, where: str) -> str:
+    """What one of `fields_of` says, as a table would; empty if it is null, or not there. Raises UserError at a list."""
+    value = fields_of(record, where).get(name)
+    if not (value is None or isinstance(value, str | int | float)):
+        raise UserError(f"{where}: field {name!r} must be a text or a number, got {shown(value)}")
+    return word(value)
 
 
 def _is_side(value: object) -> TypeGuard[int]:

@@ -12,7 +12,8 @@ from typing import Any, get_args
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from hmlpe.data.record import Split
+from hmlpe.data.record import Attribute, Split
+from hmlpe.data.sources.attributes import carried
 from hmlpe.data.sources.folder import FileSource, image_name
 from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
@@ -29,16 +30,18 @@ class OwnSource(FileSource):
         skeleton: the joints to fill.
         images: folder of the images; or {"train": folder, "test": folder}, where each part has its own, as the same
             name may then be of two images. Names in the set are relative to the folder that holds both.
+        attributes: name -> {field, classes}, see `attributes.carried`.
 
     Raises:
-        UserError: there is no such folder, or the name is no name.
+        UserError: there is no such folder, the name is no name, or an attribute none.
     """
 
-    def __init__(self, name: object, skeleton: Skeleton, images: object) -> None:
+    def __init__(self, name: object, skeleton: Skeleton, images: object, attributes: object = None) -> None:
         if not isinstance(name, str) or not name.strip() or not is_plain(name):
             raise UserError(f"data.source.name: must be a name for the set, got {name!r}")
         self.name = name
         self.skeleton = skeleton
+        self.carried = carried(attributes)
         if isinstance(images, Mapping):
             folders = {split: _folder(images.get(split), f"images.{split}") for split in get_args(Split)}
             if len(images) != len(folders):
@@ -47,6 +50,11 @@ class OwnSource(FileSource):
             self._below = {split: os.path.relpath(folder, self._images) for split, folder in folders.items()}
         else:
             self._images, self._below = _folder(images, "images"), {}
+
+    @property
+    def attributes(self) -> tuple[Attribute, ...]:
+        """What its people carry along."""
+        return tuple(one.attribute for one in self.carried)
 
     @property
     def image_folder(self) -> Path:
@@ -87,7 +95,10 @@ class OwnSource(FileSource):
 
     def labels_digest(self) -> str:
         """Digest of the annotation files' bytes and the settings."""
-        return digest_of([[digest_of_file(path) for path in self.annotations()], self.settings()])
+        settings = self.settings()
+        if self.carried:  # packs of before have no such key
+            settings["attributes"] = [[one.attribute.as_dict(), one.field] for one in self.carried]
+        return digest_of([[digest_of_file(path) for path in self.annotations()], settings])
 
     def faces_backwards(self, joints_px: Float[np.ndarray, "joint 2"]) -> bool:
         """Whether the left shoulder lies left of the right one (MODEC's rule); False if either is unknown."""

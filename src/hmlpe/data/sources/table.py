@@ -29,7 +29,8 @@ class TableSource(OwnSource):
     all lines of an image; a column identity says who it is, the same for all lines of a person; a column shot says
     which shot or sequence the image is a frame of, the same for all lines of an image, empty for an image by itself.
     People are in the order of their first lines; those without a known joint are left out, as are empty lines and the
-    cells of other columns, and counted by `skipped`. `torso_px` needs a skeleton with hips.
+    cells of other columns, and counted by `skipped`. `torso_px` needs a skeleton with hips. A column of an attribute
+    is the same for all lines of a person.
 
     Args:
         name: of the set.
@@ -37,6 +38,7 @@ class TableSource(OwnSource):
         images: folder of the images.
         table: the CSV file, UTF-8, separated by commas.
         test_fraction: share of the images that test, chosen by their names; only for a table without a column split.
+        attributes: name of one -> {"field": its column, "classes": its words}; without classes it is a number.
 
     Raises:
         UserError: a setting is of no use.
@@ -49,8 +51,9 @@ class TableSource(OwnSource):
         images: object,
         table: object,
         test_fraction: object = None,
+        attributes: object = None,
     ) -> None:
-        super().__init__(name, skeleton, images)
+        super().__init__(name, skeleton, images, attributes)
         if self.parts_apart:
             raise UserError("data.source.images: must be one folder; name the images with theirs, as in test/a.jpg")
         self.table = annotation_file(table, "table")
@@ -72,7 +75,8 @@ class TableSource(OwnSource):
 
     def read(self) -> list[Person]:
         """Everyone with a known joint, by first line. Raises UserError naming file and line."""
-        table = read_table(self.table, COLUMNS, OPTIONAL)
+        columns = dict.fromkeys([*COLUMNS, *(one.field for one in self.carried)])
+        table = read_table(self.table, list(columns), [name for name in OPTIONAL if name not in columns])
         if ("split" in table.rows[0].cells) == (self.test_fraction is not None):
             raise UserError(
                 f"data.source.test_fraction: set it, or give {self.table} a column 'split' of train and test, not both"
@@ -87,7 +91,8 @@ class TableSource(OwnSource):
             lines.append(row)
             _agree("split", row, images.setdefault(image, row), "image")
             _agree("shot", row, images[image], "image")
-            _agree("identity", row, lines[0], "person")
+            for column in ("identity", *(one.field for one in self.carried)):
+                _agree(column, row, lines[0], "person")
         found = [self._person(image, lines) for (image, _), lines in people.items()]
         known = [person for person in found if np.isfinite(person.joints_px).any()]
         lost = len(found) - len(known)
@@ -121,6 +126,10 @@ class TableSource(OwnSource):
             faces_backwards=self.faces_backwards(points),
             identity=rows[0].label("identity"),
             shot=rows[0].label("shot"),
+            attributes={
+                one.attribute.name: one.number(rows[0].label(one.field), f"{rows[0].where}, column {one.field!r}")
+                for one in self.carried
+            },
         )
 
     def _split(self, image: str, row: Row) -> Split:

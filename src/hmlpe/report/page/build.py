@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from hmlpe.report.cells import unbeaten
-from hmlpe.report.curves import read_curves
 from hmlpe.report.page.chart import CONFIG, Chart
 from hmlpe.report.page.colours import row_colours
 from hmlpe.report.page.crops import data_link
@@ -20,12 +19,13 @@ from hmlpe.report.page.pictures import gallery_of
 from hmlpe.report.page.tables import HtmlTable, main_notes, main_table, paired_tables, run_table, what_was_run
 from hmlpe.report.page.weight_chart import by_name, meaning, weight_charts
 from hmlpe.report.published import Published
-from hmlpe.report.result import Run
 from hmlpe.report.runs import by_row
 from hmlpe.report.statistics import Statistics
 from hmlpe.report.statistics.render import about
 from hmlpe.report.statistics.verdict import RULE
 from hmlpe.report.study import Study
+from hmlpe.runs.curves import read_curves
+from hmlpe.runs.result import Run
 
 DOWNLOADS = ("table.csv", "table_other_rule.csv", "paired.csv", "runs.csv")  # those that there are
 
@@ -114,7 +114,7 @@ def _paired(statistics: Statistics) -> tuple[str, str, Sequence[HtmlTable], Sequ
 
 
 def _curves(runs: Sequence[Run]) -> dict[str, Any]:
-    return {run.name: read_curves(run.file.parent, run.facts.get("epochs")) for run in runs}
+    return {run.name: read_curves(run.file.parent, run.result.epochs) for run in runs}
 
 
 def _state(runs: Sequence[Run]) -> str:
@@ -129,7 +129,7 @@ def _opened(runs: Sequence[Run]) -> str:
     errors = {
         row: values[0]
         for row, group in by_row(runs)
-        if (values := sorted(v for run in group if (v := run.metrics.get("val/regression_error")) is not None))
+        if (values := sorted(v for run in group if (v := run.metrics.get(f"val/{run.result.base}_error")) is not None))
     }
     finished = [run.row for run in runs if run.finished]
     return min(errors, key=lambda row: errors[row]) if errors else finished[0]

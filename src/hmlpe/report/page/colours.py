@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hmlpe.palette import rgb
-from hmlpe.report.columns import BASE_TASK
-from hmlpe.report.result import Run
-from hmlpe.report.runs import by_row, row_weights
+from hmlpe.report.runs import base_of, by_row, row_weights
+from hmlpe.runs.result import Run
 
 INK = "currentColor"  # of the page: the base row, which the others are compared with
 GREY = "#868686"
@@ -18,16 +17,17 @@ _RAMP = ("#3b82f6", "#0e9aa7", "#3f9b3f", "#a8861d", "#d96a2b", "#e0475b", "#a85
 def row_colours(runs: Sequence[Run]) -> Mapping[str, str]:
     """The colours by row, in the tables' order: ink for the base task alone, grey for rows without it."""
     weights = {row: row_weights(group) for row, group in by_row(runs)}
-    fixed = {row: _fixed(own) for row, own in weights.items()}
+    base = base_of(runs) if runs else ""
+    fixed = {row: _fixed(own, base) for row, own in weights.items()}
     free = [row for row, colour in fixed.items() if not colour]
     ramp = {row: _ramp(index / max(1, len(free) - 1)) for index, row in enumerate(free)}
     return {row: colour or ramp[row] for row, colour in fixed.items()}
 
 
-def _fixed(weights: Mapping[str, float]) -> str:
-    if not weights.get(BASE_TASK):
+def _fixed(weights: Mapping[str, float], base: str) -> str:
+    if not weights.get(base):
         return GREY
-    return "" if any(value for task, value in weights.items() if task != BASE_TASK) else INK
+    return "" if any(value for task, value in weights.items() if task != base) else INK
 
 
 def _ramp(place: float) -> str:

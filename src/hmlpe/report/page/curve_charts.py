@@ -7,10 +7,10 @@ from typing import Any
 
 import altair as alt
 
-from hmlpe.report.curves import Curves
 from hmlpe.report.page.chart import IS_SHOWN, Chart, data, finished, rounded
-from hmlpe.report.result import Run
-from hmlpe.tracking.names import Named, known_of
+from hmlpe.runs.curves import Curves
+from hmlpe.runs.metric import merged
+from hmlpe.runs.result import Run
 
 POINTS = 24_000  # at most on the page: above, epochs are left out evenly
 
@@ -21,26 +21,27 @@ def curve_charts(curves: Mapping[str, Curves], runs: Sequence[Run], colours: Map
     Args:
         curves: by the run's name.
     """
-    drawn = _drawn(curves, {task for run in runs for task in run.weights})
+    drawn = _drawn(curves, runs)
     room = max(2, POINTS // max(1, len(drawn) * len(runs)))
     charts = []
-    for index, named in enumerate(drawn):
-        metric = named.name
+    for index, (metric, title) in enumerate(drawn.items()):
         of_metric = [(run, _thinned(curves[run.name][metric], room)) for run in runs if metric in curves[run.name]]
-        charts.append(_chart(f"curve-{index}", metric, named.title, of_metric, colours))
+        charts.append(_chart(f"curve-{index}", metric, title, of_metric, colours))
     return charts
 
 
-def _drawn(curves: Mapping[str, Curves], tasks: set[str]) -> list[Named]:
-    """Losses while training, validation errors and gradients, in the order of the table of metric names."""
-    names = {name for own in curves.values() for name in own}
-    return [
-        named
-        for named in known_of(names, tasks)
-        if named.metric.kind == "gradient"
-        or (named.metric.kind == "loss" and "task" in named.words and not named.name.endswith("_weighted"))
-        or (named.metric.kind == "error" and named.words["split"] == "val")
-    ]
+def _drawn(curves: Mapping[str, Curves], runs: Sequence[Run]) -> dict[str, str]:
+    """Titles of validation errors, losses while training, weights and gradients, in this order and the runs' own."""
+    infos = merged(run.infos for run in runs)
+    there = {name for own in curves.values() for name in own}
+    errors = {f"val/{name}": f"{info.title}, val" for name, info in infos.items() if info.kind == "error"}
+    losses, weights, gradients = (
+        {name: info.title for name, info in infos.items() if info.kind == kind and info.shown and info.task}
+        for kind in ("loss", "weight", "gradient")
+    )
+    cosines = {name: info.title for name, info in infos.items() if info.kind == "gradient" and not info.task}
+    wanted = errors | losses | weights | gradients | cosines
+    return {name: title for name, title in wanted.items() if name in there}
 
 
 def _thinned(curve: Mapping[int, float], room: int) -> Mapping[int, float]:

@@ -2,70 +2,79 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import altair as alt
 
-from hmlpe.report.columns import AVERAGE, MEAN_POSE
+from hmlpe.report.columns import AVERAGE, MEAN_POSE, test_sets
 from hmlpe.report.page.chart import IS_SHOWN, Chart, data, finished, rounded
 from hmlpe.report.page.colours import GREY
 from hmlpe.report.published import Published, Row, beside
-from hmlpe.report.result import Run
 from hmlpe.report.runs import by_row
 from hmlpe.report.summary import stat
+from hmlpe.runs.metric import MetricInfo, merged, split_of
+from hmlpe.runs.result import Run
 
-_KEY = re.compile(r"(?P<split>test\w*)/pdj_modec_(?P<group>\w+)@(?P<threshold>\d\.\d\d)$")
-_SIDES = re.compile(r"sides=(\w+)")  # as `training.run.protocol` says it
 _SHAPES = ["square", "triangle-up", "diamond", "cross", "triangle-down"]
 
 
 def pdj_charts(
     runs: Sequence[Run], published: Published, colours: Mapping[str, str]
 ) -> tuple[list[Chart], Sequence[Row]]:
-    """One chart for each tested set and group of joints, and the published methods of the same sides in them."""
+    """One chart for each tested set and curve over thresholds, and the published methods of the same sides in them."""
     done = [run for run in runs if run.finished]
-    found = sorted({(m["split"], m["group"]) for run in done for key in run.metrics if (m := _KEY.match(key))})
-    apart = {split for split, _ in found if split not in ("test", AVERAGE)}
-    protocol = str(done[0].facts["protocol"]) if done else ""
-    sets, sides = protocol.partition(":")[0].split("+"), (_SIDES.findall(protocol) or [""])[0]
+    curves: dict[str, dict[str, MetricInfo]] = {}  # name of a curve -> its points
+    for name, info in merged(run.infos for run in done).items():
+        if info.curve is not None:
+            curves.setdefault(info.curve[0], {})[name] = info
+    splits = test_sets(split_of(key) for run in done for key in run.metrics)
+    apart = [split for split in splits if split != AVERAGE]
+    sets, sides = (done[0].result.sets, done[0].result.sides) if done else ([], None)
     charts, others = [], list[Row]()
-    for index, (split, group) in enumerate(pair for pair in found if not apart or pair[0] in apart):
+    there = [
+        (split, curve)
+        for split in sorted(apart or ["test"])
+        for curve in sorted(curves)
+        if any(f"{split}/{name}" in run.metrics for run in done for name in curves[curve])
+    ]
+    for index, (split, curve) in enumerate(there):
         of_set = split.removeprefix("test_") if apart else sets[0] if len(sets) == 1 else ""
-        prefix = f"{split}/pdj_modec_{group}@"
-        rows = beside(published.get(of_set) or (), sides)[0]
-        shown = [row for row in rows if any(key.startswith(prefix.partition("/")[2]) for key in row["scores"])]
+        rows = beside(published.get(of_set) or (), sides or "")[0]
+        shown = [row for row in rows if curves[curve].keys() & row["scores"].keys()]
         others += [method for method in shown if method not in others]
-        title = f"{group}{f', {of_set}' if apart else ''}: share within the threshold"
-        charts.append(_chart(f"pdj-{index}", title, prefix, done, shown, colours))
+        label = next(iter(curves[curve].values())).label or curve
+        title = f"{label}{f', {of_set}' if apart else ''}: share within the threshold"
+        charts.append(_chart(f"pdj-{index}", title, split, curves[curve], done, shown, colours))
     return charts, others
 
 
 def _chart(
     name: str,
     title: str,
-    prefix: str,
+    split: str,
+    curve: Mapping[str, MetricInfo],
     runs: Sequence[Run],
     methods: Sequence[Row],
     colours: Mapping[str, str],
 ) -> Chart:
+    points_of = [(name, info.curve[1]) for name, info in curve.items() if info.curve is not None]
     lines = [
         {"row": row, "threshold": threshold, "value": rounded(100 * found.mean), "seeds": found.n}
         for row, group in by_row(runs)
-        for key, threshold in _thresholds(runs, prefix)
-        if (found := stat([run.metrics.get(key) for run in group])) is not None
+        for name, threshold in points_of
+        if (found := stat([run.metrics.get(f"{split}/{name}") for run in group])) is not None
     ]
     pose = [
         {"row": MEAN_POSE, "threshold": threshold, "value": rounded(100 * value)}
-        for key, threshold in _thresholds(runs, prefix)
-        if (value := next((v for run in runs if (v := run.mean_pose.get(key)) is not None), None)) is not None
+        for name, threshold in points_of
+        if (value := next((v for run in runs if (v := run.mean_pose.get(f"{split}/{name}")) is not None), None))
+        is not None
     ]
-    metric = prefix.partition("/")[2]
     points = [
-        {"method": str(method["method"]), "threshold": float(key.removeprefix(metric)), "value": 100 * float(score)}
+        {"method": str(method["method"]), "threshold": threshold, "value": 100 * float(method["scores"][name])}
         for method in methods
-        for key, score in method["scores"].items()
-        if key.startswith(metric)
+        for name, threshold in points_of
+        if name in method["scores"]
     ]
     x = alt.X("threshold:Q", title="threshold, in lengths of the torso", scale=alt.Scale(domain=[0, 0.2], nice=False))
     y = alt.Y("value:Q", title="within it [%]", scale=alt.Scale(domain=[0, 100]) if points else alt.Scale(zero=True))
@@ -90,8 +99,3 @@ def _chart(
     published = "; ".join(f"{p['method']} {p['value']:.1f} %" for p in points if p["threshold"] == 0.2)
     words = f"{title}. At 0.20: {at}.{f' Published: {published}.' if published else ''}"
     return Chart(name, title, words, finished(layers, list(colours)))
-
-
-def _thresholds(runs: Sequence[Run], prefix: str) -> list[tuple[str, float]]:
-    keys = {key for run in runs for key in run.metrics if key.startswith(prefix)}
-    return [(key, float(key.removeprefix(prefix))) for key in sorted(keys)]

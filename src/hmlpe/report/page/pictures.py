@@ -12,10 +12,10 @@ from hmlpe.errors import UserError
 from hmlpe.palette import part_colour, rgb
 from hmlpe.report.page.crops import Crops, open_crops, png_of_map
 from hmlpe.report.page.gallery import Drawing, Gallery, Maps, RowPictures, Stick
-from hmlpe.report.result import Run
-from hmlpe.report.runs import by_row
+from hmlpe.report.runs import by_row, people_of
 from hmlpe.report.setup import Setup, read_setup
-from hmlpe.report.statistics import People, read_people
+from hmlpe.runs.people import People
+from hmlpe.runs.result import Run
 
 EACH = 6  # people at either end
 MAPPED = 3  # people whose maps are shown: the best, the middle one, the worst
@@ -33,7 +33,7 @@ def gallery_of(runs: Sequence[Run]) -> Gallery:
             continue
         try:
             setup = read_setup(run.file.parent)
-            people = read_people(run.file.parent / "people" / f"{setup.rule}.npz")
+            people = people_of(run, setup.rule)
             if crops is None:
                 crops = open_crops(setup, str(run.provenance["data"]))
             if isinstance(crops, str):
@@ -91,9 +91,9 @@ def _sticks(joints: Float[np.ndarray, "joint 2"], setup: Setup) -> list[Stick]:
 
 def _maps(people: People, setup: Setup, crops: Crops) -> list[Maps]:
     arrays = people.arrays
-    if "part_maps_predicted" not in arrays or "detection_error" not in arrays:
+    if "part_maps_predicted" not in arrays or "detection_error" not in people.errors:
         return []
-    errors = arrays["detection_error"]
+    errors = people.errors["detection_error"][:, 0]
     order = [int(one) for one in np.argsort(errors, kind="stable") if math.isfinite(errors[one])]
     if not order:
         return []

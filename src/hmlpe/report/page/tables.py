@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from hmlpe.report.cells import BEST, CUT, EMPTY, cells, headings, notes
 from hmlpe.report.columns import possible
 from hmlpe.report.comparable import describe_unfinished
-from hmlpe.report.result import Run
 from hmlpe.report.statistics import Statistics
 from hmlpe.report.statistics.render import by_column
 from hmlpe.report.statistics.render import cells as difference_cells
 from hmlpe.report.study import Findings, Study
 from hmlpe.report.summary import short_digest
+from hmlpe.runs.result import Run
 
 DASH = "–"
 _SIGNS = {"better": "✓", "worse": "✗"}  # no arrows: what is lower may be better
@@ -92,8 +92,8 @@ def run_table(runs: Sequence[Run]) -> HtmlTable:
     head = ["run", "state", "epochs", "best epoch", "started (UTC)", "seconds", "machine"]
     rows = []
     for run in runs:
-        facts = run.facts
-        values = [facts.get(key) for key in ("epochs", "best_epoch", "started", "seconds")]
+        result = run.result
+        values: list[object] = [result.epochs, result.best_epoch, result.started, result.seconds]
         values[2] = str(values[2] or DASH).replace("T", " ").removesuffix("+00:00")
         texts = [DASH if value is None else f"{value}" for value in values]
         machine = run.provenance.get("device") or DASH
@@ -113,10 +113,10 @@ def what_was_run(findings: Findings) -> Mapping[str, str]:
     dirty = any(run.provenance.get("git_dirty") for run in done)
     packages: Mapping[str, Any] = run.provenance.get("packages") or {}
     return {
-        "Protocol": str(run.facts["protocol"]),
+        "Protocol": str(run.result.protocol),
         "People": ", ".join(f"{value:g} {key.replace('_', ' ')}" for key, value in run.people.items() if value),
         "Checkpoint": findings.rule,
-        "Recipe and network": f"{run.facts['recipe']}, {run.facts['network']}",
+        "Recipe and network": f"{run.result.recipe}, {run.result.network}",
         "Data digest": short_digest(run.provenance["data"]),
         "Code": f"revision {all_of('git_revision')}{', with changes' if dirty else ''}; digest {all_of('code')}",
         "Machine": f"{all_of('device')}; threads {all_of('threads')}; precision {all_of('precision')}",

@@ -10,12 +10,12 @@ import altair as alt
 
 from hmlpe.report.axis import RowAxis, WeightAxis, axis_of
 from hmlpe.report.cells import CUT
-from hmlpe.report.columns import Panel, panels_of, possible
+from hmlpe.report.columns import Panel, collapsed, panels_of, possible
 from hmlpe.report.page.chart import IS_SHOWN, Chart, data, finished, rounded
 from hmlpe.report.page.colours import LINES
 from hmlpe.report.runs import by_row
 from hmlpe.report.study import Findings
-from hmlpe.report.summary import collapsed, mean_pose_stat, stat
+from hmlpe.report.summary import mean_pose_stat, stat
 
 _PLAIN = str.maketrans("", "", "$")
 
@@ -54,8 +54,9 @@ def meaning(findings: Findings) -> str:
 
 
 def _panels(findings: Findings) -> list[Panel]:
-    known = {key for run in findings.runs if run.finished for key, value in run.metrics.items() if value is not None}
-    return [panel for panel in panels_of(known) if known & {key for key, _ in panel.lines}]
+    done = [run for run in findings.runs if run.finished]
+    known = {key for run in done for key, value in run.metrics.items() if value is not None}
+    return [panel for panel in panels_of(done) if known & {key for key, _ in panel.lines}]
 
 
 def _chart(name: str, panel: Panel, findings: Findings, axis: WeightAxis | RowAxis, rows: Sequence[str]) -> Chart:
@@ -155,7 +156,7 @@ def _x_axis(axis: WeightAxis | RowAxis) -> alt.Axis:
         title = ""
     else:
         labels = dict(axis.ticks(lambda power: f"{10.0**power:g}"))
-        title = f"detection weight λ_d{' (λ_r = 1)' if axis.unit else ' / λ_r'}"
+        title = axis.title()
     values = sorted(rounded(x) for x in labels)
     texts = {rounded(x): text for x, text in labels.items()}
     expression = "".join(f"abs(datum.value - {x}) < 1e-4 ? {json.dumps(texts[x])} : " for x in values) + "''"

@@ -3,7 +3,6 @@
 from hmlpe.report.statistics.differences import compare
 from hmlpe.report.statistics.intervals import Interval
 from hmlpe.report.statistics.outcome import Difference, Statistics
-from hmlpe.report.statistics.people import People, read_people
 from hmlpe.report.statistics.verdict import verdict
 
-__all__ = ["Difference", "Interval", "People", "Statistics", "compare", "read_people", "verdict"]
+__all__ = ["Difference", "Interval", "Statistics", "compare", "verdict"]

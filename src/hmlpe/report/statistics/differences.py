@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from hmlpe.report.columns import AVERAGE, BASE_TASK, SWEPT_TASK, Column, columns_of
-from hmlpe.report.result import Run
+from hmlpe.report.columns import AVERAGE, Column, columns_of
 from hmlpe.report.runs import by_row, row_weights
 from hmlpe.report.statistics.intervals import DRAWS, SEED, Interval, over_both, over_people
 from hmlpe.report.statistics.measured import Measured, measure
 from hmlpe.report.statistics.notes import notes_of
 from hmlpe.report.statistics.outcome import Difference, Statistics
 from hmlpe.report.statistics.scores import Score
+from hmlpe.report.summary import tasks_of
 from hmlpe.resample import counts
-
-# Metrics that are sums over people; the others (an average precision, a spread) have no interval here.
-_OVER_PEOPLE = ("regression_error", "detection_error", "error_px", "pdj_modec_", "pcp_strict_")
+from hmlpe.runs.metric import split_of
+from hmlpe.runs.result import Run
 
 Draws = Mapping[tuple[str, str], Float[np.ndarray, " draw"]]
 
@@ -29,7 +28,7 @@ def compare(runs: Sequence[Run], chosen: bool = True) -> Statistics:
     groups = {row: [run for run in group if run.finished] for row, group in by_row(runs)}
     columns = _columns(groups)
     draws, shots_of = _draws(measured, columns), _shots(measured, columns)
-    bases = {task: _alone(task, groups) for task in (BASE_TASK, SWEPT_TASK)}
+    bases = {task: _alone(task, groups) for task in tasks_of(runs)}
     differences, intervals = [], {}
     for column in columns:
         having = {row: [r for r in group if r.metrics.get(column.key) is not None] for row, group in groups.items()}
@@ -42,7 +41,7 @@ def compare(runs: Sequence[Run], chosen: bool = True) -> Statistics:
             if base is not None and row != base and group:
                 differences += _difference(column, base, having[base], row, group, draws, shots)
     return Statistics(
-        rule=next(str(run.facts["checkpoint_rule"]) for run in runs if run.finished),
+        rule=next(run.rule for run in runs if run.finished),
         people=measured.people,
         shots=None if measured.shot is None else measured.shots,
         differences=tuple(differences),
@@ -53,14 +52,12 @@ def compare(runs: Sequence[Run], chosen: bool = True) -> Statistics:
 
 def _columns(groups: Mapping[str, Sequence[Run]]) -> list[Column]:
     """The metrics of test people that are sums over them, the tasks' own errors first, and of those the average's."""
-    splits = {key.partition("/")[0] for group in groups.values() for run in group for key in run.metrics}
     found = [
         column
-        for column in columns_of(splits)
-        for split, _, name in [column.key.partition("/")]
-        if split.startswith("test") and name.startswith(_OVER_PEOPLE)
+        for column in columns_of([run for group in groups.values() for run in group])
+        if split_of(column.key).startswith("test") and column.info.reduction is not None
     ]
-    return sorted(found, key=lambda one: (not one.key.endswith("_error"), not one.key.startswith(f"{AVERAGE}/")))
+    return sorted(found, key=lambda one: (one.info.kind != "error", not one.key.startswith(f"{AVERAGE}/")))
 
 
 def _alone(task: str, groups: Mapping[str, Sequence[Run]]) -> list[str]:
@@ -90,7 +87,7 @@ def _shots(measured: Measured, columns: Sequence[Column]) -> dict[str, int]:
         counting = np.zeros(len(shot), dtype=bool)
         for scores in measured.scores.values():
             for score in _scores(scores, column.key):
-                counting |= (score.known > 0).any(1)
+                counting |= score.known
         found[column.key] = len(np.unique(shot[counting]))
     return found
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hmlpe.report.columns import BASE_TASK, SWEPT_TASK, Column
-from hmlpe.report.result import Run
+from hmlpe.report.columns import Column
 from hmlpe.report.runs import row_weights
 from hmlpe.report.statistics.measured import Measured
 from hmlpe.report.statistics.outcome import Difference
+from hmlpe.runs.result import Run
 
 
 def notes_of(
@@ -31,13 +31,14 @@ def notes_of(
         taken = {found.base for found in differences} & set(rows)
         if len(rows) > 1 and taken:
             notes.append(f"{len(rows)} rows train {task} alone ({', '.join(rows)}); base: {', '.join(sorted(taken))}.")
-    if measured.rule == "best" and any(
-        found.column.key.endswith(f"/{SWEPT_TASK}_error") and found.base in bases[SWEPT_TASK] for found in differences
-    ):
-        notes.append(
-            f"{SWEPT_TASK}_error is not like for like under this rule: rows that train {BASE_TASK} choose their epoch "
-            f"by val/{BASE_TASK}_error, their base by val/{SWEPT_TASK}_error. Fair: under the last epoch."
-        )
+    base = next(iter(bases), "")
+    for task in [one for one in bases if one != base and measured.rule == "best"]:
+        own = [found for found in differences if found.column.info.kind == "error" and found.column.info.task == task]
+        if any(found.base in bases[task] for found in own):
+            notes.append(
+                f"{task}_error is not like for like under this rule: rows that train {base} choose their epoch by "
+                f"val/{base}_error, their base by val/{task}_error. Fair: under the last epoch."
+            )
     notes += _without_a_number(groups, columns)
     if measured.lacking:
         (run, why), more = next(iter(measured.lacking.items())), len(measured.lacking) - 1
@@ -50,15 +51,10 @@ def _without_a_number(groups: Mapping[str, Sequence[Run]], columns: Sequence[Col
     """Finished runs that train a metric's task and yet have no number, as one that diverged; else they only vanish."""
     found: dict[tuple[str, ...], list[str]] = {}
     for column in columns:
-        training = [run for group in groups.values() for run in group if row_weights(group).get(_task_of(column))]
+        training = [run for group in groups.values() for run in group if row_weights(group).get(column.info.task)]
         lacking = tuple(run.name for run in training if run.metrics.get(column.key) is None)
         if 0 < len(lacking) < len(training):  # what nobody has, these people do not give
             found.setdefault(lacking, []).append(column.heading)
     return [
         f"Without a number, and in no mean or difference: {', '.join(r)} ({', '.join(m)})." for r, m in found.items()
     ]
-
-
-def _task_of(column: Column) -> str:
-    """Scores of poses are the base task's."""
-    return SWEPT_TASK if column.key.endswith(f"/{SWEPT_TASK}_error") else BASE_TASK

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from hmlpe.data.drawing import View, draw_pose, legend_entries
 from hmlpe.skeleton import Skeleton
 
+FILTERS = "media/filters"
 Picture = UInt8[np.ndarray, "height width 3"]
 _DPI, _SIDE = 100, 200  # screen pixels for an inch, and for the side of a person's picture
 _TILE, _GAP, _BACK = 96, 3, 255  # of a map: its side, the frame around it, and the frame's grey

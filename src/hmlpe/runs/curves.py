@@ -1,4 +1,4 @@
-"""A run's curves, out of the `metrics.csv` files of its starts; also of a run that still writes them."""
+"""`<run>/csv/version_<n>/metrics.csv`: what each start of a run logged, its lines and its curves."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+from hmlpe.files import new_file
 
 Curves = Mapping[str, Mapping[int, float]]
 """Metric -> epoch, counted from 1 -> its value; the mean, where an epoch logs several."""
@@ -76,3 +79,36 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def rows_before(folder: Path, current: str, step: int) -> Iterator[tuple[int, dict[str, float]]]:
+    """Steps and their numbers, growing: of each step, what the last start that reached it logged."""
+    starts = [path for path in folder.glob("version_*/metrics.csv") if path.parent.name != current]
+    starts.sort(key=lambda path: int(path.parent.name.removeprefix("version_")), reverse=True)
+    kept: list[tuple[int, dict[str, float]]] = []
+    end = step
+    for path in starts:
+        rows = [row for row in _rows_of(path) if row[0] < end]
+        kept, end = [*rows, *kept], min([end, *(number for number, _ in rows)])
+    yield from kept
+
+
+def _rows_of(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """A line that a kill has cut has too few fields, or a torn number: it is left out. A broken file ends early."""
+    with suppress(OSError, csv.Error), path.open(newline="", encoding="utf-8", errors="replace") as file:
+        for line in csv.DictReader(file):
+            try:
+                numbers = {key: float(value) for key, value in line.items() if value not in ("", None)}
+                yield int(numbers.pop("step")), numbers
+            except (KeyError, TypeError, ValueError):
+                continue
+
+
+def rewrite(path: Path, header: Sequence[str]) -> None:
+    """Give a file another header, its lines kept; it holds the old or the new lines at any moment."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    with new_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, header)
+        writer.writeheader()
+        writer.writerows(rows)

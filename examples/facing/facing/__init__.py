@@ -1,0 +1,1 @@
+"""What of hmlpe can be one's own: a task with its metric, a balance, a protocol."""

@@ -1,0 +1,83 @@
+"""What the tag faults-1 has left still loads: its runs, pack and checkpoint, made by it with the words below.
+
+hmlpe-prepare data.source.train=8 data.source.test=4 prepare.sheet=0
+hmlpe-train network=slim network.head.hidden=[8,8] network.trunk.pool=[4,4] optim.batch_size=4 epochs=1 study=tag
+    'network.trunk.stages=[{maps:2,kernel:9,relu:true},{maps:2,kernel:5,relu:true}]' trainer.threads=1 logger=csv
+    data.source.train=8 data.source.test=4 data.validation.fraction=0.25 trainer.precision=32-true
+    trainer.accelerator=cpu seed=1                          with row=regression_only and with row=det_1
+hmlpe-report study=tag
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hmlpe.data.pack import open_pack
+from hmlpe.errors import UserError
+from hmlpe.report.runs import collect
+from hmlpe.runs.result import OLDEST, read_run
+from hmlpe.skeleton import Skeleton
+
+from ..programs import finish, run
+
+
+@pytest.fixture(scope="module")
+def tag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which all was called."""
+    folder = tmp_path_factory.mktemp("tag")
+    with tarfile.open(Path(__file__).with_name("tag_faults_1.tar.xz")) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def test_its_report_is_the_same(tag: Path) -> None:
+    study = tag / "outputs" / "tag"
+    before = {name: (study / name).read_text() for name in ("table.csv", "paired.csv")}
+    assert read_run(study / "det_1_s1" / "result.json").result.schema_ == OLDEST
+    finish("report", "study=tag", folder=tag)
+    assert (study / "table.csv").read_text() == before["table.csv"]
+    lines = [
+        list(csv.DictReader(text.splitlines())) for text in (before["paired.csv"], (study / "paired.csv").read_text())
+    ]
+    assert len(lines[0]) == len(lines[1]) > 10
+    for old, new in zip(*lines, strict=True):  # it summed distances in float32
+        for key, cell in old.items():
+            assert new[key] == cell or float(new[key]) == pytest.approx(float(cell), rel=1e-6, abs=1e-7), key
+    (one,) = (found for found in collect(study) if found.row == "det_1")
+    assert one.infos["pdj_modec_wrist@0.20"].task == "regression" and one.infos["window_ap"].better == "high"
+    assert one.result.sides == "image" and one.result.sets == ["embedded"]
+
+
+def test_its_pack_and_checkpoint_are_read(tag: Path) -> None:
+    config = json.loads((tag / "data" / "embedded" / "manifest.json").read_text())
+    skeleton = Skeleton(**{key: config["skeleton"][key] for key in ("joints", "parts", "mirror")})
+    pack = open_pack(tag / "data" / "embedded", skeleton)
+    assert len(pack.indices("train")) == 8
+    with np.load(tag / "outputs" / "tag" / "det_1_s1" / "people" / "best.npz") as people:
+        first, predicted = people["index"][0], people["predicted_crop_px"][0]
+    Image.fromarray(np.asarray(pack.test_crops[first])).save(tag / "a.png")
+    model = "checkpoint=outputs/tag/det_1_s1/checkpoints/model.ckpt"
+    finish("predict", model, "source=a.png", "detector=whole", "out=found", "draw=false", folder=tag)
+    lines = csv.DictReader((tag / "found" / "poses.csv").read_text().splitlines())
+    found = np.array([(float(line["x"]), float(line["y"])) for line in lines])
+    assert found == pytest.approx(predicted, abs=0.01), "the pose that it gave in training's evaluation"
+    own = ["data.source.train=8", "data.source.test=4", "data.validation.fraction=0.25"]
+    finish("evaluate", model, *own, "bootstrap.draws=20", folder=tag)
+    assert len(list((tag / "outputs" / "evaluation" / "embedded").glob("*.json"))) == 2
+
+
+def test_what_is_older_is_refused_in_one_line(tag: Path) -> None:
+    file = tag / "outputs" / "older" / "a_s1" / "result.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"schema": 1, "status": "finished", "row": "a", "seed": 1}))
+    with pytest.raises(UserError, match="schema is 1, and this version reads 3; train it again"):
+        collect(file.parent.parent)
+    done = run("report", "study=older", folder=tag)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
