@@ -104,13 +104,12 @@ def build(config: DictConfig) -> tuple[PoseDataModule, MultiTaskPose]:
     Raises:
         UserError: bad settings, or no pack.
     """
-    from hmlpe.training.build import bind, build_data, build_model, build_tasks, start_from_statistics
+    from hmlpe.training.build import build_data, build_model, build_tasks, start_from_statistics
     from hmlpe.training.validate import validate
 
     validate(config)
-    data, tasks = build_data(config), build_tasks(config)
-    bind(tasks, [attribute.name for attribute in data.attributes])
-    model = build_model(config, tasks)
+    data = build_data(config)
+    model = build_model(config, build_tasks(config, [attribute.name for attribute in data.attributes]))
     start_from_statistics(model, data, config.optim.start_at_mean)
     return data, model
 

@@ -75,8 +75,10 @@ def write_set(folder: Path, count: int = 30) -> None:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where pip has put the package."""
     target = tmp_path_factory.mktemp("site")
+    source = tmp_path_factory.mktemp("source") / "facing"  # beside which pip builds
+    shutil.copytree(EXAMPLE, source)
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--target", str(target)]
-    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(EXAMPLE)], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(source)], check=True, timeout=120)
     return target
 
 

@@ -1,9 +1,9 @@
 """What the tag faults-1 has left still loads: its runs, pack and checkpoint, made by it with the words below.
 
-hmlpe-prepare data.source.train=8 data.source.test=4 prepare.sheet=0
-hmlpe-train network=slim network.head.hidden=[8,8] network.trunk.pool=[4,4] optim.batch_size=4 epochs=1 study=tag
+hmlpe-prepare data.source.train=4 data.source.test=2 prepare.sheet=0
+hmlpe-train network=slim network.head.hidden=[8,8] network.trunk.pool=[4,4] optim.batch_size=2 epochs=1 study=tag
     'network.trunk.stages=[{maps:2,kernel:9,relu:true},{maps:2,kernel:5,relu:true}]' trainer.threads=1 logger=csv
-    data.source.train=8 data.source.test=4 data.validation.fraction=0.25 trainer.precision=32-true
+    data.source.train=4 data.source.test=2 data.validation.fraction=0.25 trainer.precision=32-true
     trainer.accelerator=cpu seed=1                          with row=regression_only and with row=det_1
 hmlpe-report study=tag
 """
@@ -59,7 +59,7 @@ def test_its_pack_and_checkpoint_are_read(tag: Path) -> None:
     config = json.loads((tag / "data" / "embedded" / "manifest.json").read_text())
     skeleton = Skeleton(**{key: config["skeleton"][key] for key in ("joints", "parts", "mirror")})
     pack = open_pack(tag / "data" / "embedded", skeleton)
-    assert len(pack.indices("train")) == 8
+    assert len(pack.indices("train")) == 4
     with np.load(tag / "outputs" / "tag" / "det_1_s1" / "people" / "best.npz") as people:
         first, predicted = people["index"][0], people["predicted_crop_px"][0]
     Image.fromarray(np.asarray(pack.test_crops[first])).save(tag / "a.png")
@@ -68,7 +68,7 @@ def test_its_pack_and_checkpoint_are_read(tag: Path) -> None:
     lines = csv.DictReader((tag / "found" / "poses.csv").read_text().splitlines())
     found = np.array([(float(line["x"]), float(line["y"])) for line in lines])
     assert found == pytest.approx(predicted, abs=0.01), "the pose that it gave in training's evaluation"
-    own = ["data.source.train=8", "data.source.test=4", "data.validation.fraction=0.25"]
+    own = ["data.source.train=4", "data.source.test=2", "data.validation.fraction=0.25"]
     finish("evaluate", model, *own, "bootstrap.draws=20", folder=tag)
     assert len(list((tag / "outputs" / "evaluation" / "embedded").glob("*.json"))) == 2
 

@@ -29,7 +29,7 @@ class Facing(Task):
         if sorted(mirrored) != list(range(classes)):
             raise UserError(f"mirrored: must name each of the {classes} classes once, got {list(mirrored)}")
         self.attribute, self.mirrored = attribute, torch.tensor(list(mirrored))
-        self.place = 0
+        self.place: int | None = None
 
     @property
     def outputs(self) -> int:
@@ -45,7 +45,9 @@ class Facing(Task):
         self.place = list(attributes).index(self.attribute)
 
     def target(self, sample: Sample) -> Target:
-        """One-hot, (batch, class)."""
+        """One-hot, (batch, class). Raises UserError before `bind`, as any attribute would do."""
+        if self.place is None:
+            raise UserError("facing: bind the task to the data's attributes first")
         value = sample["attributes"][:, self.place]
         known = value.isfinite()[:, None].expand(-1, self.outputs)
         seen = value.nan_to_num().long()

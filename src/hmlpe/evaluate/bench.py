@@ -51,7 +51,7 @@ def bench_evaluation(config: DictConfig) -> EvaluationSpeed:
         UserError: there is no prepared pack, or what export needs is not installed.
     """
     data = build_data(config)
-    model = build_model(config, build_tasks(config))
+    model = build_model(config, build_tasks(config, [attribute.name for attribute in data.attributes]))
     start_from_statistics(model, data, config.optim.start_at_mean)
     settings = plain(config)
     pose_model = build_pose_model(settings, model.network.state_dict(), None)

@@ -15,7 +15,18 @@ from hmlpe.runs.result import SCHEMA, Result
 RESUME, BEFORE = "resume.ckpt", "resume_before.ckpt"  # the whole state after the last epoch, and after the one before
 CHOSEN, OTHER_BEST = "model.ckpt", "best.ckpt"  # what is evaluated, and while a run trains its best, if not chosen
 PEOPLE = "people"  # the folder of what was found of each person
-CONFIG = "config.yaml"
+RESULT, CONFIG = "result.json", "config.yaml"
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The run's result as it lies there, of whatever version and however far; empty if there is none.
+
+    Raises:
+        UserError: it is broken.
+    """
+    path = folder / RESULT
+    found: dict[str, Any] = read_json(path) if path.is_file() else {}
+    return found
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,7 @@ def state_of(folder: Path, identity: Mapping[str, str]) -> State:
     Raises:
         UserError: result.json is broken.
     """
-    path = folder / "result.json"
+    path = folder / RESULT
     if not path.is_file():
         return State("missing")
     result: dict[str, Any] = read_json(path)
@@ -86,7 +97,7 @@ def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) 
     if state.changed:
         for made in (*(folder / "checkpoints").glob("*.ckpt"), *(folder / PEOPLE).glob("*.npz")):
             made.unlink()
-        (folder / "result.json").unlink()
+        (folder / RESULT).unlink()
     return None
 
 
@@ -124,7 +135,7 @@ def mirrors_lost(folders: Iterable[Path], since: str = "") -> list[str]:
     found = []
     for folder in folders:
         with suppress(UserError):  # no record: nothing finished
-            result = read_json(folder / "result.json")
+            result = read_json(folder / RESULT)
             if result.get("mirror_lost") and result["finished"] >= since:
                 found.append(f"{result['row']} · seed {result['seed']} ({result['mirror_lost']})")
     return found
@@ -132,7 +143,7 @@ def mirrors_lost(folders: Iterable[Path], since: str = "") -> list[str]:
 
 def first_start(folder: Path) -> str | None:
     """When the run of `folder` was first started, if it was."""
-    path = folder / "result.json"
+    path = folder / RESULT
     return read_json(path).get("started") if path.is_file() else None
 
 
@@ -147,7 +158,7 @@ def write_result(folder: Path, status: str, fields: dict[str, Any], write: bool 
     result = {"schema": SCHEMA, "status": status, **fields}
     Result.of(result)
     if write:
-        write_json_atomic(folder / "result.json", result)
+        write_json_atomic(folder / RESULT, result)
     return result
 
 
@@ -161,7 +172,7 @@ def mark_failed(folder: Path, error: str, over: Collection[str] = ("running",), 
     Raises:
         UserError, OSError: the record cannot be read, or written.
     """
-    path = folder / "result.json"
+    path = folder / RESULT
     if not path.is_file() or path.read_bytes() == before:
         return
     result: dict[str, Any] = read_json(path)

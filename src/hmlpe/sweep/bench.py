@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from hmlpe.errors import UserError
 from hmlpe.files import read_json
+from hmlpe.runs.folder import read_record
 from hmlpe.training.devices import cores
 from hmlpe.training.estimate import seconds_per_step, steps_of
 
@@ -82,7 +83,7 @@ def _cost(command: list[str], study: Path) -> Cost:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
         raise UserError(f"{study.name}: ended with {done.returncode}: {last}")
-    own = sum(read_json(path)["seconds"] for path in study.glob("*/result.json"))
+    own = sum(read_record(folder).get("seconds") or 0.0 for folder in study.glob("*/"))
     record = study / "sweep.json"
     jobs = read_json(record)["jobs"] if record.is_file() else []
     return Cost(wall, own, tuple(job["start_seconds"] for job in jobs))

@@ -19,8 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
-from hmlpe.files import read_json
 from hmlpe.row_name import check_row_name
+from hmlpe.runs.folder import read_record
 from hmlpe.sweep.jobs import Job, compose
 from hmlpe.training.devices import ISOLATED, check_sweep
 from hmlpe.training.estimate import seconds_per_step, steps_of
@@ -115,8 +115,8 @@ def estimate(config: DictConfig, jobs: Sequence[Job]) -> str:
     stages = stages_of(jobs[0].config, jobs[0].overrides)
     steps = sum(steps_of(stage) for stage in stages)
     minutes = max(1, round(steps * seconds_per_step(stages[0]) * len(jobs) / 60))
-    results = Path(config.hydra.sweep.dir).glob("*/result.json")
-    finished = sum(read_json(path).get("status") == "finished" for path in results)
+    folders = Path(config.hydra.sweep.dir).glob("*/")
+    finished = sum(read_record(folder).get("status") == "finished" for folder in folders)
     epochs = " + ".join(number(stage.epochs, "epoch") for stage in stages)
     there = number(finished, "run that is there has", "runs that are there have")
     done = f", less what {there} done" if finished else ""

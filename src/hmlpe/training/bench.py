@@ -50,7 +50,7 @@ def bench(config: DictConfig) -> dict[str, float]:
     torch.set_num_threads(threads_of(config))
     data = build_data(config)
     precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
-    model = build_model(config, build_tasks(config))
+    model = build_model(config, build_tasks(config, [attribute.name for attribute in data.attributes]))
     device = torch.device("cpu" if config.trainer.accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
     batch = next(iter(data.train_dataloader()))
     size, steps = len(batch["image"]), int(config.bench.steps)

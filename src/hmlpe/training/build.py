@@ -146,11 +146,16 @@ def _named(attributes: Sequence[Attribute]) -> str:
     return "; ".join(f"{one.name}: {', '.join(one.classes) or 'numbers'}" for one in attributes) or "none"
 
 
-def build_tasks(config: DictConfig) -> dict[str, Task]:
+def build_tasks(config: DictConfig, attributes: Sequence[str] | None = ()) -> dict[str, Task]:
     """The tasks that have something to learn, by name.
 
+    Args:
+        attributes: names of what the data's people carry, to which the tasks are bound; None: no target will be asked
+            for, as there are no data.
+
     Raises:
-        UserError: a weight is that of no task, or of one that has nothing to learn.
+        UserError: a weight is that of no task, or of one that has nothing to learn; or a task needs an attribute that
+            is not there.
     """
     tasks, weights = {str(name): instantiate(task) for name, task in config.tasks.items()}, row_weights(config)
     for name, task in tasks.items():
@@ -159,6 +164,11 @@ def build_tasks(config: DictConfig) -> dict[str, Task]:
                 f"skeleton.parts: names no part, so that the task {name} has nothing to learn; name parts, e.g. "
                 f"'skeleton.parts={{face: [nose, left_ear]}}', or train without it: row=regression_only"
             )
+    for name, task in tasks.items() if attributes is not None else ():
+        try:
+            task.bind(attributes or ())
+        except UserError as error:
+            raise UserError(f"tasks.{name}: {error}") from None
     return {name: task for name, task in tasks.items() if task.outputs}
 
 
@@ -193,15 +203,6 @@ def build_balance(config: DictConfig) -> Balance:
     if not isinstance(found, Balance):
         raise UserError(f"balance._target_: must name a hmlpe.balance.Balance, got {node.get('_target_')!r}")
     return found
-
-
-def bind(tasks: Mapping[str, Task], attributes: Sequence[str]) -> None:
-    """Tell the tasks what the people of the data carry. Raises UserError: one needs what is not there."""
-    for name, task in tasks.items():
-        try:
-            task.bind(attributes)
-        except UserError as error:
-            raise UserError(f"tasks.{name}: {error}") from None
 
 
 def build_metrics(config: DictConfig) -> dict[str, dict[str, Metric]]:

@@ -41,8 +41,8 @@ def seconds_per_step(config: DictConfig) -> float:
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads_of(config))
-    model = build_model(config, build_tasks(config))
     pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
+    model = build_model(config, build_tasks(config, [attribute.name for attribute in pack.attributes]))
     people, joints = config.optim.batch_size // world_size(config), len(config.skeleton.joints)
     batch = noise_batch(people, joints, len(pack.attributes), int(config.size_px))
     precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)

@@ -30,8 +30,7 @@ from torch import distributed as dist
 from torch import multiprocessing
 
 from hmlpe.errors import UserError
-from hmlpe.files import read_json
-from hmlpe.runs.folder import mark_failed
+from hmlpe.runs.folder import RESULT, mark_failed, read_record
 from hmlpe.training.build import plain
 from hmlpe.training.devices import is_rank, world_size
 from hmlpe.training.ranks import joined
@@ -67,7 +66,7 @@ def over_devices(run: Run) -> Run:
 
 def _start(run: Run, config: DictConfig, folder: Path, world: int) -> dict[str, Any]:
     log.info("%s · seed %s: over %d processes", config.row.name, config.seed, world)
-    record = folder / "result.json"
+    record = folder / RESULT
     before = record.read_bytes() if record.is_file() else None
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     job_logging: Any = None
@@ -100,8 +99,7 @@ def _start(run: Run, config: DictConfig, folder: Path, world: int) -> dict[str, 
         if not isinstance(error, UserError) or isinstance(error, Killed):
             mark_failed(folder, " ".join(str(error).splitlines()[-1].split()), NOT_FINISHED, before)
         raise error
-    result: dict[str, Any] = read_json(record)
-    return result
+    return read_record(folder)
 
 
 def _environment(world: int, port: int) -> dict[str, str]:

@@ -18,14 +18,15 @@ from omegaconf import DictConfig
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import open_pack
 from hmlpe.errors import UserError
-from hmlpe.files import read_json
 from hmlpe.lock import locked
 from hmlpe.pictures import FILTERS
 from hmlpe.row_name import name_of_balance
 from hmlpe.runs.folder import (
+    RESULT,
     State,
     finished_result,
     first_start,
+    read_record,
     remove_spent,
     state_of,
     write_config,
@@ -34,7 +35,6 @@ from hmlpe.runs.folder import (
 from hmlpe.runs.metric import TaskInfo
 from hmlpe.runs.rules import in_words
 from hmlpe.training.build import (
-    bind,
     build_balance,
     build_data,
     build_metrics,
@@ -81,8 +81,7 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
     check_start(config)
     data = build_data(config)
     identity = identity_of(config, str(data.pack.manifest["digest"]))
-    tasks = build_tasks(config)
-    bind(tasks, [attribute.name for attribute in data.attributes])
+    tasks = build_tasks(config, [attribute.name for attribute in data.attributes])
     model = build_model(config, tasks, {key: identity[key] for key in MADE_BY})
     warn_of_another_pack(config, name, identity["data"])
     with ExitStack() as held:
@@ -98,11 +97,10 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
 def look(config: DictConfig, folder: Path) -> State:
     """What `run` would find in `folder`, without touching it. Raises UserError: bad input."""
     validate(config)
-    tasks = build_tasks(config)
     build_balance(config)
     check_start(config)
     pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
-    bind(tasks, [attribute.name for attribute in pack.attributes])
+    build_tasks(config, [attribute.name for attribute in pack.attributes])
     check_settings(config, pack)
     return state_of(folder, identity_of(config, str(pack.manifest["digest"])))
 
@@ -195,9 +193,11 @@ def check_start(config: DictConfig) -> None:
         raise UserError(f"checkpoint: {config.checkpoint}: there is no such file")
     if not config.fit:
         return
-    result = Path(config.checkpoint).parent.parent / "result.json"
-    if result.is_file() and read_json(result).get("status") != "finished":
-        raise UserError(f"checkpoint: {config.checkpoint}: its run is not finished ({result}); finish it first")
+    folder = Path(config.checkpoint).parent.parent
+    if read_record(folder).get("status", "finished") != "finished":
+        raise UserError(
+            f"checkpoint: {config.checkpoint}: its run is not finished ({folder / RESULT}); finish it first"
+        )
 
 
 def warn_of_another_pack(config: DictConfig, name: str, data: str) -> None:

@@ -69,6 +69,6 @@ def model_of(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     config = OmegaConf.create(tree)
-    model = build_model(config, build_tasks(config), content[KEY].get("made_by"))
+    model = build_model(config, build_tasks(config, attributes=None), content[KEY].get("made_by"))
     model.load_state_dict(content["state_dict"])
     return model
