@@ -75,7 +75,7 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise UserError(first_problem(error, cls, tree, name).of_settings()) from None
         found._tree = tree
-        found.check()
+        found.check_all()
         return found
 
     @property
@@ -83,7 +83,7 @@ class Settings(BaseModel):
         """See the class."""
         return self._tree
 
-    def check(self) -> None:
+    def check_all(self) -> None:
         """Raise UserError if settings do not fit each other; of a program's."""
 
 

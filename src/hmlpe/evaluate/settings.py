@@ -57,12 +57,12 @@ class EvaluateSettings(TrainSettings):
     out: Text
     batch_size: Count
 
-    def check(self) -> None:
+    def check_all(self) -> None:
         """Raise UserError, naming the setting, if some do not fit each other."""
         check_published(self.published)
         for group, files in FORMS.items():
             _check_form(getattr(self, group), group, files)
-        super().check()
+        super().check_all()
         if (self.checkpoint is None) == (self.predictions is None):
             raise UserError("give either checkpoint=PATH, a network, or predictions=FILE, another method's answers")
         if self.predictions is not None and self.detector is not None:

@@ -77,7 +77,7 @@ class ModelSettings(Settings):
     network: Component
     optim: OptimSettings
 
-    def check(self) -> None:
+    def check_all(self) -> None:
         """Raise UserError if a weight is no task's."""
         unknown = [task for task in self.row.weights if task not in self.tasks]
         if unknown:
@@ -111,9 +111,9 @@ class TrainSettings(ModelSettings):
     logger: LoggerSettings
     network_name: Name
 
-    def check(self) -> None:
+    def check_all(self) -> None:
         """Raise UserError, naming the setting, if some do not fit each other."""
-        super().check()
+        super().check_all()
         check_row_name(self.row.name, self.seed)
         if self.size_px > self.data.crop_px:
             raise UserError(
