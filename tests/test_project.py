@@ -28,7 +28,7 @@ DEPENDENCIES = [
 # A module imports from its own level and from earlier ones. One line is one level.
 LEVELS = [
     {"address", "allocator", "errors", "files", "lock", "csv_file", "skeleton", "geometry", "windows", "palette"}
-    | {"bad_input", "checked", "control_group", "file_kinds", "resample", "row_name", "spelling", "words"},
+    | {"bad_input", "checked", "control_group", "file_kinds", "resample", "row_name", "settings", "spelling", "words"},
     {"runs"},
     {"detect"},
     {"data"},
@@ -49,6 +49,9 @@ LEVELS = [
     {"api"},
 ]
 MAX_LINES = 300
+# A configuration as Hydra has it, which `hmlpe.settings` makes typed, is known to the programs' borders alone.
+OF_CONFIGURATIONS = {"settings.py", "row_name.py", "api.py", "bad_input.py", "training/mirrors.py"}
+OF_CONFIGURATIONS |= {f"sweep/{name}.py" for name in ("launcher", "guard", "jobs", "batch", "child")}
 
 
 def _modules() -> list[Path]:
@@ -93,6 +96,16 @@ def test_imports_run_one_way() -> None:
             if _level(unit) > _level(own):
                 wrong.append(f"src/hmlpe/{relative}:{line} imports hmlpe.{unit}, which comes after {own}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_settings_are_typed_below_the_programs() -> None:
+    knowing = set()
+    for path in _modules():
+        relative = path.relative_to(SOURCE)
+        imports = re.search(r"^\s*(from|import) omegaconf\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if imports and relative.parts[0] != "cli":
+            knowing.add(relative.as_posix())
+    assert knowing == OF_CONFIGURATIONS
 
 
 def test_modules_are_small() -> None:

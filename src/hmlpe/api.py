@@ -19,6 +19,7 @@ from hmlpe.predict.people import FoundPerson, PosePredictor
 from hmlpe.report.runs import collect
 from hmlpe.report.study import Findings, study_of
 from hmlpe.runs.result import Run, read_run
+from hmlpe.settings import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +75,7 @@ def load(path: str | Path, detector: str = "cascade", device: str = "cpu", trust
 
     estimator = open_estimator(Path(path), device, trust=trusted(trust))
     config = _compose("predict", [f"detector={detector}"], None)
-    return Model(PosePredictor(build_detector(config.detector, estimator.card.from_window), estimator))
+    return Model(PosePredictor(build_detector(plain(config.detector), estimator.card.from_window), estimator))
 
 
 def compose(*overrides: str, config_dir: str | Path | None = None) -> DictConfig:
@@ -105,12 +106,14 @@ def build(config: DictConfig) -> tuple[PoseDataModule, MultiTaskPose]:
         UserError: bad settings, or no pack.
     """
     from hmlpe.training.build import build_data, build_model, build_tasks, start_from_statistics
-    from hmlpe.training.validate import validate
+    from hmlpe.training.devices import check_devices
+    from hmlpe.training.settings import TrainSettings
 
-    validate(config)
-    data = build_data(config)
-    model = build_model(config, build_tasks(config, [attribute.name for attribute in data.attributes]))
-    start_from_statistics(model, data, config.optim.start_at_mean)
+    settings = TrainSettings.of(config)
+    check_devices(settings.trainer, settings.optim.batch_size)
+    data = build_data(settings)
+    model = build_model(settings, build_tasks(settings, [attribute.name for attribute in data.attributes]))
+    start_from_statistics(model, data, settings.optim.start_at_mean)
     return data, model
 
 
@@ -121,9 +124,11 @@ def train(config: DictConfig) -> Run:
         UserError: bad input.
     """
     from hmlpe.training.run import run
+    from hmlpe.training.settings import TrainSettings
 
-    run(config, Path(config.folder))
-    return read_run(Path(config.folder) / "result.json")
+    settings = TrainSettings.of(config)
+    run(settings, Path(settings.folder))
+    return read_run(Path(settings.folder) / "result.json")
 
 
 class Study:

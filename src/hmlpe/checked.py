@@ -2,30 +2,141 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-_KINDS = {
-    "string_type": "is not a text",
-    "int_type": "is not an integer",
-    "int_from_float": "is not an integer",
-    "float_type": "is not a number",
-    "bool_type": "is not true or false",
-    "dict_type": "is not an object",
-    "model_type": "is not an object",
-    "model_attributes_type": "is not an object",
-    "list_type": "is not a list",
-    "tuple_type": "is not a list",
-    "missing": "is missing",
-    "extra_forbidden": "is not known",
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+KINDS: dict[Any, str] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "a mapping",
+    list: "a list",
+    NoneType: "null",
 }
+LONGEST = 120  # letters of a value
 
 
-def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong: `field <path> <what>`, or the words of a validator of ours."""
+class Problem(NamedTuple):
+    """The first thing that is wrong.
+
+    Attributes:
+        where: names down to it, with points between.
+        kind: pydantic's word for it; "type" where it is not what it must be.
+        value: that was given.
+        must: what it must be, in words.
+    """
+
+    where: str
+    kind: str
+    value: Any
+    must: str
+
+    def of_file(self) -> str:
+        """`field <path> is <value>, not <what>`."""
+        if self.kind == "missing":
+            return f"field {self.where} is missing"
+        if self.kind == "value_error":
+            return self.must
+        return f"field {self.where} is {shown(self.value)}, not {self.must}"
+
+    def of_settings(self) -> str:
+        """`<setting>: must be <what>, got <value>`."""
+        if self.kind == "missing":
+            return f"{self.where}: is not given; it must be {self.must}"
+        if self.kind == "extra_forbidden":
+            return f"{self.where}: there is no such setting; there are {self.must}"
+        number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
+        quote = "; quote it if it is a number" if number and "a text" in self.must else ""
+        return f"{self.where}: must be {self.must}, got {shown(self.value)}{quote}"
+
+
+def first_problem(error: ValidationError, model: type[BaseModel], given: Any, name: str = "") -> Problem:
+    """The first thing that pydantic found.
+
+    Args:
+        model: that refused it.
+        given: what it refused.
+        name: of the model among the settings, if it is a part of them.
+    """
     one = error.errors(include_url=False)[0]
-    if one["type"] == "value_error":
-        return str(one["ctx"]["error"])
-    where = ".".join(str(part) for part in one["loc"])
-    if one["type"] == "literal_error":
-        return f"field {where} is {one['input']!r}, not one of {one['ctx']['expected'].replace(' or ', ', ')}"
-    return f"field {where} {_KINDS.get(one['type'], one['msg'].lower())}"
+    hint: Any = model
+    marks: Sequence[Any] = ()
+    value, names = given, [name] if name else []
+    for part in one["loc"]:
+        inner = _below(hint, part)
+        if inner is None or _described(marks):
+            break  # the branch of a union; or a part of what is described as a whole
+        (hint, marks), value = inner, _value(value, part)
+        names.append(str(part))
+    else:
+        if one["type"] in ("missing", "value_error"):
+            must = str(one["ctx"]["error"]) if one["type"] == "value_error" else words(hint, marks)
+            return Problem(".".join(names), one["type"], value, must)
+    if one["type"] == "extra_forbidden":
+        return Problem(".".join([*names, str(one["loc"][-1])]), one["type"], one["input"], ", ".join(hint.model_fields))
+    return Problem(".".join(names), "type", value, words(hint, marks))
+
+
+def shown(value: Any) -> str:
+    """The value as a message gives it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def words(hint: Any, marks: Sequence[Any] = ()) -> str:
+    """What a value of this type must be: its description, if it has one, else its kind and its bounds."""
+    if get_origin(hint) is Annotated:
+        hint, *own = get_args(hint)
+        return words(hint, [*own, *marks])
+    if (said := _described(marks)) is not None:
+        return said
+    kind, parts = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):
+        return ", or ".join(words(one) for one in parts if not (one is int and float in parts))
+    if kind is Literal:
+        return ("one of " if len(parts) > 1 else "") + ", ".join(map(str, parts))
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return f"settings ({', '.join(kind.model_fields)})"
+    return KINDS.get(kind, str(kind)) + _bounds(marks)
+
+
+def _described(marks: Sequence[Any]) -> str | None:
+    return next((mark.description for mark in marks if isinstance(mark, FieldInfo) and mark.description), None)
+
+
+def _bounds(marks: Sequence[Any]) -> str:
+    """` from 1 to 3`, ` of at least 1`, ` between 0 and 1` (neither of them), ` above 0`."""
+    single = [one for mark in marks for one in (mark.metadata if isinstance(mark, FieldInfo) else [mark])]
+    of = {type(one): getattr(one, type(one).__name__.lower()) for one in single if isinstance(one, Ge | Gt | Le | Lt)}
+    if Gt in of:
+        return f" between {of[Gt]} and {of[Lt]}" if Lt in of else f" above {of[Gt]}"
+    if Ge in of:
+        return f" from {of[Ge]} to {of[Le]}" if Le in of else f" of at least {of[Ge]}"
+    return ""
+
+
+def _below(hint: Any, part: str | int) -> tuple[Any, Sequence[Any]] | None:
+    """The type of this part of a value, and its marks; None: the type has no such part."""
+    if get_origin(hint) is Annotated:
+        return _below(get_args(hint)[0], part)
+    kind, parts = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):
+        return next((found for one in parts if (found := _below(one, part)) is not None), None)
+    if kind is dict and len(parts) == 2:
+        return parts[1], ()
+    if kind is list and isinstance(part, int):
+        return parts[0], ()
+    field = kind.model_fields.get(str(part)) if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    return None if field is None else (field.annotation, [field])
+
+
+def _value(value: Any, part: str | int) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(part)
+    return value[part] if isinstance(value, list) and isinstance(part, int) else None

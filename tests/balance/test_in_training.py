@@ -12,7 +12,6 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
-from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -21,6 +20,7 @@ from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import build_balance, build_model, build_tasks, config_digest
 from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.settings import TrainSettings
 from hmlpe.training.weights import load_weights
 
 from ..tasks.test_balance import CONFIGS, SMALL, Extent, batch_of
@@ -98,14 +98,14 @@ class NoBalance(nn.Module):
 
 
 @cache
-def configured(*words: str) -> DictConfig:
+def configured(*words: str) -> TrainSettings:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose("train", [*SMALL, *THREE, *words])
+        return TrainSettings.of(compose("train", [*SMALL, *THREE, *words]))
 
 
 def model_of(*words: str) -> MultiTaskPose:
-    config = configured(*words)
-    return build_model(config, build_tasks(config))
+    settings = configured(*words)
+    return build_model(settings, build_tasks(settings))
 
 
 def own(balance: type, *words: str) -> MultiTaskPose:
@@ -305,7 +305,7 @@ def test_a_bad_balance_ends_in_one_line(words: list[str], line: str) -> None:
         ),
         (["balance=pcgrad", "row.weights.detection=-1"], "row.weights.detection: a weight must be a finite number of"),
         (["+row.weights.pose=1"], "row.weights.pose: there is no such task; there are regression, detection, extent"),
-        (["row.weights=3"], "row.weights: must give weights by the tasks' names, got 3"),
+        (["row.weights=3"], "row.weights: must be weights by the tasks' names, got 3"),
     ],
 )
 def test_a_balance_that_cannot_be_is_refused_in_one_line(words: list[str], line: str) -> None:

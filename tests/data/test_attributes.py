@@ -12,6 +12,7 @@ from typing import Any
 import albumentations as A
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -28,6 +29,7 @@ from hmlpe.data.pack import open_pack
 from hmlpe.data.prepare import prepare
 from hmlpe.data.record import Attribute, Source, attributes_of
 from hmlpe.data.selection import DataSet
+from hmlpe.data.settings import DataSettings
 from hmlpe.data.sheet import draw_sheet
 from hmlpe.data.sources.coco import CocoSource
 from hmlpe.data.sources.own import OwnSource
@@ -37,7 +39,7 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import check_settings
 from hmlpe.windows import WindowGrid
 
-from .conftest import Watched
+from .conftest import CONF, Watched
 from .own_sets import NAN, changed_bytes, one_line, outcome, refused
 
 PAIR = Skeleton(["head", "left_ear", "right_ear"], {"top": ["left_ear", "right_ear"]}, [["left_ear", "right_ear"]])
@@ -457,24 +459,28 @@ def test_a_run_with_other_attributes_is_refused(photos: Path, tmp_path: Path) ->
     make(table(photos, PEOPLE, attributes=WANTED), tmp_path / "pack")
     pack = open_pack(tmp_path / "pack", PAIR)
 
-    def config(attributes: object, **source: Any) -> Any:
-        data = {"pack": "a/pack", "crop_px": 32, "near_duplicates": None, "keep_neighbours": True}
+    def config(attributes: object, **source: Any) -> dict[str, Any]:
         boxes = {"_target_": "hmlpe.data.boxes.BoxRule", "_convert_": "all", **BOXES.as_dict()}
-        return OmegaConf.create({"data": {**data, "boxes": boxes, "source": {"attributes": attributes, **source}}})
+        shared = yaml.safe_load((CONF / "data" / "shared" / "base.yaml").read_text("utf-8"))
+        own = {"name": "dogs", "pack": "a/pack", "crop_px": 32, "near_duplicates": None}
+        return {**shared, **own, "boxes": boxes, "source": {"_target_": "x", "attributes": attributes, **source}}
 
-    check_settings(config(WANTED), pack)
-    check_settings(config(dict(reversed(WANTED.items()))), pack)  # a task asks by name
+    def check(data: dict[str, Any]) -> None:
+        check_settings(DataSettings.of(data), pack)
+
+    check(config(WANTED))
+    check(config(dict(reversed(WANTED.items()))))  # a task asks by name
     for attributes in (None, {"age": WANTED["age"]}, {**WANTED, "kind": FACING}, {**WANTED, "facing": WANTED["age"]}):
         with refused(
             "data.source.attributes", "a/pack", "of dogs", "facing: left, right; age: numbers", "hmlpe-prepare"
         ):
-            check_settings(config(attributes), pack)
+            check(config(attributes))
     with refused("data.source.attributes.facing"):
-        check_settings(config({"facing": 5}), pack)
+        check(config({"facing": 5}))
     other = config(WANTED)
-    del other.data.source.attributes  # a reader that has no such setting says itself what it carries along
-    check_settings(other, pack)
-    data = OmegaConf.create({"known": {"dogs": other.data, "cats": config(WANTED).data}, "sets": None})
+    del other["source"]["attributes"]  # a reader that has no such setting says itself what it carries along
+    check(other)
+    data = DataSettings.of({**other, "known": {"dogs": other, "cats": config(WANTED)}, "sets": None})
     assert configured_attributes(data, ["dogs", "cats", "birds"]) == {"cats": ATTRIBUTES}
 
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.collection import box_rules, sets_of
+from hmlpe.data.settings import DataSettings
 from hmlpe.errors import UserError
 
 from .conftest import CONF, CROWD, write_flic
@@ -27,12 +28,11 @@ def composed(*choices: str) -> DictConfig:
         return compose("prepare", list(choices))
 
 
-def configured(*overrides: str) -> DictConfig:
-    """The data's configuration under these overrides. To compose takes long, so values are set afterwards."""
+def configured(*overrides: str) -> DataSettings:
+    """The data's settings under these overrides. To compose takes long, so values are set afterwards."""
     choices = [override for override in overrides if override.startswith(("+", "data="))]
     values = [override for override in overrides if override not in choices]
-    data: DictConfig = OmegaConf.merge(composed(*choices), OmegaConf.from_dotlist(values)).data
-    return data
+    return DataSettings.of(OmegaConf.merge(composed(*choices), OmegaConf.from_dotlist(values)).data, "data")
 
 
 @pytest.fixture

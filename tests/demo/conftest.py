@@ -10,6 +10,7 @@ from matplotlib.cbook import get_sample_data
 from hmlpe.cli.app import CONFIGS
 from hmlpe.training.build import build_model, build_tasks
 from hmlpe.training.checkpoint import KEY
+from hmlpe.training.settings import TrainSettings
 
 TINY = [
     "network=slim",
@@ -36,8 +37,8 @@ def grace_hopper() -> Path:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As hmlpe-train writes it, of a small network of 0 steps."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = compose("train", overrides=TINY)
-    model = build_model(config, build_tasks(config), made_by={"code": "none"})
+        settings = TrainSettings.of(compose("train", overrides=TINY))
+    model = build_model(settings, build_tasks(settings), made_by={"code": "none"})
     content = {"state_dict": model.state_dict(), KEY: {"version": 1, "config": model.config, "made_by": model.made_by}}
     path = tmp_path_factory.mktemp("untrained") / "model.ckpt"
     torch.save(content, path)

@@ -10,8 +10,9 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from hmlpe.cli.app import CONFIGS
-from hmlpe.training.build import build_model, build_tasks, plain
+from hmlpe.training.build import build_model, build_tasks
 from hmlpe.training.checkpoint import KEY
+from hmlpe.training.settings import TrainSettings
 
 TINY = (
     "network=slim",
@@ -26,9 +27,9 @@ MakeCheckpoint = Callable[..., Path]
 def write_checkpoint(path: Path, *overrides: str) -> Path:
     """What hmlpe-train writes, after no step; statistics and biases as training would leave them: not 0 and 1."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = compose("train", overrides=[*TINY, *overrides])
-    tasks = build_tasks(config)
-    model = build_model(config, tasks)
+        settings = TrainSettings.of(compose("train", overrides=[*TINY, *overrides]))
+    tasks = build_tasks(settings)
+    model = build_model(settings, tasks)
     generator = torch.Generator().manual_seed(5)
     model.network.mean_image.copy_(255 * torch.rand(model.network.mean_image.shape, generator=generator))
     for name, value in model.network.named_buffers():
@@ -36,10 +37,10 @@ def write_checkpoint(path: Path, *overrides: str) -> Path:
             value.copy_(torch.randn(value.shape, generator=generator))
         elif name.endswith("running_var"):
             value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
-    pose = torch.rand(len(config.skeleton.joints), 2, generator=generator) * config.size_px
+    pose = torch.rand(len(settings.skeleton["joints"]), 2, generator=generator) * settings.size_px
     with torch.no_grad():
         model.network.head("regression").last.bias.copy_(tasks["regression"].constant_output(pose))
-    described = {"version": 1, "config": plain(config), "made_by": {"code": "c", "data": "d"}, "steps": 0}
+    described = {"version": 1, "config": settings.tree, "made_by": {"code": "c", "data": "d"}, "steps": 0}
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"state_dict": model.state_dict(), KEY: described}, path)
     return path

@@ -17,7 +17,7 @@ from hmlpe.deploy.trained import load_trained
 from hmlpe.detect.detector import Detections
 from hmlpe.predict.onnx_file import OnnxEstimator
 from hmlpe.predict.people import PosePredictor
-from hmlpe.training.build import plain
+from hmlpe.settings import plain
 
 OWN = ["data=coco", "data.name=dogs", "data.source.images=x", "data.source.train=x", "data.source.test=y",
        "data.source.joints={head: nose}", "data.pack=x"]  # fmt: skip

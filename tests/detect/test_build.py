@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from hmlpe.cli.app import CONFIGS
 from hmlpe.detect.build import build_detector
@@ -19,17 +19,18 @@ from hmlpe.detect.detector import Detections
 from hmlpe.detect.settings import wrong_settings
 from hmlpe.detect.whole import WholeImage
 from hmlpe.errors import UserError
+from hmlpe.settings import plain
 
 FACTORS = (1.5, 0.25, 0.75)
 
 
-def config(name: str, **settings: Any) -> DictConfig:
+def config(name: str, **settings: Any) -> dict[str, Any]:
     """A file of conf/detector, with settings by their dotted names, __ for the dots."""
     loaded = OmegaConf.load(CONFIGS / "detector" / f"{name}.yaml")
     for key, value in settings.items():
         OmegaConf.update(loaded, key.replace("__", "."), value, merge=False, force_add=True)
-    assert isinstance(loaded, DictConfig)
-    return loaded
+    found: dict[str, Any] = plain(loaded)
+    return found
 
 
 def test_the_networks_factors_are_filled_in_where_they_are_open_and_only_there() -> None:
@@ -42,15 +43,17 @@ def test_the_networks_factors_are_filled_in_where_they_are_open_and_only_there()
         detector = build_detector(one, FACTORS)
         assert isinstance(detector, WholeImage)
         assert (detector.across, detector.up, detector.down) == wanted
-    assert OmegaConf.is_missing(open_one, "factors")  # the caller's is as it was
+    assert open_one["factors"] == "???"  # the caller's is as it was
     with pytest.raises(UserError, match=r"^detector\.factors: is not given$"):
         build_detector(open_one)
     assert isinstance(build_detector(config("cascade"), FACTORS), CascadeDetector)  # has none
 
 
 def test_a_setting_may_refer_to_others_of_the_program() -> None:
-    whole = OmegaConf.create({"rule": [3, 2, 1], "detector": config("whole", factors="${rule}")})
-    detector = build_detector(whole.detector, FACTORS)
+    loaded = OmegaConf.load(CONFIGS / "detector" / "whole.yaml")
+    whole = OmegaConf.create({"rule": [3, 2, 1], "detector": loaded})
+    whole.detector.factors = "${rule}"
+    detector = build_detector(plain(whole.detector), FACTORS)
     assert isinstance(detector, WholeImage) and detector.across == 3
 
 
@@ -112,9 +115,9 @@ class Own:
 def test_other_annotations_are_left_to_the_constructor() -> None:
     values = {"_target_": f"{__name__}.Own", "folder": "a", "sizes": [1, "a"], "anything": None, "plain": 3}
     assert list(wrong_settings("detector", values)) == []
-    assert isinstance(build_detector(OmegaConf.create(values)), Own)
-    with pytest.raises(UserError, match=r"^detector: cannot be made of these settings: .*NoneType[^\n]*$"):
-        build_detector(OmegaConf.create(values | {"folder": None}))
+    assert isinstance(build_detector(values), Own)
+    with pytest.raises(UserError, match=r"^detector: Error in call to target .*NoneType[^\n]*$"):
+        build_detector(values | {"folder": None})
     assert list(wrong_settings("detector", values | {"sizes": 3})) == ["detector.sizes: must be a list, got 3"]
 
 

@@ -15,9 +15,11 @@ from omegaconf import DictConfig
 
 from hmlpe.cli.evaluate import evaluate_all
 from hmlpe.data.collection import sets_of
+from hmlpe.data.settings import DataSettings
 from hmlpe.errors import UserError
 from hmlpe.evaluate.bench import bench_evaluation
 from hmlpe.evaluate.truth import annotated, truth_of
+from hmlpe.training.settings import TrainSettings
 
 from ..programs import finish
 from .conftest import CONF
@@ -84,7 +86,7 @@ def test_a_checkpoint_has_the_numbers_of_its_run(trained: Path) -> None:
 def test_other_methods_stand_beside_it(trained: Path, tmp_path: Path) -> None:
     """The truth itself as a csv, but for one wrist."""
     config = configured(trained)
-    people = annotated(sets_of(config.data)[0][0])
+    people = annotated(sets_of(DataSettings.of(config.data, "data"))[0][0])
     truth = truth_of(people, instantiate(config.skeleton), "image", True)
     lines = ["image,person,joint,x,y"]
     for image, joints in zip(truth.images, truth.joints_px, strict=True):
@@ -180,7 +182,9 @@ def test_some_people_do_not_replace_all(trained: Path, tmp_path: Path) -> None:
 
 def truth_lines(config: DictConfig) -> list[str]:
     """The set's own test people as a csv."""
-    truth = truth_of(annotated(sets_of(config.data)[0][0]), instantiate(config.skeleton), "image", True)
+    truth = truth_of(
+        annotated(sets_of(DataSettings.of(config.data, "data"))[0][0]), instantiate(config.skeleton), "image", True
+    )
     return ["image,person,joint,x,y"] + [
         f"{image},1,{name},{float(x)!r},{float(y)!r}"
         for image, joints in zip(truth.images, truth.joints_px, strict=True)
@@ -271,9 +275,9 @@ def test_what_is_no_checkpoint_is_refused_unread(trained: Path, tmp_path: Path) 
 
 def test_the_bench_times_an_untrained_network(trained: Path) -> None:
     """The faithful one, whose untrained logits are too large for an export that is compared to 1e-5."""
-    settings = [*SET, f"paths.data={trained}/data", "optim.batch_size=4", "bench.rounds=1", "trainer.threads=1"]
+    settings = [*SET, f"paths.data={trained}/data", "optim.batch_size=4", "trainer.threads=1"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        found = bench_evaluation(compose("bench", settings))
+        found = bench_evaluation(TrainSettings.of(compose("bench", settings)), 1)
     assert found.people == 10
     assert min(found.bare, found.evaluate, found.ratio, found.seconds, *found.one) > 0
     assert found.evaluate == pytest.approx(found.people / found.seconds)

@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from hmlpe.data.sources.matlab import read_struct_array
 from hmlpe.errors import UserError
 from hmlpe.evaluate.predictions import BuffyToolReader, CsvReader, MatrixReader, read_predictions
-from hmlpe.evaluate.settings import validate
+from hmlpe.evaluate.settings import EvaluateSettings
 
 from . import test_predictions_buffy_tool as tool
 from .conftest import CONF
@@ -135,7 +135,7 @@ def test_a_place_is_one_joints(joints: dict[str, Any], words: str) -> None:
 def test_settings_of_a_choice_without_the_choice(tmp_path: Path, override: str, words: str) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("evaluate", ["predictions=x.mat", f"out={tmp_path}", override])
-    message = refusal(lambda: validate(config))
+    message = refusal(lambda: EvaluateSettings.of(config))
     assert message.startswith(override[1:].partition("=")[0].partition(".")[0]) and words in message
 
 
@@ -205,4 +205,4 @@ def test_a_setting_that_holds_none_is_no_traceback(tmp_path: Path) -> None:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("evaluate", ["predictions=x.mat", f"out={tmp_path}", word])
         with pytest.raises(UserError, match=word.partition("=")[0].partition(".")[0]):
-            validate(config)
+            EvaluateSettings.of(config)

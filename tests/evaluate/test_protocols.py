@@ -18,6 +18,7 @@ from hmlpe.evaluate.estimates import Estimates, of_joints
 from hmlpe.evaluate.protocols import PcpOfficial, PcpStrict, PdjModec, Protocol, Scores
 from hmlpe.evaluate.record import Record
 from hmlpe.evaluate.run import score
+from hmlpe.evaluate.settings import ConfidenceSettings, EvaluateSettings
 from hmlpe.evaluate.truth import STICKS, Truth, parts_of
 from hmlpe.skeleton import Skeleton
 
@@ -190,7 +191,7 @@ def forgotten(truth: Truth, people: slice) -> Truth:
 def test_people_of_whom_no_joint_is_known_are_in_no_share_and_named(sticks: bool) -> None:
     """Six of eight people have a wrist that is wrong; nothing is known of the two others, who are not right either."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("evaluate", ["checkpoint=x"])
+        settings = EvaluateSettings.of(compose("evaluate", ["checkpoint=x"]))
 
     def record(unknown: slice, kept: slice = slice(None)) -> Record:
         whole = truth_like(8, sticks)
@@ -202,7 +203,7 @@ def test_people_of_whom_no_joint_is_known_are_in_no_share_and_named(sticks: bool
         assert made.joints_px is not None
         made = Estimates(made.joints_px[kept], made.sticks_px[kept], made.detected[kept])
         case = Case("m", "given", truth, lambda: made, len(truth), 0, {}, "")
-        return score(case, made, "whole", [one for one in protocols().values() if not one.looks_at_all], config, FEW)
+        return score(case, made, "whole", [one for one in protocols().values() if not one.looks_at_all], settings, FEW)
 
     some = record(slice(6, None))
     assert "of 2 of 8 people no joint is known" in some.notes
@@ -236,12 +237,12 @@ def test_a_skeleton_without_parts_has_joints_to_score() -> None:
     assert found["pdj_modec_tail@0.20"].value == 1 and not [name for name in found if "elbow" in name]
     for name in ("pcp_strict", "pcp_official"):
         assert protocols()[name].why_not(truth, estimates) == "the skeleton has no parts"
-    settings = {"at": 0.2, "groups": {"elbow": ["left_elbow"], "tail": ["tail"]}}
+    settings = ConfidenceSettings(at=0.2, groups={"elbow": ["left_elbow"], "tail": ["tail"]})
     everyone = np.ones(6, dtype=bool)
     ranked, left_out = ranking_of(truth, estimates, everyone, settings, FEW)
     assert set(ranked) == {"tail"} and left_out == {"confidence elbow": "no joint 'left_elbow' in the data"}
     assert ranking_of(truth, estimates, everyone, None, FEW) == ({}, {})
-    assert ranking_of(truth, estimates, everyone, {"at": 0.2, "groups": None}, FEW) == ({}, {})
+    assert ranking_of(truth, estimates, everyone, ConfidenceSettings(at=0.2, groups=None), FEW) == ({}, {})
 
 
 def test_the_interval_is_the_percentiles_of_drawn_people() -> None:

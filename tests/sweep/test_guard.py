@@ -14,6 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 import hmlpe.sweep.guard as guard
+from hmlpe.cli.configs import CONFIGS
 from hmlpe.errors import UserError
 
 from ..programs import run
@@ -168,12 +169,13 @@ def test_no_error_of_the_estimate_lets_a_job_start(
 
     config = OmegaConf.create(
         {
-            "sweep": {"dry_run": dry},
+            "sweep": {"redo": "missing", "dry_run": dry},
             "hydra": {
+                "sweep": {"dir": str(tmp_path)},
                 "launcher": {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"},
                 "sweeper": {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"},
             },
-            "trainer": {"devices": 1, "accelerator": "cpu"},
+            "trainer": OmegaConf.load(CONFIGS / "trainer" / "default.yaml"),
         }
     )
     for step in ("check_sweep", "jobs_of", "estimate"):

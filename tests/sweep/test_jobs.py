@@ -60,7 +60,7 @@ def test_what_is_there_is_found_without_running(data: Path, tmp_path: Path) -> N
     stale = jobs[1].folder / "result.json"
     stale.parent.mkdir(parents=True)
     stale.write_text(json.dumps({"status": "finished", "identity": {}}))
-    found = _survey([(one.config, one.folder, one.overrides) for one in jobs], False)
+    found = _survey(jobs, False)
     missing, old, wrong = found.states
     assert not isinstance(missing, UserError) and missing.kind == "missing"
     assert not isinstance(old, UserError) and old.kind == "stale" and "code" in old.changed

@@ -25,6 +25,7 @@ from hmlpe.tasks import Sample, Target, Task
 from hmlpe.tasks.regression import to_image_px
 from hmlpe.training.build import build_model, build_tasks
 from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.settings import TrainSettings
 
 CONFIGS = Path(__file__).parents[2] / "conf"
 SIZE = 56
@@ -85,7 +86,8 @@ def model_of(config: DictConfig, **weights: Any) -> MultiTaskPose:
     config = copy.deepcopy(config)
     with open_dict(config):
         config.row.weights = weights
-    model = build_model(config, build_tasks(config))
+    settings = TrainSettings.of(config)
+    model = build_model(settings, build_tasks(settings))
     model.log = lambda *_args, **_kwargs: None  # there is no trainer
     return model
 

@@ -18,7 +18,6 @@ from hydra import compose, initialize_config_dir
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import DummyLogger
-from omegaconf import DictConfig
 
 from hmlpe.cli.app import CONFIGS
 from hmlpe.data.datamodule import PoseDataModule
@@ -28,6 +27,7 @@ from hmlpe.training.devices import is_rank
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.ranks import from_first, joined, mean_of_all, place, trainer_options
 from hmlpe.training.scores import evaluate
+from hmlpe.training.settings import TrainSettings
 from hmlpe.training.watched import GradientLog
 
 ROWS = ("regression_only", "det_0.1", "detection_only")
@@ -37,10 +37,10 @@ WORDS: list[str] = []  # of the configuration
 
 
 @cache
-def composed(*overrides: str) -> DictConfig:
+def composed(*overrides: str) -> TrainSettings:
     """The configuration of hmlpe-train."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose("train", list(overrides))
+        return TrainSettings.of(compose("train", list(overrides)))
 
 
 class Watch(Callback):
@@ -65,11 +65,11 @@ class Watch(Callback):
         self.logged.append({key: float(value) for key, value in trainer.callback_metrics.items() if "train/" in key})
 
 
-def train(config: DictConfig, every: int | None = None) -> dict[str, Any]:
+def train(settings: TrainSettings, every: int | None = None) -> dict[str, Any]:
     """A few steps of the configured run, without its files; the trunk's gradients are logged of every `every`-th."""
-    data, model = built(config)
+    data, model = built(settings)
     watch, numbers = Watch(), Numbers()
-    trainer = trainer_of(config, watch, *([GradientLog(every)] if every else []), logger=numbers)
+    trainer = trainer_of(settings, watch, *([GradientLog(every)] if every else []), logger=numbers)
     trainer.fit(model, data)
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     found: dict[str, Any] = {"gradients": watch.gradients, "weights": weights}
@@ -90,24 +90,24 @@ class Numbers(DummyLogger):
         self.found += [(step or 0, numbers)] if numbers else []
 
 
-def built(config: DictConfig) -> tuple[PoseDataModule, MultiTaskPose]:
-    data = build_data(config)
-    model = build_model(config, build_tasks(config))
-    start_from_statistics(model, data, config.optim.start_at_mean)
+def built(settings: TrainSettings) -> tuple[PoseDataModule, MultiTaskPose]:
+    data = build_data(settings)
+    model = build_model(settings, build_tasks(settings))
+    start_from_statistics(model, data, settings.optim.start_at_mean)
     return data, model
 
 
-def evaluated(config: DictConfig) -> dict[str, dict[str, float | None]]:
+def evaluated(settings: TrainSettings) -> dict[str, dict[str, float | None]]:
     """Errors and metrics of every split with the weights that a run starts from, and those of the mean pose."""
-    data, model = built(config)
-    found = {split: evaluate(trainer_of(config), model, data, split) for split in data.plain}
-    return found | {"mean_pose": mean_pose_metrics(config, model, data)}
+    data, model = built(settings)
+    found = {split: evaluate(trainer_of(settings), model, data, split) for split in data.plain}
+    return found | {"mean_pose": mean_pose_metrics(settings, model, data)}
 
 
-def trainer_of(config: DictConfig, *watching: Callback, logger: Logger | bool = False) -> L.Trainer:
+def trainer_of(settings: TrainSettings, *watching: Callback, logger: Logger | bool = False) -> L.Trainer:
     return L.Trainer(
-        **trainer_options(config),
-        precision=config.trainer.precision,
+        **trainer_options(settings.trainer),
+        precision=settings.trainer.precision,
         max_steps=STEPS,
         callbacks=[*watching],
         logger=logger,
@@ -120,9 +120,9 @@ def trainer_of(config: DictConfig, *watching: Callback, logger: Logger | bool = 
     )
 
 
-def served(config: DictConfig) -> dict[str, list[Any]]:
+def served(settings: TrainSettings) -> dict[str, list[Any]]:
     """The keys that the loaders of each split ask for, in order; of training those of two epochs."""
-    data = build_data(config)
+    data = build_data(settings)
     loader = data.train_dataloader()
     found: dict[str, list[Any]] = {"training": []}
     for epoch in range(2):
@@ -188,6 +188,6 @@ if __name__ == "__main__":
     folder, *WORDS = sys.argv[1:]
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    with joined(composed(*WORDS)) if is_rank() else nullcontext():
+    with joined(composed(*WORDS).trainer) if is_rank() else nullcontext():
         rank, world = place()
         torch.save(seen(), Path(folder) / f"{rank}_of_{world}.pt")

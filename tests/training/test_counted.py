@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
 from hmlpe.cli.app import CONFIGS
 from hmlpe.data.datamodule import PoseDataModule
@@ -30,6 +29,7 @@ from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.people import EachPerson, people_of
 from hmlpe.training.run import run
 from hmlpe.training.scores import clean, evaluate
+from hmlpe.training.settings import TrainSettings
 
 from ..programs import TINY, finish
 
@@ -45,13 +45,13 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return words
 
 
-def config_of(words: list[str], *more: str) -> DictConfig:
+def settings_of(words: list[str], *more: str) -> TrainSettings:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose("train", overrides=[*words, *more])
+        return TrainSettings.of(compose("train", overrides=[*words, *more]))
 
 
-def built(config: DictConfig) -> tuple[PoseDataModule, MultiTaskPose]:
-    data, model = build_data(config), build_model(config, build_tasks(config))
+def built(settings: TrainSettings) -> tuple[PoseDataModule, MultiTaskPose]:
+    data, model = build_data(settings), build_model(settings, build_tasks(settings))
     start_from_statistics(model, data, mean_outputs=True)
     return data, model
 
@@ -62,14 +62,14 @@ def forget(data: PoseDataModule, split: str, which: slice) -> None:
     people.labels.joints_px[people.rows[which]] = NAN
 
 
-def measured(config: DictConfig, data: PoseDataModule, model: MultiTaskPose, folder: Path) -> dict[str, Any]:
+def measured(settings: TrainSettings, data: PoseDataModule, model: MultiTaskPose, folder: Path) -> dict[str, Any]:
     """The test people's numbers wherever they come from: a mean over batches, the mean pose, people's own file."""
     each = EachPerson()
     trainer = L.Trainer(
         accelerator="cpu", logger=False, callbacks=[each], enable_progress_bar=False, enable_model_summary=False
     )
     found = {"network": evaluate(trainer, model, data, "test"), "validation": evaluate(trainer, model, data, "val")}
-    found["mean pose"] = clean(mean_pose_metrics(config, model, data))
+    found["mean pose"] = clean(mean_pose_metrics(settings, model, data))
     folder.mkdir()
     write_people(folder / "best.npz", people_of(each.found, model.tasks.values(), data.pack.people))
     people = read_people(folder / "best.npz")
@@ -80,16 +80,16 @@ def measured(config: DictConfig, data: PoseDataModule, model: MultiTaskPose, fol
 
 def test_people_of_whom_nothing_is_known_change_no_number(words: list[str], tmp_path: Path) -> None:
     """The numbers over twelve people, of six of whom nothing is known, are those over the six others."""
-    config = config_of(words)
-    data, model = built(config)
+    settings = settings_of(words)
+    data, model = built(settings)
     with torch.no_grad():
         model.network.head("regression").last.weight.normal_(0, 0.5)  # errors that differ
     for split in ("test", "val"):
         forget(data, split, slice(1, None, 2))
-    some = measured(config, data, model, tmp_path / "some")
+    some = measured(settings, data, model, tmp_path / "some")
     for split in ("test", "val"):
         data.plain[split].rows = data.plain[split].rows[::2]
-    known = measured(config, data, model, tmp_path / "known")
+    known = measured(settings, data, model, tmp_path / "known")
     for where in ("network", "validation", "mean pose", "report"):
         assert some[where] == pytest.approx(known[where], rel=1e-3), where
         assert some[where]["regression_error"] > 0
@@ -101,17 +101,17 @@ def test_people_of_whom_nothing_is_known_change_no_number(words: list[str], tmp_
 
 
 def test_over_nobody_there_is_no_number_and_none_has_diverged(words: list[str], tmp_path: Path) -> None:
-    config = config_of(words)
-    data, model = built(config)
+    settings = settings_of(words)
+    data, model = built(settings)
     forget(data, "test", slice(None))
     assert counted(model.tasks, data)["test"] == {"regression": 0, "detection": 0}
-    found = measured(config, data, model, tmp_path / "nobody")
+    found = measured(settings, data, model, tmp_path / "nobody")
     for where in ("network", "mean pose", "report"):
         assert set(found[where].values()) == {None}, where
     check_finite({"test": found["network"]}, model, data, "run")
     with torch.no_grad():
         model.network.head("regression").last.bias.fill_(NAN)
-    broken = measured(config, data, model, tmp_path / "broken")["validation"]
+    broken = measured(settings, data, model, tmp_path / "broken")["validation"]
     assert broken["regression_error"] is None
     with pytest.raises(UserError, match="run: diverged, val/regression_error is not finite"):
         check_finite({"val": broken}, model, data, "run")
@@ -139,10 +139,10 @@ def occlude(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 def test_a_run_that_has_nothing_to_learn_from_or_choose_by_is_refused_before_it_writes(
     words: list[str], tmp_path: Path, occlude: Callable[[Any], None], hidden: str, said: str
 ) -> None:
-    occlude(build_data(config_of(words)).plain[hidden].rows)
-    config = config_of(words, "data.use_occluded=false", "epochs=1")
+    occlude(build_data(settings_of(words)).plain[hidden].rows)
+    settings = settings_of(words, "data.use_occluded=false", "epochs=1")
     with pytest.raises(UserError, match=f"^data: .*{said}.*use_occluded=false"):
-        run(config, tmp_path / "run")
+        run(settings, tmp_path / "run")
     assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
 
 
@@ -150,8 +150,8 @@ def test_who_does_not_count_is_said_and_recorded(
     words: list[str], tmp_path: Path, occlude: Callable[[Any], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    occlude(build_data(config_of(words)).plain["test"].rows[:5])
-    run(config_of(words, "data.use_occluded=false", "epochs=1", "trainer.progress=none"), tmp_path / "run")
+    occlude(build_data(settings_of(words)).plain["test"].rows[:5])
+    run(settings_of(words, "data.use_occluded=false", "epochs=1", "trainer.progress=none"), tmp_path / "run")
     for task in TASKS:
         assert f"of only 7 of 12 test people anything is known that {task} learns" in caplog.text
     (found,) = collect(tmp_path)

@@ -18,8 +18,9 @@ from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.training.build import config_digest
 from hmlpe.training.devices import VARIABLES, check_sweep, world_size
+from hmlpe.training.run import look
+from hmlpe.training.settings import TrainSettings
 from hmlpe.training.spawned import error_of
-from hmlpe.training.validate import validate
 
 from ..programs import TINY as SMALLEST
 from ..programs import finish as finish_warm
@@ -213,32 +214,34 @@ def test_a_sweep_under_another_launcher_is_refused_before_its_first_job(folder: 
     assert not (folder / "outputs" / "sweep").exists()
 
 
-def composed(*overrides: str) -> Any:
+def composed(*overrides: str) -> TrainSettings:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose("train", list(overrides))
+        return TrainSettings.of(compose("train", list(overrides)))
 
 
 def test_which_sweeps_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     two = composed("trainer.devices=2", "trainer.accelerator=cpu")
     basic = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-    check_sweep(composed(), basic)
-    check_sweep(two, "hydra_plugins.hmlpe_isolated_launcher.launcher.IsolatedLauncher")
+    check_sweep(composed().trainer, basic)
+    check_sweep(two.trainer, "hydra_plugins.hmlpe_isolated_launcher.launcher.IsolatedLauncher")
     with pytest.raises(UserError, match="which BasicLauncher does not"):
-        check_sweep(two, basic)
+        check_sweep(two.trainer, basic)
     for name in VARIABLES:
         monkeypatch.setenv(name, "1")
     with pytest.raises(UserError, match="under torchrun every process would sweep"):
-        check_sweep(composed(), basic)
+        check_sweep(composed().trainer, basic)
 
 
-def test_devices_are_a_number_of_the_environment_or_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_are_a_number_of_the_environment_or_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     cpu = "trainer.accelerator=cpu"
-    assert world_size(composed(cpu)) == 1
-    assert world_size(composed(cpu, "trainer.devices=3")) == 3
-    assert world_size(composed(cpu, "trainer=ddp")) == 2
-    assert world_size(composed(cpu, "trainer=ddp", "trainer.devices=4")) == 4
+    assert world_size(composed(cpu).trainer) == 1
+    assert world_size(composed(cpu, "trainer.devices=3").trainer) == 3
+    assert world_size(composed(cpu, "trainer=ddp").trainer) == 2
+    assert world_size(composed(cpu, "trainer=ddp", "trainer.devices=4").trainer) == 4
     digests = [config_digest(composed(cpu, one)) for one in ("trainer.devices=1", "trainer.devices=2", "trainer=ddp")]
     assert digests[0] != digests[1] == digests[2]
     for bad, words in (
@@ -248,18 +251,18 @@ def test_devices_are_a_number_of_the_environment_or_of_the_settings(monkeypatch:
         ("trainer.devices=3", "optim.batch_size: 64 people do not divide over trainer.devices: 3"),
     ):
         with pytest.raises(UserError, match=words):
-            validate(composed(cpu, bad))
+            look(composed(cpu, bad), tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert world_size(composed("trainer=ddp")) == 4
+    assert world_size(composed("trainer=ddp").trainer) == 4
     with pytest.raises(UserError, match="8 GPUs are wanted on this machine, which shows 4"):
-        world_size(composed("trainer.devices=8"))
+        world_size(composed("trainer.devices=8").trainer)
     environment = {"RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "a"}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert world_size(composed()) == 1  # not all that makes a rank
+    assert world_size(composed().trainer) == 1  # not all that makes a rank
     monkeypatch.setenv("MASTER_PORT", "1")
-    assert world_size(composed()) == 8
+    assert world_size(composed().trainer) == 8
 
 
 def test_the_first_error_is_what_counts_and_a_silent_end_comes_before_any(

@@ -16,7 +16,7 @@ from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.checkpoint import read_checkpoint
-from hmlpe.training.validate import validate
+from hmlpe.training.settings import TrainSettings
 
 from ..programs import TINY, Started, finish, run
 
@@ -213,7 +213,7 @@ def test_settings_that_cannot_work_are_one_line() -> None:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             config = compose("train", overrides=[bad])
         with pytest.raises(UserError, match=bad.split("=")[0]) as raised:
-            validate(config)
+            TrainSettings.of(config)
         assert "\n" not in str(raised.value)
 
 

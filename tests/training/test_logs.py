@@ -11,8 +11,8 @@ import hmlpe.training.logs as logs
 import hmlpe.training.watched as watched
 from hmlpe.cli.app import CONFIGS
 from hmlpe.tracking.mirror import Mirror
-from hmlpe.training.build import plain
 from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.settings import TrainSettings
 
 
 def test_a_broken_wandb_leaves_the_csv(
@@ -23,17 +23,16 @@ def test_a_broken_wandb_leaves_the_csv(
 
     monkeypatch.setattr(logs, "load_wandb", load)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = compose("train", overrides=["logger=wandb"])
-        found = logs.loggers(config, tmp_path, plain(config), {})
+        wandb, csv = (TrainSettings.of(compose("train", [f"logger={name}"])) for name in ("wandb", "csv"))
+        found = logs.loggers(wandb, tmp_path, {})
     assert [type(logger).__name__ for logger in found] == ["WholeCSV"]
     assert caplog.messages == ["W&B cannot start (ImportError: half installed); the CSV has all"]
-    assert logs.mirror_lost(config, found) == "it could not start"
+    assert logs.mirror_lost(wandb.logger, found) == "it could not start"
     for failure in ("", "OSError: gone"):
-        assert logs.mirror_lost(config, [*found, Mock(spec=Mirror, broken=bool(failure), failure=failure)]) == (
+        assert logs.mirror_lost(wandb.logger, [*found, Mock(spec=Mirror, broken=bool(failure), failure=failure)]) == (
             failure or None
         )
-    config.logger.name = "csv"
-    assert logs.mirror_lost(config, found) is None
+    assert logs.mirror_lost(csv.logger, found) is None
 
 
 def test_a_network_that_cannot_be_drawn_is_a_warning(

@@ -14,12 +14,14 @@ from PIL import Image
 
 from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
+from hmlpe.settings import make
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import build_data, build_model, build_tasks
 from hmlpe.training.estimate import steps_of
 from hmlpe.training.run import check_start, protocol
 from hmlpe.training.scores import average
-from hmlpe.training.stages import stage_config
+from hmlpe.training.settings import TrainSettings
+from hmlpe.training.stages import stage_settings
 from hmlpe.training.weights import HEADS, load_weights
 
 from ..data.conftest import person, write_flic
@@ -141,8 +143,8 @@ def test_a_chain_that_cannot_run_is_one_line(folder: Path, bad: list[str], words
 
 def test_stages_take_the_overrides_of_the_chain() -> None:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        found = stage_config("finetune_buffy", ["experiment=paper_pipeline", "seed=7", "+data.note=x", "stages=[a]"])
-    assert found.seed == 7 and found.data.note == "x" and found.study == "pretraining/buffy"
+        found = stage_settings("finetune_buffy", ["experiment=paper_pipeline", "seed=7", "+data.note=x", "stages=[a]"])
+    assert found.seed == 7 and found.tree["data"]["note"] == "x" and found.study == "pretraining/buffy"
     assert found.folder == "outputs/pretraining/buffy/pretrained_s7"
     assert found.checkpoint == "outputs/pretraining/all/pretrain_s7/checkpoints/model.ckpt"
 
@@ -150,9 +152,9 @@ def test_stages_take_the_overrides_of_the_chain() -> None:
 @pytest.mark.parametrize("heads", ["keep", "renew"])
 def test_heads_are_kept_or_renewed(tmp_path: Path, heads: str) -> None:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        one, other = (compose("train", [*TINY, f"seed={seed}"]) for seed in (1, 2))
+        one, other = (TrainSettings.of(compose("train", [*TINY, f"seed={seed}"])) for seed in (1, 2))
     old, new = (build_model(config, build_tasks(config)) for config in (one, other))
-    skeleton = Skeleton(one.skeleton.joints, one.skeleton.parts, one.skeleton.mirror)
+    skeleton = make("skeleton", one.skeleton)
     path = tmp_path / "old.ckpt"
     described = {"config": {"skeleton": skeleton.as_dict()}, "steps": 5}
     torch.save({"state_dict": old.state_dict(), "hmlpe": described}, path)
@@ -185,7 +187,7 @@ def test_a_start_that_is_not_finished_is_refused(folder: Path, chain: dict[str, 
         done = run("train", *arguments, folder=folder)
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             config = compose("train", [f"checkpoint={result.parent / 'checkpoints' / 'model.ckpt'}", "fit=false"])
-        check_start(config)  # to evaluate it is allowed
+        check_start(TrainSettings.of(config))  # to evaluate it is allowed
     finally:
         result.write_text(whole)
     assert done.returncode == 2 and "Traceback" not in done.stderr
@@ -203,8 +205,8 @@ def test_the_protocol_is_one_for_all_rows_and_names_what_is_measured(folder: Pat
 
     def said(*overrides: str) -> str:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            config = compose("train", [*common, *overrides])
-        return protocol(config, build_data(config))
+            settings = TrainSettings.of(compose("train", [*common, *overrides]))
+        return protocol(settings, build_data(settings))
 
     rows = {said(f"row={row}") for row in ("regression_only", "det_0.1", "detection_only")}
     assert rows == {"buffy+flic: pdj_modec, pcp_strict; sides=image, test boxes=detection+window"}
@@ -217,5 +219,5 @@ def test_the_protocol_is_one_for_all_rows_and_names_what_is_measured(folder: Pat
 def test_the_estimate_counts_the_people_of_the_chosen_sets(folder: Path, sets: str, people: int) -> None:
     words = ["data=all", f"paths.data={folder / 'data'}", f"data.train_sets={sets}", *TINY, "epochs=4"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = compose("train", words)
-    assert steps_of(config) == round(0.9 * people) * 4 / 8
+        settings = TrainSettings.of(compose("train", words))
+    assert steps_of(settings) == round(0.9 * people) * 4 / 8

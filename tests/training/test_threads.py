@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -14,12 +12,12 @@ from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.training.build import config_digest
 from hmlpe.training.devices import VARIABLES, threads_of
-from hmlpe.training.estimate import steps_of
+from hmlpe.training.settings import TrainSettings
 
 
-def composed(*overrides: str) -> Any:
+def composed(*overrides: str) -> TrainSettings:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose("train", ["trainer.accelerator=cpu", *overrides])
+        return TrainSettings.of(compose("train", ["trainer.accelerator=cpu", *overrides]))
 
 
 @pytest.fixture
@@ -43,18 +41,18 @@ def test_all_cores_are_a_number(machine: pytest.MonkeyPatch) -> None:
 
 def test_what_a_container_grants_counts(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(devices, "cores", lambda: 2)
-    assert threads_of(composed()) == 2
-    assert threads_of(composed("trainer.threads=3")) == 3
+    assert threads_of(composed().trainer) == 2
+    assert threads_of(composed("trainer.threads=3").trainer) == 3
 
 
 def test_processes_of_a_run_share_the_cores_however_they_start(machine: pytest.MonkeyPatch) -> None:
     two = composed("trainer.devices=2")
     digest = config_digest(two)
-    assert threads_of(two) == 4
+    assert threads_of(two.trainer) == 4
     for name, value in zip(VARIABLES, ("1", "1", "2", "2", "a", "1"), strict=True):
         machine.setenv(name, value)
     machine.setattr(devices, "_own_threads", lambda: 1)  # as torchrun says
-    assert threads_of(two) == 4 and config_digest(two) == digest
+    assert threads_of(two.trainer) == 4 and config_digest(two) == digest
 
 
 def test_on_a_gpu_they_do_not_count(machine: pytest.MonkeyPatch) -> None:
@@ -64,10 +62,10 @@ def test_on_a_gpu_they_do_not_count(machine: pytest.MonkeyPatch) -> None:
 
 def test_one_run_of_a_process_leaves_the_next_its_own() -> None:
     before = torch.get_num_threads()
-    alone = threads_of(composed())
+    alone = threads_of(composed().trainer)
     try:
-        torch.set_num_threads(threads_of(composed(f"trainer.threads={alone + 1}")))
-        assert threads_of(composed()) == alone
+        torch.set_num_threads(threads_of(composed(f"trainer.threads={alone + 1}").trainer))
+        assert threads_of(composed().trainer) == alone
     finally:
         torch.set_num_threads(before)
 
@@ -102,6 +100,6 @@ def test_other_values_are_other_runs() -> None:
         "data.subset=a",
     ],
 )
-def test_what_is_no_number_ends_the_estimate_in_words(word: str) -> None:
+def test_what_is_no_number_is_said_in_words(word: str) -> None:
     with pytest.raises(UserError, match=rf"^{word.partition('=')[0]}: must be a "):
-        steps_of(composed(word))
+        composed(word)

@@ -14,33 +14,34 @@ def report(config: DictConfig) -> None:
     from hmlpe.evaluate.bench import bench_evaluation
     from hmlpe.training.bench import bench
     from hmlpe.training.provenance import device_name
+    from hmlpe.training.settings import TrainSettings
 
-    found = bench(config)
-    evaluation = bench_evaluation(config)
-    device, threads = device_name(config.trainer.accelerator), torch.get_num_threads()
-    print(f"{config.network_name} net, batch {config.optim.batch_size}, {device}, {threads} threads")
+    settings, of = TrainSettings.of(config), config.bench
+    found = bench(settings, of.steps, of.rounds)
+    evaluation = bench_evaluation(settings, of.rounds)
+    device, threads = device_name(settings.trainer.accelerator), torch.get_num_threads()
+    print(f"{settings.network_name} net, batch {settings.optim.batch_size}, {device}, {threads} threads")
     print("training")
     print(f"bare loop   {found['bare']:8.1f} images/s")
     print(f"framework   {found['framework']:8.1f} images/s")
     print(f"ratio       {found['ratio']:8.3f}")
-    print(f"loader      {found['loader']:8.1f} images/s, alone, {config.trainer.workers} loading processes")
+    print(f"loader      {found['loader']:8.1f} images/s, alone, {settings.trainer.workers} loading processes")
     print("evaluation, in fp32")
     print(f"forward     {evaluation.bare:8.1f} images/s")
     print(f"evaluate    {evaluation.evaluate:8.1f} images/s: {evaluation.people} people in {evaluation.seconds:.2f} s")
     print(f"ratio       {evaluation.ratio:8.3f}")
     one = evaluation.one
     print(f"one crop    {one.torch_ms:8.2f} ms by torch, {one.onnx_ms:.2f} ms by onnxruntime, ratio {one.ratio:.2f}")
-    if config.bench.sweep.jobs:
-        report_sweep(config)
+    if of.sweep.jobs:
+        report_sweep(of.sweep.jobs, of.sweep.seconds)
 
 
-def report_sweep(config: DictConfig) -> None:
+def report_sweep(jobs: int, seconds: float) -> None:
     """Measure what a sweep costs beside its jobs."""
     from hmlpe.sweep.bench import IN_A_ROW, bench_sweep
 
-    jobs, seconds = config.bench.sweep.jobs, config.bench.sweep.seconds
     print(f"sweeps: {jobs} jobs of about {seconds} s by each launcher, about {6 * jobs * seconds / 60:.0f} minutes ...")
-    found = bench_sweep(config)
+    found = bench_sweep(jobs, seconds)
     print(f"{'':24}{'wall':>9} {'of jobs':>9} {'overhead':>9} {'to in a row':>12} {'start of a job':>15}")
     for name, cost in found.items():
         start = f"{max(cost.starts):.2f} s" if cost.starts else ""

@@ -20,6 +20,7 @@ def demo(config: DictConfig) -> None:
     from hmlpe.demo.view import Viewer
     from hmlpe.detect.build import build_detector
     from hmlpe.predict.open import open_estimator, trusted
+    from hmlpe.settings import plain
 
     if find_spec("gradio") is None:
         raise UserError(f"hmlpe-demo needs gradio, which is not installed: {install('demo')}")
@@ -29,7 +30,7 @@ def demo(config: DictConfig) -> None:
         estimator = open_estimator(Path(str(config.checkpoint)), str(config.device), trust=trusted(config.trust))
         if estimator.card.without_rule:
             print(estimator.card.without_rule, flush=True)
-        finder = Finder(build_detector(config.detector, estimator.card.from_window), estimator)
+        finder = Finder(build_detector(plain(config.detector), estimator.card.from_window), estimator)
         from hmlpe.demo.page import build_page  # not before the session: gradio reads its settings when imported
 
         serve(build_page(Viewer(finder)), STYLE, held, bool(config.open))

@@ -13,16 +13,18 @@ from hmlpe.errors import UserError
 def evaluate_all(config: DictConfig) -> None:
     """Score, write the records, and the comparison with what was scored before."""
     from hmlpe.evaluate.run import evaluate
+    from hmlpe.evaluate.settings import EvaluateSettings
     from hmlpe.evaluate.write import summary, write_comparison, write_evaluation
 
+    settings = EvaluateSettings.of(config)
     written: list[Path] = []
     sets: list[str] = []
-    for record in evaluate(config):
-        folder = Path(config.out) / record.data
+    for record in evaluate(settings):
+        folder = Path(settings.out) / record.data
         print(summary(record))
         if not record.scores and record.detected:
             continue  # nothing applies, as the summary says
-        written += write_evaluation(folder, record, config.overwrite)
+        written += write_evaluation(folder, record, settings.overwrite)
         sets.append(record.data)
     if not written:
         raise UserError(
@@ -30,7 +32,7 @@ def evaluate_all(config: DictConfig) -> None:
             "a run's own result.json has its error in pixels"
         )
     for name in dict.fromkeys(sets):
-        written += write_comparison(Path(config.out) / name, name, config.published.get(name) or [])
+        written += write_comparison(Path(settings.out) / name, name, settings.published.get(name) or [])
     print("\n".join(f"wrote {path}" for path in written))
 
 

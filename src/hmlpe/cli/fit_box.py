@@ -14,10 +14,11 @@ def fit_box(config: DictConfig) -> None:
     """For each configured set: factors that hold shares of the joints, beside the configured ones."""
     from hmlpe.data.box_fit import SHARES, fit_factors, training_of
     from hmlpe.data.collection import sets_of
+    from hmlpe.data.settings import DataSettings
     from hmlpe.report.box_fit import draw, table, write_csv
 
     out = Path(config.out)
-    for one in sets_of(config.data)[0]:
+    for one in sets_of(DataSettings.of(config.data, "data"))[0]:
         name = one.source.name
         try:
             training = training_of(one.source.people(), one.boxes)

@@ -33,20 +33,22 @@ Row = dict[str, Any]
 def fit_detector(config: DictConfig) -> None:
     """For each configured set, and for all together: the cascades one by one, and the detector that they make."""
     from hmlpe.data.collection import sets_of
+    from hmlpe.data.settings import DataSettings
     from hmlpe.detect.build import build_detector
     from hmlpe.detect.cascade import CascadeDetector
     from hmlpe.files import write_text_atomic
+    from hmlpe.settings import plain
 
     fit = config.fit
     if fit.split not in ("train", "test"):
         raise UserError(f"fit.split: must be train or test, got {fit.split!r}")
     if fit.images is not None and not (isinstance(fit.images, int) and fit.images >= 1):
         raise UserError(f"fit.images: must be a number of images, or null for all, got {fit.images!r}")
-    detector = build_detector(config.detector)
+    detector = build_detector(plain(config.detector))
     if not isinstance(detector, CascadeDetector):
         raise UserError("detector: hmlpe-fit-detector measures cascades; take detector=cascade")
     looked: dict[str, _Looked] = {}
-    for one in sets_of(config.data)[0]:
+    for one in sets_of(DataSettings.of(config.data, "data"))[0]:
         limit = None if fit.split == "test" else fit.images
         looked[one.source.name] = _look(one.source, fit.split, limit, _tried(detector, config), detector)
     if len(looked) > 1 and fit.split == "train":

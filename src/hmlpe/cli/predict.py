@@ -26,6 +26,7 @@ def predict(config: DictConfig) -> None:
     from hmlpe.predict.people import PosePredictor
     from hmlpe.predict.run import run
     from hmlpe.predict.sources import find
+    from hmlpe.settings import plain
 
     for name, example in (("checkpoint", "model.onnx"), ("source", "photo.jpg"), ("out", "found")):
         if OmegaConf.is_missing(config, name) or config[name] is None:
@@ -48,7 +49,7 @@ def predict(config: DictConfig) -> None:
     found = find(_sources(config.source), recursive=_switch(config, "recursive"))
     if not found.items and len(found.skipped) == 1:
         raise UserError(found.skipped[0].reason)
-    detector = build_detector(config.detector, estimator.card.from_window)
+    detector = build_detector(plain(config.detector), estimator.card.from_window)
     predictor = PosePredictor(detector, estimator, batch_size=batch)
     start = time.monotonic()
     summary = run(found, predictor, options, detector=str(config.detector.get("_target_", "")))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from hmlpe.cli.app import run_app
+from hmlpe.data.settings import DataSettings
 from hmlpe.errors import UserError
+from hmlpe.settings import Component, Count, Settings, Whole, make
 from hmlpe.spelling import is_plain
 
 SETTINGS = {  # key of the manifest -> what a reader calls it
@@ -25,6 +26,24 @@ SETTINGS = {  # key of the manifest -> what a reader calls it
 }
 
 
+class HowSettings(Settings, extra="forbid"):
+    """What is done, as in conf/prepare.yaml, which explains it."""
+
+    workers: Count
+    sheet: Whole
+    check: bool
+
+
+class PrepareSettings(Settings):
+    """Of the settings of a run those that its pack depends on."""
+
+    prepare: HowSettings
+    data: DataSettings
+    skeleton: Component
+    windows: Component
+    size_px: Count
+
+
 def prepare_pack(config: DictConfig) -> None:
     """Prepare the configured sets, or check the pack that is there, and say what it holds."""
     from hmlpe.data.collection import sets_of
@@ -32,28 +51,27 @@ def prepare_pack(config: DictConfig) -> None:
     from hmlpe.data.prepare import prepare
     from hmlpe.files import read_json
 
-    folder = Path(config.data.pack)
-    name = str(config.data.name)
+    settings = PrepareSettings.of(config)
+    data, how = settings.data, settings.prepare
+    folder, name = Path(data.pack), str(data.name)
     if not name.strip(".") or Path(name).name != name or not is_plain(name):
         raise UserError(f"data.name: must be a plain name, as a folder gets it, got {name!r}")
-    if not isinstance(config.prepare.sheet, int) or config.prepare.sheet < 0:
-        raise UserError(f"prepare.sheet: must be a number of people, or 0, got {config.prepare.sheet!r}")
-    if config.prepare.check:
+    if how.check:
         print(summary(folder, "is whole", check_pack(folder)))
         return
     before = read_json(folder / "manifest.json") if (folder / "manifest.json").is_file() else None
-    sets, absent = sets_of(config.data)
+    sets, absent = sets_of(data)
     manifest, was_there = prepare(
         sets,
-        skeleton=instantiate(config.skeleton),
+        skeleton=make("skeleton", settings.skeleton),
         folder=folder,
-        crop_px=config.data.crop_px,
-        size_px=config.size_px,
-        allow_missing=config.data.allow_missing,
-        near_duplicates=config.data.near_duplicates,
-        workers=config.prepare.workers,
+        crop_px=data.crop_px,
+        size_px=settings.size_px,
+        allow_missing=data.allow_missing,
+        near_duplicates=data.near_duplicates,
+        workers=how.workers,
         absent=absent,
-        keep_neighbours=config.data.keep_neighbours,
+        keep_neighbours=data.keep_neighbours,
     )
     state = "is prepared already" if was_there else "prepared"
     if isinstance(before, dict) and not was_there:
@@ -62,8 +80,8 @@ def prepare_pack(config: DictConfig) -> None:
         state += f" in place of one of {held}, with other {', '.join(changed) or 'people'}"
     print(summary(folder, state, manifest))
     sheet = folder / "sheet.png"
-    if config.prepare.sheet and not sheet.exists():
-        _draw(config, folder, sheet)
+    if how.sheet and not sheet.exists():
+        _draw(settings, folder, sheet)
     if sheet.exists():
         print(f"look at some of them before you train: {sheet}")
 
@@ -129,16 +147,16 @@ def _warnings(of: dict[str, Any]) -> list[str]:
     return found
 
 
-def _draw(config: DictConfig, folder: Path, sheet: Path) -> None:
+def _draw(settings: PrepareSettings, folder: Path, sheet: Path) -> None:
     from hmlpe.data.labels import labels_of
     from hmlpe.data.pack import open_pack
     from hmlpe.data.sheet import draw_sheet, sample_rows
 
-    skeleton, data = instantiate(config.skeleton), config.data
+    skeleton, data = make("skeleton", settings.skeleton), settings.data
     pack = open_pack(folder, skeleton)
     labels = labels_of(pack.people, skeleton, data.sides, data.use_occluded)
-    rows = sample_rows(pack.people, config.prepare.sheet, seed=0)
-    draw_sheet(pack, labels, skeleton, instantiate(config.windows), rows, sheet)
+    rows = sample_rows(pack.people, settings.prepare.sheet, seed=0)
+    draw_sheet(pack, labels, skeleton, make("windows", settings.windows), rows, sheet)
 
 
 def main() -> None:

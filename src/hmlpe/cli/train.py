@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.cli.app import run_app
+
+if TYPE_CHECKING:
+    from hmlpe.training.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 
@@ -19,37 +22,37 @@ def train(config: DictConfig) -> float | None:
     """Train what the configuration says. Returns the objective (of the last stage), for sweepers that search."""
     from hmlpe.tracking.load import forget_one_run
     from hmlpe.training.build import build_data
-    from hmlpe.training.devices import check_sweep
+    from hmlpe.training.devices import check_devices, check_sweep
+    from hmlpe.training.settings import TrainSettings
     from hmlpe.training.stages import stages_of
-    from hmlpe.training.validate import validate
 
-    hydra = HydraConfig.get()
+    hydra, settings = HydraConfig.get(), TrainSettings.of(config)
     if hydra.mode == RunMode.MULTIRUN:  # a swept trainer.devices: this row fails
-        check_sweep(config, hydra.launcher._target_)
-    if hydra.mode == RunMode.MULTIRUN or config.stages:
+        check_sweep(settings.trainer, hydra.launcher._target_)
+    if hydra.mode == RunMode.MULTIRUN or settings.stages:
         forget_one_run()
-    if not config.stages:
-        return train_one(config, Path(hydra.runtime.output_dir))
+    if not settings.stages:
+        return train_one(settings, Path(hydra.runtime.output_dir))
     words: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
-    stages, found = stages_of(config, words), None
+    stages, found = stages_of(settings, words), None
     for stage in stages:  # what cannot work is said before the first one has run for hours
-        validate(stage)
+        check_devices(stage.trainer, stage.optim.batch_size)
         build_data(stage)
-    for number, (name, stage) in enumerate(zip(config.stages, stages, strict=True), start=1):
+    for number, (name, stage) in enumerate(zip(settings.stages, stages, strict=True), start=1):
         log.info("stage %d of %d: %s, into %s", number, len(stages), name, stage.folder)
         found = train_one(stage, Path(stage.folder))
     return found
 
 
-def train_one(config: DictConfig, folder: Path) -> float | None:
+def train_one(settings: TrainSettings, folder: Path) -> float | None:
     """One run, or what it would do."""
     from hmlpe.runs.folder import objective_of
     from hmlpe.training.run import look, run
 
-    if config.sweep.dry_run:
-        log.info("%s: %s; nothing is run (sweep.dry_run)", folder, look(config, folder).describe())
+    if settings.sweep.dry_run:
+        log.info("%s: %s; nothing is run (sweep.dry_run)", folder, look(settings, folder).describe())
         return None
-    return objective_of(run(config, folder), config.objective)
+    return objective_of(run(settings, folder), settings.objective)
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ class PoseDataModule(L.LightningDataModule):
     Args:
         pack: folder that `hmlpe-prepare` made.
         skeleton: must be the pack's.
-        augmentation: of the training crops.
+        augmentation: of the training crops; None: they are served as they are.
         size_px: side of the network's input.
         sides: "image" or "person", see `labels.labels_of`.
         use_occluded: use occluded joints that have coordinates.
@@ -66,7 +66,7 @@ class PoseDataModule(L.LightningDataModule):
         self,
         pack: str,
         skeleton: Skeleton,
-        augmentation: Augmentation,
+        augmentation: Augmentation | None,
         size_px: int,
         sides: str,
         use_occluded: bool,
@@ -86,7 +86,8 @@ class PoseDataModule(L.LightningDataModule):
         self.rank, self.world = rank, world
         self.pack: Pack = open_pack(Path(pack), skeleton)
         self.pack.check_size(size_px)
-        augmentation.check(size_px, self.pack.size_px)
+        if augmentation is not None:
+            augmentation.check(size_px, self.pack.size_px)
         people = self.pack.people
         self.attributes: tuple[Attribute, ...] = self.pack.attributes  # what `attributes` of a sample are, in order
         labels = labels_of(people, skeleton, sides, use_occluded)

@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 
 from hmlpe.deploy.bench import Latency, latency
 from hmlpe.deploy.checkpoint import TorchEstimator
@@ -21,7 +19,9 @@ from hmlpe.deploy.trained import build_model as build_pose_model
 from hmlpe.evaluate.network import in_given_boxes
 from hmlpe.evaluate.truth import truth_of
 from hmlpe.predict.onnx_file import OnnxEstimator
-from hmlpe.training.build import build_data, build_model, build_tasks, plain, start_from_statistics
+from hmlpe.settings import make
+from hmlpe.training.build import build_data, build_model, build_tasks, start_from_statistics
+from hmlpe.training.settings import TrainSettings
 
 
 class EvaluationSpeed(NamedTuple):
@@ -44,25 +44,24 @@ class EvaluationSpeed(NamedTuple):
     one: Latency
 
 
-def bench_evaluation(config: DictConfig) -> EvaluationSpeed:
+def bench_evaluation(settings: TrainSettings, rounds: int) -> EvaluationSpeed:
     """Time an untrained network, whose weights change nothing, on the prepared pack's test people.
 
     Raises:
         UserError: there is no prepared pack, or what export needs is not installed.
     """
-    data = build_data(config)
-    model = build_model(config, build_tasks(config, [attribute.name for attribute in data.attributes]))
-    start_from_statistics(model, data, config.optim.start_at_mean)
-    settings = plain(config)
-    pose_model = build_pose_model(settings, model.network.state_dict(), None)
-    trained = Trained(pose_model, card_of(settings, {}), settings)
-    estimator, batch = TorchEstimator(trained), int(config.optim.batch_size)
+    data = build_data(settings)
+    model = build_model(settings, build_tasks(settings, [attribute.name for attribute in data.attributes]))
+    start_from_statistics(model, data, settings.optim.start_at_mean)
+    pose_model = build_pose_model(settings.tree, model.network.state_dict(), None)
+    trained = Trained(pose_model, card_of(settings.tree, {}), settings.tree)
+    estimator, batch = TorchEstimator(trained), settings.optim.batch_size
     rows = data.plain["test"].rows
-    truth = truth_of(data.pack.people.rows(rows), instantiate(config.skeleton), config.data.sides, True)
+    truth = truth_of(data.pack.people.rows(rows), make("skeleton", settings.skeleton), settings.data.sides, True)
     crops = np.asarray(data.pack.test_crops[rows])
     images = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
     times: list[tuple[float, float]] = []
-    for _ in range(1 + config.bench.rounds):
+    for _ in range(1 + rounds):
         started = time.perf_counter()
         with torch.inference_mode():
             for start in range(0, len(images), batch):

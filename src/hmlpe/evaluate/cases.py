@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.data.collection import sets_of
 from hmlpe.data.dataset import PeopleDataset
@@ -26,10 +24,12 @@ from hmlpe.evaluate.network import check_skeleton, in_given_boxes, mean_pose, pe
 from hmlpe.evaluate.plausible import doubts
 from hmlpe.evaluate.predictions import Reader, check_there, read_predictions
 from hmlpe.evaluate.reference import reference_of
+from hmlpe.evaluate.settings import EvaluateSettings
 from hmlpe.evaluate.truth import Truth, annotated, truth_of
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.predict.estimator import AS_GIVEN, Estimator
 from hmlpe.predict.open import ONNX, open_estimator, trusted
+from hmlpe.settings import make
 from hmlpe.training.build import build_data, check_settings
 
 NO_RULE = "the set has no rule from windows to boxes, so windows are the boxes"
@@ -56,46 +56,44 @@ class Case:
     doubts: Callable[[Estimates], list[str]] | None = None
 
 
-def cases(config: DictConfig) -> Iterator[Case]:
+def cases(settings: EvaluateSettings) -> Iterator[Case]:
     """What is to be scored: a network in the pack's boxes or in detected ones, or a predictions file."""
-    if config.predictions is not None:
-        yield from _of_file(config)
+    if settings.predictions is not None:
+        yield from _of_file(settings, Path(settings.predictions))
         return
-    path = Path(config.checkpoint)
-    estimator = _estimator(config, path)
-    check_skeleton(estimator, instantiate(config.skeleton))
-    identity = {"method": digest_of_file(path), "fires": str(config.fires)}
-    if config.get("detector") is None:
-        yield from _in_pack(config, estimator, identity)
+    assert settings.checkpoint is not None
+    path = Path(settings.checkpoint)
+    estimator = _estimator(settings, path)
+    check_skeleton(estimator, make("skeleton", settings.skeleton))
+    identity = {"method": digest_of_file(path), "fires": str(settings.fires)}
+    if settings.detector is None:
+        yield from _in_pack(settings, estimator, identity)
     else:
-        yield from _in_images(config, estimator, identity)
+        yield from _in_images(settings, estimator, identity)
 
 
-def _estimator(config: DictConfig, path: Path) -> Estimator:
+def _estimator(settings: EvaluateSettings, path: Path) -> Estimator:
     import torch
 
-    on_gpu = config.trainer.accelerator != "cpu" and path.suffix.lower() != ONNX and torch.cuda.is_available()
+    on_gpu = settings.trainer.accelerator != "cpu" and path.suffix.lower() != ONNX and torch.cuda.is_available()
     return open_estimator(
-        path, "cuda" if on_gpu else "cpu", config.trainer.threads, config.fires, trusted(config.trust)
+        path, "cuda" if on_gpu else "cpu", settings.trainer.threads, settings.fires, trusted(settings.trust)
     )
 
 
-def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
-    skeleton, data = instantiate(config.skeleton), config.data
+def _in_pack(settings: EvaluateSettings, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
+    skeleton, data = make("skeleton", settings.skeleton), settings.data
     pack = open_pack(Path(data.pack), skeleton)
-    check_settings(config, pack)
-    manifest, of_val = pack.manifest, config.split == "val"
+    check_settings(data, pack)
+    manifest, of_val = pack.manifest, settings.split == "val"
     other = estimator.card.made_by.get("data") != manifest["digest"]
     notes = "trained on another pack than is tested" if other else ""
-    # Nothing is trained, so a few people will do
-    unbatched = OmegaConf.merge(config, {"optim": {"batch_size": 1}, "size_px": estimator.card.size_px})
-    assert isinstance(unbatched, DictConfig)
-    training = build_data(unbatched).plain if len(pack.indices("train")) else {}
+    training = build_data(settings, estimator.card.size_px).plain if len(pack.indices("train")) else {}
     if of_val and not training:
         raise UserError(f"split: {data.pack} has no training people, and so none who validate")
     validating = training["val"].rows if of_val else np.array([], dtype=np.int64)
-    names = _names(config, pack, validating)
-    sources = {} if config.zoom == 1 else _sources(config, pack, names)
+    names = _names(settings, pack, validating)
+    sources = {} if settings.zoom == 1 else _sources(settings, pack, names)
     for name in names:
         if of_val:
             rows = validating[pack.people.set[validating] == name]
@@ -109,15 +107,15 @@ def _in_pack(config: DictConfig, estimator: Estimator, identity: dict[str, str])
             people = people.rows(np.arange(len(rows)))
         truth = truth_of(people, skeleton, data.sides, data.use_occluded)
         rule = manifest["boxes"][name]["train" if of_val else "test"]
-        zoom = "" if config.zoom == 1 else f" x {config.zoom:g}"
+        zoom = "" if settings.zoom == 1 else f" x {settings.zoom:g}"
         part = "" if data.subset is None else f"only the first {len(rows)} people with a box (data.subset)"
         about: dict[str, Any] = {"truth": truth, "annotated": count, "without_image": without_image}
         own = {**identity, "data": manifest["digest"], "boxes": BOXES[rule] + zoom, "subset": str(data.subset)}
-        given, progress = partial(in_given_boxes, estimator, pack, rows), config.trainer.progress != "none"
+        given, progress = partial(in_given_boxes, estimator, pack, rows), settings.trainer.progress != "none"
         yield Case(
-            method=config.method or estimator.card.name,
+            method=settings.method or estimator.card.name,
             boxes=BOXES[rule] + zoom,
-            estimate=partial(given, truth, config.batch_size, config.zoom, sources.get(name), progress),
+            estimate=partial(given, truth, settings.batch_size, settings.zoom, sources.get(name), progress),
             identity=own,
             notes="; ".join(note for note in (notes, part) if note),
             **about,
@@ -138,34 +136,34 @@ def _mean_pose(training: PeopleDataset, pack: Pack, rows: np.ndarray, truth: Tru
     return mean_pose(training.mean_pose_px().numpy().astype(np.float64), pack, rows, truth)
 
 
-def _names(config: DictConfig, pack: Pack, validating: np.ndarray) -> list[str]:
+def _names(settings: EvaluateSettings, pack: Pack, validating: np.ndarray) -> list[str]:
     """The sets of the pack whose people are evaluated."""
-    there, wanted = list(pack.manifest["sets"]), config.data.test_sets
-    names = there if wanted is None or config.split == "val" else set_names(wanted, "data.test_sets")
-    held = set(pack.people.set[validating if config.split == "val" else pack.indices("test")].tolist())
+    there, wanted = list(pack.manifest["sets"]), settings.data.test_sets
+    names = there if wanted is None or settings.split == "val" else set_names(wanted, "data.test_sets")
+    held = set(pack.people.set[validating if settings.split == "val" else pack.indices("test")].tolist())
     found = [name for name in names if name in held]
     if not found:
-        raise UserError(f"{config.data.pack}: the pack has no {config.split} people of {', '.join(names)}")
+        raise UserError(f"{settings.data.pack}: the pack has no {settings.split} people of {', '.join(names)}")
     return found
 
 
-def _sources(config: DictConfig, pack: Pack, names: list[str]) -> dict[str, Source]:
+def _sources(settings: EvaluateSettings, pack: Pack, names: list[str]) -> dict[str, Source]:
     """Where the images of the pack's sets are. Raises UserError if they are not there, or not those of the pack."""
-    found = {one.source.name: one.source for one in sets_of(config.data)[0]}
+    found = {one.source.name: one.source for one in sets_of(settings.data)[0]}
     for name in names:
         if name not in found:
-            raise UserError(f"zoom: {config.zoom} looks into the images of {name}; give their data.root")
+            raise UserError(f"zoom: {settings.zoom} looks into the images of {name}; give their data.root")
         if found[name].fingerprint() != pack.manifest["sources"][name]:
             raise UserError(
-                f"zoom: {config.zoom} looks into the images of {name}, and the pack {config.data.pack} was prepared "
-                "from others; give their data.root, or prepare them again"
+                f"zoom: {settings.zoom} looks into the images of {name}, and the pack {settings.data.pack} was "
+                "prepared from others; give their data.root, or prepare them again"
             )
     return {name: found[name] for name in names}
 
 
-def _in_images(config: DictConfig, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
-    data = config.data
-    for one in _tested(config):
+def _in_images(settings: EvaluateSettings, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
+    data = settings.data
+    for one in _tested(settings):
         people = annotated(one)
         there = present(one.source, tuple(map(str, people.where)))
         if not there.all() and not data.allow_missing:
@@ -174,52 +172,51 @@ def _in_images(config: DictConfig, estimator: Estimator, identity: dict[str, str
                 "them, or go on without: data.allow_missing=true"
             )
         rows = np.flatnonzero(there)[: data.subset]
-        truth = truth_of(people.rows(rows), instantiate(config.skeleton), data.sides, data.use_occluded)
+        truth = truth_of(people.rows(rows), make("skeleton", settings.skeleton), data.sides, data.use_occluded)
         if not np.isfinite(truth.window_px).all(1).any():
             raise UserError(f"{one.source.name}: nobody has a window to tell whose detection it is")
         factors = one.boxes.from_window or AS_GIVEN
         across, up, down = factors
-        detector = build_detector(config.detector, factors)
-        progress = config.trainer.progress != "none"
+        detector = build_detector(settings.detector, factors)
+        progress = settings.trainer.progress != "none"
         part = "" if data.subset is None else f"; only the first {len(rows)} people (data.subset)"
         yield Case(
-            method=config.method or estimator.card.name,
-            boxes=_detector_name(config),
+            method=settings.method or estimator.card.name,
+            boxes=_detector_name(settings),
             truth=truth,
             estimate=partial(
-                in_detected_boxes, estimator, detector, one.source, truth, factors, config.batch_size, progress
+                in_detected_boxes, estimator, detector, one.source, truth, factors, settings.batch_size, progress
             ),
             annotated=len(people.image),
             without_image=int((~there).sum()),
             identity={
                 **identity,
                 "data": one.source.fingerprint(),
-                "boxes": digest_of([OmegaConf.to_container(config.detector, resolve=True), list(factors)]),
+                "boxes": digest_of([settings.detector, list(factors)]),
                 "subset": str(data.subset),
             },
             notes=(f"windows scaled by {across:g}, {up:g}, {down:g}" if one.boxes.from_window else NO_RULE) + part,
         )
 
 
-def _detector_name(config: DictConfig) -> str:
+def _detector_name(settings: EvaluateSettings) -> str:
     """The configuration's name, or that of the file whose boxes are taken."""
-    file = config.detector.get("file")
+    file = settings.detector.get("file")
     return f"boxes of {Path(str(file)).name}" if file else str(HydraConfig.get().runtime.choices["detector"])
 
 
-def _of_file(config: DictConfig) -> Iterator[Case]:
-    path = Path(config.predictions)
+def _of_file(settings: EvaluateSettings, path: Path) -> Iterator[Case]:
     check_there(path)
-    sets = _tested(config)
+    sets = _tested(settings)
     if len(sets) > 1:
         raise UserError("predictions: are of one set; name it, e.g. data=buffy")
     (one,) = sets
     people = annotated(one)
-    sides, use_occluded = config.data.sides, config.data.use_occluded
-    truth = truth_of(people, instantiate(config.skeleton), sides, use_occluded)
-    form = None if config.get("predictions_form") is None else instantiate(config.predictions_form)
+    sides, use_occluded = settings.data.sides, settings.data.use_occluded
+    truth = truth_of(people, make("skeleton", settings.skeleton), sides, use_occluded)
+    form = None if settings.predictions_form is None else make("predictions_form", settings.predictions_form)
     yield Case(
-        method=config.method or path.stem,
+        method=settings.method or path.stem,
         boxes="its own",
         truth=truth,
         estimate=partial(_read, path, truth, form, one.source),
@@ -241,10 +238,10 @@ def _read(path: Path, truth: Truth, form: Reader | None, source: Source) -> Esti
     return replace(found, missing="; ".join(part for part in (found.missing, ", ".join(said)) if part))
 
 
-def _tested(config: DictConfig) -> list[DataSet]:
+def _tested(settings: EvaluateSettings) -> list[DataSet]:
     """The configured sets that are tested."""
-    found = sets_of(config.data)[0]
-    if config.data.test_sets is None:
+    found = sets_of(settings.data)[0]
+    if settings.data.test_sets is None:
         return found
-    names = set_names(config.data.test_sets, "data.test_sets")
+    names = set_names(settings.data.test_sets, "data.test_sets")
     return [one for one in found if one.source.name in names]

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from hmlpe.evaluate.bootstrap import Bootstrap
 from hmlpe.evaluate.estimates import Estimates
 from hmlpe.evaluate.protocols import no_torso, unknown_items
+from hmlpe.evaluate.settings import ConfidenceSettings
 from hmlpe.evaluate.truth import Truth
 
 KEPT = tuple(share / 20 for share in range(1, 21))
@@ -30,7 +31,7 @@ def ranking_of(
     truth: Truth,
     estimates: Estimates,
     counted: Bool[np.ndarray, " person"],
-    settings: Mapping[str, Any] | None,
+    settings: ConfidenceSettings | None,
     bootstrap: Bootstrap,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """The ranking of the groups whose joints the skeleton has, and why others have none, by `confidence <group>`.
@@ -42,10 +43,10 @@ def ranking_of(
         return {}, {}
     if not np.isfinite(truth.torso_px).any():
         return {}, {"confidence": no_torso(truth)}
-    groups = settings["groups"] or {}
+    groups = settings.groups or {}
     unknown = unknown_items(groups, truth.skeleton.joints, "joint")
     known = {name: joints for name, joints in groups.items() if name not in unknown}
-    found = ranking(truth, estimates, counted, known, settings["at"], bootstrap)
+    found = ranking(truth, estimates, counted, known, settings.at, bootstrap)
     return found, {f"confidence {name}": reason for name, reason in unknown.items()}
 
 

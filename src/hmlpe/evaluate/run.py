@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 
 from hmlpe.errors import UserError
 from hmlpe.evaluate.cases import Case, cases
@@ -17,60 +15,63 @@ from hmlpe.evaluate.confidence import ranking_of
 from hmlpe.evaluate.estimates import Estimates
 from hmlpe.evaluate.protocols import Protocol, Scores
 from hmlpe.evaluate.record import Numbers, Record, numbers
-from hmlpe.evaluate.settings import people_of, settings_of, validate
+from hmlpe.evaluate.settings import EvaluateSettings, check_folder, settings_of
 from hmlpe.evaluate.write import check_place
 from hmlpe.runs.metric import MetricInfo
+from hmlpe.settings import make
+from hmlpe.training.devices import check_devices
 
 
-def evaluate(config: DictConfig) -> Iterator[Record]:
-    """Score what the configuration names, set by set.
+def evaluate(settings: EvaluateSettings) -> Iterator[Record]:
+    """Score what the settings name, set by set.
 
     Raises:
         UserError: bad input. That a record could not stand in its folder is said before anything is scored.
     """
-    validate(config)
-    bootstrap = instantiate(config.bootstrap)
-    protocols = [instantiate(one) for one in config.protocol.values()]
-    chosen = people_of(config)
-    found = list(cases(config))
+    check_devices(settings.trainer, settings.optim.batch_size)
+    check_folder(Path(settings.out))
+    bootstrap = make("bootstrap", settings.tree["bootstrap"])
+    protocols = [make(f"protocol.{name}", one) for name, one in settings.protocol.items()]
+    chosen = settings.chosen_people
+    found = list(cases(settings))
     for case in found:
         for people in chosen:
-            draft = record_of(case, people, config)
-            check_place(Path(config.out) / draft.data, draft, config.overwrite)
+            draft = record_of(case, people, settings)
+            check_place(Path(settings.out) / draft.data, draft, settings.overwrite)
     for case in found:
         estimates = case.estimate()
         detected = int(estimates.detected.sum())
         for place, people in enumerate(chosen):
             if place and people == "detected" and detected in (0, len(case.truth)):
                 continue  # nobody to score, or the same people as the whole
-            yield score(case, estimates, people, protocols, config, bootstrap)
+            yield score(case, estimates, people, protocols, settings, bootstrap)
 
 
-def record_of(case: Case, people: str, config: DictConfig) -> Record:
+def record_of(case: Case, people: str, settings: EvaluateSettings) -> Record:
     """The record of a case without its numbers."""
     name = case.truth.data
     return Record(
         method=case.method,
-        data=name if config.split == "test" else f"{name}_{config.split}",
+        data=name if settings.split == "test" else f"{name}_{settings.split}",
         boxes=case.boxes,
         people=people,
         counted=0,
         detected=0,
         annotated=case.annotated,
         without_image=case.without_image,
-        sides=config.data.sides,
+        sides=settings.data.sides,
         scores={},
         curves={},
         not_applicable={},
         ranking={},
         notes=case.notes,
         identity=case.identity,
-        settings=settings_of(config),
+        settings=settings_of(settings),
     )
 
 
 def score(
-    case: Case, estimates: Estimates, people: str, protocols: list[Protocol], config: DictConfig, bootstrap: Any
+    case: Case, estimates: Estimates, people: str, protocols: list[Protocol], settings: EvaluateSettings, bootstrap: Any
 ) -> Record:
     """The record of a case. Raises UserError if nobody counts, or nothing is known of those who do."""
     truth = case.truth
@@ -98,9 +99,9 @@ def score(
         scores |= found.scores
         infos |= found.infos
         curves[protocol.name] = {group: numbers(curve) for group, curve in found.curves.items()}
-    ranked, unranked = ranking_of(truth, estimates, counted, config.confidence, bootstrap)
+    ranked, unranked = ranking_of(truth, estimates, counted, settings.confidence, bootstrap)
     return replace(
-        record_of(case, people, config),
+        record_of(case, people, settings),
         counted=int(counted.sum()),
         detected=int(estimates.detected.sum()),
         scores=numbers(scores),

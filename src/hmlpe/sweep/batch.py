@@ -77,7 +77,7 @@ class Batch:
         """Do what there is to do; returns and raises see `Isolated.launch`."""
         warm_up()  # in the background of the next line
         jobs = compose(self.context, self.config, overrides, first, self.known)
-        found = survey([(job.config, job.folder, job.overrides) for job in jobs], time_steps=len(jobs) > 1 or self.dry)
+        found = survey(jobs, time_steps=len(jobs) > 1 or self.dry)
         todo = sort(jobs, found, self.redo == "stale")
         one_of_a_kind(jobs)
         slots = self.slots(jobs[0], found)
@@ -110,14 +110,14 @@ class Batch:
 
     def slots(self, job: Job, found: Survey) -> list[Slot]:
         """The pool, by what the jobs ask for."""
-        n_jobs, per_job = self.settings["n_jobs"], OmegaConf.select(job.config, "trainer.devices", default=1)
+        n_jobs, per_job = self.settings["n_jobs"], job.asks("trainer.devices", 1)
         if not isinstance(per_job, int) or isinstance(per_job, bool) or per_job < 1:
             raise UserError(f"trainer.devices: in a sweep, say how many devices a run takes; got {per_job!r}")
         if found.gpus:
             return gpu_slots(n_jobs, self.settings["devices"], per_job, visible_gpus(found.gpus))
         if self.settings["devices"] != "auto":
             raise UserError(f"hydra.launcher.devices: {self.settings['devices']!r}: the runs find no GPU here")
-        return cpu_slots(n_jobs, OmegaConf.select(job.config, "trainer.threads"), per_job)
+        return cpu_slots(n_jobs, job.asks("trainer.threads"), per_job)
 
     def start(self, job: Job, slot: Slot) -> Try:
         """Begin a try of a job."""
@@ -127,7 +127,7 @@ class Batch:
 def one_of_a_kind(jobs: Sequence[Job]) -> None:
     """Raise UserError unless all jobs need the same room: the pool's slots are alike."""
     for name in ("trainer.accelerator", "trainer.devices", "trainer.threads"):
-        values = {str(OmegaConf.select(job.config, name)) for job in jobs}
+        values = {str(job.asks(name)) for job in jobs}
         if len(values) > 1:
             raise UserError(f"{name}: must be one for all runs of a sweep, got {', '.join(sorted(values))}")
 

@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
 
 from hmlpe.errors import UserError
 from hmlpe.files import read_json
 from hmlpe.runs.folder import read_record
 from hmlpe.training.devices import cores
 from hmlpe.training.estimate import seconds_per_step, steps_of
+from hmlpe.training.settings import TrainSettings
 
 IN_A_ROW = "in a row"
 
@@ -44,18 +44,20 @@ class Cost:
         return self.wall / self.own - 1
 
 
-def bench_sweep(config: DictConfig) -> dict[str, Cost]:
-    """Run the jobs of `bench.sweep` by every launcher, one at a time and then side by side; fp32, one thread each.
+def bench_sweep(jobs: int, seconds: float) -> dict[str, Cost]:
+    """Run this many jobs of about so many seconds by every launcher, one at a time and then side by side.
+
+    Each is in fp32, on one thread.
 
     Raises:
         UserError: a sweep failed, or there is no prepared pack.
     """
     words = [word for word in HydraConfig.get().overrides.task if not word.startswith(("bench.", "trainer."))]
     words += ["network=slim", "trainer.threads=1", "trainer.precision=32-true", "trainer.progress=none", "logger=csv"]
-    job = compose("train", words)
+    job = TrainSettings.of(compose("train", words))
     epoch_seconds = seconds_per_step(job) * steps_of(job) / job.epochs
-    words.append(f"epochs={max(1, round(config.bench.sweep.seconds / epoch_seconds))}")
-    seeds = list(range(1, config.bench.sweep.jobs + 1))
+    words.append(f"epochs={max(1, round(seconds / epoch_seconds))}")
+    seeds = list(range(1, jobs + 1))
     launchers = {"isolated": "isolated hydra.launcher.n_jobs=1", "basic": "basic"}
     if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher"):
         launchers |= {"joblib": "joblib hydra.launcher.n_jobs=1"}

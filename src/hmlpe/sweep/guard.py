@@ -21,15 +21,14 @@ from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
 from hmlpe.row_name import check_row_name
 from hmlpe.runs.folder import read_record
-from hmlpe.sweep.jobs import Job, compose
+from hmlpe.sweep.jobs import TRAIN, Job, compose
 from hmlpe.training.devices import ISOLATED, check_sweep
 from hmlpe.training.estimate import seconds_per_step, steps_of
+from hmlpe.training.settings import RowSettings, SweepSettings, TrainerSettings
 from hmlpe.training.stages import stages_of
 from hmlpe.words import number
 
 log = logging.getLogger(__name__)
-
-TRAIN = "train"  # the configuration of hmlpe-train; other programs' sweeps are no runs
 
 
 class Guard(Callback):
@@ -42,7 +41,7 @@ class Guard(Callback):
         """Of a single run: its folder can be made, and found."""
         with _leaving():
             if config_name == TRAIN:
-                check_row_name(config.row.name, config.seed)
+                check_row_name(RowSettings.of(config.row, "row").name, config.seed)
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
         """Of a sweep: may its launcher run it, and do its runs have folders of their own? (`isolated` says the rest.)
@@ -50,21 +49,22 @@ class Guard(Callback):
         Then what the runs would find, on a dry run, and how long they take.
         """
         with _leaving():
-            check_sweep(config, config.hydra.launcher._target_)
+            check_sweep(TrainerSettings.of(config.trainer, "trainer"), config.hydra.launcher._target_)
             if not _installed(config.hydra.launcher._target_):
                 return  # Hydra is about to say so
             if config_name != TRAIN or str(config.hydra.launcher._target_).endswith(f".{ISOLATED}"):
                 return
+            sweep = SweepSettings.of(config.sweep, "sweep")
             if not str(config.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
-                if config.sweep.dry_run:
+                if sweep.dry_run:
                     raise UserError("sweep.dry_run: what a search runs is known only as it goes on")
                 return
             jobs = jobs_of(config)
-            if config.sweep.dry_run:
+            if sweep.dry_run:
                 for job in jobs:
                     log.info("%s: %s", job.folder, _state(job))
-            log.info("%s", estimate(config, jobs))
-            if config.sweep.dry_run:
+            log.info("%s", estimate(jobs, Path(config.hydra.sweep.dir)))
+            if sweep.dry_run:
                 raise SystemExit(0)
 
 
@@ -96,7 +96,7 @@ def jobs_of(config: DictConfig) -> list[Job]:
     context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks())
     jobs = compose(context, config, batch, 0)
     for job in jobs:
-        check_row_name(job.config.row.name, job.config.seed)
+        check_row_name(RowSettings.of(job.config.row, "row").name, job.config.seed)
     return jobs
 
 
@@ -105,22 +105,25 @@ def _state(job: Job) -> str:
     from hmlpe.training.run import look
 
     try:
-        return look(job.config, job.folder).describe()
+        return look(job.settings, job.folder).describe()
     except BAD_INPUT as error:
         return " ".join(str(error).split())
 
 
-def estimate(config: DictConfig, jobs: Sequence[Job]) -> str:
-    """How long the sweep takes, in words. Finished runs are counted as work, until their folders say otherwise."""
-    stages = stages_of(jobs[0].config, jobs[0].overrides)
+def estimate(jobs: Sequence[Job], folder: Path) -> str:
+    """How long the sweep into this folder takes, in words.
+
+    Finished runs are counted as work, until their folders say otherwise.
+    """
+    first = jobs[0].settings
+    stages = stages_of(first, jobs[0].overrides)
     steps = sum(steps_of(stage) for stage in stages)
     minutes = max(1, round(steps * seconds_per_step(stages[0]) * len(jobs) / 60))
-    folders = Path(config.hydra.sweep.dir).glob("*/")
-    finished = sum(read_record(folder).get("status") == "finished" for folder in folders)
+    finished = sum(read_record(run).get("status") == "finished" for run in folder.glob("*/"))
     epochs = " + ".join(number(stage.epochs, "epoch") for stage in stages)
     there = number(finished, "run that is there has", "runs that are there have")
     done = f", less what {there} done" if finished else ""
     return (
-        f"{config.study}: {number(len(jobs), 'run')} of {epochs}, one by one: about {number(minutes, 'minute')} of "
+        f"{first.study}: {number(len(jobs), 'run')} of {epochs}, one by one: about {number(minutes, 'minute')} of "
         f"training on this machine{done}"
     )

@@ -16,11 +16,12 @@ def main(configs: str, jobs: list[list[str]]) -> None:
     from hydra import compose, initialize_config_dir
 
     from hmlpe.training.run import run
+    from hmlpe.training.settings import TrainSettings
 
     with initialize_config_dir(configs, version_base="1.3"):
-        composed = [compose("train", words) for words in jobs]
-    for config in composed:
-        run(config, Path(config.folder))
+        found = [TrainSettings.of(compose("train", words)) for words in jobs]
+    for settings in found:
+        run(settings, Path(settings.folder))
 
 
 if __name__ == "__main__":

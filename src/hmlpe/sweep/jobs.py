@@ -15,7 +15,10 @@ from hmlpe.errors import UserError
 from hmlpe.row_name import check_row_name
 from hmlpe.runs.folder import State
 from hmlpe.sweep.outcome import Outcome
+from hmlpe.training.settings import TrainSettings
 from hmlpe.training.watch import Progress
+
+TRAIN = "train"  # the configuration of hmlpe-train; other programs' sweeps are no runs
 
 
 class JobFailed(JobReturn):
@@ -52,8 +55,22 @@ class Job:
     @property
     def name(self) -> str:
         """`<row> · seed <seed>`, or what the job overrides where it has no row."""
-        row, seed = OmegaConf.select(self.config, "row.name"), OmegaConf.select(self.config, "seed")
+        row, seed = self.asks("row.name"), self.asks("seed")
         return f"{row} · seed {seed}" if row is not None else " ".join(self.overrides) or f"job {self.number}"
+
+    def asks(self, name: str, default: Any = None) -> Any:
+        """What its configuration says of a setting; the default if it is another program's, which has none of it."""
+        return OmegaConf.select(self.config, name, default=default)
+
+    @property
+    def trains(self) -> bool:
+        """Whether it is a run of hmlpe-train."""
+        return str(self.config.hydra.job.config_name) == TRAIN
+
+    @property
+    def settings(self) -> TrainSettings:
+        """Of the run. Raises UserError if they cannot work."""
+        return TrainSettings.of(self.config)
 
     @property
     def log(self) -> Path:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
 from hmlpe.runs.folder import State
 from hmlpe.sweep import hydra_state
 from hmlpe.sweep.child import lifeline
+from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.warm import start
 
 
@@ -33,8 +31,8 @@ class Survey:
     gpus: int
 
 
-def survey(jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], time_steps: bool) -> Survey:
-    """Look at every job's folder, by its configuration and the words that made it.
+def survey(jobs: Sequence[Job], time_steps: bool) -> Survey:
+    """Look at every job's folder.
 
     Raises:
         UserError: the process that looks has died.
@@ -54,7 +52,7 @@ def survey(jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], time_steps: b
     return found
 
 
-def _look(pipe: Connection, jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], timed: bool, state: Any) -> None:
+def _look(pipe: Connection, jobs: Sequence[Job], timed: bool, state: Any) -> None:
     lifeline(pipe)
     hydra_state.give(state)
     try:
@@ -63,7 +61,7 @@ def _look(pipe: Connection, jobs: Sequence[tuple[DictConfig, Path, Sequence[str]
         pipe.send(UserError(str(error)))
 
 
-def _survey(jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], timed: bool) -> Survey:
+def _survey(jobs: Sequence[Job], timed: bool) -> Survey:
     from hmlpe.training.devices import gpus
     from hmlpe.training.estimate import seconds_per_step, steps_of
     from hmlpe.training.run import look
@@ -71,14 +69,17 @@ def _survey(jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], timed: bool)
 
     states: list[State | UserError] = []
     steps, per_step = [], None
-    for config, folder, overrides in jobs:
-        if OmegaConf.select(config, "row.weights") is None:  # another program's sweep: every job is run
+    for job in jobs:
+        if not job.trains:  # another program's sweep: every job is run
             states.append(State("missing"))
             steps.append(0.0)
             continue
         try:
-            chain = stages_of(config, overrides)
-            state = State("missing") if config.stages else look(config, folder)  # a chain's stages look themselves
+            settings = job.settings
+            chain = stages_of(settings, job.overrides)
+            state = (
+                State("missing") if settings.stages else look(settings, job.folder)
+            )  # a chain's stages look themselves
             states.append(state)
             steps.append(sum(steps_of(stage) for stage in chain))
             if timed and per_step is None and state.kind != "finished":
@@ -86,4 +87,4 @@ def _survey(jobs: Sequence[tuple[DictConfig, Path, Sequence[str]]], timed: bool)
         except BAD_INPUT as error:
             states.append(UserError(str(error)))
             steps.append(0.0)
-    return Survey(states, steps, per_step, gpus(OmegaConf.select(jobs[0][0], "trainer.accelerator", default="cpu")))
+    return Survey(states, steps, per_step, gpus(jobs[0].asks("trainer.accelerator", "cpu")))

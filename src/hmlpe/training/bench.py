@@ -17,7 +17,6 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
-from omegaconf import DictConfig
 
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.dataset import Sample
@@ -25,6 +24,7 @@ from hmlpe.training.build import build_data, build_model, build_tasks
 from hmlpe.training.devices import threads_of
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.precision import resolve_precision
+from hmlpe.training.settings import TrainerSettings, TrainSettings
 
 WARM_UP = 2
 
@@ -40,24 +40,27 @@ class Clock(Callback):
         self.ends.append(time.perf_counter())
 
 
-def bench(config: DictConfig) -> dict[str, float]:
+def bench(settings: TrainSettings, steps: int, rounds: int) -> dict[str, float]:
     """Images per second of all three, and the ratio of framework to bare; medians over rounds that take turns.
+
+    Args:
+        steps: timed in each round, after the first ones.
 
     Raises:
         UserError: there is no prepared pack.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    torch.set_num_threads(threads_of(config))
-    data = build_data(config)
-    precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
-    model = build_model(config, build_tasks(config, [attribute.name for attribute in data.attributes]))
-    device = torch.device("cpu" if config.trainer.accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
+    torch.set_num_threads(threads_of(settings.trainer))
+    data = build_data(settings)
+    precision = resolve_precision(settings.trainer.precision, settings.trainer.accelerator)
+    model = build_model(settings, build_tasks(settings, [attribute.name for attribute in data.attributes]))
+    device = torch.device("cpu" if settings.trainer.accelerator == "cpu" or not torch.cuda.is_available() else "cuda")
     batch = next(iter(data.train_dataloader()))
-    size, steps = len(batch["image"]), int(config.bench.steps)
+    size = len(batch["image"])
     rates: dict[str, list[float]] = {"bare": [], "framework": [], "loader": []}
-    for _ in range(config.bench.rounds):
+    for _ in range(rounds):
         rates["bare"].append(size * steps / bare(model, batch, steps, precision, device))
-        rates["framework"].append(size * steps / framework(config, model, data, steps, precision))
+        rates["framework"].append(size * steps / framework(settings.trainer, model, data, steps, precision))
         rates["loader"].append(size * steps / loading(data, steps))
     ratios = [whole / alone for whole, alone in zip(rates["framework"], rates["bare"], strict=True)]
     return {**{name: statistics.median(found) for name, found in rates.items()}, "ratio": statistics.median(ratios)}
@@ -95,26 +98,26 @@ def loading(data: PoseDataModule, steps: int) -> float:
 
 
 def framework(
-    config: DictConfig, model: MultiTaskPose, data: L.LightningDataModule, steps: int, precision: str
+    trainer: TrainerSettings, model: MultiTaskPose, data: L.LightningDataModule, steps: int, precision: str
 ) -> float:
     """Seconds of as many steps of the trainer, with loading, augmentation and the CSV log."""
     clock = Clock()
     with TemporaryDirectory() as folder:
-        trainer = L.Trainer(
+        lightning = L.Trainer(
             max_steps=steps + WARM_UP,
             limit_val_batches=0,
             precision=precision,  # type: ignore[arg-type]  # checked by Lightning
-            accelerator=config.trainer.accelerator,
+            accelerator=trainer.accelerator,
             devices=1,
             callbacks=[clock],
             logger=CSVLogger(Path(folder)),
-            log_every_n_steps=config.trainer.log_every_n_steps,
+            log_every_n_steps=trainer.log_every_n_steps,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
-        trainer.fit(model, data)
+        lightning.fit(model, data)
     return clock.ends[-1] - clock.ends[WARM_UP - 1]
 
 

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 from torchmetrics import Metric
 
 from hmlpe.balance import Balance
@@ -17,14 +14,17 @@ from hmlpe.data.collection import box_rules, configured_attributes
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import Pack
 from hmlpe.data.record import Attribute
+from hmlpe.data.settings import DataSettings
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
+from hmlpe.settings import make
 from hmlpe.tasks import Task
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.devices import gpus, threads_of, world_size
 from hmlpe.training.module import MultiTaskPose, collected, error_of
 from hmlpe.training.precision import resolve_precision
 from hmlpe.training.ranks import place
+from hmlpe.training.settings import ModelSettings, TrainSettings
 
 # On what no result depends, or what is said of it elsewhere; all other settings are in a run's identity, so that a new
 # one cannot be forgotten.
@@ -38,36 +38,27 @@ OUTSIDE = {
 }
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """The resolved configuration in plain containers, without Hydra's own part."""
-    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    found = OmegaConf.to_container(own, resolve=True)
-    assert isinstance(found, dict)
-    return {str(key): value for key, value in found.items()}
-
-
-def config_digest(config: DictConfig, row: bool = True) -> str:
+def config_digest(settings: TrainSettings, row: bool = True) -> str:
     """Digest of everything that a result depends on, but for the seed, the data and the code.
 
     Args:
         row: False leaves out what the rows of a study differ in: the row itself, its balance, and what `varies` names.
     """
-    tree = plain(config)
-    precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
-    on_gpu = gpus(config.trainer.accelerator) > 0
+    tree, trainer = settings.tree, settings.trainer
+    on_gpu = gpus(trainer.accelerator) > 0
     found = {key: value for key, value in tree.items() if key not in OUTSIDE[""]}
     for part in ("data", "trainer"):
         found[part] = {key: value for key, value in tree[part].items() if key not in OUTSIDE[part]}
     found["balance"] = {key: value for key, value in tree["balance"].items() if key != "name"}
-    found |= {"checkpoint": start_digest(config), "heads": None if config.checkpoint is None else tree["heads"]}
+    found |= {"checkpoint": start_digest(settings), "heads": None if settings.checkpoint is None else tree["heads"]}
     found["trainer"] |= {
         "accelerator": "gpu" if on_gpu else "cpu",
-        "threads": None if on_gpu else threads_of(config),  # the order of sums depends on it
-        "devices": world_size(config),  # dropout and the order of sums depend on it
-        "precision": precision,
+        "threads": None if on_gpu else threads_of(trainer),  # the order of sums depends on it
+        "devices": world_size(trainer),  # dropout and the order of sums depend on it
+        "precision": resolve_precision(trainer.precision, trainer.accelerator),
     }
     return digest_of(
-        _spelled({key: value for key, value in found.items() if row or key not in ("row", "balance", *config.varies)})
+        _spelled({key: value for key, value in found.items() if row or key not in ("row", "balance", *settings.varies)})
     )
 
 
@@ -80,73 +71,79 @@ def _spelled(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def start_digest(config: DictConfig) -> str | None:
+def start_digest(settings: TrainSettings) -> str | None:
     """Digest of how the checkpoint that a run starts from was made: the same for all seeds. None: from scratch."""
-    if config.checkpoint is None:
+    if settings.checkpoint is None:
         return None
-    path = Path(config.checkpoint)
+    path = Path(settings.checkpoint)
     made_by = read_checkpoint(path)[KEY].get("made_by")
     return digest_of(made_by) if made_by else digest_of_file(path)
 
 
-def build_data(config: DictConfig) -> PoseDataModule:
-    """The datamodule over this process's share of the prepared pack. Raises UserError if there is none that fits."""
-    rank, world = place()
+def build_data(settings: TrainSettings, evaluated_px: int | None = None) -> PoseDataModule:
+    """The datamodule over this process's share of the prepared pack.
+
+    Args:
+        evaluated_px: input's side of a network that is there already: nothing is trained, so a few people will do, as
+            they are; None: the settings' own is trained.
+
+    Raises:
+        UserError: there is no pack that fits.
+    """
+    (rank, world), of = place(), settings.data
     data = PoseDataModule(
-        pack=config.data.pack,
-        skeleton=instantiate(config.skeleton),
-        augmentation=instantiate(config.augment),
-        size_px=config.size_px,
-        sides=config.data.sides,
-        use_occluded=config.data.use_occluded,
-        validation_fraction=config.data.validation.fraction,
-        split_seed=config.data.validation.seed,
-        subset=config.data.subset,
-        batch_size=config.optim.batch_size,
-        workers=config.trainer.workers,
-        seed=config.seed,
-        train_sets=config.data.train_sets,
-        test_sets=config.data.test_sets,
-        balanced=config.data.balanced,
+        pack=of.pack,
+        skeleton=make("skeleton", settings.skeleton),
+        augmentation=make("augment", settings.augment) if evaluated_px is None else None,
+        size_px=evaluated_px or settings.size_px,
+        sides=of.sides,
+        use_occluded=of.use_occluded,
+        validation_fraction=of.validation.fraction,
+        split_seed=of.validation.seed,
+        subset=of.subset,
+        batch_size=settings.optim.batch_size if evaluated_px is None else 1,
+        workers=settings.trainer.workers,
+        seed=settings.seed,
+        train_sets=of.train_sets,
+        test_sets=of.test_sets,
+        balanced=of.balanced,
         rank=rank,
         world=world,
     )
-    check_settings(config, data.pack)
+    check_settings(of, data.pack)
     return data
 
 
-def check_settings(config: DictConfig, pack: Pack) -> None:
+def check_settings(data: DataSettings, pack: Pack) -> None:
     """Raise UserError if the pack was prepared with other settings than these."""
     manifest = pack.manifest
-    rules = box_rules(config.data, list(manifest["boxes"]))
+    rules = box_rules(data, list(manifest["boxes"]))
     unknown = sorted(set(manifest["boxes"]) - set(rules))
     if unknown:
         raise UserError(
-            f"data: the pack {config.data.pack} holds {unknown[0]}, which this configuration does not; give the same "
-            "data settings as to hmlpe-prepare"
+            f"data: the pack {data.pack} holds {unknown[0]}, which this configuration does not; give the same data "
+            "settings as to hmlpe-prepare"
         )
-    wanted = {
-        "boxes": rules,
-        **{key: config.data[key] for key in ("crop_px", "near_duplicates", "keep_neighbours")},
-    }
-    for name, attributes in configured_attributes(config.data, list(rules)).items():
+    for name, attributes in configured_attributes(data, list(rules)).items():
         if set(attributes) != set(pack.attributes_of(name)):
             raise UserError(
-                f"data.source.attributes: the pack {config.data.pack} was prepared with other attributes of {name} "
+                f"data.source.attributes: the pack {data.pack} was prepared with other attributes of {name} "
                 f"({_named(pack.attributes_of(name))}) than these ({_named(attributes)}); run hmlpe-prepare again"
             )
+    wanted = {
+        "boxes": rules,
+        **{key: getattr(data, key) for key in ("crop_px", "near_duplicates", "keep_neighbours")},
+    }
     other = [key for key, value in wanted.items() if manifest[key] != value]
     if other:
-        raise UserError(
-            f"data.{other[0]}: the pack {config.data.pack} was prepared with another; run hmlpe-prepare again"
-        )
+        raise UserError(f"data.{other[0]}: the pack {data.pack} was prepared with another; run hmlpe-prepare again")
 
 
 def _named(attributes: Sequence[Attribute]) -> str:
     return "; ".join(f"{one.name}: {', '.join(one.classes) or 'numbers'}" for one in attributes) or "none"
 
 
-def build_tasks(config: DictConfig, attributes: Sequence[str] | None = ()) -> dict[str, Task]:
+def build_tasks(settings: ModelSettings, attributes: Sequence[str] | None = ()) -> dict[str, Task]:
     """The tasks that have something to learn, by name.
 
     Args:
@@ -154,10 +151,10 @@ def build_tasks(config: DictConfig, attributes: Sequence[str] | None = ()) -> di
             for, as there are no data.
 
     Raises:
-        UserError: a weight is that of no task, or of one that has nothing to learn; or a task needs an attribute that
-            is not there.
+        UserError: a weight is that of a task that has nothing to learn; or a task needs an attribute that is not there.
     """
-    tasks, weights = {str(name): instantiate(task) for name, task in config.tasks.items()}, row_weights(config)
+    tasks: dict[str, Task] = {name: make(f"tasks.{name}", task) for name, task in settings.tasks.items()}
+    weights = row_weights(settings)
     for name, task in tasks.items():
         if not task.outputs and weights[name]:
             raise UserError(
@@ -172,65 +169,54 @@ def build_tasks(config: DictConfig, attributes: Sequence[str] | None = ()) -> di
     return {name: task for name, task in tasks.items() if task.outputs}
 
 
-def row_weights(config: DictConfig) -> dict[str, Any]:
-    """The row's weight of every task, as it is given; 0 of one that the row does not name.
-
-    Raises:
-        UserError: it names what is no task, or is no mapping.
-    """
-    tasks, weights = [str(name) for name in config.tasks], plain(config)["row"]["weights"]
-    if not isinstance(weights, dict):
-        raise UserError(f"row.weights: must give weights by the tasks' names, got {weights!r}")
-    unknown = [str(name) for name in weights if name not in tasks]
-    if unknown:
-        raise UserError(f"row.weights.{unknown[0]}: there is no such task; there are {', '.join(tasks)}")
-    return {**weights, **{name: 0 for name in tasks if name not in weights}}
+def row_weights(settings: ModelSettings) -> dict[str, Any]:
+    """The row's weight of every task, as it is given; 0 of one that the row does not name."""
+    weights = settings.row.weights
+    return {**weights, **{name: 0 for name in settings.tasks if name not in weights}}
 
 
-def build_balance(config: DictConfig) -> Balance:
+def build_balance(settings: ModelSettings) -> Balance:
     """The configured balance of the row's weights.
 
     Raises:
         UserError: it cannot be built, is no `Balance`, or refuses the weights.
     """
-    node = {key: value for key, value in plain(config)["balance"].items() if key != "name"}
-    try:
-        found = instantiate(node | {"weights": row_weights(config)}, _convert_="all")
-    except InstantiationException as error:
-        if isinstance(error.__cause__, UserError):
-            raise error.__cause__ from None
-        raise UserError(f"balance: {' '.join(str(error).split())}") from error
+    node = {key: value for key, value in settings.balance.items() if key != "name"}
+    found = make("balance", node | {"weights": row_weights(settings)}, _convert_="all")
     if not isinstance(found, Balance):
-        raise UserError(f"balance._target_: must name a hmlpe.balance.Balance, got {node.get('_target_')!r}")
+        raise UserError(f"balance._target_: must name a hmlpe.balance.Balance, got {node['_target_']!r}")
     return found
 
 
-def build_metrics(config: DictConfig) -> dict[str, dict[str, Metric]]:
+def build_metrics(settings: ModelSettings) -> dict[str, dict[str, Metric]]:
     """Metrics by the task whose output they read, then by name."""
     return {
-        str(task): {str(name): instantiate(metric) for name, metric in (named or {}).items()}
-        for task, named in config.metrics.items()
+        task: {name: make(f"metrics.{task}.{name}", metric) for name, metric in (named or {}).items()}
+        for task, named in settings.metrics.items()
     }
 
 
-def build_model(config: DictConfig, tasks: dict[str, Task], made_by: Mapping[str, str] | None = None) -> MultiTaskPose:
-    """The LightningModule with freshly drawn weights, from the configuration's seed."""
-    torch.manual_seed(config.seed)
-    network = instantiate(config.network, outputs={name: task.outputs for name, task in tasks.items()})
-    instantiate(config.optim.init)(network)
+def build_model(
+    settings: ModelSettings, tasks: dict[str, Task], made_by: Mapping[str, str] | None = None
+) -> MultiTaskPose:
+    """The LightningModule with freshly drawn weights, from the settings' seed."""
+    torch.manual_seed(settings.seed)
+    optim = settings.optim
+    network = make("network", settings.network, outputs={name: task.outputs for name, task in tasks.items()})
+    make("optim.init", optim.init)(network)
     network.to(memory_format=torch.channels_last)
-    groups = instantiate(config.optim.groups)
-    make_optimizer = instantiate(config.optim.optimizer)
+    groups = make("optim.groups", optim.groups)
+    make_optimizer = make("optim.optimizer", optim.optimizer)
     return MultiTaskPose(
         network=network,
         tasks=tasks,
-        balance=build_balance(config),
-        metrics=build_metrics(config),
+        balance=build_balance(settings),
+        metrics=build_metrics(settings),
         optimizer=lambda net, balance: make_optimizer(groups(net, balance=balance)),
-        scheduler=instantiate(config.optim.scheduler),
-        config=plain(config),
+        scheduler=None if optim.scheduler is None else make("optim.scheduler", optim.scheduler),
+        config=settings.tree,
         made_by=made_by or {},
-        seed=config.seed,
+        seed=settings.seed,
     )
 
 
@@ -246,13 +232,13 @@ def start_from_statistics(model: MultiTaskPose, data: PoseDataModule, mean_outpu
 
 
 def mean_pose_metrics(
-    config: DictConfig, model: MultiTaskPose, data: PoseDataModule, split: str = "test"
+    settings: TrainSettings, model: MultiTaskPose, data: PoseDataModule, split: str = "test"
 ) -> dict[str, float]:
     """What a net that gives the training set's mean pose for every image would score: same people, same code."""
     pose = data.plain["train"].mean_pose_px()
     constants = {name: task.constant_output(pose) for name, task in model.tasks.items()}
     known = {name: constant for name, constant in constants.items() if constant is not None}
-    metrics = collected(build_metrics(config), known)
+    metrics = collected(build_metrics(settings), known)
     errors = {name: error_of(name, model.tasks[name]) for name in known}
     for batch in data.evaluation_loader(split):
         size = len(batch["image"])

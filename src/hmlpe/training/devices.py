@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from omegaconf import DictConfig
-
 from hmlpe.control_group import cpu_quota
 from hmlpe.errors import UserError
+from hmlpe.training.settings import TrainerSettings
 
 # What a process is told that is one of several of a run: by torchrun, or by `launch`.
 VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -21,26 +20,25 @@ def is_rank() -> bool:
     return all(name in os.environ for name in VARIABLES)
 
 
-def world_size(config: DictConfig) -> int:
+def world_size(trainer: TrainerSettings) -> int:
     """How many processes train the run, each on a device of its own.
 
     A rank is told so by its environment, whatever `trainer.devices` is. "auto" is all GPUs that are visible, or two
     processes where the run is on the CPU, which has no number of its own.
 
     Raises:
-        UserError: `trainer.devices` is no number of devices, or more than there are GPUs.
+        UserError: `trainer.devices` is more than there are GPUs.
     """
     if is_rank():
-        wanted: object = int(os.environ["LOCAL_WORLD_SIZE"])
+        wanted: int | str = int(os.environ["LOCAL_WORLD_SIZE"])
     else:
-        wanted = config.trainer.devices
+        wanted = trainer.devices
     if wanted == 1:
         return int(os.environ["WORLD_SIZE"]) if is_rank() else 1
-    there = gpus(config.trainer.accelerator)
+    there = gpus(trainer.accelerator)
     if wanted == "auto":
         return there or CPU_PROCESSES
-    if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
-        raise UserError(f"trainer.devices: must be a whole number of at least 1, or auto, got {wanted!r}")
+    assert isinstance(wanted, int)
     if there and wanted > there:
         raise UserError(f"trainer.devices: {wanted} GPUs are wanted on this machine, which shows {there}")
     return int(os.environ["WORLD_SIZE"]) if is_rank() else wanted
@@ -53,12 +51,12 @@ def cores() -> int:
     return there if quota is None else max(1, min(there, int(quota)))
 
 
-def threads_of(config: DictConfig) -> int:
+def threads_of(trainer: TrainerSettings) -> int:
     """How many CPU threads each process of a run has: what `trainer.threads` says, else all that it may use."""
     own = _own_threads()  # asked before anybody sets another number
-    if config.trainer.threads:
-        return int(config.trainer.threads)
-    here = int(os.environ["LOCAL_WORLD_SIZE"]) if is_rank() else world_size(config)
+    if trainer.threads is not None:
+        return trainer.threads
+    here = int(os.environ["LOCAL_WORLD_SIZE"]) if is_rank() else world_size(trainer)
     # torchrun tells each of its processes to take one; over several processes there is one way, however they start.
     return max(1, cores() // here) if is_rank() or here > 1 else min(own, cores())
 
@@ -78,7 +76,15 @@ def gpus(accelerator: str) -> int:
     return 0 if accelerator == "cpu" or not torch.cuda.is_available() else torch.cuda.device_count()
 
 
-def check_sweep(config: DictConfig, launcher: str) -> None:
+def check_devices(trainer: TrainerSettings, batch_size: int) -> None:
+    """Raise UserError if this machine cannot train as the settings say."""
+    if batch_size % (devices := world_size(trainer)):
+        raise UserError(f"optim.batch_size: {batch_size} people do not divide over trainer.devices: {devices}")
+    if trainer.accelerator in ("gpu", "cuda") and not gpus(trainer.accelerator):
+        raise UserError("trainer.accelerator: no GPU is available here; use cpu or auto")
+
+
+def check_sweep(trainer: TrainerSettings, launcher: str) -> None:
     """Raise UserError if a sweep's runs would be on several devices without a process of their own.
 
     Args:
@@ -92,7 +98,7 @@ def check_sweep(config: DictConfig, launcher: str) -> None:
     name = launcher.rpartition(".")[2]
     if name == ISOLATED:
         return
-    devices = world_size(config)
+    devices = world_size(trainer)
     if devices > 1:
         raise UserError(
             f"trainer.devices: a run on {devices} devices within a sweep needs a process of its own, which {name} does "

@@ -1,6 +1,6 @@
 """Start the processes of a run over several devices of this machine, and watch them until all have ended.
 
-Each is a child that calls the run's own function with the same, resolved configuration. Lightning's own ddp would type
+Each is a child that calls the run's own function with the same settings. Lightning's own ddp would type
 the command line again instead, `-m` included, and then every process sweeps on its own and trains wrong models.
 
 On several nodes torchrun starts the processes, on each node the same number; `paths.data` and `paths.outputs` are then
@@ -25,15 +25,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
 from torch import distributed as dist
 from torch import multiprocessing
 
 from hmlpe.errors import UserError
 from hmlpe.runs.folder import RESULT, mark_failed, read_record
-from hmlpe.training.build import plain
+from hmlpe.settings import plain
 from hmlpe.training.devices import is_rank, world_size
 from hmlpe.training.ranks import joined
+from hmlpe.training.settings import TrainSettings
 from hmlpe.training.spawned import Error, Killed, Order, Run, error_of, work
 from hmlpe.training.watch import listener
 
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 def over_devices(run: Run) -> Run:
-    """The same function, run by as many processes as the configuration says; it returns what result.json holds.
+    """The same function, run by as many processes as the settings say; it returns what result.json holds.
 
     Raises:
         UserError: of a rank, or a rank was killed.
@@ -52,30 +52,30 @@ def over_devices(run: Run) -> Run:
     """
 
     @wraps(run)
-    def wrapped(config: DictConfig, folder: Path) -> dict[str, Any]:
-        world = world_size(config)
+    def wrapped(settings: TrainSettings, folder: Path) -> dict[str, Any]:
+        world = world_size(settings.trainer)
         if world == 1:
-            return run(config, folder)
+            return run(settings, folder)
         if is_rank():
-            with joined(config):
-                return run(config, folder)
-        return _start(wrapped, config, folder, world)
+            with joined(settings.trainer):
+                return run(settings, folder)
+        return _start(wrapped, settings, folder, world)
 
     return wrapped
 
 
-def _start(run: Run, config: DictConfig, folder: Path, world: int) -> dict[str, Any]:
-    log.info("%s · seed %s: over %d processes", config.row.name, config.seed, world)
+def _start(run: Run, settings: TrainSettings, folder: Path, world: int) -> dict[str, Any]:
+    log.info("%s · seed %s: over %d processes", settings.row.name, settings.seed, world)
     record = folder / RESULT
     before = record.read_bytes() if record.is_file() else None
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     job_logging: Any = None
     if HydraConfig.initialized():
-        job_logging = OmegaConf.to_container(HydraConfig.get().job_logging, resolve=True)
+        job_logging = plain(HydraConfig.get().job_logging)
     ours, theirs = connection.Pipe(duplex=False) if listener() else (None, None)
     error: Error | None = None
     with TemporaryDirectory() as notes, _sigterm_raises():
-        order = Order(run, plain(config), folder, _environment(world, store.port), Path(notes), job_logging, theirs)
+        order = Order(run, settings, folder, _environment(world, store.port), Path(notes), job_logging, theirs)
         # The ranks start with Ctrl-C blocked; until they are able to take it, it reaches this process alone.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:

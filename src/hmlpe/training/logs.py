@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig
 
 from hmlpe.runs.metric import MetricInfo
 from hmlpe.tracking.load import load_wandb
 from hmlpe.tracking.mirror import Mirror
 from hmlpe.training.csv_log import WholeCSV
 from hmlpe.training.replay import Replay
+from hmlpe.training.settings import LoggerSettings, TrainSettings
 from hmlpe.training.watched import GradientLog, MediaLog
 
 log = logging.getLogger(__name__)
@@ -23,7 +22,7 @@ log = logging.getLogger(__name__)
 SERVICE_S = 120  # for W&B's own process to start, on a machine where many do
 
 
-def loggers(config: DictConfig, folder: Path, tree: dict[str, Any], infos: Mapping[str, MetricInfo]) -> list[Logger]:
+def loggers(settings: TrainSettings, folder: Path, infos: Mapping[str, MetricInfo]) -> list[Logger]:
     """The loggers of a run.
 
     CSV goes into `<folder>/csv/version_<n>/metrics.csv`, a file for each start of the run; W&B, offline unless told
@@ -33,22 +32,20 @@ def loggers(config: DictConfig, folder: Path, tree: dict[str, Any], infos: Mappi
         infos: what the run logs, see `described`.
     """
     found: list[Logger] = [WholeCSV(folder, name="csv", flush_logs_every_n_steps=50)]
-    if config.logger.name == "wandb":
-        mirror = start_mirror(config, folder, tree, infos)
+    if settings.logger.name == "wandb":
+        mirror = start_mirror(settings, folder, infos)
         if mirror is not None:
             mirror.log_files("config", folder / "config.yaml")
-            mirror.log_files("manifest", Path(config.data.pack) / "manifest.json")
+            mirror.log_files("manifest", Path(settings.data.pack) / "manifest.json")
             found.append(mirror)
     return found
 
 
-def start_mirror(
-    config: DictConfig, folder: Path, tree: dict[str, Any], infos: Mapping[str, MetricInfo]
-) -> Mirror | None:
+def start_mirror(settings: TrainSettings, folder: Path, infos: Mapping[str, MetricInfo]) -> Mirror | None:
     """W&B's run of this run. Where the server cannot be reached or refuses, an offline one; None if that fails too."""
-    for mode in dict.fromkeys((config.logger.mode, "offline")):
+    for mode in dict.fromkeys((settings.logger.mode, "offline")):
         try:
-            mirror = _mirror(config, folder, tree, infos, mode)
+            mirror = _mirror(settings, folder, infos, mode)
             _ = mirror.experiment
         except Exception as error:  # of the network, the key, the disk or the package: the CSV has all
             said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
@@ -59,37 +56,35 @@ def start_mirror(
     return None
 
 
-def _mirror(
-    config: DictConfig, folder: Path, tree: dict[str, Any], infos: Mapping[str, MetricInfo], mode: str
-) -> Mirror:
+def _mirror(settings: TrainSettings, folder: Path, infos: Mapping[str, MetricInfo], mode: str) -> Mirror:
     wandb = load_wandb()
     return Mirror(
         infos,
-        project=config.logger.project,
-        entity=config.logger.entity,
-        group=config.study,
-        name=f"{config.row.name} · seed {config.seed}",
-        tags=[config.data.name, config.optim.name],
+        project=settings.logger.project,
+        entity=settings.logger.entity,
+        group=settings.study,
+        name=f"{settings.row.name} · seed {settings.seed}",
+        tags=[settings.data.name, settings.optim.name],
         save_dir=folder,
         mode=mode,
-        config=tree,
+        config=settings.tree,
         settings=wandb.Settings(
             silent=True,
-            init_timeout=config.logger.timeout_s,
-            x_service_wait=max(SERVICE_S, config.logger.timeout_s),
-            finish_timeout=config.logger.timeout_s,
+            init_timeout=settings.logger.timeout_s,
+            x_service_wait=max(SERVICE_S, settings.logger.timeout_s),
+            finish_timeout=settings.logger.timeout_s,
             finish_timeout_raises=True,
         ),
     )
 
 
-def watchers(config: DictConfig, folder: Path, active: list[Logger]) -> list[Callback]:
+def watchers(settings: LoggerSettings, folder: Path, active: list[Logger]) -> list[Callback]:
     """The callbacks that log more than the model does, on all processes, of which only the first has loggers."""
     found: list[Callback] = []
-    if config.logger.gradients_every_n_steps:
-        found.append(GradientLog(config.logger.gradients_every_n_steps))
-    if config.logger.media_every_epochs:
-        found.append(MediaLog(config.logger.media_every_epochs))
+    if settings.gradients_every_n_steps:
+        found.append(GradientLog(settings.gradients_every_n_steps))
+    if settings.media_every_epochs:
+        found.append(MediaLog(settings.media_every_epochs))
     if any(isinstance(logger, Mirror) for logger in active):
         found.append(Replay(folder / "csv", f"version_{active[0].version}"))
     return found
@@ -106,9 +101,9 @@ def finish(active: list[Logger], exit_code: int) -> None:
             logger.finish(exit_code)
 
 
-def mirror_lost(config: DictConfig, active: list[Logger]) -> str | None:
+def mirror_lost(settings: LoggerSettings, active: list[Logger]) -> str | None:
     """Why W&B does not hold all of the run, whose loggers are closed; None: it does, or was not to."""
     mirrors = [logger for logger in active if isinstance(logger, Mirror)]
-    if config.logger.name == "wandb" and not mirrors:
+    if settings.name == "wandb" and not mirrors:
         return "it could not start"
     return next((mirror.failure for mirror in mirrors if mirror.broken), None)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import torch
 
-PRECISIONS = ("auto", "32-true", "bf16-mixed")
-
 
 def resolve_precision(wanted: str, accelerator: str) -> str:
     """Lightning's word for the precision; "auto" is bf16 mixed where the hardware multiplies bf16, else exact fp32.

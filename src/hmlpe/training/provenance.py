@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
 import hmlpe
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.training.build import config_digest
 from hmlpe.training.devices import world_size
+from hmlpe.training.settings import TrainSettings
 
 MADE_BY = ("code", "data", "config")  # what of a run's identity its checkpoints carry
 PACKAGES = (
@@ -35,10 +35,7 @@ SHOWN = (
     *(f"{package}/" for package in ("detect", "tracking", "sweep", "report", "deploy", "predict", "evaluate", "demo")),
     *("dashboard/", "cli/", "palette.py", "pictures.py", "api.py", "__init__.py", "lock.py", "address.py"),
     *("bad_input.py", "checked.py", "resample.py", "control_group.py", "words.py", "file_kinds.py", "row_name.py"),
-    *(
-        f"training/{name}.py"
-        for name in ("bench", "callbacks", "estimate", "logs", "mirrors", "replay", "stages", "validate")
-    ),
+    *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "mirrors", "replay", "stages")),
     *(f"training/{name}.py" for name in ("watch", "watched")),
 )
 PACKAGE = Path(hmlpe.__file__).parent
@@ -74,14 +71,14 @@ def without_words(source: str) -> str:
     return "\n".join(kept for text in "".join(lines).splitlines() if (kept := text.rstrip()))
 
 
-def identity_of(config: DictConfig, data: str) -> dict[str, str]:
+def identity_of(settings: TrainSettings, data: str) -> dict[str, str]:
     """What a result is of, by which a later call knows it again; `data` is the pack's digest."""
-    start = digest_of_file(Path(config.checkpoint)) if config.checkpoint else "scratch"
-    made_by = {"code": code_digest(), "data": data, "config": config_digest(config)}
-    return {**made_by, "start": start, "seed": str(config.seed)}
+    start = digest_of_file(Path(settings.checkpoint)) if settings.checkpoint else "scratch"
+    made_by = {"code": code_digest(), "data": data, "config": config_digest(settings)}
+    return {**made_by, "start": start, "seed": str(settings.seed)}
 
 
-def provenance(config: DictConfig, data: str, precision: str) -> dict[str, Any]:
+def provenance(settings: TrainSettings, data: str, precision: str) -> dict[str, Any]:
     """Where a run's numbers come from; `data` is the pack's digest. `settings` is the same in all rows of a study."""
     revision = _git("rev-parse", "HEAD")
     return {
@@ -89,12 +86,12 @@ def provenance(config: DictConfig, data: str, precision: str) -> dict[str, Any]:
         "git_dirty": None if revision is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
         "code": code_digest(),
         "data": data,
-        "config": config_digest(config),
-        "settings": config_digest(config, row=False),
+        "config": config_digest(settings),
+        "settings": config_digest(settings, row=False),
         "packages": {name: version(name) for name in PACKAGES},
         "python": platform.python_version(),
-        "device": device_name(config.trainer.accelerator),
-        "devices": world_size(config),
+        "device": device_name(settings.trainer.accelerator),
+        "devices": world_size(settings.trainer),
         "threads": torch.get_num_threads(),
         "precision": precision,
     }

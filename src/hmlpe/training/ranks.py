@@ -22,12 +22,12 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy
-from omegaconf import DictConfig
 from torch import Tensor
 from torch import distributed as dist
 
 from hmlpe.training.checkpoint import WholeFiles
 from hmlpe.training.devices import gpus, threads_of
+from hmlpe.training.settings import TrainerSettings
 
 TIMEOUT = timedelta(minutes=10)  # nobody waits longer for another; the first rank alone does nothing that takes as long
 
@@ -72,17 +72,17 @@ def mean_of_all(values: Float[Tensor, " value"]) -> Float[Tensor, " value"]:
 
 
 @contextmanager
-def joined(config: DictConfig) -> Iterator[None]:
+def joined(trainer: TrainerSettings) -> Iterator[None]:
     """Within, this process is a rank of its run: in the process group, quiet unless it is the first, interruptible.
 
     The group stays until the process ends, as the next stage of a chain goes on in it.
     """
     atexit.unregister(dist.destroy_process_group)
     local = int(os.environ["LOCAL_RANK"])
-    threads = threads_of(config)
+    threads = threads_of(trainer)
     os.environ["OMP_NUM_THREADS"] = str(threads)  # Lightning sets another number where there is none
     torch.set_num_threads(threads)
-    on_gpu = gpus(config.trainer.accelerator) > 0
+    on_gpu = gpus(trainer.accelerator) > 0
     if on_gpu:
         torch.cuda.set_device(local)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -120,7 +120,7 @@ class OwnSignals(Callback):
         self.on_train_start(trainer, pl_module)
 
 
-def trainer_options(config: DictConfig) -> dict[str, Any]:
+def trainer_options(trainer: TrainerSettings) -> dict[str, Any]:
     """The arguments of Lightning's trainer that say where it runs; it detects no cluster by itself.
 
     Gradients are averaged over the ranks, whose batches are equally large. No parameter that learns is ever unused, but
@@ -130,13 +130,13 @@ def trainer_options(config: DictConfig) -> dict[str, Any]:
     world = place()[1]
     if world == 1:
         return {
-            "accelerator": config.trainer.accelerator,
+            "accelerator": trainer.accelerator,
             "devices": 1,
             "plugins": [LightningEnvironment(), WholeFiles()],
         }
     local = int(os.environ["LOCAL_WORLD_SIZE"])
     return {
-        "accelerator": "cuda" if gpus(config.trainer.accelerator) else "cpu",
+        "accelerator": "cuda" if gpus(trainer.accelerator) else "cpu",
         "devices": local,
         "num_nodes": world // local,
         "strategy": DDPStrategy(find_unused_parameters=True),

@@ -12,8 +12,6 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import open_pack
@@ -34,6 +32,7 @@ from hmlpe.runs.folder import (
 )
 from hmlpe.runs.metric import TaskInfo
 from hmlpe.runs.rules import in_words
+from hmlpe.settings import make
 from hmlpe.training.build import (
     build_balance,
     build_data,
@@ -41,12 +40,11 @@ from hmlpe.training.build import (
     build_model,
     build_tasks,
     check_settings,
-    plain,
 )
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.counted import check_counted, counted
 from hmlpe.training.described import described
-from hmlpe.training.devices import threads_of
+from hmlpe.training.devices import check_devices, threads_of
 from hmlpe.training.fit import fit_and_evaluate
 from hmlpe.training.launch import over_devices
 from hmlpe.training.module import MultiTaskPose
@@ -54,7 +52,7 @@ from hmlpe.training.precision import resolve_precision
 from hmlpe.training.provenance import MADE_BY, identity_of, provenance
 from hmlpe.training.ranks import from_first, is_first
 from hmlpe.training.rules import base_of
-from hmlpe.training.validate import validate
+from hmlpe.training.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +60,8 @@ LOCK_PATIENCE_S = 10.0  # a killed run's loading processes hold its lock until t
 
 
 @over_devices
-def run(config: DictConfig, folder: Path) -> dict[str, Any]:
-    """Train and evaluate what `config` says, in `folder`; skip a finished run, go on with a broken one.
+def run(settings: TrainSettings, folder: Path) -> dict[str, Any]:
+    """Train and evaluate what the settings say, in `folder`; skip a finished run, go on with a broken one.
 
     Returns:
         The result, as in `<folder>/result.json`.
@@ -72,59 +70,64 @@ def run(config: DictConfig, folder: Path) -> dict[str, Any]:
         UserError: bad input, or another process is at this run. An error of training itself is recorded in
             result.json first.
     """
-    name = f"{config.row.name} · seed {config.seed}"
+    name = f"{settings.row.name} · seed {settings.seed}"
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints on hardware and products, per run
     warnings.filterwarnings("ignore", "The `srun` command is available")  # of a machine that happens to have SLURM
-    validate(config)
-    torch.set_num_threads(threads_of(config))
-    L.seed_everything(config.seed, workers=True, verbose=False)
-    check_start(config)
-    data = build_data(config)
-    identity = identity_of(config, str(data.pack.manifest["digest"]))
-    tasks = build_tasks(config, [attribute.name for attribute in data.attributes])
-    model = build_model(config, tasks, {key: identity[key] for key in MADE_BY})
-    warn_of_another_pack(config, name, identity["data"])
+    check_devices(settings.trainer, settings.optim.batch_size)
+    torch.set_num_threads(threads_of(settings.trainer))
+    L.seed_everything(settings.seed, workers=True, verbose=False)
+    check_start(settings)
+    data = build_data(settings)
+    identity = identity_of(settings, str(data.pack.manifest["digest"]))
+    tasks = build_tasks(settings, [attribute.name for attribute in data.attributes])
+    model = build_model(settings, tasks, {key: identity[key] for key in MADE_BY})
+    warn_of_another_pack(settings, name, identity["data"])
     with ExitStack() as held:
         from_first(lambda: held.enter_context(locked(folder / ".lock", "run", LOCK_PATIENCE_S)))
-        overwrite = config.overwrite or config.sweep.redo == "stale"
+        overwrite = settings.overwrite or settings.sweep.redo == "stale"
         done = from_first(lambda: finished_result(folder, identity, overwrite))
         if done is not None:
             log.info("%s: finished already, skipped (%s)", name, folder)
             return done
-        return _train(config, folder, data, model, identity, name)
+        return _train(settings, folder, data, model, identity, name)
 
 
-def look(config: DictConfig, folder: Path) -> State:
+def look(settings: TrainSettings, folder: Path) -> State:
     """What `run` would find in `folder`, without touching it. Raises UserError: bad input."""
-    validate(config)
-    build_balance(config)
-    check_start(config)
-    pack = open_pack(Path(config.data.pack), instantiate(config.skeleton))
-    build_tasks(config, [attribute.name for attribute in pack.attributes])
-    check_settings(config, pack)
-    return state_of(folder, identity_of(config, str(pack.manifest["digest"])))
+    check_devices(settings.trainer, settings.optim.batch_size)
+    build_balance(settings)
+    check_start(settings)
+    pack = open_pack(Path(settings.data.pack), make("skeleton", settings.skeleton))
+    build_tasks(settings, [attribute.name for attribute in pack.attributes])
+    check_settings(settings.data, pack)
+    return state_of(folder, identity_of(settings, str(pack.manifest["digest"])))
 
 
 def _train(
-    config: DictConfig, folder: Path, data: PoseDataModule, model: MultiTaskPose, identity: dict[str, str], name: str
+    settings: TrainSettings,
+    folder: Path,
+    data: PoseDataModule,
+    model: MultiTaskPose,
+    identity: dict[str, str],
+    name: str,
 ) -> dict[str, Any]:
     """The record says that it runs, then that it failed or finished."""
-    precision = resolve_precision(config.trainer.precision, config.trainer.accelerator)
+    precision = resolve_precision(settings.trainer.precision, settings.trainer.accelerator)
     counts = counted(model.tasks, data)
-    check_counted(counts, data, model.balance.active, config.fit, name)
-    fields = describe(config, data, model) | {
+    check_counted(counts, data, model.balance.active, settings.fit, name)
+    fields = describe(settings, data, model) | {
         "counted": counts,
         "identity": identity,
-        "provenance": provenance(config, identity["data"], precision),
+        "provenance": provenance(settings, identity["data"], precision),
         "started": first_start(folder) or now(),
     }
     if is_first():
-        write_config(folder, plain(config))
+        write_config(folder, settings.tree)
     write_result(folder, "running", fields, is_first())
     started = time.monotonic()
     try:
-        fields |= fit_and_evaluate(config, folder, data, model, precision, name)
-        if config.fit:  # of the last step, whichever checkpoint is evaluated
+        fields |= fit_and_evaluate(settings, folder, data, model, precision, name)
+        if settings.fit:  # of the last step, whichever checkpoint is evaluated
             fields["balance"] |= {"weights": model.balance.checked_weights(model.moment)}
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
         log.warning("%s: interrupted; the same command goes on after the last whole epoch", name)
@@ -147,74 +150,74 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def describe(config: DictConfig, data: PoseDataModule, model: MultiTaskPose) -> dict[str, Any]:
+def describe(settings: TrainSettings, data: PoseDataModule, model: MultiTaskPose) -> dict[str, Any]:
     """What the run is, apart from its numbers."""
     return {
-        "experiment": config.study,
-        "row": config.row.name,
-        "seed": config.seed,
+        "experiment": settings.study,
+        "row": settings.row.name,
+        "seed": settings.seed,
         "weights": model.balance.weights,
-        "balance": {"name": name_of_balance(config.balance), "weights": None},  # at the end of training
-        "protocol": protocol(config, data),
+        "balance": {"name": name_of_balance(settings.balance), "weights": None},  # at the end of training
+        "protocol": protocol(settings, data),
         "sets": list(data.tested),
-        "sides": str(config.data.sides),
+        "sides": str(settings.data.sides),
         "base": base_of(model.tasks),
         "tasks": {name: TaskInfo(symbol=task.symbol or name).model_dump() for name, task in model.tasks.items()},
         "described": {
             name: info.model_dump(mode="json", exclude_defaults=True) for name, info in described(model).items()
         },
         "pictures": [name for task in model.balance.active for name in model.tasks[task].pictures] + [FILTERS],
-        "checkpoint_rule": in_words(config.select, base_of(model.tasks)) if config.fit else "the given checkpoint",
-        "epochs": config.epochs,
-        "start": describe_start(config),
-        "varies": list(config.varies),
-        "recipe": config.optim.name,
-        "network": config.network_name,
+        "checkpoint_rule": in_words(settings.select, base_of(model.tasks)) if settings.fit else "the given checkpoint",
+        "epochs": settings.epochs,
+        "start": describe_start(settings),
+        "varies": list(settings.varies),
+        "recipe": settings.optim.name,
+        "network": settings.network_name,
         "people": data.people(),
         "neighbours": data.neighbours(),
     }
 
 
-def protocol(config: DictConfig, data: PoseDataModule) -> str:
+def protocol(settings: TrainSettings, data: PoseDataModule) -> str:
     """Which people are tested how, in words: the same for all rows, whichever tasks they train."""
     sets = data.tested
     rules = sorted({f"{data.pack.manifest['boxes'][name]['test']}" for name in sets})
-    metrics = [metric for named in build_metrics(config).values() for metric in named.values()]
+    metrics = [metric for named in build_metrics(settings).values() for metric in named.values()]
     protocols = {str(metric.protocol) for metric in metrics if hasattr(metric, "protocol")}
     named = ", ".join(sorted(protocols, reverse=True)) or "no published protocol"
-    return f"{'+'.join(sets)}: {named}; sides={config.data.sides}, test boxes={'+'.join(rules)}"
+    return f"{'+'.join(sets)}: {named}; sides={settings.data.sides}, test boxes={'+'.join(rules)}"
 
 
-def check_start(config: DictConfig) -> None:
+def check_start(settings: TrainSettings) -> None:
     """Raise UserError if the checkpoint is not there or, to train on from, of a run that is not finished."""
-    if config.checkpoint is None:
+    if settings.checkpoint is None:
         return
-    if not Path(config.checkpoint).is_file():
-        raise UserError(f"checkpoint: {config.checkpoint}: there is no such file")
-    if not config.fit:
+    if not Path(settings.checkpoint).is_file():
+        raise UserError(f"checkpoint: {settings.checkpoint}: there is no such file")
+    if not settings.fit:
         return
-    folder = Path(config.checkpoint).parent.parent
+    folder = Path(settings.checkpoint).parent.parent
     if read_record(folder).get("status", "finished") != "finished":
         raise UserError(
-            f"checkpoint: {config.checkpoint}: its run is not finished ({folder / RESULT}); finish it first"
+            f"checkpoint: {settings.checkpoint}: its run is not finished ({folder / RESULT}); finish it first"
         )
 
 
-def warn_of_another_pack(config: DictConfig, name: str, data: str) -> None:
+def warn_of_another_pack(settings: TrainSettings, name: str, data: str) -> None:
     """Say so if the checkpoint has seen another pack: people who test or validate here may have trained there."""
-    if config.checkpoint is None:
+    if settings.checkpoint is None:
         return
-    other = read_checkpoint(Path(config.checkpoint))[KEY].get("made_by", {}).get("data")
+    other = read_checkpoint(Path(settings.checkpoint))[KEY].get("made_by", {}).get("data")
     if other != data:
         log.warning(
-            "%s: %s was trained on another pack, whose people may be in this one's test", name, config.checkpoint
+            "%s: %s was trained on another pack, whose people may be in this one's test", name, settings.checkpoint
         )
 
 
-def describe_start(config: DictConfig) -> str:
+def describe_start(settings: TrainSettings) -> str:
     """What a run starts from: scratch, or the study and row of the checkpoint, and what becomes of its heads."""
-    if config.checkpoint is None:
+    if settings.checkpoint is None:
         return "scratch"
-    made: dict[str, Any] = read_checkpoint(Path(config.checkpoint))[KEY]["config"]
-    heads = "" if config.heads == "keep" else ", new heads"
+    made: dict[str, Any] = read_checkpoint(Path(settings.checkpoint))[KEY]["config"]
+    heads = "" if settings.heads == "keep" else ", new heads"
     return f"{made.get('study')}/{made.get('row', {}).get('name')}{heads}"

@@ -7,15 +7,15 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import lightning as L
-from hydra.utils import instantiate
-from omegaconf import DictConfig
 from torch import Tensor
 
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.runs.rules import other_than
+from hmlpe.settings import make
 from hmlpe.training.checkpoint import Keeper
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.people import EachPerson
+from hmlpe.training.settings import TrainSettings
 from hmlpe.training.weights import load_weights
 
 Metrics = dict[str, dict[str, float | None]]
@@ -30,7 +30,7 @@ class Evaluation(NamedTuple):
 
 
 def both_rules(
-    config: DictConfig,
+    settings: TrainSettings,
     trainer: L.Trainer,
     model: MultiTaskPose,
     data: PoseDataModule,
@@ -43,11 +43,11 @@ def both_rules(
         model: as the last epoch left it.
         kept: see `keepers`.
     """
-    found, loggers, skeleton = {}, trainer.loggers, instantiate(config.skeleton)
-    for rule in (other_than(config.select), config.select):
+    found, loggers, skeleton = {}, trainer.loggers, make("skeleton", settings.skeleton)
+    for rule in (other_than(settings.select), settings.select):
         if rule in kept:
             load_weights(model, kept[rule].path, skeleton)
-        trainer.loggers = loggers if rule == config.select else []
+        trainer.loggers = loggers if rule == settings.select else []
         # The logs have the curve of the validation numbers, in which this checkpoint's would be one more epoch.
         found[rule] = Evaluation(evaluate_all(trainer, model, data, unlogged=("val",)), each.found)
     return found

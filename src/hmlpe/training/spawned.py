@@ -16,15 +16,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
 from torch import multiprocessing
 
 from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
 from hmlpe.files import write_bytes_atomic
+from hmlpe.training.settings import TrainSettings
 from hmlpe.training.watch import listen
 
-Run = Callable[[DictConfig, Path], dict[str, Any]]
+Run = Callable[[TrainSettings, Path], dict[str, Any]]
 Error = UserError | RuntimeError
 
 
@@ -37,7 +37,7 @@ class Order:
     """What the processes of a run are started with, all the same.
 
     Attributes:
-        tree: the run's configuration, in plain containers.
+        settings: of the run.
         folder: of the run.
         environment: theirs, but for the rank.
         notes: a folder for their notes.
@@ -46,7 +46,7 @@ class Order:
     """
 
     run: Run
-    tree: dict[str, Any]
+    settings: TrainSettings
     folder: Path
     environment: dict[str, str]
     notes: Path
@@ -67,7 +67,7 @@ def work(rank: int, order: Order) -> None:
         else:
             order.progress.close()
     try:
-        order.run(OmegaConf.create(order.tree), order.folder)
+        order.run(order.settings, order.folder)
     except BaseException as error:
         cause = error.__cause__ if isinstance(error.__cause__, UserError) else error
         found: Error | KeyboardInterrupt

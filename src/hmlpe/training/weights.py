@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.settings import ModelSettings
 from hmlpe.training.trusted import PLAIN, check
 
 FIXED = "hmlpe.balance.FixedWeights"  # of checkpoints from before there were others
@@ -68,7 +68,7 @@ def model_of(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
         check([tree[part] for part in BUILT], trust, PLAIN)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    config = OmegaConf.create(tree)
-    model = build_model(config, build_tasks(config, attributes=None), content[KEY].get("made_by"))
+    settings = ModelSettings.of(tree)
+    model = build_model(settings, build_tasks(settings, attributes=None), content[KEY].get("made_by"))
     model.load_state_dict(content["state_dict"])
     return model

@@ -1,0 +1,125 @@
+"""What all programs' settings share: a tree that is resolved once and checked by pydantic, and objects made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, TypeVar
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic_core import PydanticCustomError
+
+from hmlpe.checked import first_problem
+from hmlpe.errors import UserError
+
+MISSING = "???"  # Hydra's, of what has no default
+T = TypeVar("T", bound="Settings")
+
+
+def _with_target(node: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(node.get("_target_"), str):
+        raise PydanticCustomError("no_target", "no _target_")
+    return node
+
+
+def _given(value: Any) -> Any:
+    if value == MISSING:
+        raise PydanticCustomError("missing", "missing")
+    return value
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("empty", "empty")
+    return text
+
+
+Component = Annotated[
+    dict[str, Any], AfterValidator(_with_target), Field(description="settings of an object, with its _target_")
+]
+"""What `make` makes an object of."""
+Text = Annotated[str, AfterValidator(_said), AfterValidator(_given)]
+Name = Annotated[str | int | float, AfterValidator(_given), Field(description="a name")]
+"""A number is one, too: Hydra reads row.name=7 as it stands."""
+Whole = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """Settings of a program, or a part of them.
+
+    Attributes:
+        tree: what they were made of, in plain containers: all of it, what no field of ours names too.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    _tree: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def of(cls: type[T], config: object, name: str = "") -> T:
+        """The settings of a configuration.
+
+        Args:
+            config: as Hydra composes it, or in plain containers.
+            name: of the part that it is of a program's settings; "": it is all of them.
+
+        Raises:
+            UserError: in one line, which names the setting, what it must be, and what was given.
+        """
+        tree = plain(config)
+        try:
+            found = cls.model_validate(tree)
+        except ValidationError as error:
+            raise UserError(first_problem(error, cls, tree, name).of_settings()) from None
+        found._tree = tree
+        found.check_all()
+        return found
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """See the class."""
+        return self._tree
+
+    def check_all(self) -> None:
+        """Raise UserError if settings do not fit each other; of a program's."""
+
+
+def plain(config: Any) -> Any:
+    """The resolved configuration in plain containers, without Hydra's own part."""
+    if isinstance(config, DictConfig) and "hydra" in config:
+        config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    found = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig | ListConfig) else config
+    return {str(key): value for key, value in found.items()} if isinstance(found, Mapping) else found
+
+
+def make(name: str, node: Mapping[str, Any], **given: Any) -> Any:
+    """The object of a component's settings.
+
+    Args:
+        name: of the component among the settings.
+        given: what its constructor gets beside them.
+
+    Raises:
+        UserError: it cannot be made of them.
+    """
+    for setting in open_settings(name, {key: value for key, value in node.items() if key not in given}):
+        raise UserError(f"{setting}: is not given")
+    try:
+        return instantiate(dict(node), **given)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from error
+        what, _, key = str(error).partition("full_key: ")
+        raise UserError(f"{'.'.join(filter(None, (name, key.strip())))}: {' '.join(what.split())}") from error
+
+
+def open_settings(name: str, value: Any) -> Iterator[str]:
+    """The settings below this one that nobody has given."""
+    if value == MISSING:
+        yield name
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from open_settings(f"{name}.{key}", child)

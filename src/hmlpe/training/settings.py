@@ -1,0 +1,130 @@
+"""The settings of a run. What cannot work is refused before anything is read or written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hmlpe.data.settings import DataSettings
+from hmlpe.errors import UserError
+from hmlpe.row_name import check_row_name
+from hmlpe.settings import Component, Count, Name, Settings, Text, Whole
+
+LARGEST_SEED = 2**32 - 1  # NumPy's
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+
+
+class RowSettings(Settings):
+    """The row of the study."""
+
+    name: Name
+    weights: Annotated[dict[str, Any], Field(description="weights by the tasks' names")]  # a balance checks each
+
+
+class OptimSettings(Settings):
+    """The recipe."""
+
+    name: Name
+    batch_size: Count
+    start_at_mean: bool
+    gradient_clip: Annotated[float, Field(ge=0)] | None
+    init: Component
+    optimizer: Component
+    groups: Component
+    scheduler: Component | None
+
+
+class TrainerSettings(Settings, extra="forbid"):
+    """On what a run is trained, and how it is watched."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
+    devices: Count | Literal["auto"]
+    precision: Literal["auto", "32-true", "bf16-mixed"]
+    threads: Count | None
+    workers: Whole
+    progress: Literal["auto", "bar", "lines", "none"]
+    log_every_n_steps: Count
+
+
+class LoggerSettings(Settings, extra="forbid"):
+    """What is logged, and where W&B's mirror goes."""
+
+    name: Literal["csv", "wandb"]
+    gradients_every_n_steps: Count | None
+    media_every_epochs: Count | None
+    mode: Literal["online", "offline", "disabled"]
+    project: Name
+    timeout_s: Count
+    entity: Name | None
+
+
+class SweepSettings(Settings, extra="forbid"):
+    """What a sweep does about results that are there."""
+
+    redo: Literal["missing", "stale"]
+    dry_run: bool
+
+
+class ModelSettings(Settings):
+    """What a LightningModule is made of."""
+
+    seed: Seed
+    row: RowSettings
+    tasks: dict[str, Component]
+    metrics: dict[str, dict[str, Component] | None]
+    balance: Component
+    network: Component
+    optim: OptimSettings
+
+    def check_all(self) -> None:
+        """Raise UserError if a weight is no task's."""
+        unknown = [task for task in self.row.weights if task not in self.tasks]
+        if unknown:
+            raise UserError(f"row.weights.{unknown[0]}: there is no such task; there are {', '.join(self.tasks)}")
+
+
+class TrainSettings(ModelSettings):
+    """All that a run depends on, as in conf/train.yaml, which explains them."""
+
+    study: Name
+    folder: Text
+    size_px: Count
+    epochs: Count
+    select: Literal["best", "last"]
+    checkpoint: Text | None
+    heads: Literal["keep", "renew"]
+    varies: Annotated[
+        list[Literal["checkpoint", "heads", "epochs"]],  # what the table shows of rows that differ in more
+        Field(description="a list of some of checkpoint, heads, epochs"),
+    ]
+    stages: Annotated[list[str] | None, Field(description="a list of experiments, or null")]
+    fit: bool
+    overwrite: bool
+    objective: Text
+    sweep: SweepSettings
+    data: DataSettings
+    skeleton: Component
+    windows: Component
+    augment: Component
+    trainer: TrainerSettings
+    logger: LoggerSettings
+    network_name: Name
+
+    def check_all(self) -> None:
+        """Raise UserError, naming the setting, if some do not fit each other."""
+        super().check_all()
+        check_row_name(self.row.name, self.seed)
+        if self.size_px > self.data.crop_px:
+            raise UserError(
+                f"size_px: {self.size_px} is larger than the pack's crops (data.crop_px: {self.data.crop_px})"
+            )
+        split, _, metric = self.objective.partition("/")
+        if split not in ("train", "val") or not metric:
+            raise UserError(
+                f"objective: must be val/<metric> or train/<metric>, got {self.objective!r}; test people choose nothing"
+            )
+        if metric.endswith("_error") and metric.removesuffix("_error") not in self.tasks:
+            raise UserError(f"objective: {self.objective!r}: no such task; there are {', '.join(self.tasks)}")
+        if not self.fit and self.checkpoint is None:
+            raise UserError("fit: false needs checkpoint=PATH, the weights to evaluate")

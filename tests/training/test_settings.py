@@ -1,0 +1,151 @@
+"""What stands where settings belong, and is none: one line says where, what it must be, and what it is."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+from hydra import compose, initialize_config_dir
+from pydantic import BaseModel
+
+from hmlpe.cli.app import CONFIGS
+from hmlpe.errors import UserError
+from hmlpe.evaluate.settings import EvaluateSettings
+from hmlpe.settings import Settings, plain
+from hmlpe.training.settings import TrainSettings
+
+PROGRAMS: dict[str, tuple[type[TrainSettings], list[str]]] = {
+    "train": (TrainSettings, []),
+    "evaluate": (EvaluateSettings, ["checkpoint=x", "data=all", "data.root=x"]),
+}
+
+
+@pytest.fixture(scope="module")
+def trees() -> dict[str, dict[str, Any]]:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return {name: plain(compose(name, words)) for name, (_, words) in PROGRAMS.items()}
+
+
+def nodes(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Where settings hold settings."""
+    for name, field in model.model_fields.items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield (*path, name)
+                yield from nodes(kind, (*path, name))
+
+
+def changed(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    found = copy.deepcopy(tree)
+    node = found
+    for name in path[:-1]:
+        node = node[name]
+    node[path[-1]] = value
+    return found
+
+
+NODES = [(program, path) for program, (model, _) in PROGRAMS.items() for path in nodes(model)]
+COMPONENTS = ["skeleton", "windows", "augment", "network", "balance", "optim.init", "optim.optimizer", "optim.groups"]
+COMPONENTS += ["tasks.regression", "metrics.regression.pdj", "data.source", "data.boxes"]
+
+
+def test_the_nodes_are_found() -> None:
+    found = {".".join(path) for _, path in NODES}
+    assert {"row", "optim", "trainer", "logger", "sweep", "data", "data.validation", "bootstrap", "confidence"} == found
+
+
+@pytest.mark.parametrize("value", [None, 3, [1], "no", True])
+@pytest.mark.parametrize(("program", "path"), NODES)
+def test_what_stands_where_settings_belong(
+    trees: dict[str, Any], program: str, path: tuple[str, ...], value: object
+) -> None:
+    model, name = PROGRAMS[program][0], ".".join(path)
+    tree = changed(trees[program], path, value)
+    if name == "confidence" and value is None:
+        assert EvaluateSettings.of(tree).confidence is None
+        return
+    with pytest.raises(UserError) as raised:
+        model.of(tree)
+    line = str(raised.value)
+    assert line.startswith(f"{name}: must be settings (") and line.endswith(f"got {value!r}") and "\n" not in line
+
+
+@pytest.mark.parametrize("value", [3, [1], "no", True, {}, {"_target_": None}])
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_what_stands_where_an_object_is_described(trees: dict[str, Any], name: str, value: object) -> None:
+    with pytest.raises(UserError) as raised:
+        TrainSettings.of(changed(trees["train"], tuple(name.split(".")), value))
+    line = str(raised.value)
+    assert line.startswith(f"{name}: must be settings of an object, with its _target_") and line.endswith(
+        f", got {value!r}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("row.weights", None, "row.weights: must be weights by the tasks' names, got None"),
+        ("tasks", None, "tasks: must be a mapping, got None"),
+        ("tasks", [1], "tasks: must be a mapping, got [1]"),
+        ("metrics", 3, "metrics: must be a mapping, got 3"),
+        ("seed", True, "seed: must be a whole number from 0 to 4294967295, got True"),
+        ("seed", 1.5, "seed: must be a whole number from 0 to 4294967295, got 1.5"),
+        ("epochs", 0, "epochs: must be a whole number of at least 1, got 0"),
+        ("data.validation.fraction", 1, "data.validation.fraction: must be a number between 0 and 1, got 1"),
+        ("data.near_duplicates", 64, "data.near_duplicates: must be a whole number from 0 to 63, or null, got 64"),
+        ("data.subset", 0, "data.subset: must be a whole number of at least 1, or null, got 0"),
+        ("data.balanced", 1, "data.balanced: must be true or false, got 1"),
+        ("data.train_sets", 5, "data.train_sets: must be a list of sets, e.g. [flic,buffy], or null, got 5"),
+        ("data.train_sets", [5], "data.train_sets: must be a list of sets, e.g. [flic,buffy], or null, got [5]"),
+        ("data.name", "???", "data.name: is not given; it must be a name"),
+        ("trainer.devices", "all", "trainer.devices: must be a whole number of at least 1, or auto, got 'all'"),
+        ("trainer.devics", 2, "trainer.devics: there is no such setting; there are accelerator, devices, precision, "),
+        ("trainer.accelerator", None, "trainer.accelerator: must be one of auto, cpu, gpu, cuda, mps, got None"),
+        ("optim.gradient_clip", "a", "optim.gradient_clip: must be a number of at least 0, or null, got 'a'"),
+        ("checkpoint", 5, "checkpoint: must be a text, or null, got 5; quote it if it is a number"),
+        ("checkpoint", "", "checkpoint: must be a text, or null, got ''"),
+        ("heads", None, "heads: must be one of keep, renew, got None"),
+        ("varies", ["seed"], "varies: must be a list of some of checkpoint, heads, epochs, got ['seed']"),
+        ("varies", "heads", "varies: must be a list of some of checkpoint, heads, epochs, got 'heads'"),
+        ("stages", "pretrain", "stages: must be a list of experiments, or null, got 'pretrain'"),
+        ("logger.name", "tensorboard", "logger.name: must be one of csv, wandb, got 'tensorboard'"),
+    ],
+)
+def test_one_line_names_the_setting_what_it_must_be_and_what_it_is(
+    trees: dict[str, Any], name: str, value: object, line: str
+) -> None:
+    with pytest.raises(UserError) as raised:
+        TrainSettings.of(changed(trees["train"], tuple(name.split(".")), value))
+    assert str(raised.value).startswith(line) and "\n" not in str(raised.value)
+
+
+def test_a_missing_setting_is_named(trees: dict[str, Any]) -> None:
+    tree = copy.deepcopy(trees["train"])
+    del tree["trainer"]["devices"]
+    with pytest.raises(
+        UserError, match=r"^trainer\.devices: is not given; it must be a whole number of at least 1, or"
+    ):
+        TrainSettings.of(tree)
+
+
+def test_of_a_part_of_the_settings_alone() -> None:
+    class Part(Settings, extra="forbid"):
+        steps: int
+
+    for value, line in (
+        ({"steps": "a"}, "bench.steps: must be a whole number, got 'a'"),
+        (None, "bench: must be sett"),
+    ):
+        with pytest.raises(UserError, match=f"^{line}"):
+            Part.of(value, "bench")
+
+
+def test_settings_keep_their_tree_and_travel_between_processes(trees: dict[str, Any]) -> None:
+    own = trees["train"] | {"mine": {"note": 3}}
+    settings = TrainSettings.of(own)
+    assert settings.tree == own
+    there = pickle.loads(pickle.dumps(settings))
+    assert there == settings and there.tree == own and there.row.name == settings.row.name
