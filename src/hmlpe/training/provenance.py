@@ -63,7 +63,8 @@ def code_digest() -> str:
 def without_words(source: str) -> str:
     """The source without comments, docstrings and empty lines, which change no number; else as it stands."""
     source = _STRING_OR_COMMENT.sub(lambda found: found[0] if found["comment"] is None else "", source)
-    lines, nodes, gone = source.splitlines(keepends=True), [ast.parse(source)], []
+    lines, gone = source.splitlines(keepends=True), []
+    nodes: list[ast.AST] = [ast.parse(source)]
     for node in nodes:  # and what they hold; what has a docstring is a statement
         nodes += [part for part in ast.iter_child_nodes(node) if isinstance(part, _STATEMENTS)]
         first = node.body[0] if isinstance(node, _DOCUMENTED) and node.body else None
