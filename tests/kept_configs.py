@@ -34,7 +34,8 @@ def keep(configs: str) -> None:
     def choose(repo: IConfigRepository, overrides_list: list[Override], **given: Any) -> DefaultsList:
         own = Overrides(repo=repo, overrides_list=overrides_list)
         where = searched(repo)
-        key = (where, repr((own.override_choices, own.append_group_defaults, own.deletions)), *given.values())
+        choices = sorted(own.override_choices.items())  # in whatever order they are typed
+        key = (where, repr((choices, own.append_group_defaults, own.deletions)), *given.values())
         if where is None or key not in _chosen:
             found = _choose(repo=repo, overrides_list=overrides_list, **given)
             if where is None:

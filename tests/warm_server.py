@@ -34,10 +34,13 @@ import hmlpe.metrics  # noqa: E402
 import hmlpe.pictures  # noqa: E402
 import hmlpe.report.page  # noqa: E402
 import hmlpe.training.run  # noqa: E402, F401
-from hmlpe.cli.app import CONFIGS  # noqa: E402
+from hmlpe.cli.configs import CONFIGS, use  # noqa: E402
 from hmlpe.sweep.warm import FOR_THE_LAUNCHER, end_with_parent  # noqa: E402
+from hmlpe.training.provenance import code_digest  # noqa: E402
 
 kept_configs.keep(str(CONFIGS))
+use()  # of files as the programs do
+code_digest()  # reads and parses half of the package
 for words in ("train", "train network=slim", "train network=slim logger=csv", "prepare", "report", "evaluate"):
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         compose(words.split()[0], words.split()[1:])  # Hydra's grammar and plugins are loaded, too

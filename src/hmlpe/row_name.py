@@ -41,7 +41,7 @@ def name_of_balance(balance: Any) -> str:
 
 
 def name_of_row(weights: Any, balance: Any) -> str:
-    """`det_0.1`, see `name_of_weights`; of another balance than fixed weights `det_0.1_pcgrad`."""
+    """`det_0.1`, see `name_of_weights`; of another balance than fixed weights `det_0.1_<its name>`."""
     own = name_of_balance(balance)
     return name_of_weights(weights) + ("" if own == FIXED else f"_{own}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ..examples import own
 from .sweeps import (
     REFERENCE,
     RUNS,
@@ -150,3 +152,35 @@ def test_ray_that_refuses_is_one_line(folder: Path, ray: dict[str, str]) -> None
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: hydra/launcher, by hydra_ray_launcher: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a package, configurations and prepared people of one's own."""
+    folder = tmp_path_factory.mktemp("own")
+    own.write_set(folder)
+    site = own.install(folder)
+    finish(program("prepare", *own.OWN, "prepare.sheet=0"), folder, os.environ | {"PYTHONPATH": str(site)})
+    return folder
+
+
+@pytest.mark.parametrize("engine", ["slurm", "ray"])
+def test_a_package_of_ones_own_reaches_the_workers(
+    engine: str, own_folder: Path, request: pytest.FixtureRequest
+) -> None:
+    """They are other processes, which find it and its configurations, and all of it stands in the results."""
+    environment = request.getfixturevalue(engine) | {"PYTHONPATH": str(own_folder / "site")}
+    launcher = {"slurm": ["hydra/launcher=submitit_slurm", SLURM], "ray": ["hydra/launcher=ray"]}[engine]
+    outputs = own_folder / "outputs" / engine
+    command = program("train", "-m", *own.SWEEP, f"paths.outputs=outputs/{engine}", *launcher)
+    finish(command, own_folder, environment)
+    written = {path.parent.name: path.read_bytes() for path in outputs.glob("own/*/result.json")}
+    assert sorted(written) == own.RUNS
+    for name, text in written.items():
+        result = json.loads(text)
+        assert result["status"] == "finished" and result["balance"]["name"] == "warming"
+        assert result["tasks"]["facing"] == {"symbol": "f"}
+        asked = "facing" in name
+        assert ("facing_accuracy" in result["metrics"]["test"]) == asked == ("facing" in result["balance"]["weights"])
+    finish(command, own_folder, environment)
+    assert {path.parent.name: path.read_bytes() for path in outputs.glob("own/*/result.json")} == written

@@ -4,101 +4,36 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
 import pytest
-from PIL import Image
 
 from hmlpe.errors import UserError
 from hmlpe.training.module import MultiTaskPose
 
 from ..programs import finish, run
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "facing"
-ROWS = ["+row.weights.facing=0,0.5", "balance=warming"]
-EXPERIMENT = """# @package _global_
-defaults:
-  - override /data: csv
-  - override /skeleton: own
-  - override /metrics: any
-  - override /logger: csv
-  - override /network: slim
-skeleton:
-  joints: [head, neck, left_wrist, right_wrist]
-  parts: {trunk: [head, neck], arm: [neck, left_wrist]}
-  mirror: [[left_wrist, right_wrist]]
-data:
-  name: mine
-  near_duplicates: null
-  source:
-    images: photos
-    table: labels.csv
-    test_fraction: 0.3
-    attributes: {facing: {field: facing, classes: [left, right]}}
-network:
-  head: {hidden: [16, 16]}
-  trunk: {stages: [{maps: 2, kernel: 9, relu: true}, {maps: 2, kernel: 5, relu: true}]}
-optim: {batch_size: 8}
-trainer: {threads: 1, log_every_n_steps: 1}
-epochs: 2
-seed: 1
-"""
-OWN = ["--config-dir=conf", "experiment=mine"]
-POINTS = {"head": (20, 12), "neck": (20, 20), "left_wrist": (12, 34), "right_wrist": (28, 34)}
-
-
-def write_set(folder: Path, count: int = 30) -> None:
-    """People of noise whose points move; who faces left is brighter on the left."""
-    shutil.copytree(EXAMPLE / "conf", folder / "conf")
-    (folder / "conf" / "experiment").mkdir()
-    (folder / "conf" / "experiment" / "mine.yaml").write_text(EXPERIMENT)
-    (folder / "photos").mkdir()
-    rng, lines = np.random.default_rng(0), ["image,person,joint,x,y,visible,facing"]
-    for number in range(count):
-        left = number % 2 == 0
-        pixels = rng.integers(0, 120, (64, 64, 3), dtype=np.uint8)
-        pixels[:, slice(0, 32) if left else slice(32, 64)] += 100
-        Image.fromarray(pixels).save(folder / "photos" / f"{number:02d}.png")
-        dx, dy = rng.integers(0, 16, 2)
-        facing = "" if number % 4 == 3 else "left" if left else "right"
-        lines += [f"{number:02d}.png,1,{joint},{x + dx},{y + dy},1,{facing}" for joint, (x, y) in POINTS.items()]
-    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+from .own import OWN, RUNS, SWEEP, install, write_set
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where pip has put the package."""
-    target = tmp_path_factory.mktemp("site")
-    source = tmp_path_factory.mktemp("source") / "facing"  # beside which pip builds
-    shutil.copytree(EXAMPLE, source)
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--target", str(target)]
-    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(source)], check=True, timeout=120)
-    return target
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, installed: Path) -> Iterator[Path]:
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder in which a sweep of the isolated launcher has run: with the task and without, under the own balance."""
-    folder = tmp_path_factory.mktemp("study")
+    folder, installed = tmp_path_factory.mktemp("study"), install(tmp_path_factory.mktemp("installed"))
     write_set(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(installed))
         patch.syspath_prepend(str(installed))
         finish("prepare", *OWN, "prepare.sheet=0", folder=folder)
-        finish("train", "-m", "hydra/launcher=isolated", *OWN, "+task=facing", "study=own", *ROWS, folder=folder)
+        finish("train", "-m", "hydra/launcher=isolated", *SWEEP, folder=folder)
         finish("report", "study=own", folder=folder)
         yield folder
 
 
 def test_it_stands_in_results_table_curves_and_checkpoint(study: Path) -> None:
     runs = {path.name: json.loads((path / "result.json").read_text()) for path in (study / "outputs/own").glob("*_s1")}
-    assert set(runs) == {"det_0.1_facing_0.5_warming_s1", "det_0.1_warming_s1"}
+    assert sorted(runs) == RUNS
     own = runs["det_0.1_facing_0.5_warming_s1"]
     assert own["counted"]["test"]["facing"] < own["counted"]["test"]["regression"], "of some nothing is known"
     assert 0 <= own["metrics"]["test"]["facing_accuracy"] <= 1 and own["tasks"]["facing"] == {"symbol": "f"}

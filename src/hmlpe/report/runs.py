@@ -1,12 +1,12 @@
 """The runs of a study, found in its folder and put in the tables' order."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from hmlpe.errors import UserError
 from hmlpe.runs.people import People, people_file, read_people
-from hmlpe.runs.result import OLDEST, Run, read_run
+from hmlpe.runs.result import OLDEST, Run, read_run, row_weights
 
 
 def collect(study: Path) -> list[Run]:
@@ -56,11 +56,6 @@ def by_row(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
     for run in sorted(runs, key=lambda run: run.seed):
         groups.setdefault(run.row, []).append(run)
     return sorted(groups.items(), key=lambda item: (_weight_key(item[1]), item[0]))
-
-
-def row_weights(group: Sequence[Run]) -> Mapping[str, float]:
-    """The weights of one row: those of its finished runs, else the first that are stated."""
-    return min(group, key=lambda run: (not run.finished, not run.weights, run.seed)).weights
 
 
 def base_of(runs: Sequence[Run]) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from hmlpe.report.columns import MEAN_POSE, Column, collapsed, columns_of, symbol_of
 from hmlpe.report.comparable import check_comparable, describe_unfinished
-from hmlpe.report.runs import base_of, by_row, in_order, row_weights
-from hmlpe.runs.result import Run
+from hmlpe.report.runs import base_of, by_row, in_order
+from hmlpe.runs.result import Run, row_weights
 from hmlpe.words import number
 
 FACTS = ("start", "steps")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -245,6 +245,11 @@ def run_of(file: Path, result: Result) -> Run:
         other_rule=other.checkpoint_rule if other else None,
         other_metrics=_flat(other.metrics if other else None),
     )
+
+
+def row_weights(group: Sequence[Run]) -> Mapping[str, float]:
+    """The weights of one row: those of its finished runs, else the first that are stated."""
+    return min(group, key=lambda run: (not run.finished, not run.weights, run.seed)).weights
 
 
 def _flat(splits: Splits | None) -> dict[str, float | None]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
-import io
 import platform
+import re
 import subprocess
-import tokenize
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +38,13 @@ SHOWN = (
     *(f"training/{name}.py" for name in ("watch", "watched")),
 )
 PACKAGE = Path(hmlpe.__file__).parent
+# What begins a string is looked for together with what begins a comment, as each may stand in the other. (tokenize
+# would do, and took half a second of every start.)
+_STRING_OR_COMMENT = re.compile(
+    r'''"""(?:\\.|[^\\])*?"""|\'\'\'(?:\\.|[^\\])*?\'\'\'|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|(?P<comment>#[^\n]*)''',
+    re.S,
+)
+_STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -53,19 +59,16 @@ def code_digest() -> str:
 
 def without_words(source: str) -> str:
     """The source without comments, docstrings and empty lines, which change no number; else as it stands."""
-    lines = source.splitlines(keepends=True)
-    gone = [
-        (token.start, token.end)
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type == tokenize.COMMENT
-    ]
-    for node in ast.walk(ast.parse(source)):
+    source = _STRING_OR_COMMENT.sub(lambda found: found[0] if found["comment"] is None else "", source)
+    lines, gone = source.splitlines(keepends=True), []
+    nodes: list[ast.AST] = [ast.parse(source)]
+    for node in nodes:  # and what they hold; what has a docstring is a statement
+        nodes += [part for part in ast.iter_child_nodes(node) if isinstance(part, _STATEMENTS)]
         first = node.body[0] if isinstance(node, _DOCUMENTED) and node.body else None
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
             end_line, end = first.end_lineno or first.lineno, first.end_col_offset or 0
             places = ((first.lineno, first.col_offset), (end_line, end))
-            start, stop = ((line, len(lines[line - 1].encode()[:at].decode())) for line, at in places)  # in letters
-            gone.append((start, stop))
+            gone.append([(line, len(lines[line - 1].encode()[:at].decode())) for line, at in places])  # in letters
     for (line, column), (last, end) in sorted(gone, reverse=True):
         lines[line - 1 : last] = [lines[line - 1][:column] + lines[last - 1][end:]]
     return "\n".join(kept for text in "".join(lines).splitlines() if (kept := text.rstrip()))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hmlpe.palette import rgb
-from hmlpe.report.runs import base_of, by_row, row_weights
-from hmlpe.runs.result import Run
+from hmlpe.report.runs import base_of, by_row
+from hmlpe.runs.result import Run, row_weights
 
 INK = "currentColor"  # of the page: the base row, which the others are compared with
 GREY = "#868686"

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hmlpe.report.columns import AVERAGE, Column, columns_of
-from hmlpe.report.runs import by_row, row_weights
+from hmlpe.report.runs import by_row
 from hmlpe.report.statistics.intervals import DRAWS, SEED, Interval, over_both, over_people
 from hmlpe.report.statistics.measured import Measured, measure
 from hmlpe.report.statistics.notes import notes_of
@@ -17,7 +17,7 @@ from hmlpe.report.statistics.scores import Score
 from hmlpe.report.summary import tasks_of
 from hmlpe.resample import counts
 from hmlpe.runs.metric import split_of
-from hmlpe.runs.result import Run
+from hmlpe.runs.result import Run, row_weights
 
 Draws = Mapping[tuple[str, str], Float[np.ndarray, " draw"]]
 

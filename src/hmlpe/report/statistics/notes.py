@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hmlpe.report.columns import Column
-from hmlpe.report.runs import row_weights
 from hmlpe.report.statistics.measured import Measured
 from hmlpe.report.statistics.outcome import Difference
-from hmlpe.runs.result import Run
+from hmlpe.runs.result import Run, row_weights
 
 
 def notes_of(

@@ -1,0 +1,56 @@
+"""docs/extending.md counts the files that a task, a balance and others touch: what src/ and conf/ say of it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "facing"
+DOC = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+ROWS = {
+    what: (int(count), read)
+    for what, count, read in re.findall(r"^\| (\w.*?) \| (\d)(?: .*?|:.*?)? \| (.*) \|$", DOC, re.M)
+}
+KNOWN_BY = {
+    "a task": r"joint_points|JointPoints|PointAP|tasks\.points",
+    "a balance": r"pcgrad|PCGrad",
+    "a protocol of `hmlpe-evaluate`": r"pck_extent|PckExtent",
+    "one that `data=all` reads as well": r"FlicSource|sources\.flic|/set\S*: flic",
+}
+
+
+@cache
+def sources() -> dict[Path, str]:
+    """All modules and configs, the example's too, without comments; a package's list of names is none."""
+    folders = (EXAMPLE / "facing", EXAMPLE / "conf", ROOT / "src", ROOT / "conf")
+    paths = [path for folder in folders for path in folder.rglob("*.*") if path.suffix in (".py", ".yaml")]
+    texts = {path: path.read_text(encoding="utf-8") for path in paths}
+    return {path: re.sub(r"#.*", "", text) for path, text in texts.items() if not exports_alone(path, text)}
+
+
+def exports_alone(path: Path, text: str) -> bool:
+    body = ast.parse(text).body[1:] if path.name == "__init__.py" else []
+    return bool(body) and all(isinstance(node, ast.ImportFrom | ast.Assign) for node in body)
+
+
+@pytest.mark.parametrize("what", KNOWN_BY)
+def test_it_takes_the_files_that_the_table_names_and_no_other(what: str) -> None:
+    count, read = ROWS[what]
+    listed = set(re.findall(r"`([\w/]+\.\w+)`", read))
+    top = EXAMPLE if "of the example" in read else ROOT
+    naming = {path for path, text in sources().items() if re.search(KNOWN_BY[what], f"{text}\n{path.stem}")}
+    assert naming == {top / name for name in listed}
+    assert len(listed) == count
+
+
+def test_a_weights_way_is_as_long_as_it_says_and_each_of_its_files_hands_weights_on() -> None:
+    (way,) = re.findall(r"^A weight's way .*\n?.*$", DOC, re.M)
+    files = re.findall(r"`(\w+/\w+\.py)`", way)
+    assert len(files) == 6 and "passes six files" in way
+    for name in files:
+        assert re.search(r"\bweights\b", (ROOT / "src" / "hmlpe" / name).read_text(encoding="utf-8")), name
