@@ -36,7 +36,7 @@ PACKAGES = (
     "opencv-python-headless",
     "numpy",
 )
-LIBRARIES = {"torch", "lightning", "hydra", "omegaconf", "torchmetrics", "albumentations", "cv2", "numpy"}  # as imported
+LIBRARIES = {"torch", "lightning", "hydra", "omegaconf", "torchmetrics", "albumentations", "cv2", "numpy"}  # imported
 MADE_OF = ("tasks", "metrics", "balance", "network", "optim", "augment", "windows", "skeleton")
 # Modules that only show numbers, or check what is given and read: what that comes to is in the configuration's digest.
 SHOWN = (
