@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -51,12 +52,12 @@ class Settings(BaseModel):
     """Settings of a program, or a part of them.
 
     Attributes:
-        tree: what they were made of, in plain containers: all of it, what no field of ours names too.
+        tree: what `of` made them of, in plain containers: all of it, what no field of ours names too; a copy.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    _tree: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _tree: dict[str, Any] | None = PrivateAttr(None)
 
     @classmethod
     def of(cls: type[T], config: object, name: str = "") -> T:
@@ -80,8 +81,10 @@ class Settings(BaseModel):
 
     @property
     def tree(self) -> dict[str, Any]:
-        """See the class."""
-        return self._tree
+        """See the class. Raises AttributeError: of a part of other settings, whose tree holds its own."""
+        if self._tree is None:
+            raise AttributeError(f"{type(self).__name__}: a part has no tree of its own; take it out of the whole's")
+        return copy.deepcopy(self._tree)
 
     def check_all(self) -> None:
         """Raise UserError if settings do not fit each other; of a program's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hmlpe.errors import UserError
 from hmlpe.predict.open import open_estimator
 from hmlpe.tasks import JointRegression, PartDetection
 from hmlpe.training.checkpoint import KEY
+from hmlpe.training.weights import model_of
 
 CROPS = np.random.default_rng(2).integers(0, 256, (5, 112, 112, 3), dtype=np.uint8)
 
@@ -118,6 +120,56 @@ def test_code_named_in_a_configuration_does_not_run(tmp_path: Path, checkpoint: 
     assert not (tmp_path / "sprung").exists()
 
 
+def interpolation(folder: Path) -> str:
+    """What Hydra resolves to a call."""
+    return f"${{oc.create:{{_target_: os.mkdir, path: {folder}}}}}"
+
+
+TRAPS: dict[str, tuple[list[str], Callable[[Path], Any]]] = {  # where in the configuration, and what
+    "an interpolation": (["network", "trunk", "extra"], interpolation),
+    "one in a task": (["tasks", "regression", "extra"], lambda folder: [{"deeper": interpolation(folder)}]),
+    "one in a weight": (["row", "weights", "detection"], interpolation),
+    "a target in a weight": (["row", "weights", "detection"], lambda folder: of("os.mkdir", folder)),
+    "one in a target": (["network", "trunk", "_target_"], lambda folder: "${oc.decode:os.mkdir}"),
+    "a target's target": (["network", "trunk", "_target_"], lambda folder: of("os.mkdir", folder)),
+    "an argument": (["network", "trunk", "_args_"], lambda folder: [of("os.mkdir", folder)]),
+    "what a recipe imports": (["optim", "optimizer"], lambda folder: of("hmlpe.training.optim.torch.os.mkdir", folder)),
+    "what torch imports": (["optim", "optimizer"], lambda folder: of("torch.optim.lr_scheduler.types.os", folder)),
+    "what a start imports": (["optim", "init"], lambda folder: of("hmlpe.network.init.nn.init.math.sqrt", folder)),
+    "a factory of torch's": (["optim", "groups"], lambda folder: of("torch.optim.swa_utils.AveragedModel", folder)),
+    "what a trusted package imports": (["network", "trunk"], lambda folder: of("own_tasks.os.mkdir", folder)),
+    "what it has from another": (["network", "trunk"], lambda folder: of("own_tasks.mkdir", folder)),
+}
+
+
+def of(target: str, folder: Path) -> dict[str, Any]:
+    return {"_target_": target, "_args_": [str(folder)]}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+@pytest.mark.parametrize("load", [load_trained, model_of])
+def test_no_way_around_the_targets_runs_code(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, load: Callable[..., Any], trap: str
+) -> None:
+    (tmp_path / "own_tasks.py").write_text("import os\nfrom os import mkdir\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    content = torch.load(checkpoint, weights_only=True)
+    (*path, last), what = TRAPS[trap]
+    node = content[KEY]["config"]
+    for key in path:
+        node = node[key]
+    node[last] = what(tmp_path / "sprung")
+    torch.save(content, tmp_path / "trap.ckpt")
+    if load is load_trained and [*path, last] in (["optim", last], ["row", "weights", last]):
+        with suppress(UserError):  # it does not build them
+            load(tmp_path / "trap.ckpt", trust=["own_tasks"])
+    else:
+        with pytest.raises(UserError, match=r"trap.ckpt: (its configuration (asks for|holds)|trust:) ") as caught:
+            load(tmp_path / "trap.ckpt", trust=["own_tasks"])
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "sprung").exists()
+
+
 def test_a_task_of_another_package_needs_trust(
     tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,26 +231,42 @@ def damage(content: dict[str, Any], how: str) -> None:
         config["row"]["weights"] = {}
     elif how == "a network without heads":
         config["network"] = config["network"]["trunk"]
+    elif how == "no state":
+        del content["state_dict"]
+    elif how == "no recipe":
+        del config["optim"]
+    elif how == "a recipe of nothing":
+        config["optim"]["optimizer"] = 3
+
+
+FOR_BOTH = [
+    "a weight is missing",
+    "a weight is of another shape",
+    "no weights",
+    "no network",
+    "a network without heads",
+    "no state",
+]
 
 
 @pytest.mark.parametrize(
-    "how",
+    ("load", "how"),
     [
-        "a weight is missing",
-        "a weight is of another shape",
-        "a weight is not finite",
-        "no weights",
-        "no network",
-        "other weights",
-        "a network without heads",
+        *((load, how) for load in (load_trained, model_of) for how in FOR_BOTH),
+        (load_trained, "a weight is not finite"),
+        (load_trained, "other weights"),
+        (model_of, "no recipe"),
+        (model_of, "a recipe of nothing"),
     ],
 )
-def test_a_checkpoint_that_does_not_fit_itself_is_one_line(tmp_path: Path, checkpoint: Path, how: str) -> None:
+def test_a_checkpoint_that_does_not_fit_itself_is_one_line(
+    tmp_path: Path, checkpoint: Path, load: Callable[[Path], Any], how: str
+) -> None:
     content = torch.load(checkpoint, weights_only=True)
     damage(content, how)
     torch.save(content, tmp_path / "odd.ckpt")
-    with pytest.raises(UserError, match=r"odd.ckpt: ") as caught:
-        load_trained(tmp_path / "odd.ckpt")
+    with pytest.raises(UserError, match=r"^\S*odd.ckpt: ") as caught:
+        load(tmp_path / "odd.ckpt")
     assert "\n" not in str(caught.value)
 
 

@@ -81,6 +81,15 @@ def test_what_may_differ(study: Study) -> None:
     check_comparable(collect(study([make_result(), other])))
 
 
+def test_a_package_of_ones_own_is_the_same_in_all_rows_that_have_it(study: Study) -> None:
+    without, one = make_result(), changed(make_result(*_OTHER_ROW), "provenance/own_code", {"mine": "a"})
+    two = changed(make_result("det_10", 1, 1.0, 10.0), "provenance/own_code", {"mine": "a", "other": "b"})
+    check_comparable(collect(study([without, one, two])))
+    two = changed(two, "provenance/own_code", {"mine": "c"})
+    with pytest.raises(UserError, match="det_1_s1 and det_10_s1 cannot be compared: code digest of mine differs"):
+        check_comparable(collect(study([without, one, two])))
+
+
 def test_none_finished(study: Study) -> None:
     results = [changed(make_result(seed=seed), "status", "running") for seed in (1, 2)]
     results.append(changed(make_result(seed=3), "status", "failed") | {"error": "out of\nmemory"})

@@ -149,3 +149,7 @@ def test_settings_keep_their_tree_and_travel_between_processes(trees: dict[str, 
     assert settings.tree == own
     there = pickle.loads(pickle.dumps(settings))
     assert there == settings and there.tree == own and there.row.name == settings.row.name
+    there.tree["row"]["name"] = "other"
+    assert there.tree == own, "it is a copy"
+    with pytest.raises(AttributeError, match="RowSettings: a part has no tree of its own"):
+        _ = settings.row.tree

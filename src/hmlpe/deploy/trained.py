@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from hmlpe.predict.estimator import Card
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
 from hmlpe.training.checkpoint import KEY, read_checkpoint
-from hmlpe.training.trusted import arguments, build
+from hmlpe.training.trusted import arguments, blamed, build
 from hmlpe.windows import WindowGrid
 
 PREFIX = "network."  # of the weights, in the LightningModule's state
@@ -107,22 +106,6 @@ def card_of(config: Mapping[str, Any], made_by: Mapping[str, str]) -> Card:
         tasks=trained_tasks(config),
         made_by={str(key): str(value) for key, value in made_by.items()},
     )
-
-
-@contextmanager
-def blamed(path: Path) -> Iterator[None]:
-    """Whatever goes wrong inside is the file's fault, and said in one line."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
-    except (MemoryError, KeyboardInterrupt):
-        raise
-    except Exception as error:  # a file that was made or damaged by anyone can fail anywhere
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(
-            f"{path}: its network cannot be rebuilt from what the file says ({type(error).__name__}: {reason})"
-        ) from error
 
 
 def _checked(weights: Mapping[str, Tensor], used: Mapping[str, Task]) -> dict[str, Tensor]:

@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from hmlpe.deploy.trained import DESIGN, Trained, blamed, build_model
+from hmlpe.deploy.trained import DESIGN, Trained, build_model
 from hmlpe.errors import UserError
 from hmlpe.predict.onnx_file import KEY, describe, described
+from hmlpe.training.trusted import blamed
 
 DESIGN_KEY = "hmlpe.design"
 """Under which the metadata hold the configuration of network and tasks, as JSON."""

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from hmlpe.errors import UserError
@@ -39,6 +39,7 @@ def check_comparable(runs: Sequence[Run]) -> None:
         raise UserError(f"{len(runs)} runs, none finished: {states}; rerun the sweep")
     for field, value in _EVERYWHERE.items():
         _check_same(finished, field, value)
+    _check_own_code(finished)
     _check_mean_pose(finished)
     for row, group in groups:
         for field, value in _WITHIN_A_ROW.items():
@@ -56,6 +57,21 @@ def _check_same(runs: Sequence[Run], field: str, value: Callable[[Run], object])
         # The majority is taken for right, so that the run to mend is the one named last.
         usual = next(run for run in runs if counts[value(run)] == max(counts.values()))
         _refuse(usual, next(run for run in runs if value(run) != value(usual)), field, value)
+
+
+def _check_own_code(runs: Sequence[Run]) -> None:
+    """A package of a user's own must be the same in all rows that are made of it."""
+    for package in sorted({package for run in runs for package in _own_code(run)}):
+        having = [run for run in runs if package in _own_code(run)]
+        _check_same(having, f"code digest of {package}", partial(_digest_of, package))
+
+
+def _own_code(run: Run) -> Mapping[str, str]:
+    return run.provenance.get("own_code") or {}
+
+
+def _digest_of(package: str, run: Run) -> str:
+    return _own_code(run)[package]
 
 
 def _check_mean_pose(runs: Sequence[Run]) -> None:

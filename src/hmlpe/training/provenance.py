@@ -6,8 +6,12 @@ import ast
 import platform
 import re
 import subprocess
+import sys
+import warnings
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +22,10 @@ from hmlpe.files import digest_of, digest_of_file
 from hmlpe.training.build import config_digest
 from hmlpe.training.devices import world_size
 from hmlpe.training.settings import TrainSettings
+from hmlpe.training.trusted import everything
 
-MADE_BY = ("code", "data", "config")  # what of a run's identity its checkpoints carry
+OWN = "own_code"  # of the packages of a user's own: only in what is made of some
+MADE_BY = ("code", "data", "config", OWN)  # what of a run's identity its checkpoints carry
 PACKAGES = (
     "torch",
     "lightning",
@@ -30,12 +36,16 @@ PACKAGES = (
     "opencv-python-headless",
     "numpy",
 )
+LIBRARIES = {"torch", "lightning", "hydra", "omegaconf", "torchmetrics", "albumentations", "cv2", "numpy"}  # imported
+MADE_OF = ("tasks", "metrics", "balance", "network", "optim", "augment", "windows", "skeleton")
+# Modules that only show numbers, or check what is given and read: what that comes to is in the configuration's digest.
 SHOWN = (
     *(f"{package}/" for package in ("detect", "tracking", "sweep", "report", "deploy", "predict", "evaluate", "demo")),
     *("dashboard/", "cli/", "palette.py", "pictures.py", "api.py", "__init__.py", "lock.py", "address.py"),
     *("bad_input.py", "checked.py", "resample.py", "control_group.py", "words.py", "file_kinds.py", "row_name.py"),
     *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "mirrors", "replay", "stages")),
     *(f"training/{name}.py" for name in ("watch", "watched")),
+    *("settings.py", "data/settings.py", "training/settings.py", "runs/result.py"),
 )
 PACKAGE = Path(hmlpe.__file__).parent
 # What begins a string is looked for together with what begins a comment, as each may stand in the other. (tokenize
@@ -57,10 +67,43 @@ def code_digest() -> str:
     return digest_of({str(path.relative_to(PACKAGE)): without_words(path.read_text("utf-8")) for path in sources})
 
 
+def own_code(settings: TrainSettings) -> dict[str, str]:
+    """Digests of the packages of a user's own that a run is made of, by name; they are not imported."""
+    nodes = everything([settings.tree[part] for part in MADE_OF])
+    targets = {str(one["_target_"]) for one in nodes if isinstance(one, Mapping) and "_target_" in one}
+    names = {target.partition(".")[0] for target in targets} - {"hmlpe"} - LIBRARIES - sys.stdlib_module_names
+    return {name: digest for name in sorted(names) if (digest := package_digest(name)) is not None}
+
+
+@cache
+def package_digest(name: str) -> str | None:
+    """Digest of a package's source, without its words; None if it is not there, as its use will say."""
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError):  # no package's name, or __main__
+        return None
+    if spec is None:
+        return None
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    found = [(path.relative_to(folder), path) for folder in folders for path in sorted(folder.rglob("*.py"))]
+    if not folders and spec.origin is not None:
+        found = [(Path(Path(spec.origin).name), Path(spec.origin))]
+    return digest_of({path.as_posix(): _of_anyone(file.read_text("utf-8", "backslashreplace")) for path, file in found})
+
+
+def _of_anyone(source: str) -> str:
+    """Source that may be no Python, or another one's, without its words where they can be told."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return without_words(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return source
+
+
 def without_words(source: str) -> str:
     """The source without comments, docstrings and empty lines, which change no number; else as it stands."""
     source = _STRING_OR_COMMENT.sub(lambda found: found[0] if found["comment"] is None else "", source)
-    lines, gone = source.splitlines(keepends=True), []
+    lines, gone = source.split("\n"), []  # Python's lines: a form feed ends none
     nodes: list[ast.AST] = [ast.parse(source)]
     for node in nodes:  # and what they hold; what has a docstring is a statement
         nodes += [part for part in ast.iter_child_nodes(node) if isinstance(part, _STATEMENTS)]
@@ -71,13 +114,15 @@ def without_words(source: str) -> str:
             gone.append([(line, len(lines[line - 1].encode()[:at].decode())) for line, at in places])  # in letters
     for (line, column), (last, end) in sorted(gone, reverse=True):
         lines[line - 1 : last] = [lines[line - 1][:column] + lines[last - 1][end:]]
-    return "\n".join(kept for text in "".join(lines).splitlines() if (kept := text.rstrip()))
+    return "\n".join(kept for text in "\n".join(lines).splitlines() if (kept := text.rstrip()))
 
 
 def identity_of(settings: TrainSettings, data: str) -> dict[str, str]:
     """What a result is of, by which a later call knows it again; `data` is the pack's digest."""
     start = digest_of_file(Path(settings.checkpoint)) if settings.checkpoint else "scratch"
     made_by = {"code": code_digest(), "data": data, "config": config_digest(settings)}
+    if own := own_code(settings):
+        made_by[OWN] = digest_of(own)
     return {**made_by, "start": start, "seed": str(settings.seed)}
 
 
@@ -88,6 +133,7 @@ def provenance(settings: TrainSettings, data: str, precision: str) -> dict[str, 
         "git_revision": revision,
         "git_dirty": None if revision is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
         "code": code_digest(),
+        **({OWN: own} if (own := own_code(settings)) else {}),
         "data": data,
         "config": config_digest(settings),
         "settings": config_digest(settings, row=False),

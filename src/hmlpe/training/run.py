@@ -80,7 +80,7 @@ def run(settings: TrainSettings, folder: Path) -> dict[str, Any]:
     data = build_data(settings)
     identity = identity_of(settings, str(data.pack.manifest["digest"]))
     tasks = build_tasks(settings, [attribute.name for attribute in data.attributes])
-    model = build_model(settings, tasks, {key: identity[key] for key in MADE_BY})
+    model = build_model(settings, tasks, {key: identity[key] for key in MADE_BY if key in identity})
     warn_of_another_pack(settings, name, identity["data"])
     with ExitStack() as held:
         from_first(lambda: held.enter_context(locked(folder / ".lock", "run", LOCK_PATIENCE_S)))

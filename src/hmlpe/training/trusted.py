@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
+from types import FunctionType
 from typing import Any
 
-from hydra.utils import instantiate
+import torch
+from hydra.utils import get_object, instantiate
 from torch import nn
 
 from hmlpe.errors import UserError
@@ -15,7 +19,24 @@ from hmlpe.tasks import Task
 from hmlpe.windows import WindowGrid
 
 PARTS = (nn.Module, Task, Skeleton, WindowGrid)  # metrics and balances are modules
-PLAIN = ("torch.optim.", "hmlpe.network.init.", "hmlpe.training.optim.")  # of optimisers, which only make numbers
+OPTIMISERS = (torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
+PLAIN = ("hmlpe.network.init", "hmlpe.training.optim")  # whose functions only make numbers, for optimisers
+
+
+@contextmanager
+def blamed(path: Path) -> Iterator[None]:
+    """Whatever goes wrong inside is the file's fault, and said in one line."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # a file that was made or damaged by anyone can fail anywhere
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"{path}: its network cannot be rebuilt from what the file says ({type(error).__name__}: {reason})"
+        ) from error
 
 
 def build(config: Mapping[str, Any], trust: Sequence[str] = (), **given: Any) -> Any:
@@ -35,28 +56,49 @@ def build(config: Mapping[str, Any], trust: Sequence[str] = (), **given: Any) ->
     return instantiate(config, **given)
 
 
-def check(config: Any, trust: Sequence[str] = (), plain: tuple[str, ...] = ()) -> None:
+def check(config: Any, trust: Sequence[str] = (), optimisers: bool = False) -> None:
     """Raise UserError if a file's configuration asks for something else; see `build`.
 
+    Of Hydra's own words, `_args_` is walked through as all else is; `_partial_`, `_recursive_` and `_convert_` change
+    when and as what arguments are handed on, not what is called.
+
     Args:
-        plain: how further targets may begin.
+        optimisers: whether those, and what makes their settings, may be built too.
     """
-    for node in _nodes(config):
-        target = str(node["_target_"])
-        package = target.partition(".")[0]
-        if package in trust:
-            _check_import(target, package)
-        elif not (ours(node) or target.startswith(plain)):
-            if package == "hmlpe":
-                raise UserError(f"its configuration asks for {target!r}, which is no part of a network of hmlpe")
-            raise UserError(
-                f"its configuration asks for {target!r}, of another package, which would be run; if you trust that: "
-                f"trust=[{package}]"
-            )
+    trust = (trust,) if isinstance(trust, str) else trust
+    for one in everything(config):
+        if isinstance(one, str) and "${" in one:  # Hydra would resolve it, and a resolver can call anything
+            raise UserError(f"its configuration holds {one[:80]!r}, which was to be resolved before it was written")
+        if not isinstance(one, Mapping | list | tuple | str | int | float | None):
+            raise UserError(f"its configuration holds a {type(one).__name__}")
+        if isinstance(one, Mapping) and "_target_" in one:
+            _check_target(one["_target_"], trust, optimisers)
 
 
-def _check_import(target: str, package: str) -> None:
-    module = target.rpartition(".")[0]
+def _check_target(target: object, trust: Sequence[str], optimisers: bool) -> None:
+    asked = f"its configuration asks for {target!r}"
+    module, _, name = str(target).rpartition(".")
+    package = module.partition(".")[0]
+    trusted = package in trust
+    if trusted:
+        _check_import(module, package)
+    elif package != "hmlpe" and not (optimisers and f"{module}.".startswith("torch.optim.")):  # not even imported
+        raise _foreign(asked, package or str(target))
+    found = _found(module, name) if isinstance(target, str) else None
+    defined = str(getattr(found, "__module__", None) or "")  # where, wherever its name was imported to
+    owner = defined.partition(".")[0]
+    if _ours(found, defined, optimisers) or (trusted and owner in trust):
+        return
+    if trusted and owner not in ("", "hmlpe"):
+        raise _foreign(asked, owner)
+    raise UserError(f"{asked}, which is no part of a network of {package}")
+
+
+def _foreign(asked: str, package: str) -> UserError:
+    return UserError(f"{asked}, of another package, which would be run; if you trust that: trust=[{package}]")
+
+
+def _check_import(module: str, package: str) -> None:
     try:
         import_module(module)
     except Exception as error:  # a package may raise anything
@@ -64,16 +106,26 @@ def _check_import(target: str, package: str) -> None:
         raise UserError(f"trust: {package}: {module} does not import ({said}); install the package") from error
 
 
-def ours(node: Mapping[str, Any]) -> bool:
-    """Whether a node's `_target_` is a network's part, a task, a skeleton or a window grid of this package."""
-    module, _, name = str(node.get("_target_")).rpartition(".")
-    if not module.startswith("hmlpe."):
-        return False
+def _found(module: str, name: str) -> Any:
+    """What the module of this very name calls so; None if there is none, or Hydra has another.
+
+    (It follows attributes: `hmlpe.training.optim.torch` is torch, and everything that torch imports is below.)
+    """
     try:
-        found = getattr(import_module(module), name, None)
-    except ImportError:
-        return False
-    return isinstance(found, type) and issubclass(found, PARTS) and found.__module__.startswith("hmlpe.")
+        there = import_module(module)
+    except (ImportError, ValueError):
+        return None
+    found = getattr(there, name, None)
+    return found if there.__name__ == module and found is not None and get_object(f"{module}.{name}") is found else None
+
+
+def _ours(found: Any, defined: str, optimisers: bool) -> bool:
+    """Whether it is a network's part, a task, a skeleton or a window grid of this package, or of an optimiser."""
+    if isinstance(found, type) and issubclass(found, PARTS):
+        return defined.startswith("hmlpe.")
+    if optimisers and isinstance(found, type) and issubclass(found, OPTIMISERS):
+        return defined.startswith("torch.optim.")
+    return optimisers and isinstance(found, FunctionType) and defined in PLAIN
 
 
 def arguments(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,13 +133,13 @@ def arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if not key.startswith("_")}
 
 
-def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Everything in a configuration that names a `_target_`."""
+def everything(value: Any) -> Iterator[Any]:
+    """A configuration's value, and all keys and values below."""
+    yield value
     if isinstance(value, Mapping):
-        if "_target_" in value:
-            yield value
-        for one in value.values():
-            yield from _nodes(one)
+        for key, one in value.items():
+            yield key
+            yield from everything(one)
     elif isinstance(value, list | tuple):
         for one in value:
-            yield from _nodes(one)
+            yield from everything(one)

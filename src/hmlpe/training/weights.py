@@ -13,7 +13,7 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import ModelSettings
-from hmlpe.training.trusted import PLAIN, check
+from hmlpe.training.trusted import blamed, check
 
 FIXED = "hmlpe.balance.FixedWeights"  # of checkpoints from before there were others
 HEADS = "network.heads."  # how the names of the heads' weights begin
@@ -48,9 +48,6 @@ def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton, heads: st
     return described
 
 
-BUILT = ("skeleton", "windows", "tasks", "metrics", "network", "balance", "optim")  # out of a configuration
-
-
 def model_of(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
     """The LightningModule of a checkpoint, rebuilt from the configuration that it carries.
 
@@ -58,17 +55,15 @@ def model_of(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
         trust: packages beside this one that it may be built of: what they hold is run.
 
     Raises:
-        UserError: it is no checkpoint, or asks for another package.
+        UserError: it is no checkpoint, is damaged, or asks for another package.
     """
     from hmlpe.training.build import build_model, build_tasks
 
     content = read_checkpoint(path)
-    tree = {"balance": {"name": "fixed", "_target_": FIXED}, **content[KEY]["config"]}
-    try:
-        check([tree[part] for part in BUILT], trust, PLAIN)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    settings = ModelSettings.of(tree)
-    model = build_model(settings, build_tasks(settings, attributes=None), content[KEY].get("made_by"))
-    model.load_state_dict(content["state_dict"])
+    with blamed(path):
+        tree = {"balance": {"name": "fixed", "_target_": FIXED}, **content[KEY]["config"]}
+        check([tree.get(part) for part in ModelSettings.model_fields], trust, optimisers=True)
+        settings = ModelSettings.of(tree)
+        model = build_model(settings, build_tasks(settings, attributes=None), content[KEY].get("made_by"))
+        model.load_state_dict(content["state_dict"])
     return model
