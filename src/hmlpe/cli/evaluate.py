@@ -18,8 +18,8 @@ def evaluate_all(config: DictConfig) -> None:
     from hmlpe.evaluate.write import summary, write_comparison, write_evaluation
     from hmlpe.settings import plain
 
-    detector = HydraConfig.get().runtime.choices.get("detector")
-    settings = EvaluateSettings.of({**plain(config), "detector_name": detector})
+    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    settings = EvaluateSettings.of({**plain(config), "detector_name": choices.get("detector")})
     written: list[Path] = []
     sets: list[str] = []
     for record in evaluate(settings):
