@@ -28,7 +28,8 @@ DEPENDENCIES = [
 # A module imports from its own level and from earlier ones. One line is one level.
 LEVELS = [
     {"address", "allocator", "errors", "files", "lock", "csv_file", "skeleton", "geometry", "windows", "palette"}
-    | {"bad_input", "checked", "control_group", "file_kinds", "resample", "row_name", "settings", "spelling", "words"},
+    | {"bad_input", "checked", "control_group", "file_kinds", "resample", "row_name", "settings", "signatures"}
+    | {"spelling", "words"},
     {"runs"},
     {"detect"},
     {"data"},
@@ -52,6 +53,20 @@ MAX_LINES = 300
 # A configuration as Hydra has it, which `hmlpe.settings` makes typed, is known to the programs' borders alone.
 OF_CONFIGURATIONS = {"settings.py", "row_name.py", "api.py", "bad_input.py", "training/mirrors.py"}
 OF_CONFIGURATIONS |= {f"sweep/{name}.py" for name in ("launcher", "guard", "jobs", "batch", "child")}
+OF_HYDRA = {
+    "settings.py": "makes objects",
+    "bad_input.py": "its errors",
+    "api.py": "composes, as the programs do",
+    "training/trusted.py": "makes objects of a file's settings",
+    "training/stages.py": "each stage of a chain is composed",
+    "training/launch.py": "hands the logging on to the ranks",
+    "training/mirrors.py": "a callback of a sweep",
+    **dict.fromkeys(("sweep/guard.py", "sweep/launcher.py"), "its plugins"),
+    **dict.fromkeys(("sweep/jobs.py", "sweep/batch.py", "sweep/child.py", "sweep/tries.py"), "its jobs"),
+    "sweep/hydra_state.py": "its own state, carried into a job's process",
+    "sweep/in_a_row.py": "composes what it compares sweeps with",
+    "sweep/bench.py": "repeats the words of its own call",
+}
 
 
 def _modules() -> list[Path]:
@@ -98,14 +113,15 @@ def test_imports_run_one_way() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_settings_are_typed_below_the_programs() -> None:
+@pytest.mark.parametrize(("package", "allowed"), [("omegaconf", OF_CONFIGURATIONS), ("hydra", set(OF_HYDRA))])
+def test_settings_are_typed_below_the_programs(package: str, allowed: set[str]) -> None:
     knowing = set()
     for path in _modules():
         relative = path.relative_to(SOURCE)
-        imports = re.search(r"^\s*(from|import) omegaconf\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+        imports = re.search(rf"^\s*(from|import) {package}\b", path.read_text(encoding="utf-8"), re.MULTILINE)
         if imports and relative.parts[0] != "cli":
             knowing.add(relative.as_posix())
-    assert knowing == OF_CONFIGURATIONS
+    assert knowing == allowed
 
 
 def test_modules_are_small() -> None:

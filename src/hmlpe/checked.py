@@ -20,6 +20,7 @@ KINDS: dict[Any, str] = {
     NoneType: "null",
 }
 LONGEST = 120  # letters of a value
+MISSING = "???"  # Hydra's, of a setting that has no default
 
 
 class Problem(NamedTuple):
@@ -41,13 +42,15 @@ class Problem(NamedTuple):
         """`field <path> is <value>, not <what>`."""
         if self.kind == "missing":
             return f"field {self.where} is missing"
+        if self.kind == "extra_forbidden":
+            return f"field {self.where} is unknown; there are {self.must}"
         if self.kind == "value_error":
             return self.must
         return f"field {self.where} is {shown(self.value)}, not {self.must}"
 
     def of_settings(self) -> str:
         """`<setting>: must be <what>, got <value>`."""
-        if self.kind == "missing":
+        if self.kind == "missing" or self.value == MISSING:
             return f"{self.where}: is not given; it must be {self.must}"
         if self.kind == "extra_forbidden":
             return f"{self.where}: there is no such setting; there are {self.must}"
@@ -79,7 +82,7 @@ def first_problem(error: ValidationError, model: type[BaseModel], given: Any, na
             must = str(one["ctx"]["error"]) if one["type"] == "value_error" else words(hint, marks)
             return Problem(".".join(names), one["type"], value, must)
     if one["type"] == "extra_forbidden":
-        return Problem(".".join([*names, str(one["loc"][-1])]), one["type"], one["input"], ", ".join(hint.model_fields))
+        return Problem(".".join([*names, str(one["loc"][-1])]), one["type"], one["input"], ", ".join(_fields(hint)))
     return Problem(".".join(names), "type", value, words(hint, marks))
 
 
@@ -102,7 +105,7 @@ def words(hint: Any, marks: Sequence[Any] = ()) -> str:
     if kind is Literal:
         return ("one of " if len(parts) > 1 else "") + ", ".join(map(str, parts))
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return f"settings ({', '.join(kind.model_fields)})"
+        return f"settings ({', '.join(_fields(kind))})"
     return KINDS.get(kind, str(kind)) + _bounds(marks)
 
 
@@ -132,8 +135,17 @@ def _below(hint: Any, part: str | int) -> tuple[Any, Sequence[Any]] | None:
         return parts[1], ()
     if kind is list and isinstance(part, int):
         return parts[0], ()
-    field = kind.model_fields.get(str(part)) if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+    field = _fields(kind).get(str(part))
     return None if field is None else (field.annotation, [field])
+
+
+def _fields(hint: Any) -> dict[str, FieldInfo]:
+    """The fields of a model, or of the one in a union, by the names that are written; none of another type."""
+    if get_origin(hint) in (Annotated, Union, UnionType):
+        return next((found for one in get_args(hint) if (found := _fields(one))), {})
+    if not (isinstance(hint, type) and issubclass(hint, BaseModel)):
+        return {}
+    return {field.alias or name: field for name, field in hint.model_fields.items()}
 
 
 def _value(value: Any, part: str | int) -> Any:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import PydanticCustomError
 
-from hmlpe.checked import first_problem
+from hmlpe.checked import MISSING, first_problem
 from hmlpe.errors import UserError
+from hmlpe.signatures import unknown_settings
 
-MISSING = "???"  # Hydra's, of what has no default
 T = TypeVar("T", bound="Settings")
 
 
@@ -91,10 +94,18 @@ class Settings(BaseModel):
 
 
 def plain(config: Any) -> Any:
-    """The resolved configuration in plain containers, without Hydra's own part."""
+    """The resolved configuration in plain containers, without Hydra's own part.
+
+    Raises:
+        UserError: a setting that others are made of is not given.
+    """
     if isinstance(config, DictConfig) and "hydra" in config:
         config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    found = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig | ListConfig) else config
+    try:
+        found = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig | ListConfig) else config
+    except InterpolationToMissingValueError as error:
+        named = re.search(r"Missing mandatory value: (\S+)", str(error))
+        raise UserError(f"{named[1] if named else error.full_key}: is not given, and others are made of it") from error
     return {str(key): value for key, value in found.items()} if isinstance(found, Mapping) else found
 
 
@@ -105,18 +116,32 @@ def make(name: str, node: Mapping[str, Any], **given: Any) -> Any:
         name: of the component among the settings.
         given: what its constructor gets beside them.
 
+    Returns:
+        The object; of a component with `_partial_` its function, whose call raises UserError as well.
+
     Raises:
         UserError: it cannot be made of them.
     """
     for setting in open_settings(name, {key: value for key, value in node.items() if key not in given}):
         raise UserError(f"{setting}: is not given")
+    for line in unknown_settings(name, node):
+        raise UserError(line)
     try:
-        return instantiate(dict(node), **given)
+        made = instantiate(dict(node), **given)
     except InstantiationException as error:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from error
         what, _, key = str(error).partition("full_key: ")
         raise UserError(f"{'.'.join(filter(None, (name, key.strip())))}: {' '.join(what.split())}") from error
+    return partial(_call, name, made) if node.get("_partial_") else made
+
+
+def _call(name: str, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    """What the function of a component with `_partial_` makes; UserError if it does not take the settings."""
+    try:
+        return function(*given, **named)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name}: {' '.join(str(error).split())}") from error
 
 
 def open_settings(name: str, value: Any) -> Iterator[str]:

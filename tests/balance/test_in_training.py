@@ -298,7 +298,7 @@ def test_a_bad_balance_ends_in_one_line(words: list[str], line: str) -> None:
     [
         ([f"balance._target_={HERE}.NoBalance"], f"balance._target_: must name a hmlpe.balance.Balance, got '{HERE}."),
         (["balance._target_=nowhere.Balance"], "balance: Error locating target 'nowhere.Balance'"),
-        (["+balance.temperature=2"], "balance: Error in call to target 'hmlpe.balance."),
+        (["+balance.temperature=2"], "balance.temperature: there is no such setting; there are weights"),
         (
             ["balance=pcgrad", "row.weights.detection=0", "row.weights.extent=0"],
             "balance: PCGrad combines the gradients of several tasks",

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.data.boxes import BoxRule
-from hmlpe.data.collection import box_rules, sets_of
+from hmlpe.data.collection import box_rules, configured_attributes, sets_of
 from hmlpe.data.settings import DataSettings
 from hmlpe.errors import UserError
 
@@ -186,5 +186,17 @@ def test_box_rules_are_those_of_the_sets_without_the_sets() -> None:
 
 
 @pytest.mark.parametrize("override", ["data.known.flic.boxes.train=torso", "data.known.lsp.boxes.aspect=0"])
-def test_a_bad_rule_of_one_set_is_refused(found: Found, override: str) -> None:
-    assert "data.boxes" in refusal(found, override, "data.known.lsp.root=/")
+def test_a_bad_rule_of_one_set_is_refused_by_its_setting(found: Found, override: str) -> None:
+    setting = override.partition("=")[0]
+    assert refusal(found, override, "data.known.lsp.root=/").startswith(f"{setting}: ")
+    name = setting.split(".")[2]
+    assert refusal(box_rules, configured("data=all", override), [name]).startswith(f"{setting}: ")
+
+
+def test_a_bad_attribute_is_refused_by_its_setting() -> None:
+    for choice, name, setting in (("data=all", "flic", "data.known.flic.source"), ("data=flic", "any", "data.source")):
+        tree = configured(choice).tree
+        node = tree["known"]["flic"]["source"] if choice == "data=all" else tree["source"]
+        node["attributes"] = {"age": 3}
+        line = refusal(configured_attributes, DataSettings.of(tree, "data"), [name])
+        assert line.startswith(f"{setting}.attributes.age: must be {{field: ...}}")

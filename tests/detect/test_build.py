@@ -61,7 +61,7 @@ def test_a_setting_may_refer_to_others_of_the_program() -> None:
     ("name", "settings", "message"),
     [
         ("given", {}, "detector.file: is not given"),
-        ("given", {"file": None}, "detector.file: must be text, got null"),
+        ("given", {"file": None}, "detector.file: must be a text, got null"),
         (
             "given",
             {"file": "a.csv", "to_window": 3},
@@ -70,7 +70,7 @@ def test_a_setting_may_refer_to_others_of_the_program() -> None:
         ("given", {"file": "a.csv", "to_window": {"top": "a"}}, "detector.to_window.top: must be a number, got 'a'"),
         ("cascade", {"cascades": None}, "detector.cascades: must be a mapping, got null"),
         ("cascade", {"cascades__face": 3}, "detector.cascades.face: must be a Cascade or null, got 3"),
-        ("cascade", {"cascades__face__file": None}, "detector.cascades.face.file: must be text, got null"),
+        ("cascade", {"cascades__face__file": None}, "detector.cascades.face.file: must be a text, got null"),
         ("cascade", {"cascades__face__mirror": 1}, "detector.cascades.face.mirror: must be true or false, got 1"),
         ("cascade", {"cascades__face__to_window__top": None}, "detector.cascades.face.to_window.top: must be a number"),
         ("cascade", {"cascades__face__file": "???"}, "detector.cascades.face.file: is not given"),

@@ -48,9 +48,12 @@ def test_it_takes_the_files_that_the_table_names_and_no_other(what: str) -> None
     assert len(listed) == count
 
 
-def test_a_weights_way_is_as_long_as_it_says_and_each_of_its_files_hands_weights_on() -> None:
-    (way,) = re.findall(r"^A weight's way .*\n?.*$", DOC, re.M)
-    files = re.findall(r"`(\w+/\w+\.py)`", way)
-    assert len(files) == 6 and "passes six files" in way
-    for name in files:
-        assert re.search(r"\bweights\b", (ROOT / "src" / "hmlpe" / name).read_text(encoding="utf-8")), name
+def test_a_weights_way_and_what_lies_beside_it_are_all_that_reads_weights() -> None:
+    (way,) = re.findall(r"^A weight's way (?:.+\n)+", DOC, re.M)
+    (beside,) = re.findall(r"^Beside the way(?:.+\n?)+", DOC, re.M)
+    on, off = (re.findall(r"`([\w/]+\.py)`", text) for text in (way, beside))
+    assert len(on) == len(set(on)) == 6 and "passes six files" in way
+    reads = r"\b(row|balance|run|line|self|settings)\.weights\b|\brow_weights\(|\[\"weights\"\]"
+    package = ROOT / "src" / "hmlpe"
+    reading = {path for path, text in sources().items() if package in path.parents and re.search(reads, text)}
+    assert {path.relative_to(package).as_posix() for path in reading} == {*on, *off}

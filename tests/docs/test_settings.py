@@ -26,6 +26,8 @@ SHOWN = [command for page in PAGES for command in commands(page)]
 TYPED = [command for command in SHOWN if command.program]
 TRAIN = re.compile(r"-m hmlpe\.cli\.train ([^'`]*)")  # what torchrun starts
 FLAGS = {"-m", "--check", "--config-dir=."}
+# As cli/app.py does, where the extras of clusters are installed.
+pytestmark = pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
 PROGRAMS = [name.removeprefix("hmlpe-").replace("-", "_") for name in SCRIPTS]
 CONTEXTS = {  # that some settings need
     "train": [

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 import hmlpe.sweep.guard as guard
 from hmlpe.cli.configs import CONFIGS
 from hmlpe.errors import UserError
+from hmlpe.sweep.jobs import Job, trains
 
 from ..programs import run
 from .programs import TINY
@@ -123,6 +125,33 @@ def test_rows_are_trained_under_the_names_of_their_weights(launcher: str, tmp_pa
         result = json.loads(path.read_text())
         found[path.parent.name] = (result["row"], result["weights"]["detection"])
     assert found == {"det_0.01_s1": ("det_0.01", 0.01), "det_0.5_s1": ("det_0.5", 0.5)}
+
+
+@pytest.mark.slow  # the next one holds what it is by
+def test_a_bad_first_row_is_that_rows_alone(tmp_path: Path, data: Path) -> None:
+    words = ["heads=bogus,keep", "row.name=t${heads}", "epochs=1", f"paths.data={data}", "study=s"]
+    done = train("basic", tmp_path, tmp_path, *words)
+    assert done.returncode == 2 and "heads: must be one of keep, renew, got 'bogus'" in done.stderr, done.stderr
+    assert {path.parent.name for path in (tmp_path / "outputs" / "s").glob("*/result.json")} == {"tkeep_s1"}
+
+
+def test_the_estimate_is_by_the_first_row_whose_settings_can_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("train", return_hydra_config=False)
+    jobs = [Job(0, [], OmegaConf.merge(config, {"heads": word}), tmp_path) for word in ("bogus", "keep")]
+    monkeypatch.setattr(guard, "steps_of", lambda settings: 60.0)
+    monkeypatch.setattr(guard, "seconds_per_step", lambda settings: 1.0)
+    assert guard.estimate(jobs, tmp_path).startswith("single: 2 runs of ")
+    assert "about 2 minutes" in guard.estimate(jobs, tmp_path)
+    assert guard.estimate(jobs[:1], tmp_path) == ""
+
+
+def test_a_configuration_of_ones_own_trains_too() -> None:
+    """`--config-name mine`, whose defaults are [train]; other programs' have a name of their own."""
+    for name, word, expected in (("mine", "hmlpe-train", True), ("mine", "hmlpe-bench", False), ("train", "x", True)):
+        assert trains(OmegaConf.create({"hydra": {"job": {"name": word}}}), name) is expected
 
 
 def test_balances_are_rows_of_their_own(tmp_path: Path, data: Path) -> None:

@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
-from pydantic import BaseModel
+from omegaconf import OmegaConf
+from pydantic import BaseModel, Field, ValidationError
 
+from hmlpe.checked import first_problem
 from hmlpe.cli.app import CONFIGS
+from hmlpe.cli.bench import BenchSettings
 from hmlpe.errors import UserError
 from hmlpe.evaluate.settings import EvaluateSettings
-from hmlpe.settings import Settings, plain
-from hmlpe.training.settings import TrainSettings
+from hmlpe.settings import Settings, make, plain
+from hmlpe.training.settings import ModelSettings, TrainSettings
 
 PROGRAMS: dict[str, tuple[type[TrainSettings], list[str]]] = {
     "train": (TrainSettings, []),
@@ -129,6 +133,117 @@ def test_a_missing_setting_is_named(trees: dict[str, Any]) -> None:
         UserError, match=r"^trainer\.devices: is not given; it must be a whole number of at least 1, or"
     ):
         TrainSettings.of(tree)
+
+
+CLOSED = [("train", ("trainer",)), ("train", ("logger",)), ("train", ("sweep",)), ("train", ("data", "validation"))]
+
+
+@pytest.mark.parametrize(("program", "path"), [*CLOSED, ("evaluate", ("confidence",))])
+def test_an_unknown_setting_is_named(trees: dict[str, Any], program: str, path: tuple[str, ...]) -> None:
+    with pytest.raises(UserError) as raised:
+        PROGRAMS[program][0].of(changed(trees[program], (*path, "foo"), 1))
+    known = trees[program]
+    for name in path:
+        known = known[name]
+    line = str(raised.value)
+    assert line.startswith(f"{'.'.join(path)}.foo: there is no such setting; there are ")
+    assert set(line.rpartition("there are ")[2].split(", ")) == set(known)
+
+
+def test_the_closed_nodes_are_these() -> None:
+    def closed(model: type[BaseModel], path: tuple[str, ...]) -> bool:
+        kinds = get_args(field := model.model_fields[path[0]].annotation) or (field,)
+        (inner,) = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        return closed(inner, path[1:]) if path[1:] else inner.model_config.get("extra") == "forbid"
+
+    found = {path for program, path in NODES if closed(PROGRAMS[program][0], path)}
+    assert found == {*(path for _, path in CLOSED), ("confidence",)}
+
+
+class Written(Settings, extra="forbid"):
+    """With a field that is written otherwise than it is called, as `schema` is pydantic's own."""
+
+    schema_: int = Field(alias="schema")
+
+
+def test_fields_are_called_as_they_are_written() -> None:
+    for value, in_settings, in_file in (
+        ({"schema": "a"}, "x.schema: must be a whole number, got 'a'", "field schema is 'a', not a whole number"),
+        ({}, "x.schema: is not given; it must be a whole number", "field schema is missing"),
+        ({"schema": 1, "foo": 2}, "x.foo: there is no such setting; there are schema",
+         "field foo is unknown; there are schema"),
+    ):  # fmt: skip
+        with pytest.raises(UserError) as raised:
+            Written.of(value, "x")
+        assert str(raised.value) == in_settings
+        with pytest.raises(ValidationError) as refused:
+            Written.model_validate(value)
+        assert first_problem(refused.value, Written, value).of_file() == in_file
+
+
+@pytest.mark.parametrize("name", ["epochs", "select", "study", "fit", "data.subset", "optim.scheduler", "row.weights"])
+def test_what_is_left_open_is_not_given(trees: dict[str, Any], name: str) -> None:
+    with pytest.raises(UserError, match=rf"^{name}: is not given; it must be [^\n]*$"):
+        TrainSettings.of(changed(trees["train"], tuple(name.split(".")), "???"))
+
+
+def test_what_others_are_made_of_is_named_if_it_is_not_given() -> None:
+    config = OmegaConf.create({"data": {"name": "???", "pack": "packs/${data.name}"}})
+    with pytest.raises(UserError, match=r"^data\.name: is not given, and others are made of it$"):
+        plain(config)
+
+
+def test_an_evaluation_needs_a_protocol(trees: dict[str, Any]) -> None:
+    for tree in (trees["evaluate"] | {"protocol": {}}, {k: v for k, v in trees["evaluate"].items() if k != "protocol"}):
+        with pytest.raises(UserError, match=r"^protocol: is empty; name at least one, e\.g\. protocol=\[pcp_strict"):
+            EvaluateSettings.of(tree)
+
+
+def test_valid_values_that_look_odd(trees: dict[str, Any]) -> None:
+    for name, value in (("trainer.log_every_n_steps", 0), ("stages", [1]), ("row.name", 7)):
+        TrainSettings.of(changed(trees["train"], tuple(name.split(".")), value))
+    optim = {key: trees["train"]["optim"][key] for key in ("init", "optimizer", "groups", "scheduler")}
+    ModelSettings.of(trees["train"] | {"optim": optim})  # all that a network alone needs
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("optim.init.foo", "optim.init.foo: there is no such setting; there are network, last"),
+        ("optim.groups.nope", "optim.groups.nope: there is no such setting; there are network, lr, bias_lr, "),
+        ("optim.optimizer.foo", "optim.optimizer.foo: there is no such setting; there are params, lr, "),
+        ("optim.scheduler.foo", "optim.scheduler.foo: there is no such setting; there are optimizer, steps"),
+        ("network.head.foo", "network.head.foo: there is no such setting; there are inputs, outputs, hidden, "),
+        ("network.trunk.foo", "network.trunk.foo: there is no such setting; there are stages, pool, norm"),
+    ],
+)
+def test_an_unknown_setting_of_an_object_is_named(trees: dict[str, Any], name: str, line: str) -> None:
+    component, _, _ = name.rpartition(".")
+    top = component if component.startswith("optim") else "network"
+    tree = changed(trees["train"], tuple(name.split(".")), 3)
+    for part in top.split("."):
+        tree = tree[part]
+    with pytest.raises(UserError) as raised:
+        make(top, tree)
+    assert str(raised.value).startswith(line) and "\n" not in str(raised.value)
+
+
+def test_what_a_partial_components_call_refuses_is_named(trees: dict[str, Any]) -> None:
+    optim = trees["train"]["optim"]
+    step = make("optim.optimizer", {**optim["optimizer"], "lr": -1.0})
+    with pytest.raises(UserError, match=r"^optim\.optimizer: Invalid learning rate: -1\.0$"):
+        step([torch.nn.Parameter(torch.zeros(1))])
+    groups = make("optim.groups", {key: value for key, value in optim["groups"].items() if key != "lr"})
+    with pytest.raises(UserError, match=r"^optim\.groups: [^\n]*missing [^\n]*'lr'$"):
+        groups(torch.nn.Linear(1, 1))
+
+
+def test_what_a_benchmark_cannot_do_is_refused() -> None:
+    own = {"steps": 12, "rounds": 3, "sweep": {"jobs": 0, "seconds": 60}}
+    BenchSettings.of(own, "bench")
+    for name, value in (("steps", 0), ("rounds", 0), ("sweep.jobs", -1), ("sweep.seconds", 0), ("foo", 1)):
+        with pytest.raises(UserError, match=f"^bench.{name}: "):
+            BenchSettings.of(changed(own, tuple(name.split(".")), value), "bench")
 
 
 def test_of_a_part_of_the_settings_alone() -> None:

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from omegaconf import DictConfig
+from pydantic import Field
 
 from hmlpe.cli.app import run_app
+from hmlpe.settings import Count, Settings, Whole
+
+
+class SweepsSettings(Settings, extra="forbid"):
+    """The sweeps that are compared."""
+
+    jobs: Whole
+    seconds: Annotated[float, Field(gt=0)]
+
+
+class BenchSettings(Settings, extra="forbid"):
+    """As in conf/bench.yaml, which explains them."""
+
+    steps: Count
+    rounds: Count
+    sweep: SweepsSettings
 
 
 def report(config: DictConfig) -> None:
@@ -16,7 +35,7 @@ def report(config: DictConfig) -> None:
     from hmlpe.training.provenance import device_name
     from hmlpe.training.settings import TrainSettings
 
-    settings, of = TrainSettings.of(config), config.bench
+    settings, of = TrainSettings.of(config), BenchSettings.of(config.bench, "bench")
     found = bench(settings, of.steps, of.rounds)
     evaluation = bench_evaluation(settings, of.rounds)
     device, threads = device_name(settings.trainer.accelerator), torch.get_num_threads()

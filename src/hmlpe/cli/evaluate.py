@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from hmlpe.cli.app import run_app
@@ -15,8 +16,10 @@ def evaluate_all(config: DictConfig) -> None:
     from hmlpe.evaluate.run import evaluate
     from hmlpe.evaluate.settings import EvaluateSettings
     from hmlpe.evaluate.write import summary, write_comparison, write_evaluation
+    from hmlpe.settings import plain
 
-    settings = EvaluateSettings.of(config)
+    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    settings = EvaluateSettings.of({**plain(config), "detector_name": choices.get("detector")})
     written: list[Path] = []
     sets: list[str] = []
     for record in evaluate(settings):

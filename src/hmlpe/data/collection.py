@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hmlpe.data.selection import DataSet, set_names
 from hmlpe.data.settings import DataSettings, SetSettings
 from hmlpe.data.sources.attributes import carried
 from hmlpe.errors import UserError
-from hmlpe.settings import Component, make
+from hmlpe.settings import make
 
 
 def sets_of(data: DataSettings) -> tuple[list[DataSet], list[str]]:
@@ -39,10 +41,12 @@ def sets_of(data: DataSettings) -> tuple[list[DataSet], list[str]]:
             given = {"root": str(folder)}
         if "name" in member.source:  # a set of the user's own is called what it is known as
             given["name"] = name
-        source = make(f"data.known.{name}.source", member.source, **given)
+        with _of_set(data, name):
+            source = make(f"data.known.{name}.source", member.source, **given)
+            boxes = make(f"data.known.{name}.boxes", member.boxes)
         if source.name != name:
             raise UserError(f"data.known.{name}: its source calls itself {source.name!r}; both must have one name")
-        found.append(DataSet(source, make(f"data.known.{name}.boxes", member.boxes)))
+        found.append(DataSet(source, boxes))
     if not found:
         raise UserError(f"data.root: {data.root} holds none of {_folders(data)}")
     return found, [name for name in data.known if name not in {one.source.name for one in found}]
@@ -50,16 +54,22 @@ def sets_of(data: DataSettings) -> tuple[list[DataSet], list[str]]:
 
 def box_rules(data: DataSettings, names: list[str]) -> Mapping[str, dict[str, Any]]:
     """The configured box rules of those of the named sets that are configured, without touching the sets."""
-    return {name: _rule(one.boxes) for name, one in _members(data, names).items()}
+    found = {}
+    for name, member in _members(data, names).items():
+        with _of_set(data, name):
+            rule: BoxRule = make("data.boxes", member.boxes)
+        found[name] = rule.as_dict()
+    return found
 
 
 def configured_attributes(data: DataSettings, names: list[str]) -> Mapping[str, tuple[Attribute, ...]]:
     """The attributes of those of the named sets whose settings say them, without touching the sets."""
-    return {
-        name: tuple(attribute.attribute for attribute in carried(one.source["attributes"]))
-        for name, one in _members(data, names).items()
-        if "attributes" in one.source
-    }
+    found = {}
+    for name, member in _members(data, names).items():
+        if "attributes" in member.source:
+            with _of_set(data, name):
+                found[name] = tuple(one.attribute for one in carried(member.source["attributes"]))
+    return found
 
 
 def _members(data: DataSettings, names: list[str]) -> dict[str, SetSettings]:
@@ -73,9 +83,15 @@ def _one(data: DataSettings) -> SetSettings:
     return SetSettings.of({key: value for key in ("source", "boxes") if (value := getattr(data, key))}, "data")
 
 
-def _rule(boxes: Component) -> dict[str, Any]:
-    rule: BoxRule = make("data.boxes", boxes)
-    return rule.as_dict()
+@contextmanager
+def _of_set(data: DataSettings, name: str) -> Iterator[None]:
+    """Sources and rules call their settings data.source and data.boxes; of one of several sets, they lie elsewhere."""
+    try:
+        yield
+    except UserError as error:
+        if data.known is None:
+            raise
+        raise UserError(re.sub(r"\bdata\.(?=source\b|boxes\b)", f"data.known.{name}.", str(error))) from error
 
 
 def _chosen(data: DataSettings) -> dict[str, SetSettings]:

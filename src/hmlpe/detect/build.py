@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hmlpe.checked import MISSING
 from hmlpe.detect.detector import Detector
 from hmlpe.detect.settings import wrong_settings
 from hmlpe.errors import UserError
-from hmlpe.settings import MISSING, make, open_settings
+from hmlpe.settings import make, open_settings
 
 
 def build_detector(settings: Mapping[str, Any] | None, factors: Sequence[float | int] | None = None) -> Detector:

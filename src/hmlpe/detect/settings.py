@@ -1,27 +1,20 @@
-"""Settings that are unknown or of a wrong type, found before an object is made of them, so that they can be named."""
+"""Settings of a wrong type, found before an object is made of them, so that they can be named."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from inspect import Parameter, signature
+from inspect import signature
 from pkgutil import resolve_name
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-WORDS: dict[Any, str] = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    Mapping: "a mapping",
-    Sequence: "a list",
-    NoneType: "null",
-}
+from hmlpe.checked import KINDS
+
+WORDS: dict[Any, str] = {**KINDS, Mapping: KINDS[dict], Sequence: KINDS[list]}
 
 
 def wrong_settings(name: str, values: Mapping[str, Any]) -> Iterator[str]:
-    """One line for each setting that the constructor does not know, or whose type is not what it is annotated with.
+    """One line for each setting whose type is not what the constructor annotates it with; `make` finds unknown ones.
 
     Args:
         name: of the group of settings, for the lines.
@@ -37,11 +30,8 @@ def wrong_settings(name: str, values: Mapping[str, Any]) -> Iterator[str]:
         known = signature(target, eval_str=True).parameters
     except (NameError, TypeError, ValueError):
         return
-    takes_any = any(one.kind is Parameter.VAR_KEYWORD for one in known.values())
     for key, value in values.items():
-        if key not in known and not takes_any and not re.fullmatch("_.*_", key):  # Hydra's own are _so_
-            yield f"{name}.{key}: there is no such setting; there are {', '.join(known)}"
-        elif key in known:
+        if key in known:
             yield from _unlike(f"{name}.{key}", value, known[key].annotation)
 
 

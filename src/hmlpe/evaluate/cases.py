@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.core.hydra_config import HydraConfig
 
 from hmlpe.data.collection import sets_of
 from hmlpe.data.dataset import PeopleDataset
@@ -201,8 +200,8 @@ def _in_images(settings: EvaluateSettings, estimator: Estimator, identity: dict[
 
 def _detector_name(settings: EvaluateSettings) -> str:
     """The configuration's name, or that of the file whose boxes are taken."""
-    file = settings.detector.get("file")
-    return f"boxes of {Path(str(file)).name}" if file else str(HydraConfig.get().runtime.choices["detector"])
+    file, target = settings.detector.get("file"), str(settings.detector["_target_"])
+    return f"boxes of {Path(str(file)).name}" if file else str(settings.detector_name or target.rpartition(".")[2])
 
 
 def _of_file(settings: EvaluateSettings, path: Path) -> Iterator[Case]:

@@ -12,7 +12,7 @@ from pydantic import Field
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of
 from hmlpe.report.published import check_published
-from hmlpe.settings import Component, Count, Settings, Text, Whole, make
+from hmlpe.settings import Component, Count, Name, Settings, Text, Whole, make
 from hmlpe.training.settings import TrainSettings
 
 FORMS = {  # choices that are open by default, and their files in conf/
@@ -50,9 +50,10 @@ class EvaluateSettings(TrainSettings):
     fires: Any  # and `deploy.model.check_fires`
     bootstrap: BootstrapSettings
     confidence: ConfidenceSettings | None
-    protocol: Annotated[dict[str, Component], Field(min_length=1, description="a list, e.g. [pcp_strict,pdj_modec]")]
+    protocol: dict[str, Component] = Field(default_factory=dict)  # an empty list leaves no such group
     published: Any  # see `check_published`
     detector: Any = None
+    detector_name: Name | None = None  # of its configuration, as tables show it; null: its class
     predictions_form: Any = None
     out: Text
     batch_size: Count
@@ -60,6 +61,8 @@ class EvaluateSettings(TrainSettings):
     def check_all(self) -> None:
         """Raise UserError, naming the setting, if some do not fit each other."""
         check_published(self.published)
+        if not self.protocol:
+            raise UserError("protocol: is empty; name at least one, e.g. protocol=[pcp_strict,pdj_modec]")
         for group, files in FORMS.items():
             _check_form(getattr(self, group), group, files)
         super().check_all()

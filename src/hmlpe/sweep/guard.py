@@ -21,10 +21,10 @@ from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
 from hmlpe.row_name import check_row_name
 from hmlpe.runs.folder import read_record
-from hmlpe.sweep.jobs import TRAIN, Job, compose
+from hmlpe.sweep.jobs import Job, compose, trains
 from hmlpe.training.devices import ISOLATED, check_sweep
 from hmlpe.training.estimate import seconds_per_step, steps_of
-from hmlpe.training.settings import RowSettings, SweepSettings, TrainerSettings
+from hmlpe.training.settings import RowSettings, SweepSettings, TrainerSettings, TrainSettings
 from hmlpe.training.stages import stages_of
 from hmlpe.words import number
 
@@ -40,7 +40,7 @@ class Guard(Callback):
     def on_run_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
         """Of a single run: its folder can be made, and found."""
         with _leaving():
-            if config_name == TRAIN:
+            if trains(config, config_name):
                 check_row_name(RowSettings.of(config.row, "row").name, config.seed)
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
@@ -52,7 +52,7 @@ class Guard(Callback):
             check_sweep(TrainerSettings.of(config.trainer, "trainer"), config.hydra.launcher._target_)
             if not _installed(config.hydra.launcher._target_):
                 return  # Hydra is about to say so
-            if config_name != TRAIN or str(config.hydra.launcher._target_).endswith(f".{ISOLATED}"):
+            if not trains(config, config_name) or str(config.hydra.launcher._target_).endswith(f".{ISOLATED}"):
                 return
             sweep = SweepSettings.of(config.sweep, "sweep")
             if not str(config.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
@@ -63,7 +63,8 @@ class Guard(Callback):
             if sweep.dry_run:
                 for job in jobs:
                     log.info("%s: %s", job.folder, _state(job))
-            log.info("%s", estimate(jobs, Path(config.hydra.sweep.dir)))
+            if about := estimate(jobs, Path(config.hydra.sweep.dir)):
+                log.info("%s", about)
             if sweep.dry_run:
                 raise SystemExit(0)
 
@@ -96,7 +97,7 @@ def jobs_of(config: DictConfig) -> list[Job]:
     context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks())
     jobs = compose(context, config, batch, 0)
     for job in jobs:
-        check_row_name(RowSettings.of(job.config.row, "row").name, job.config.seed)
+        check_row_name(job.asks("row.name"), job.asks("seed"))
     return jobs
 
 
@@ -110,13 +111,24 @@ def _state(job: Job) -> str:
         return " ".join(str(error).split())
 
 
-def estimate(jobs: Sequence[Job], folder: Path) -> str:
-    """How long the sweep into this folder takes, in words.
+def _settings(job: Job) -> TrainSettings | None:
+    try:
+        return job.settings
+    except BAD_INPUT:
+        return None
 
-    Finished runs are counted as work, until their folders say otherwise.
+
+def estimate(jobs: Sequence[Job], folder: Path) -> str:
+    """How long the sweep into this folder takes, in words; empty if no job has settings that can work.
+
+    Every job is taken to be as long as the first whose settings can; the others say themselves what is wrong. Finished
+    runs are counted as work, until their folders say otherwise.
     """
-    first = jobs[0].settings
-    stages = stages_of(first, jobs[0].overrides)
+    found = next(((job, settings) for job in jobs if (settings := _settings(job)) is not None), None)
+    if found is None:
+        return ""
+    job, first = found
+    stages = stages_of(first, job.overrides)
     steps = sum(steps_of(stage) for stage in stages)
     minutes = max(1, round(steps * seconds_per_step(stages[0]) * len(jobs) / 60))
     finished = sum(read_record(run).get("status") == "finished" for run in folder.glob("*/"))

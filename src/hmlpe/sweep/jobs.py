@@ -19,6 +19,12 @@ from hmlpe.training.settings import TrainSettings
 from hmlpe.training.watch import Progress
 
 TRAIN = "train"  # the configuration of hmlpe-train; other programs' sweeps are no runs
+TRAINING = "hmlpe-train"  # hydra.job.name in it, and so in a configuration of one's own that is made from it
+
+
+def trains(config: DictConfig, config_name: str | None) -> bool:
+    """Whether it is a configuration of hmlpe-train."""
+    return config_name == TRAIN or OmegaConf.select(config, "hydra.job.name") == TRAINING
 
 
 class JobFailed(JobReturn):
@@ -65,7 +71,7 @@ class Job:
     @property
     def trains(self) -> bool:
         """Whether it is a run of hmlpe-train."""
-        return str(self.config.hydra.job.config_name) == TRAIN
+        return trains(self.config, str(self.config.hydra.job.config_name))
 
     @property
     def settings(self) -> TrainSettings:

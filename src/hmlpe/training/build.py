@@ -154,9 +154,8 @@ def build_tasks(settings: ModelSettings, attributes: Sequence[str] | None = ()) 
         UserError: a weight is that of a task that has nothing to learn; or a task needs an attribute that is not there.
     """
     tasks: dict[str, Task] = {name: make(f"tasks.{name}", task) for name, task in settings.tasks.items()}
-    weights = row_weights(settings)
     for name, task in tasks.items():
-        if not task.outputs and weights[name]:
+        if not task.outputs and settings.weights[name]:
             raise UserError(
                 f"skeleton.parts: names no part, so that the task {name} has nothing to learn; name parts, e.g. "
                 f"'skeleton.parts={{face: [nose, left_ear]}}', or train without it: row=regression_only"
@@ -169,22 +168,15 @@ def build_tasks(settings: ModelSettings, attributes: Sequence[str] | None = ()) 
     return {name: task for name, task in tasks.items() if task.outputs}
 
 
-def row_weights(settings: ModelSettings) -> dict[str, Any]:
-    """The row's weight of every task, as it is given; 0 of one that the row does not name."""
-    weights = settings.row.weights
-    return {**weights, **{name: 0 for name in settings.tasks if name not in weights}}
-
-
 def build_balance(settings: ModelSettings) -> Balance:
     """The configured balance of the row's weights.
 
     Raises:
         UserError: it cannot be built, is no `Balance`, or refuses the weights.
     """
-    node = {key: value for key, value in settings.balance.items() if key != "name"}
-    found = make("balance", node | {"weights": row_weights(settings)}, _convert_="all")
+    found = make("balance", settings.weighted_balance, _convert_="all")
     if not isinstance(found, Balance):
-        raise UserError(f"balance._target_: must name a hmlpe.balance.Balance, got {node['_target_']!r}")
+        raise UserError(f"balance._target_: must name a hmlpe.balance.Balance, got {settings.balance['_target_']!r}")
     return found
 
 

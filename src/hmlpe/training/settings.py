@@ -22,17 +22,22 @@ class RowSettings(Settings):
     weights: Annotated[dict[str, Any], Field(description="weights by the tasks' names")]  # a balance checks each
 
 
-class OptimSettings(Settings):
+class StepSettings(Settings):
+    """How weights begin and are changed: what a LightningModule needs of the recipe."""
+
+    init: Component
+    optimizer: Component
+    groups: Component
+    scheduler: Component | None
+
+
+class OptimSettings(StepSettings):
     """The recipe."""
 
     name: Name
     batch_size: Count
     start_at_mean: bool
     gradient_clip: Annotated[float, Field(ge=0)] | None
-    init: Component
-    optimizer: Component
-    groups: Component
-    scheduler: Component | None
 
 
 class TrainerSettings(Settings, extra="forbid"):
@@ -44,7 +49,7 @@ class TrainerSettings(Settings, extra="forbid"):
     threads: Count | None
     workers: Whole
     progress: Literal["auto", "bar", "lines", "none"]
-    log_every_n_steps: Count
+    log_every_n_steps: Whole
 
 
 class LoggerSettings(Settings, extra="forbid"):
@@ -75,7 +80,17 @@ class ModelSettings(Settings):
     metrics: dict[str, dict[str, Component] | None]
     balance: Component
     network: Component
-    optim: OptimSettings
+    optim: StepSettings
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """The row's weight of every task, as it is given; 0 of one that the row does not name."""
+        return dict.fromkeys(self.tasks, 0) | self.row.weights
+
+    @property
+    def weighted_balance(self) -> Component:
+        """The balance with what it balances: the row's weights."""
+        return {key: value for key, value in self.balance.items() if key != "name"} | {"weights": self.weights}
 
     def check_all(self) -> None:
         """Raise UserError if a weight is no task's."""
@@ -87,6 +102,7 @@ class ModelSettings(Settings):
 class TrainSettings(ModelSettings):
     """All that a run depends on, as in conf/train.yaml, which explains them."""
 
+    optim: OptimSettings
     study: Name
     folder: Text
     size_px: Count
@@ -98,7 +114,7 @@ class TrainSettings(ModelSettings):
         list[Literal["checkpoint", "heads", "epochs"]],  # what the table shows of rows that differ in more
         Field(description="a list of some of checkpoint, heads, epochs"),
     ]
-    stages: Annotated[list[str] | None, Field(description="a list of experiments, or null")]
+    stages: Annotated[list[Name] | None, Field(description="a list of experiments, or null")]
     fit: bool
     overwrite: bool
     objective: Text

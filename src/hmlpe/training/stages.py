@@ -27,7 +27,7 @@ def stages_of(settings: TrainSettings, overrides: Sequence[str]) -> list[TrainSe
     return [stage_settings(stage, overrides) for stage in settings.stages]
 
 
-def stage_settings(stage: str, overrides: Sequence[str]) -> TrainSettings:
+def stage_settings(stage: str | int | float, overrides: Sequence[str]) -> TrainSettings:
     """The settings of the experiment `stage`, under the same overrides as the chain that it is part of.
 
     Raises:
