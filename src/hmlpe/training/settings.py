@@ -85,7 +85,8 @@ class ModelSettings(Settings):
     @property
     def weights(self) -> dict[str, Any]:
         """The row's weight of every task, as it is given; 0 of one that the row does not name."""
-        return dict.fromkeys(self.tasks, 0) | self.row.weights
+        weights = self.row.weights
+        return weights | {name: 0 for name in self.tasks if name not in weights}
 
     @property
     def weighted_balance(self) -> Component:
