@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hmlpe.balance import Balance, FixedWeights, Moment, PCGrad, UncertaintyWeights
+from hmlpe.balance import Balance, FixedWeights, Moment, PCGrad, ScheduledWeights, UncertaintyWeights
+from hmlpe.errors import UserError
 
 NOW = Moment(seed=3, epoch=0, step=0)
 BOTH = {"a": 1.0, "b": 1.0}
@@ -101,3 +103,26 @@ def test_a_balance_is_what_is_written_of_it() -> None:
 
     terms = Halved({"a": 3.0, "b": 0.0}).checked_terms({"a": torch.tensor(2.0), "b": torch.tensor(1.0)}, NOW)
     assert terms == {"a": 3.0}
+
+
+def test_a_schedule_s_factors() -> None:
+    balance = ScheduledWeights({"a": 2.0, "b": 1.0, "c": 0.0}, [["b", 4, 0.5], ["b", 2, 0]])
+    losses = {"a": torch.tensor(1.0), "b": torch.tensor(10.0)}
+    found = [balance.terms(losses, Moment(seed=3, epoch=epoch, step=0))["b"].item() for epoch in range(6)]
+    assert found == [10, 10, 0, 0, 5, 5] and balance.effective() == {"a": 2, "b": 0.5}
+    assert balance.changes_weights and not balance.combines_gradients
+
+
+@pytest.mark.parametrize(
+    ("factors", "words"),
+    [
+        ([["c", 0, 1]], "balance.factors: the row has no weight for c; it has for a, b"),
+        ([["a", 1.5, 1]], "balance.factors: must be triples of a task, a whole epoch and a finite factor"),
+        ([["a", 1, -1]], r"got \['a', 1, -1\]"),
+        ([["a", 1, math.nan]], "finite factor"),
+        ([3], "got 3"),
+    ],
+)
+def test_a_bad_schedule_is_refused(factors: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        ScheduledWeights(BOTH | {"c": 0.0}, factors)

@@ -224,3 +224,35 @@ def test_a_checkpoint_of_another_skeleton_is_refused(folder: Path) -> None:
     assert read_checkpoint(checkpoint, upper)["state_dict"] == {}
     with pytest.raises(UserError, match=r"another skeleton \(joints head, neck\)"):
         read_checkpoint(checkpoint, Skeleton(["nose", "tail"], {}))
+
+
+def test_weights_are_switched_and_trunks_transplanted(folder: Path) -> None:
+    """A detection that is never on changes nothing, one that is switched off does; a kept epoch is a start."""
+    few = ["logger=csv", "epochs=2", "study=arms", "row=det_1"]
+
+    def trained(name: str, *own: str) -> Path:
+        finish("train", *words(*few, f"row.name={name}", *own, folder=folder))
+        return folder / "outputs" / "arms" / f"{name}_s1"
+
+    alone = trained("alone", "row=regression_only", "row.name=alone", "keep_epochs=[1]")
+    never = trained("never", "balance=scheduled", "balance.factors=[[detection,0,0]]")
+    halfway = trained("off", "balance=scheduled", "balance.factors=[[detection,1,0]]", "trainer.log_every_n_steps=1")
+    for name, value in weights(alone).items():
+        if name.startswith(("network.trunk.", "network.heads.regression.")):
+            assert (torch.equal(value, weights(never)[name]) and not torch.equal(value, weights(halfway)[name])) or (
+                "num_batches" in name
+            ), name
+    assert record(halfway)["balance"] == {"name": "scheduled", "weights": {"regression": 1, "detection": 0}}
+    (curves,) = halfway.glob("csv/*/metrics.csv")
+    logged = [line.split(",") for line in curves.read_text().splitlines()]
+    column = logged[0].index("train/weight/detection")
+    assert {float(line[column]) for line in logged[1:] if line[column]} == {0, 1}
+
+    start = f"checkpoint={alone / 'checkpoints' / 'epoch_1.ckpt'}"
+    renewed = trained("from_alone", start, "heads=renew", "varies=[checkpoint,heads]")
+    assert record(renewed)["start"] == "arms/alone after epoch 1, new heads"
+    asked = words(*few, "row=regression_only", "row.name=never", "keep_epochs=[1]", folder=folder)
+    assert run("train", *asked[:-2], "row.name=alone", "keep_epochs=[2]").stderr.startswith("error: keep_epochs: ")
+    assert run("train", *asked[:-1], "keep_epochs=[3]").stderr == (
+        "error: keep_epochs: 3 is beyond the 2 epochs of the run\n"
+    )

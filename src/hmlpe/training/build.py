@@ -19,7 +19,7 @@ from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.settings import make
 from hmlpe.tasks import Task
-from hmlpe.training.checkpoint import KEY, read_checkpoint
+from hmlpe.training.checkpoint import KEY, kept_epoch, read_checkpoint
 from hmlpe.training.devices import gpus, threads_of, world_size
 from hmlpe.training.module import MultiTaskPose, collected, error_of
 from hmlpe.training.precision import resolve_precision
@@ -29,7 +29,8 @@ from hmlpe.training.settings import ModelSettings, TrainSettings
 # On what no result depends, or what is said of it elsewhere; all other settings are in a run's identity, so that a new
 # one cannot be forgotten.
 OUTSIDE = {
-    "": {"paths", "logger", "study", "folder", "seed", "sweep", "overwrite", "stages", "objective", "varies", "bench"},
+    "": {"paths", "logger", "study", "folder", "seed", "sweep", "overwrite", "stages", "objective", "varies", "bench"}
+    | {"keep_epochs"},
     "data": {  # of the pack, whose own digest is in the identity
         *("source", "boxes", "root", "pack", "crop_px", "near_duplicates", "keep_neighbours", "allow_missing"),
         *("known", "sets", "epochs"),
@@ -77,7 +78,10 @@ def start_digest(settings: TrainSettings) -> str | None:
         return None
     path = Path(settings.checkpoint)
     made_by = read_checkpoint(path)[KEY].get("made_by")
-    return digest_of(made_by) if made_by else digest_of_file(path)
+    if not made_by:
+        return digest_of_file(path)
+    epoch = kept_epoch(path)  # one that is chosen by validation differs from seed to seed
+    return digest_of(made_by if epoch is None else [made_by, epoch])
 
 
 def build_data(settings: TrainSettings, evaluated_px: int | None = None) -> PoseDataModule:

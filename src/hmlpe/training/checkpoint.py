@@ -13,7 +13,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from hmlpe.errors import UserError
 from hmlpe.files import new_file
@@ -77,6 +77,35 @@ class ResumeCheckpoint(Keeper):
         if trainer.is_global_zero and last.is_file():
             last.replace(last.with_name(BEFORE))
         super()._save_checkpoint(trainer, filepath)
+
+
+class KeptEpochs(Callback):
+    """Keeps the weights after some epochs for good, in epoch_<n>.ckpt: what others start from.
+
+    Args:
+        folder: of the checkpoints.
+        epochs: after how many.
+    """
+
+    def __init__(self, folder: Path, epochs: Collection[int]) -> None:
+        self.folder, self.epochs = folder, frozenset(epochs)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write them, if it is time; all ranks take part."""
+        done = trainer.current_epoch + 1
+        if done in self.epochs:
+            trainer.save_checkpoint(kept(self.folder, done), weights_only=True)
+
+
+def kept(folder: Path, epoch: int) -> Path:
+    """The file of the weights after so many epochs."""
+    return folder / f"epoch_{epoch}.ckpt"
+
+
+def kept_epoch(path: Path) -> int | None:
+    """After how many epochs `KeptEpochs` wrote this file; None: it is another."""
+    number = path.stem.removeprefix("epoch_")
+    return int(number) if number.isdecimal() and path.name == kept(path.parent, int(number)).name else None
 
 
 class WholeFiles(TorchCheckpointIO):

@@ -18,7 +18,7 @@ from hmlpe.runs.rules import in_words, other_than
 from hmlpe.settings import make
 from hmlpe.training.build import mean_pose_metrics, start_from_statistics
 from hmlpe.training.callbacks import progress
-from hmlpe.training.checkpoint import ResumeCheckpoint, epoch_of, state_to_resume
+from hmlpe.training.checkpoint import KeptEpochs, ResumeCheckpoint, epoch_of, state_to_resume
 from hmlpe.training.counted import counted
 from hmlpe.training.described import described
 from hmlpe.training.logs import finish, loggers, mirror_lost, watchers
@@ -42,6 +42,7 @@ def fit_and_evaluate(
     checkpoints = folder / "checkpoints"
     kept = keepers(checkpoints, settings.select, model.balance.active)
     files = [keeper.path for keeper in kept.values()]
+    for_good = KeptEpochs(checkpoints, settings.keep_epochs)
     each = EachPerson()
     watching: list[Callback] = []
     active: list[Logger] = []
@@ -57,7 +58,7 @@ def fit_and_evaluate(
             **trainer_options(settings.trainer),
             precision=precision,  # type: ignore[arg-type]  # checked by Lightning
             max_epochs=settings.epochs,
-            callbacks=[*kept.values(), ResumeCheckpoint(checkpoints), each, *watching],
+            callbacks=[*kept.values(), ResumeCheckpoint(checkpoints), for_good, each, *watching],
             logger=active,
             default_root_dir=folder,  # in which Lightning looks, under SLURM, for a state of its own to go on from
             log_every_n_steps=settings.trainer.log_every_n_steps,

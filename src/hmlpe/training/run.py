@@ -41,7 +41,7 @@ from hmlpe.training.build import (
     build_tasks,
     check_settings,
 )
-from hmlpe.training.checkpoint import KEY, read_checkpoint
+from hmlpe.training.checkpoint import KEY, kept, kept_epoch, read_checkpoint
 from hmlpe.training.counted import check_counted, counted
 from hmlpe.training.described import described
 from hmlpe.training.devices import check_devices, threads_of
@@ -87,6 +87,7 @@ def run(settings: TrainSettings, folder: Path) -> dict[str, Any]:
         overwrite = settings.overwrite or settings.sweep.redo == "stale"
         done = from_first(lambda: finished_result(folder, identity, overwrite))
         if done is not None:
+            check_kept(settings, folder)
             log.info("%s: finished already, skipped (%s)", name, folder)
             return done
         return _train(settings, folder, data, model, identity, name)
@@ -203,6 +204,16 @@ def check_start(settings: TrainSettings) -> None:
         )
 
 
+def check_kept(settings: TrainSettings, folder: Path) -> None:
+    """Raise UserError if a finished run has not kept the weights of an epoch that are asked for."""
+    for epoch in settings.keep_epochs:
+        if not kept(folder / "checkpoints", epoch).is_file():
+            raise UserError(
+                f"keep_epochs: {folder} is finished, and has not kept the weights after epoch {epoch}; move it away, "
+                "so that it is trained again"
+            )
+
+
 def warn_of_another_pack(settings: TrainSettings, name: str, data: str) -> None:
     """Say so if the checkpoint has seen another pack: people who test or validate here may have trained there."""
     if settings.checkpoint is None:
@@ -220,4 +231,6 @@ def describe_start(settings: TrainSettings) -> str:
         return "scratch"
     made: dict[str, Any] = read_checkpoint(Path(settings.checkpoint))[KEY]["config"]
     heads = "" if settings.heads == "keep" else ", new heads"
-    return f"{made.get('study')}/{made.get('row', {}).get('name')}{heads}"
+    epoch = kept_epoch(Path(settings.checkpoint))
+    when = "" if epoch is None else f" after epoch {epoch}"
+    return f"{made.get('study')}/{made.get('row', {}).get('name')}{when}{heads}"

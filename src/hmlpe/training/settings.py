@@ -109,6 +109,7 @@ class TrainSettings(ModelSettings):
     size_px: Count
     epochs: Count
     select: Literal["best", "last"]
+    keep_epochs: Annotated[list[Count], Field(description="a list of numbers of epochs, e.g. [5,30]")]
     checkpoint: Text | None
     heads: Literal["keep", "renew"]
     varies: Annotated[
@@ -136,6 +137,8 @@ class TrainSettings(ModelSettings):
             raise UserError(
                 f"size_px: {self.size_px} is larger than the pack's crops (data.crop_px: {self.data.crop_px})"
             )
+        if max(self.keep_epochs, default=0) > self.epochs:
+            raise UserError(f"keep_epochs: {max(self.keep_epochs)} is beyond the {self.epochs} epochs of the run")
         split, _, metric = self.objective.partition("/")
         if split not in ("train", "val") or not metric:
             raise UserError(

@@ -81,5 +81,5 @@ def draw(found: dict[str, Tensor], batch: Sample, model: MultiTaskPose) -> dict[
         drawn |= model.tasks[task].draw(crops, first)
     layers = [layer for layer in model.network.trunk.modules() if isinstance(layer, nn.Conv2d)]
     if layers:
-        drawn[pictures.FILTERS] = pictures.filters(layers[0].weight.detach().float().cpu().numpy())
+        drawn[pictures.FILTERS] = pictures.as_picture(pictures.filters(layers[0].weight.detach().float().cpu().numpy()))
     return drawn

@@ -1,0 +1,117 @@
+"""Why does the second task help? Reads the runs of experiment=why and why_transplant, and says what the arms differ in.
+
+    .venv/bin/python experiments/why/why.py OUTPUTS/why OUT
+
+Writes OUT/runs.csv (a line a run), OUT/arms.csv (each arm minus `alone`, paired by seed, with Student's 95 % interval)
+and OUT/why.png (validation error over training), and prints what follows. `off` and `on` switch the detection half way;
+`from_joint` trains the regression alone from the trunk of `joint` after a few epochs, `from_alone` both tasks from that
+of `alone`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy.stats import t
+
+from hmlpe.report.runs import collect
+from hmlpe.runs.curves import read_curves
+from hmlpe.runs.result import Run
+
+ARMS = ("alone", "joint", "off", "on", "from_joint", "from_alone")
+LEFT = 0.9  # the mean pose is left when the validation error is below so much of its error
+NUMBERS = {
+    "left": "epochs until the mean pose is left",
+    "train": "E_r train",
+    "val": "E_r validation",
+    "test": "E_r test",
+}
+COLOURS = dict(zip(ARMS, ("#000000", "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#E69F00"), strict=True))
+
+
+def main(words: list[str]) -> int:
+    """Read, write, say."""
+    if len(words) != 2:
+        print(__doc__)
+        return 2
+    study, out = map(Path, words)
+    runs = [run for run in collect(study) if run.finished and run.row in ARMS]
+    out.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame([line_of(run) for run in runs])
+    table.to_csv(out / "runs.csv", index=False, float_format="%.5g")
+    arms = pd.DataFrame([difference(table, arm, number) for arm in ARMS[1:] for number in NUMBERS]).dropna(subset="n")
+    arms.to_csv(out / "arms.csv", index=False, float_format="%.5g")
+    draw(runs, out / "why.png")
+    print(table.groupby("arm", sort=False)[list(NUMBERS)].mean().round(4).to_string())
+    print(sentence(arms))
+    return 0
+
+
+def line_of(run: Run) -> dict[str, object]:
+    """The run's numbers; the cosine of the tasks' gradients at the trunk over its first and its last third."""
+    curves = read_curves(run.file.parent, run.result.epochs)
+    val = curves["val/regression_error"]
+    pose = run.mean_pose["test/regression_error"]
+    assert pose is not None
+    line: dict[str, object] = {"arm": run.row, "seed": run.seed, "epochs": run.result.epochs, "steps": run.result.steps}
+    line["left"] = next((epoch for epoch, error in val.items() if error < LEFT * pose), np.nan)
+    for split in ("train", "val", "test"):
+        line[split] = run.metrics[f"{split}/regression_error"]
+    cosine = next((list(values.values()) for name, values in curves.items() if "cosine" in name), [])
+    third = max(1, len(cosine) // 3)
+    line |= {"cosine_first": np.mean(cosine[:third]) if cosine else None}
+    return line | {"cosine_last": np.mean(cosine[-third:]) if cosine else None}
+
+
+def difference(table: pd.DataFrame, arm: str, number: str) -> dict[str, object]:
+    """An arm minus `alone`, over the seeds that both have."""
+    both = table.pivot(index="seed", columns="arm", values=number)
+    found = (both[arm] - both["alone"]).dropna() if {arm, "alone"} <= set(both) else pd.Series(dtype=float)
+    n = len(found)
+    half = t.ppf(0.975, n - 1) * found.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    mean = found.mean() if n else np.nan
+    line = {"arm": arm, "number": number, "n": n or np.nan, "difference": mean}
+    return line | {"low": mean - half, "high": mean + half}
+
+
+def draw(runs: list[Run], path: Path) -> None:
+    """Validation error over the epochs: each run thin, each arm's mean thick; the mean pose dashed."""
+    figure = Figure(figsize=(7.5, 4.6), dpi=130, layout="constrained")
+    ax = figure.subplots()
+    for arm in ARMS:
+        curves = [
+            read_curves(one.file.parent, one.result.epochs)["val/regression_error"] for one in runs if one.row == arm
+        ]
+        for curve in curves:
+            ax.plot(list(curve), list(curve.values()), color=COLOURS[arm], lw=0.6, alpha=0.6)
+        if curves:
+            epochs = sorted(set.intersection(*(set(curve) for curve in curves)))
+            mean = [np.mean([curve[epoch] for curve in curves]) for epoch in epochs]
+            ax.plot(epochs, mean, color=COLOURS[arm], lw=2.2, label=f"{arm} ({len(curves)})")
+    for run in runs[:1]:
+        ax.axhline(
+            float(run.mean_pose["test/regression_error"] or 0), color="#777777", ls="--", lw=1, label="mean pose"
+        )
+    ax.set(xlabel="epoch", ylabel="E_r, validation", yscale="log")
+    ax.legend(frameon=False, fontsize=8)
+    figure.savefig(path, metadata={"Software": None})
+
+
+def sentence(arms: pd.DataFrame) -> str:
+    """What the arms say, number by number."""
+    lines = []
+    for line in arms.itertuples():
+        sure = "" if line.n > 2 and line.low * line.high > 0 else " (no difference is shown)"
+        lines.append(
+            f"{line.arm} - alone, {NUMBERS[str(line.number)]}: {line.difference:+.4g} "
+            f"[{line.low:+.4g}, {line.high:+.4g}], {line.n:.0f} seeds{sure}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
