@@ -28,7 +28,7 @@ DEPENDENCIES = [
 # A module imports from its own level and from earlier ones. One line is one level.
 LEVELS = [
     {"address", "allocator", "errors", "files", "lock", "csv_file", "skeleton", "geometry", "windows", "palette"}
-    | {"bad_input", "checked", "control_group", "file_kinds", "resample", "row_name", "settings", "signatures"}
+    | {"web", "bad_input", "checked", "control_group", "file_kinds", "resample", "row_name", "settings", "signatures"}
     | {"spelling", "words"},
     {"runs"},
     {"detect"},
@@ -40,6 +40,7 @@ LEVELS = [
     {"balance"},
     {"tracking"},
     {"training"},
+    {"inside"},
     {"sweep"},
     {"report"},
     {"dashboard"},
@@ -183,7 +184,9 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
     expected = {f"hmlpe/{path.relative_to(SOURCE).as_posix()}" for path in _modules()}
     expected |= {f"hmlpe/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
     expected |= {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "hydra_plugins").rglob("*.py")}
-    expected |= {f"hmlpe/report/page/{name}" for name in ("page.html.j2", "style.css", "script.js")}
+    own = ("report/page/page.html.j2", "report/page/script.js", "web/style.css")
+    own += ("inside/section.html.j2", "inside/inspection.html.j2")
+    expected |= {f"hmlpe/{name}" for name in own}
     assert {"hmlpe/conf/train.yaml", "hydra_plugins/hmlpe_isolated_launcher/__init__.py"} <= expected
     assert expected <= names, f"not in the wheel: {sorted(expected - names)}"
 

@@ -1,12 +1,12 @@
 """HMLPE: does the detection task help the pose regression, and at what weight?
 
-From Python: `load`, `compose`, `build`, `train` and `Study` (docs/python.md); they are loaded when they are asked for.
+From Python: `load`, `compose`, `build`, `train`, `inspect` and `Study` (docs/python.md), loaded when asked for.
 """
 
 from importlib import import_module
 from typing import Any
 
-__all__ = ["Study", "build", "compose", "load", "train"]
+__all__ = ["Study", "build", "compose", "inspect", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hmlpe.data.datamodule import PoseDataModule
+    from hmlpe.inside.inspection import Inspection
     from hmlpe.training.module import MultiTaskPose
 
 
@@ -129,6 +130,20 @@ def train(config: DictConfig) -> Run:
     settings = TrainSettings.of(config)
     run(settings, Path(settings.folder))
     return read_run(Path(settings.folder) / "result.json")
+
+
+def inspect(checkpoint: str | Path, *overrides: str, config_dir: str | Path | None = None) -> Inspection:
+    """Look into a trained network and write what was found, as `hmlpe-inspect checkpoint=… <overrides>` does.
+
+    Raises:
+        UserError: bad input.
+    """
+    from hmlpe.inside.run import inspect_checkpoint
+    from hmlpe.inside.settings import InspectSettings
+
+    config = _compose("inspect", list(overrides), config_dir)
+    config.checkpoint = str(checkpoint)
+    return inspect_checkpoint(InspectSettings.of(config))[0]
 
 
 class Study:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import cv2
 import matplotlib
@@ -11,6 +13,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from hmlpe.data.drawing import View, draw_pose, legend_entries
@@ -18,8 +22,10 @@ from hmlpe.skeleton import Skeleton
 
 FILTERS = "media/filters"
 Picture = UInt8[np.ndarray, "height width 3"]
-_DPI, _SIDE = 100, 200  # screen pixels for an inch, and for the side of a person's picture
-_TILE, _GAP, _BACK = 96, 3, 255  # of a map: its side, the frame around it, and the frame's grey
+_SIDE = 200  # screen pixels: the side of a person's picture
+UNKNOWN = "#B0B0B0"
+ACROSS = 8  # maps in a row
+DPI, TILE, GAP = 110, 108, 6  # screen pixels: to the inch, of a tile, between tiles
 
 
 def poses(
@@ -40,7 +46,7 @@ def poses(
             ax.set_title(word, fontsize=9, pad=3)
     entries = [entry for entry in legend_entries(skeleton) if entry.get_label() != "marked occluded"]
     figure.legend(handles=entries, loc="lower center", ncols=math.ceil(len(entries) / 2), frameon=False, fontsize=8)
-    return _drawn(figure)
+    return as_picture(figure)
 
 
 def part_maps(
@@ -50,57 +56,119 @@ def part_maps(
     parts: Sequence[str],
 ) -> Picture:
     """Each person's crop, then for every part the predicted map of windows above the true one; grey where unknown."""
-    rows, words = [], []
-    for crop, *both in zip(crops, predicted, truth, strict=True):
-        for word, maps in zip(("predicted", "true"), both, strict=True):
-            tiles = [_tile(crop), *(_map(grid) for grid in maps)]
-            rows.append(np.concatenate([_framed(tile) for tile in tiles], axis=1))
-            words.append(word)
-    picture, step = np.concatenate(rows), _TILE + 2 * _GAP
-    height, width = (side + edge for side, edge in zip(picture.shape[:2], (34, 20), strict=True))
-    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
-    FigureCanvasAgg(figure)
-    figure.figimage(picture, xo=20, yo=0)
-    for number, part in enumerate(parts, start=1):  # in two lines, as the tiles are narrow
-        title = part.replace("_", "\n", 1).replace("_", " ")
-        figure.text((20 + (number + 0.5) * step) / width, 1 - 3 / height, title, ha="center", va="top", fontsize=8)
-    for number, word in enumerate(words):
-        middle = 1 - (34 + (number + 0.5) * step) / height
-        figure.text(4 / width, middle, word, rotation=90, va="center", fontsize=8)
-    return _drawn(figure)
+    rows = [
+        [crop, *(coloured(grid) for grid in maps)]
+        for crop, *both in zip(crops, predicted, truth, strict=True)
+        for maps in both
+    ]
+    heads = [["crop", *(part.replace("_", "\n", 1).replace("_", " ") for part in parts)]]
+    tiles = Tiles(rows, heads, ["predicted", "true"] * len(crops))
+    return as_picture(tiles.figure("Which windows hold which part?", [("viridis", 0.0, 1.0, "probability")]))
 
 
-def filters(weights: Float[np.ndarray, "map 3 down across"]) -> Picture:
-    """A first layer's filters, each stretched to its own full range: what a map looks for, in colour."""
-    low, high = weights.min(axis=(1, 2, 3), keepdims=True), weights.max(axis=(1, 2, 3), keepdims=True)
-    scaled = ((weights - low) / np.maximum(high - low, 1e-12) * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
-    across = math.ceil(math.sqrt(len(scaled)))
-    zoom = max(1, 64 // scaled.shape[1])
-    tiles = [_framed(tile.repeat(zoom, 0).repeat(zoom, 1)) for tile in scaled]
-    tiles += [np.full_like(tiles[0], _BACK)] * (-len(tiles) % across)
-    rows = [np.concatenate(tiles[start : start + across], axis=1) for start in range(0, len(tiles), across)]
-    return np.concatenate(rows)
+def filters(weights: Float[np.ndarray, "map 3 down across"], words: Sequence[str] = ()) -> Figure:
+    """A first layer's filters, each over its own largest weight: what a map looks for, in colour; grey is 0.
+
+    Args:
+        words: below the number of each filter.
+    """
+    shown = [as_bytes((one / max(np.abs(one).max(), 1e-12) / 2 + 0.5).transpose(1, 2, 0)) for one in weights]
+    numbers = range(len(shown))
+    said = [f"{number}\n{words[number]}" if words else str(number) for number in numbers]
+    rows = [numbers[start : start + ACROSS] for start in range(0, len(shown), ACROSS)]
+    tiles = Tiles(
+        [[shown[number] for number in row] for row in rows],
+        [[said[number] for number in row] for row in rows],
+        [""] * len(rows),
+    )
+    return tiles.figure("First-layer filters", [("gray", -1.0, 1.0, "weight / largest |weight| of the filter")])
 
 
-def _tile(crop: UInt8[np.ndarray, "size size 3"]) -> UInt8[np.ndarray, "height width 3"]:
-    return np.asarray(cv2.resize(crop, (_TILE, _TILE), interpolation=cv2.INTER_AREA))
+class Tiles(NamedTuple):
+    """Pictures in rows, all drawn as large.
+
+    Attributes:
+        rows: RGB pictures; rows may be shorter than others.
+        heads: words above the tiles of each row; empty: none.
+        sides: words beside each row.
+    """
+
+    rows: Sequence[Sequence[UInt8[np.ndarray, "height width 3"]]]
+    heads: Sequence[Sequence[str]]
+    sides: Sequence[str]
+
+    def figure(self, title: str, scales: Sequence[tuple[str, float, float, str]]) -> Figure:
+        """The figure, with a colour bar for each scale (colours, low, high, words).
+
+        One image holds all tiles: hundreds of axes would take their layout tens of seconds.
+        """
+        heights = [22 if heads and any("\n" not in one for one in heads) else 30 for heads in self.heads]
+        heads = [*(height if words else 0 for height, words in zip(heights, self.heads, strict=True))]
+        heads += [0] * (len(self.rows) - len(heads))
+        across, left, top = max(map(len, self.rows)), 92, 34
+        width = left + across * (TILE + GAP) + 110 * len(scales) + 6
+        height = top + sum(heads) + len(self.rows) * (TILE + GAP) + 6
+        figure = blank(width / DPI, height / DPI, layout=None)
+        whole = np.full((height, width, 3), 255, np.uint8)
+        down = top
+        for row, (tiles, side) in enumerate(zip(self.rows, self.sides, strict=True)):
+            down += heads[row]
+            for column, tile in enumerate(tiles):
+                right = left + column * (TILE + GAP)
+                whole[down : down + TILE, right : right + TILE] = cv2.resize(
+                    np.ascontiguousarray(tile), (TILE, TILE), interpolation=cv2.INTER_NEAREST
+                )
+                if heads[row]:
+                    figure.text(
+                        (right + TILE / 2) / width, 1 - (down - 3) / height, self.heads[row][column],
+                        ha="center", va="bottom", fontsize=7,
+                    )  # fmt: skip
+            figure.text((left - 6) / width, 1 - (down + TILE / 2) / height, side, ha="right", va="center", fontsize=8)
+            down += TILE + GAP
+        figure.figimage(whole, zorder=-1)
+        figure.suptitle(title, fontsize=10, y=1 - 8 / height, va="top")
+        for number, (colours, low, high, words) in enumerate(scales):
+            at = left + across * (TILE + GAP) + 14 + 110 * number
+            ax = figure.add_axes((at / width, 0.2, 14 / width, 0.6))
+            bar = figure.colorbar(ScalarMappable(Normalize(low, high), colours), cax=ax)
+            bar.set_label(words, fontsize=8)
+            bar.ax.tick_params(labelsize=7)
+        return figure
 
 
-def _map(grid: Float[np.ndarray, "row column"]) -> UInt8[np.ndarray, "height width 3"]:
-    colours = matplotlib.colormaps["viridis"].with_extremes(bad="#B0B0B0")
-    small = (colours(np.ma.masked_invalid(grid))[..., :3] * 255).astype(np.uint8)
-    return np.asarray(cv2.resize(small, (_TILE, _TILE), interpolation=cv2.INTER_NEAREST))
+def as_bytes(picture: Float[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
+    """Shares -> 0 to 255."""
+    return np.asarray((np.asarray(picture) * 255).round().astype(np.uint8))
 
 
-def _framed(tile: Picture) -> UInt8[np.ndarray, "higher wider 3"]:
-    return np.pad(tile, ((_GAP, _GAP), (_GAP, _GAP), (0, 0)), constant_values=_BACK)
+def coloured(
+    grid: Float[np.ndarray, "row column"], colours: str = "viridis", low: float = 0.0
+) -> UInt8[np.ndarray, "row column 3"]:
+    """Values from `low` to 1 in colours; grey where unknown."""
+    shown = matplotlib.colormaps[colours].with_extremes(bad=UNKNOWN)
+    return as_bytes(shown((np.ma.masked_invalid(grid) - low) / (1 - low))[..., :3])
+
+
+def png(figure: Figure) -> bytes:
+    """The same bytes for the same figure."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def blank(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # the user's own style must not change the picture
+        figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
+        FigureCanvasAgg(figure)
+    return figure
 
 
 def _grid(rows: int, columns: int, foot: int) -> tuple[Figure, list[list[Axes]]]:
     """Square axes without ticks, _SIDE screen pixels each, above `foot` pixels for a legend."""
     side, head, left, gap = _SIDE, 24, 6, 6
     width, height = left + columns * (side + gap), head + rows * (side + gap) + rows * 12 + foot
-    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     FigureCanvasAgg(figure)
     axes = []
     for row in range(rows):
@@ -112,7 +180,8 @@ def _grid(rows: int, columns: int, foot: int) -> tuple[Figure, list[list[Axes]]]
     return figure, axes
 
 
-def _drawn(figure: Figure) -> Picture:
+def as_picture(figure: Figure) -> Picture:
+    """The figure as pixels."""
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
     canvas.draw()  # type: ignore[no-untyped-call]

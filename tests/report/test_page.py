@@ -22,6 +22,7 @@ from hmlpe.report.page.pictures import gallery_of
 from hmlpe.report.page.weight_chart import weight_charts
 from hmlpe.report.study import read_study, study_of
 from hmlpe.runs.curves import read_curves
+from hmlpe.web import STYLE
 
 from .conftest import changed, make_result, write_results
 from .studies import EPOCHS, ROWS, write_curves, write_study
@@ -230,10 +231,9 @@ def contrast(one: str, two: str) -> float:
 
 
 def test_texts_are_read_on_light_and_dark_paper_and_rows_are_told_apart() -> None:
-    from hmlpe.report.page import html
     from hmlpe.report.page.colours import _RAMP, GREY, LINES
 
-    style = (html.HERE / "style.css").read_text()
+    style = STYLE.read_text()
     papers = []
     for block in re.findall(r":root \{(.*?)\}", style):
         colours = dict(re.findall(r"--(\w+): (#\w+);", block))

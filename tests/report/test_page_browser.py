@@ -17,9 +17,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from hmlpe.report import collect, write_report
 from hmlpe.report.page import Live, build_page
-from hmlpe.report.page.html import as_json
 from hmlpe.report.study import study_of
 from hmlpe.report.write import texts_of
+from hmlpe.web import as_json
 
 from ..programs import Started
 from .conftest import changed, make_result

@@ -73,6 +73,53 @@ def test_its_pack_and_checkpoint_are_read(tag: Path) -> None:
     assert len(list((tag / "outputs" / "evaluation" / "embedded").glob("*.json"))) == 2
 
 
+def test_its_networks_are_looked_into(tag: Path) -> None:
+    study, few = tag / "outputs" / "tag", ["draws=19", "progress=false", "persons=1"]
+    said = finish("inspect", "study=tag", *few, folder=tag)
+    assert "regression_only_s1: left out, its checkpoint is gone" in said and "1 of 2: det_1_s1" in said
+    assert "no trend over the weight" in said
+    rows = list(csv.DictReader((study / "inspected" / "rows.csv").read_text().splitlines()))
+    assert [line["row"] for line in rows] == ["untrained"] * 2 + ["det_1"] * 2
+    folder = study / "det_1_s1" / "inspected"
+    record = json.loads((folder / "inspection.json").read_text())
+    assert record["network"] == "tag/det_1_s1" and (record["train"], record["test"]) == (4, 2)
+    assert [one["extent_px"] for one in record["layers"]] == [[9, 9], [28, 28]]
+    for picture in record["pictures"]:
+        with Image.open(folder / picture["file"]) as image:
+            assert min(image.size) > 150
+    assert {"people.png", "part_maps.png"} == {one["file"] for one in record["pictures"] if one["people"]}
+    maps = list(csv.DictReader((folder / "maps.csv").read_text().splitlines()))
+    assert [line["layer"] for line in maps] == ["trunk.conv1"] * 2 + ["trunk.conv2"] * 2
+    assert all(float(line["joint_error_growth_px"]) > -112 and line["costs_most_part"] for line in maps)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    finish("inspect", "checkpoint=outputs/tag/det_1_s1/checkpoints/model.ckpt", *few, folder=tag)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before, "again is the same, to the byte"
+    page = (folder / "inspection.html").read_text()
+    assert page.count("<img ") == len(record["pictures"]) and "http" not in page.replace("http-equiv", "")
+    finish("report", "study=tag", folder=tag)
+    report = (study / "report.html").read_text()
+    assert 'id="inside"' in report and "Average patches of conv2" in report and "single people" not in report
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["layers=[conv7]"], "error: layers: there is no 'conv7'; there are trunk.conv1, trunk.pool1, "),
+        (["layers=[fc1]"], "error: layers: fc1 may be any of heads.regression.fc1, heads.detection.fc1"),
+        (["persons=3"], "error: persons: patches of 3 people are asked for; there are 2 test people"),
+        (["persons=[2]"], "error: persons: there is no test person 2; they are numbered from 0 to 1"),
+        (["mosaic=9"], "error: mosaic: patches of 9 people are asked for; there are 4 train people"),
+        (["people=1"], "error: people: patches of 2 people are asked for; there are 1 train people"),
+        (["study=tag"], "error: give either checkpoint=PATH, one network, or study=NAME, all finished runs of a study"),
+        (["near=2"], "error: near: "),
+        (["data=flic"], "error: data/flic: "),
+    ],
+)
+def test_what_cannot_be_looked_into(tag: Path, words: list[str], said: str) -> None:
+    done = run("inspect", "checkpoint=outputs/tag/det_1_s1/checkpoints/model.ckpt", "persons=1", *words, folder=tag)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and done.stderr.startswith(said), done.stderr
+
+
 def test_what_is_older_is_refused_in_one_line(tag: Path) -> None:
     file = tag / "outputs" / "older" / "a_s1" / "result.json"
     file.parent.mkdir(parents=True)

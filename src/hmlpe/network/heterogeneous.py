@@ -47,6 +47,16 @@ class HeterogeneousNet(nn.Module):
         self, image: UInt8[Tensor, "batch 3 size size"], tasks: Collection[str] | None = None
     ) -> dict[str, Float[Tensor, "batch _"]]:
         """Outputs of the named tasks, or of all. The image is RGB, 0-255; heads that are not named do not run."""
+        return self.answers(self.features(image), tasks)
+
+    def features(self, image: UInt8[Tensor, "batch 3 size size"]) -> Float[Tensor, "_ feature"]:
+        """What the trunk makes of the image, for all heads."""
         x = (image.to(self.mean_image.dtype) - self.mean_image) * self.scale
-        features = self.trunk(x.contiguous(memory_format=torch.channels_last)).flatten(1)
+        features: Tensor = self.trunk(x.contiguous(memory_format=torch.channels_last)).flatten(1)
+        return features
+
+    def answers(
+        self, features: Float[Tensor, "batch feature"], tasks: Collection[str] | None = None
+    ) -> dict[str, Float[Tensor, "batch _"]]:
+        """The heads' outputs."""
         return {name: head(features) for name, head in self.heads.items() if tasks is None or name in tasks}

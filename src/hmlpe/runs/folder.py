@@ -101,6 +101,11 @@ def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) 
     return None
 
 
+def checkpoint_of(folder: Path) -> Path:
+    """The weights of a run that are evaluated."""
+    return folder / "checkpoints" / CHOSEN
+
+
 def remove_spent(folder: Path) -> None:
     """Delete what a finished run does not need any more."""
     for spent in (RESUME, BEFORE, OTHER_BEST):

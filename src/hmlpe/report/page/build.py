@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from hmlpe.errors import UserError
+from hmlpe.inside.page import HERE as INSIDE
+from hmlpe.inside.page import section
+from hmlpe.inside.record import FOLDER, read_record
 from hmlpe.report.cells import unbeaten
-from hmlpe.report.page.chart import CONFIG, Chart
+from hmlpe.report.page.chart import CONFIG, Chart, vega
 from hmlpe.report.page.colours import row_colours
-from hmlpe.report.page.crops import data_link
 from hmlpe.report.page.curve_charts import curve_charts
-from hmlpe.report.page.html import as_json, own_file, render, vega
 from hmlpe.report.page.pdj_chart import pdj_charts
 from hmlpe.report.page.pictures import gallery_of
 from hmlpe.report.page.tables import HtmlTable, main_notes, main_table, paired_tables, run_table, what_was_run
@@ -26,7 +29,9 @@ from hmlpe.report.statistics.verdict import RULE
 from hmlpe.report.study import Study
 from hmlpe.runs.curves import read_curves
 from hmlpe.runs.result import Run
+from hmlpe.web import STYLE, as_json, content_of, data_link, render
 
+HERE = Path(__file__).parent
 DOWNLOADS = ("table.csv", "table_other_rule.csv", "paired.csv", "runs.csv")  # those that there are
 
 
@@ -57,7 +62,7 @@ def build_page(
     pdj, methods = pdj_charts(chosen.runs, published, colours)
     curves = curve_charts(_curves(everything), everything, colours)
     weights = weight_charts(chosen, list(colours))
-    return render(
+    return _render(
         _common(chosen.table.title, everything, colours, curves, live)
         | {
             "about": chosen.table.about,
@@ -75,6 +80,7 @@ def build_page(
             "methods": methods,
             "gallery": gallery_of(chosen.runs),
             "opened": _opened(chosen.runs),
+            "inspected": _inspected(chosen.runs),
             "facts": what_was_run(chosen),
             "downloads": [(name, data_link("text/csv", texts[name].encode())) for name in DOWNLOADS if name in texts],
             "specs": as_json({chart.name: chart.spec for chart in (*weights, *curves, *pdj)}),
@@ -87,7 +93,11 @@ def build_waiting(title: str, why: str, runs: Sequence[Run], live: Live) -> str:
     colours = row_colours(runs)
     curves = curve_charts(_curves(runs), runs, colours)
     specs = as_json({chart.name: chart.spec for chart in curves})
-    return render(_common(title, runs, colours, curves, live) | {"waiting": why, "specs": specs})
+    return _render(_common(title, runs, colours, curves, live) | {"waiting": why, "specs": specs})
+
+
+def _render(context: Mapping[str, Any]) -> str:
+    return render("page.html.j2", [HERE, INSIDE], context)
 
 
 def _common(
@@ -102,8 +112,8 @@ def _common(
         "runs": run_table(runs),
         "live_ms": None if live is None else round(1000 * live.every_s),
         "version": live.version if live else "",
-        "style": own_file("style.css"),
-        "script": own_file("script.js"),
+        "style": content_of(STYLE),
+        "script": content_of(HERE / "script.js"),
         "vega": Markup(vega()),
         "config": as_json(CONFIG),
     }
@@ -115,6 +125,24 @@ def _paired(statistics: Statistics) -> tuple[str, str, Sequence[HtmlTable], Sequ
 
 def _curves(runs: Sequence[Run]) -> dict[str, Any]:
     return {run.name: read_curves(run.file.parent, run.result.epochs) for run in runs}
+
+
+def _inspected(runs: Sequence[Run]) -> list[tuple[str, int, Mapping[str, Any] | str]]:
+    """Row, seed, and what was found inside, of the runs that were looked into; or why it cannot be shown."""
+    found: list[tuple[str, int, Mapping[str, Any] | str]] = []
+    for run in runs:
+        folder = run.file.parent / FOLDER
+        try:
+            read = read_record(folder)
+        except UserError as error:
+            found.append((run.row, run.seed, run.told(error)))
+            continue
+        if read is not None:
+            record, maps = read
+            files = [one.file for one in record.pictures if not one.people]  # single people are in the gallery
+            pictures = {name: (folder / name).read_bytes() for name in files if (folder / name).is_file()}
+            found.append((run.row, run.seed, section(record, maps, pictures)))
+    return found
 
 
 def _state(runs: Sequence[Run]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import altair as alt
@@ -64,3 +65,12 @@ def finished(layers: Sequence[alt.Chart], rows: Sequence[str]) -> dict[str, Any]
 def rounded(value: float) -> float:
     """Five digits: what an eye can tell apart, and a small file."""
     return float(f"{value:.5g}")
+
+
+@cache
+def vega() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script; it takes seconds to bundle, so once a process."""
+    import vl_convert
+
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return bundle.replace("</script", "<\\/script")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from PIL import Image
 
 from hmlpe.errors import UserError
 from hmlpe.report.setup import Setup
+from hmlpe.web import data_link
 
 QUALITY = 82  # of the JPEG: crops are 128 pixels wide, and the page must stay small
 
@@ -53,11 +53,6 @@ def open_crops(setup: Setup, digest: str) -> Crops | str:
         return Crops(setup, digest)
     except UserError as error:
         return str(error)
-
-
-def data_link(mime: str, content: bytes) -> str:
-    """A link that holds what it links to."""
-    return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 
 def png_of_map(tile: UInt8[np.ndarray, "row column"], colour: tuple[int, int, int]) -> str:

@@ -1,0 +1,203 @@
+"""Receptive fields: which window of the input a unit of a map sees (FACTS 8).
+
+They follow from the operations that a network runs, seen as they run, so that they hold for any network of
+convolutions and poolings, whatever it is written like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from hmlpe.errors import UserError
+
+Pair = tuple[int, int]  # down, across
+
+
+class Field(NamedTuple):
+    """What the units of a layer see of the input: unit i the pixels start + stride i ... start + stride i + extent - 1.
+
+    Attributes:
+        extent: height and width of the window, in pixels of the input.
+        stride: distance between the windows of neighbouring units.
+        start: the first pixel of unit 0's window; below 0 with padding.
+    """
+
+    extent: Pair
+    stride: Pair
+    start: Pair
+
+    def grown(self, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Field:
+        """That of a layer of such windows on this one's map (x <- x s, extent <- extent s + k - s, traced forward)."""
+        axes = range(2)
+        return Field(
+            _pair(self.extent[a] + dilation[a] * (kernel[a] - 1) * self.stride[a] for a in axes),
+            _pair(self.stride[a] * stride[a] for a in axes),
+            _pair(self.start[a] - padding[a] * self.stride[a] for a in axes),
+        )
+
+    def corners(self, unit: Int[Tensor, "*batch 2"]) -> Int[Tensor, "*batch 2"]:
+        """First pixel (row, column) of the windows of units (row, column)."""
+        return unit * unit.new_tensor(self.stride) + unit.new_tensor(self.start)
+
+    def centres(self, unit: Int[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
+        """Centres (x, y) of the windows of units (row, column), in pixels of the input, pixel centres at integers."""
+        return (self.corners(unit) + (torch.tensor(self.extent) - 1) / 2).flip(-1)
+
+
+class _Lost(NamedTuple):
+    """No window: why."""
+
+    why: str
+
+
+def fields_of(network: nn.Module, image: Tensor, layers: Sequence[str]) -> dict[str, Field]:
+    """The receptive fields of the named layers' outputs.
+
+    Args:
+        network: is called with `image` in evaluation mode, and runs once.
+        image: (1, channel, height, width) of the size and type that it takes.
+        layers: names of its modules, as `named_modules` has them.
+
+    Raises:
+        UserError: there is no such layer, or its units see no window of one size: a branch that joins windows of
+            several sizes, or an operation that does not act locally.
+    """
+    modules = dict(network.named_modules())
+    for layer in layers:
+        check_layer(network, layer)
+    trace, found = _Trace(), dict[str, Field | _Lost]()
+    with _hooks(modules, trace, found, layers), _evaluation(network), torch.no_grad(), trace:
+        trace.seen[image] = Field((1, 1), (1, 1), (0, 0))
+        network(image)
+    for layer in layers:
+        if layer not in found:
+            raise UserError(f"layers: {layer} does not run on an image, or gives no map")
+        field = found[layer]
+        if isinstance(field, _Lost):
+            raise UserError(f"layers: {layer}: its units see no window of one size, as {field.why}")
+    return {layer: field for layer in layers if isinstance(field := found[layer], Field)}
+
+
+def check_layer(network: nn.Module, layer: str) -> None:
+    """Raise UserError, listing those that there are, unless the network has a layer of this name."""
+    if layer and layer in dict(network.named_modules()):
+        return
+    there = [name for name, module in network.named_modules() if name and not list(module.children())]
+    raise UserError(f"layers: there is no {layer!r}; there are {', '.join(there)}")
+
+
+_CONV = ("convolution", "_convolution", "conv2d")
+_POOL = ("max_pool2d_with_indices", "max_pool2d", "avg_pool2d")
+_SAME = (
+    "clone",
+    "_to_copy",
+    "detach",
+    "alias",
+    "contiguous",
+    "native_batch_norm",
+    "cudnn_batch_norm",
+    "native_dropout",
+)
+_LOCAL = (nn.LocalResponseNorm,)  # modules that mix maps at a place, and are made of operations that mix more
+
+
+class _Trace(TorchDispatchMode):
+    """Follows fields from tensor to tensor, operation by operation."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: Any = WeakTensorKeyDictionary()
+        self.inside: list[str] = []  # names of the modules that run, the innermost last
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        found = func(*args, **kwargs)
+        fields = [self.seen[one] for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor) and one in self.seen]
+        if fields:
+            field = self._of(func, args, kwargs, fields)
+            for one in tree_leaves(found):
+                if isinstance(one, Tensor):
+                    self.seen[one] = field
+        return found
+
+    def _of(self, func: Any, args: Any, kwargs: Any, fields: list[Field | _Lost]) -> Field | _Lost:
+        name, where = func.overloadpacket.__name__, self.inside[-1] if self.inside else "the network"
+        for one in fields:
+            if isinstance(one, _Lost):
+                return one
+        if any(one != fields[0] for one in fields):
+            return _Lost(f"{where} joins branches whose windows differ")
+        (field, *_) = fields
+        assert isinstance(field, Field)
+        given = {one.name: one.default_value for one in func._schema.arguments if one.has_default_value()}
+        given |= dict(zip((one.name for one in func._schema.arguments), args, strict=False)) | kwargs
+        if name in _CONV and not given.get("transposed") and len(given["stride"]) == 2:
+            kernel = given["weight"].shape[-2:]
+            return field.grown(_two(kernel), _two(given["stride"]), _two(given["padding"]), _two(given["dilation"]))
+        if name in _POOL:
+            kernel = _two(given["kernel_size"])
+            return field.grown(
+                kernel, _two(given["stride"], kernel), _two(given["padding"]), _two(given.get("dilation", 1))
+            )
+        if torch.Tag.pointwise in func.tags or name.rstrip("_") in _SAME or "batch_norm" in name:
+            return field
+        return _Lost(f"{where} does {name}, which is neither a convolution, a pooling nor the same at every place")
+
+
+@contextmanager
+def _hooks(
+    modules: Mapping[str, nn.Module], trace: _Trace, found: dict[str, Field | _Lost], layers: Sequence[str]
+) -> Iterator[None]:
+    """While they run, modules say so, and the fields of their outputs are found."""
+
+    def before(module: nn.Module, args: Any, name: str) -> None:
+        trace.inside.append(name or type(module).__name__)
+
+    def after(module: nn.Module, args: Any, output: Any, name: str) -> None:
+        trace.inside.pop()
+        if isinstance(module, _LOCAL) and args and args[0] in trace.seen:
+            trace.seen[output] = trace.seen[args[0]]
+        if name in layers and name not in found and isinstance(output, Tensor) and output in trace.seen:
+            field = trace.seen[output]
+            found[name] = field if output.ndim == 4 else _Lost("it gives no map")
+
+    handles = []
+    for name, module in modules.items():
+        handles.append(module.register_forward_pre_hook(lambda m, a, name=name: before(m, a, name)))
+        handles.append(module.register_forward_hook(lambda m, a, o, name=name: after(m, a, o, name)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _evaluation(network: nn.Module) -> Iterator[None]:
+    training = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, was in training.items():
+            module.training = was
+
+
+def _two(value: Any, otherwise: Pair = (0, 0)) -> Pair:
+    """A number or one or two numbers; `otherwise` for none, as torch writes a pooling's stride that is its kernel."""
+    values = [value] if isinstance(value, int) else list(value)
+    return (int(values[0]), int(values[-1])) if values else otherwise
+
+
+def _pair(values: Iterator[int]) -> Pair:
+    down, across = values
+    return down, across

@@ -1,0 +1,250 @@
+"""The figures of an inspection: filters, averages, where maps answer, what they are worth, patches, part maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int, UInt8
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from hmlpe.inside.filters import Filter
+from hmlpe.inside.inspection import Layer
+from hmlpe.pictures import Tiles, as_bytes, blank, coloured
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's, a layer each
+ACROSS = 8  # maps in a row
+
+
+class Marked(NamedTuple):
+    """The windows of one person's most responsive maps.
+
+    Attributes:
+        crop: (size, size, 3).
+        layer: its name.
+        maps: numbers, the largest answer first.
+        corners_px: (map, 2) first pixel (row, column) of each window.
+        patches: (map, 3, down, across).
+    """
+
+    crop: UInt8[np.ndarray, "size size 3"]
+    layer: str
+    maps: Int[np.ndarray, " map"]
+    corners_px: Int[np.ndarray, "map 2"]
+    patches: UInt8[np.ndarray, "map 3 down across"]
+
+
+def waves_figure(filters: Sequence[Filter]) -> Figure:
+    """Which waves the first layer's filters look for."""
+    figure = blank(5.4, 4.0)
+    ax = figure.add_subplot(projection="polar")
+    for found in filters:
+        ax.scatter(
+            math.radians(found.orientation_deg), found.frequency, s=10 + 90 * found.oriented,
+            color=matplotlib.colormaps["viridis"](found.colour), edgecolor="black", linewidth=0.4,
+        )  # fmt: skip
+    ax.set(thetamin=0, thetamax=180)
+    ax.tick_params(labelsize=7)
+    ax.set_title("First-layer filters: frequency (cycles a pixel) over orientation;\nlarger: more oriented", fontsize=9)
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), "viridis"), ax=ax, orientation="horizontal", shrink=0.7)
+    bar.set_label("share of colour in the energy", fontsize=8)
+    return figure
+
+
+def averages_figure(name: str, layer: Layer, prefers: Sequence[str]) -> Figure:
+    """The average backtracked patch of each map; below it the null picture, and the spread over people.
+
+    Args:
+        prefers: what each map prefers, in words.
+    """
+    average = layer.average
+    middle = average.null.mean()
+    reach = max(float(np.quantile(np.abs(average.mean - middle), 0.995)), 1.0)
+    widest = max(float(average.spread.max()), 1.0)
+    kinds = [
+        ((one - middle) / reach / 2 + 0.5).clip(0, 1).transpose(0, 2, 3, 1) for one in (average.mean, average.null)
+    ]
+    kinds.append(matplotlib.colormaps["magma"](average.spread.mean(axis=1) / widest)[..., :3])
+    maps = range(len(average.mean))
+    rows = [maps[start : start + ACROSS] for start in range(0, len(maps), ACROSS)]
+    tiles = Tiles(
+        [[as_bytes(kind[number]) for number in row] for row in rows for kind in kinds],
+        heads=[
+            [f"{number}\n{prefers[number]}" for number in row] if kind == 0 else [] for row in rows for kind in range(3)
+        ],
+        sides=["average", "null", "spread"] * len(rows),
+    )
+    title = f"{name}: average backtracked patch of {average.people} training people, contrast times {127 / reach:.1f}"
+    return tiles.figure(title, [("magma", 0.0, widest, "spread: std over people, 0-255")])
+
+
+def mosaic_figure(name: str, mosaic: UInt8[np.ndarray, "map patch 3 down across"]) -> Figure:
+    """The real patches nearest to each map's average: frames of the data."""
+    rows = [[patch.transpose(1, 2, 0) for patch in patches] for patches in mosaic]
+    return Tiles(rows, heads=[], sides=[str(number) for number in range(len(rows))]).figure(
+        f"{name}: the real patches nearest to the average", []
+    )
+
+
+def positions_figure(
+    name: str, layer: Layer, joints_px: Float[np.ndarray, "person joint 2"], joints: Sequence[str], count: int = 8
+) -> Figure:
+    """Where the most selective maps answer, relative to the joint that each prefers; and to another person's."""
+    found = layer.joints
+    order = np.argsort(-found.index)[:count]
+    reach = joints_px[np.isfinite(joints_px)].max(initial=1.0) / 3
+    others = np.random.default_rng(0).permutation(len(joints_px))
+    figure = blank(1.5 * len(order) + 0.9, 3.9)
+    figure.suptitle(f"{name}: where the most selective maps answer, relative to the joint they prefer", fontsize=11)
+    axes = figure.subplots(2, len(order), squeeze=False, sharex=True, sharey=True)
+    counts = []
+    bins = np.linspace(-reach, reach, 33)
+    for column, number in enumerate(order):
+        joint = found.best[number]
+        for row, people in enumerate((np.arange(len(joints_px)), others)):
+            apart = layer.places_px[:, number] - joints_px[people, joint]
+            apart = apart[np.isfinite(apart).all(-1)]
+            drawn = axes[row][column].hist2d(*apart.T, bins=[bins, bins], cmap="viridis")
+            counts.append(drawn[3])
+            axes[row][column].axhline(0, color="white", lw=0.5)
+            axes[row][column].axvline(0, color="white", lw=0.5)
+            axes[row][column].set_aspect("equal")
+            axes[row][column].tick_params(labelsize=7)
+        axes[0][column].set_title(f"map {number}\n{joints[joint].replace('_', ' ')}", fontsize=8)
+    axes[0][0].invert_yaxis()  # as in the crop; shared by all
+    axes[0][0].set_ylabel("own joint", fontsize=8)
+    axes[1][0].set_ylabel("another person's", fontsize=8)
+    most = max((float(one.get_array().max()) for one in counts), default=1.0)
+    for one in counts:
+        one.set_clim(0, most)
+    if counts:
+        bar = figure.colorbar(counts[0], ax=axes.ravel().tolist(), shrink=0.7, pad=0.01)
+        bar.set_label("people", fontsize=8)
+    figure.supxlabel("crop pixels", fontsize=8)
+    return figure
+
+
+def removal_figure(layers: Mapping[str, Layer], joints: Sequence[str], parts: Sequence[str]) -> Figure:
+    """What the network loses without each map, over how selective it is; and of which joint and part."""
+    with_loss = {name: (layer, layer.loss) for name, layer in layers.items() if layer.loss is not None}
+    kinds = [
+        (title, label, words, kind)
+        for title, label, words, kind in (
+            ("Joints", "mean joint error grows by, crop px", joints, "joints_px"),
+            ("Parts", "E_d of a part grows by", parts, "parts"),
+        )
+        if any(getattr(loss, kind).shape[1] for _, loss in with_loss.values())
+    ]
+    figure = blank(9.5, 3.9 * len(kinds) + 0.4)
+    axes = figure.subplots(len(kinds), 2, squeeze=False, width_ratios=(1, 1.25))
+    for (left, right), (title, label, words, kind) in zip(axes, kinds, strict=True):
+        blocks, names = [], []
+        for (name, (layer, loss)), colour in zip(with_loss.items(), COLOURS * 9, strict=False):
+            growth = getattr(loss, kind)
+            of = layer.joints if kind == "joints_px" else layer.parts
+            assert of is not None
+            left.scatter(of.index, growth.mean(axis=1), s=16, color=colour, label=name.rpartition(".")[2])
+            order = np.argsort(-growth.mean(axis=1))[:8]
+            blocks.append(growth[order])
+            names += [f"{name.rpartition('.')[2]} {number}" for number in order]
+        left.axhline(0, color="#999999", lw=0.8)
+        left.set_xlabel("selectivity index of the map", fontsize=8)
+        left.set_ylabel(label, fontsize=8)
+        left.set_title(f"{title}: without one map", fontsize=9)
+        left.legend(fontsize=8, frameon=False)
+        left.tick_params(labelsize=7)
+        shown = np.concatenate(blocks).T
+        most = max(float(np.nanmax(np.abs(shown))), 1e-9)
+        image = right.imshow(shown, cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto")
+        right.set_yticks(range(len(words)), [word.replace("_", " ") for word in words], fontsize=7)
+        right.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+        right.set_title("The eight costliest maps of each layer", fontsize=9)
+        bar = figure.colorbar(image, ax=right)
+        bar.set_label(label, fontsize=8)
+    return figure
+
+
+def rows_figure(table: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
+    """Measures of the rows, layer by layer: each run, and the mean over seeds."""
+    layers, rows = list(table.layer.unique()), list(table.row.unique())
+    shown = [name for name in measures if table[name].notna().any()]
+    figure = blank(max(3.2 * len(shown), 4.0) + 0.12 * len(rows) * len(shown), 4.4)
+    for ax, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        for number, layer in enumerate(layers):
+            own = table[table.layer == layer]
+            colour = COLOURS[number % len(COLOURS)]
+            places = own.row.map(rows.index) + 0.12 * (number - (len(layers) - 1) / 2)
+            ax.plot(places, own[name], ".", color=colour, alpha=0.6)
+            means = own.groupby("row", sort=False)[name].mean()
+            at = [rows.index(row) + 0.12 * (number - (len(layers) - 1) / 2) for row in means.index]
+            ax.plot(at, means, "_", ms=12, mew=2, color=colour, label=layer.rpartition(".")[2])
+        ax.set_xticks(range(len(rows)), rows, rotation=90, fontsize=8)
+        ax.set_title(measures[name], fontsize=9)
+        ax.tick_params(axis="y", labelsize=8)
+        ax.grid(axis="y", color="#dddddd", lw=0.6)
+        ax.set_axisbelow(True)
+    figure.axes[0].legend(fontsize=8, frameon=False)
+    return figure
+
+
+def people_figure(people: Sequence[Sequence[Marked]]) -> Figure:
+    """Of each person, layer by layer: the windows of the most responsive maps on the crop, and the patches in order."""
+    lines = [one for person in people for one in person]
+    count = max(len(one.maps) for one in lines)
+    figure = blank(2.0 + 0.95 * count, 1.85 * len(lines) + 0.5)
+    figure.suptitle("Backtracked patches of the most responsive maps, the largest answer first", fontsize=11)
+    axes = figure.subplots(len(lines), count + 1, squeeze=False, width_ratios=(2, *([1] * count)))
+    for line, (first, *rest) in zip(lines, axes, strict=True):
+        first.imshow(line.crop)
+        first.set_ylabel(line.layer.rpartition(".")[2], fontsize=8)
+        for ax in (first, *rest):
+            _bare(ax)
+        colours = matplotlib.colormaps["plasma"](np.linspace(0, 0.9, len(line.maps)))
+        down, across = line.patches.shape[-2:]
+        for number, (ax, colour) in enumerate(zip(rest, colours, strict=False)):
+            row, column = line.corners_px[number]
+            first.add_patch(
+                Rectangle((column - 0.5, row - 0.5), across, down, fill=False, edgecolor=colour, linewidth=1.4)
+            )
+            ax.imshow(line.patches[number].transpose(1, 2, 0), interpolation="nearest")
+            ax.set_title(f"map {line.maps[number]}", fontsize=7, pad=2)
+            for spine in ax.spines.values():
+                spine.set(edgecolor=colour, linewidth=2)
+        for ax in rest[len(line.maps) :]:
+            ax.set_axis_off()
+        size = line.crop.shape[0]
+        first.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
+    return figure
+
+
+def part_maps_figure(
+    crops: UInt8[np.ndarray, "person size size 3"],
+    truth: Float[np.ndarray, "person part row column"],
+    detected: Float[np.ndarray, "person part row column"],
+    regressed: Float[np.ndarray, "person part row column"],
+    parts: Sequence[str],
+) -> Figure:
+    """Part maps of people: true, detected, of the regressed joints, and detected minus regressed."""
+    rows: list[list[UInt8[np.ndarray, "height width 3"]]] = []
+    for person, crop in enumerate(crops):
+        lines = [(one[person], "viridis", 0.0) for one in (truth, detected, regressed)]
+        lines.append((detected[person] - regressed[person], "RdBu_r", -1.0))
+        rows += [[crop, *(coloured(one, colours, low) for one in maps)] for maps, colours, low in lines]
+    words = ["true", "detected", "regressed", "detected −\nregressed"] * len(crops)
+    heads = [["crop", *(part.replace(" ", "\n", 1) for part in parts)], *([] for _ in rows[1:])]
+    return Tiles(rows, heads, words).figure(
+        "Which windows hold which part? What the two tasks say, and where they disagree",
+        [("viridis", 0.0, 1.0, "probability"), ("RdBu_r", -1.0, 1.0, "detected minus regressed")],
+    )
+
+
+def _bare(ax: Axes) -> None:
+    ax.set(xticks=(), yticks=())

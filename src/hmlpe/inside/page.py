@@ -1,0 +1,89 @@
+"""An inspection as one HTML file, and as a section of the report's page: both from what its folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hmlpe.inside.record import SURE, Record
+from hmlpe.web import STYLE, content_of, data_link, render
+
+HERE = Path(__file__).parent
+MOST = 12  # maps in the table
+
+
+def section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, bytes]) -> dict[str, Any]:
+    """What `inspected` of section.html.j2 shows.
+
+    Args:
+        maps: `record.maps_table`.
+        pictures: the files' contents by name; those that are not there are left out.
+    """
+    layers = [
+        (
+            one.name,
+            " × ".join(str(px) for px in one.extent_px),
+            str(one.stride_px[0]),
+            str(one.maps),
+            f"{one.selective}",
+            f"{one.index:.3f}",
+            "–" if one.bits is None else f"{one.bits:.4f}",
+        )
+        for one in record.layers
+    ]
+    top = maps.sort_values("joint_index", ascending=False).head(MOST)
+    lines = [
+        (
+            f"{line['layer'].rpartition('.')[2]} {line['map']}",
+            str(line["joint"]).replace("_", " "),
+            f"{line['joint_index']:.2f}",
+            f"{line['joint_hits']:.0%}",
+            f"{line['joint_chance']:.0%}",
+            f"{line['joint_p']:.3f}",
+            _number(line, "bits", "{:.3f}"),
+            _number(line, "joint_error_growth_px", "{:+.2f}"),
+        )
+        for _, line in top.iterrows()
+    ]
+    return {
+        "about": (
+            f"{record.network}: averages of {record.train} training people; all else of {record.test} test people. "
+            f"Near is within {record.near_px:.1f} crop pixels. Selective: beyond chance with p < {SURE:g}, by "
+            "permuting people, corrected for the number of maps and joints of the layer; people of one film resemble "
+            "each other, so that p is somewhat too small."
+        ),
+        "layers_head": ("layer", "window, px", "stride, px", "maps", "selective", "mean index", "bits beyond place"),
+        "layers": layers,
+        "maps_head": ("map", "prefers", "index", "hits", "by chance", "p", "bits", "error without, px"),
+        "maps": lines,
+        "pictures": [
+            {"title": one.title, "words": one.words, "link": data_link("image/png", pictures[one.file])}
+            for one in record.pictures
+            if one.file in pictures
+        ],
+    }
+
+
+def build_page(record: Record, tables: Mapping[str, str], maps: pd.DataFrame, pictures: Mapping[str, bytes]) -> str:
+    """The page.
+
+    Args:
+        tables: texts of the csv files by name.
+    """
+    return render(
+        "inspection.html.j2",
+        [HERE],
+        {
+            "title": record.network,
+            "style": content_of(STYLE),
+            "one": section(record, maps, pictures),
+            "downloads": [(name, data_link("text/csv", text.encode())) for name, text in tables.items()],
+        },
+    )
+
+
+def _number(line: Any, name: str, form: str) -> str:
+    return form.format(line[name]) if name in line and pd.notna(line[name]) else "–"

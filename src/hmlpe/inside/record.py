@@ -1,0 +1,234 @@
+"""The folder of an inspection: `inspection.json`, its tables and pictures: their names, writer and reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+from scipy.stats import spearmanr
+
+from hmlpe.checked import first_problem
+from hmlpe.errors import UserError
+from hmlpe.files import read_json, write_bytes_atomic, write_json_atomic, write_text_atomic
+from hmlpe.inside.inspection import Inspection, Layer
+from hmlpe.inside.selectivity import Selectivity
+
+VERSION = 1
+FOLDER, RECORD = "inspected", "inspection.json"  # in a run's folder, and in that one
+MAPS, LANDMARKS = "maps.csv", "landmarks.csv"
+SURE = 0.05  # a map is selective if so few permutations are
+
+
+class LayerRecord(BaseModel):
+    """Of one layer, in numbers.
+
+    Attributes:
+        extent_px, stride_px, start_px: of its units' windows, (down, across).
+        maps: how many.
+        people: of the averages.
+        selective: how many maps prefer some joint beyond chance (corrected p < 0.05).
+        index: mean selectivity index of the maps for joints.
+        bits: mean over maps of the largest information on a part beyond that of places alone.
+        used: over maps, Spearman's correlation of the index and the growth of the joint error without the map.
+    """
+
+    model_config = ConfigDict(strict=True)
+
+    name: str
+    extent_px: list[int]
+    stride_px: list[int]
+    start_px: list[int]
+    maps: int
+    people: int
+    selective: int
+    index: float
+    bits: float | None
+    used: float | None
+
+
+class Picture(BaseModel):
+    """A picture of the folder: its file, title, what it shows, and whether people are recognisable in it."""
+
+    model_config = ConfigDict(strict=True)
+
+    file: str
+    title: str
+    words: str
+    people: bool = False
+
+
+class Record(BaseModel):
+    """What was looked into, whom it was shown, and what was found.
+
+    Attributes:
+        network: study/row_s<seed>, or what the caller says.
+        weights: the row's, by task.
+        seed: of the run.
+        made_by: digests of the run's code, configuration and data.
+        data: digest of the pack whose people were shown.
+        train, test: how many.
+        near_px: the distance to a joint that is near.
+    """
+
+    model_config = ConfigDict(strict=True)
+
+    version: int
+    network: str
+    row: str
+    weights: dict[str, float]
+    seed: int
+    made_by: dict[str, str]
+    data: str
+    train: int
+    test: int
+    near_px: float
+    joints: list[str]
+    parts: list[str]
+    layers: list[LayerRecord]
+    pictures: list[Picture]
+
+
+def layer_records(found: Inspection) -> list[LayerRecord]:
+    """The layers in numbers."""
+    records = []
+    for name, layer in found.layers.items():
+        where = found.network.fields[name]
+        beyond = None if layer.bits is None or layer.bits_null is None else (layer.bits - layer.bits_null).max(axis=1)
+        records.append(
+            LayerRecord(
+                name=name,
+                extent_px=list(where.extent),
+                stride_px=list(where.stride),
+                start_px=list(where.start),
+                maps=len(layer.joints.p),
+                people=layer.average.people,
+                selective=int((layer.joints.p < SURE).sum()),
+                index=round(float(layer.joints.index.mean()), 4),
+                bits=None if beyond is None else round(float(beyond.mean()), 4),
+                used=_used(layer),
+            )
+        )
+    return records
+
+
+def _used(layer: Layer) -> float | None:
+    if layer.loss is None or not layer.loss.joints_px.shape[1]:
+        return None
+    index, growth = layer.joints.index, np.nanmean(layer.loss.joints_px, axis=1)
+    if min(len(np.unique(index)), len(np.unique(growth))) < 2:
+        return None
+    return round(float(spearmanr(index, growth).statistic), 4)
+
+
+def maps_table(found: Inspection) -> pd.DataFrame:
+    """A line a map: what it prefers, by how much, what it tells, and what is lost without it."""
+    joints, parts = found.skeleton.joints, list(found.skeleton.parts)
+    return pd.DataFrame(
+        [line for name, layer in found.layers.items() for line in _map_lines(name, layer, joints, parts)]
+    )
+
+
+def _map_lines(name: str, layer: Layer, joints: tuple[str, ...], parts: list[str]) -> list[dict[str, Any]]:
+    lines = []
+    contrast = layer.average.contrast
+    for number in range(len(layer.joints.p)):
+        line: dict[str, Any] = {"layer": name, "map": number, "contrast": contrast[number]}
+        for kind, found, names in (("joint", layer.joints, joints), ("part", layer.parts, parts)):
+            if found is None:
+                continue
+            best = found.best[number]
+            line |= {
+                kind: names[best],
+                f"{kind}_index": found.index[number],
+                f"{kind}_hits": found.hits[number, best],
+                f"{kind}_chance": found.chance[number, best],
+                f"{kind}_p": found.p[number],
+                f"{kind}_median_px": found.spread_px[number, best],
+            }
+        if layer.bits is not None and layer.bits_null is not None:
+            beyond = layer.bits[number] - layer.bits_null[number]
+            line |= {"informs_of": parts[beyond.argmax()], "bits": layer.bits[number, beyond.argmax()]}
+            line |= {"bits_by_place": layer.bits_null[number, beyond.argmax()]}
+        if layer.loss is not None and layer.loss.joints_px.shape[1]:
+            growth = layer.loss.joints_px[number]
+            line |= {"joint_error_growth_px": growth.mean(), "costs_most_joint": joints[int(np.nanargmax(growth))]}
+        if layer.loss is not None and layer.loss.parts.shape[1]:
+            growth = layer.loss.parts[number]
+            line |= {"detection_growth": growth.mean(), "costs_most_part": parts[int(np.nanargmax(growth))]}
+        lines.append(line)
+    return lines
+
+
+def landmarks_table(found: Inspection) -> pd.DataFrame:
+    """A line for each map and joint, and map and part: all that `maps_table` chooses from."""
+    lines = []
+    for name, layer in found.layers.items():
+        kinds: list[tuple[str, Selectivity, tuple[str, ...], np.ndarray | None]] = [
+            ("joint", layer.joints, found.skeleton.joints, None)
+        ]
+        if layer.parts is not None:
+            kinds.append(("part", layer.parts, tuple(found.skeleton.parts), layer.bits))
+        for kind, one, names, bits in kinds:
+            growth = None if layer.loss is None else layer.loss.joints_px if kind == "joint" else layer.loss.parts
+            for number, at in np.ndindex(one.hits.shape):
+                line: dict[str, Any] = {
+                    "layer": name,
+                    "map": number,
+                    "kind": kind,
+                    "name": names[at],
+                    "people": one.people[at],
+                    "hits": one.hits[number, at],
+                    "chance": one.chance[number, at],
+                    "z": one.z[number, at],
+                    "offset_x_px": one.offset_px[number, at, 0],
+                    "offset_y_px": one.offset_px[number, at, 1],
+                    "median_px": one.spread_px[number, at],
+                }
+                if bits is not None and layer.bits_null is not None:
+                    line |= {"bits": bits[number, at], "bits_by_place": layer.bits_null[number, at]}
+                if growth is not None and growth.shape[1]:
+                    line["growth_without"] = growth[number, at]
+                lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def write_record(
+    folder: Path, record: Record, tables: Mapping[str, pd.DataFrame], pictures: Mapping[str, bytes], page: str
+) -> list[Path]:
+    """Write an inspection's folder; the record last, so that a folder with one is whole. Returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RECORD).unlink(missing_ok=True)
+    for name, content in pictures.items():
+        write_bytes_atomic(folder / name, content)
+    for name, table in tables.items():
+        write_text_atomic(folder / name, table.to_csv(index=False, float_format="%.5g", lineterminator="\n"))
+    write_text_atomic(folder / "inspection.html", page)
+    write_json_atomic(folder / RECORD, record.model_dump(mode="json"))
+    return [folder / name for name in (*pictures, *tables, "inspection.html", RECORD)]
+
+
+def read_record(folder: Path) -> tuple[Record, pd.DataFrame] | None:
+    """The record and `maps_table` of an inspection's folder; None if there is no inspection.
+
+    Raises:
+        UserError: it is broken, or of another version.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    given = read_json(path)
+    try:
+        record = Record.model_validate(given)
+        if record.version != VERSION:
+            raise UserError(f"{path}: is of version {record.version}, this hmlpe reads {VERSION}; inspect again")
+        return record, pd.read_csv(folder / MAPS)
+    except ValidationError as error:
+        raise UserError(
+            f"{path}: is no inspection ({first_problem(error, Record, given).of_file()}); inspect again"
+        ) from error
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise UserError(f"{folder / MAPS}: cannot be read ({error}); inspect again") from error

@@ -1,0 +1,93 @@
+"""Does selectivity grow with the other task's weight, and in which layer? Rows of a study, seeds as replicates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from hmlpe.files import write_bytes_atomic, write_text_atomic
+from hmlpe.inside import figures
+from hmlpe.inside.record import Record
+from hmlpe.pictures import png
+
+TABLE, FIGURE, TRENDS = "rows.csv", "rows.png", "trends.csv"
+UNTRAINED = "untrained"
+MEASURES = {
+    "index": "mean selectivity index",
+    "selective": "maps beyond chance",
+    "bits": "bits on a part beyond place",
+    "used": "rank correlation of a map's index\nand what its absence costs joints",
+}
+DRAWS = 9999
+
+
+def rows_table(records: Sequence[Record], base: str) -> pd.DataFrame:
+    """A line for each run and layer, in the order of the records.
+
+    Args:
+        base: the task to whose weight the others' are relative.
+    """
+    lines = []
+    for record in records:
+        weight = record.weights.get(base, 0.0)
+        others = sum(one for task, one in record.weights.items() if task != base)
+        for layer in record.layers:
+            line: dict[str, object] = {
+                "row": record.row,
+                "seed": record.seed,
+                "relative_weight": math.inf if not weight and others else others / weight if weight else math.nan,
+                "layer": layer.name,
+            }
+            lines.append(line | {name: getattr(layer, name) for name in MEASURES})
+    return pd.DataFrame(lines)
+
+
+def trends(table: pd.DataFrame) -> pd.DataFrame:
+    """Of each layer and measure: Spearman's correlation with the relative weight, over runs that train the base task.
+
+    p is two-sided, by permuting the runs' weights within each seed, as seeds share their start.
+    """
+    rows = table[np.isfinite(table.relative_weight) & (table.row != UNTRAINED)]
+    rng, lines = np.random.default_rng(0), []
+    for layer, group in rows.groupby("layer", sort=False):
+        for measure in MEASURES:
+            known = group[group[measure].notna()]
+            if known.relative_weight.nunique() < 3 or known[measure].nunique() < 2:
+                continue
+            weight, value = (rankdata(known[name]) for name in ("relative_weight", measure))
+            drawn = np.tile(weight, (1 + DRAWS, 1))  # the first is as it is
+            for seed in known.seed.unique():
+                own = np.flatnonzero(known.seed == seed)
+                drawn[1:, own] = rng.permuted(drawn[1:, own], axis=1)
+            spread = np.std(weight) * np.std(value) * len(value)
+            found = (drawn - weight.mean()) @ (value - value.mean()) / spread  # Pearson's of ranks
+            p = (np.abs(found) >= abs(found[0]) - 1e-12).mean()
+            lines.append({"layer": layer, "measure": measure, "runs": len(known), "rho": found[0], "p": p})
+    return pd.DataFrame(lines, columns=["layer", "measure", "runs", "rho", "p"])
+
+
+def write_rows(folder: Path, records: Sequence[Record], base: str) -> tuple[pd.DataFrame, list[Path]]:
+    """Write table, trends and figure of a study's inspected runs. Returns the trends, and the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = rows_table(records, base)
+    found = trends(table)
+    for name, one in ((TABLE, table), (TRENDS, found)):
+        write_text_atomic(folder / name, one.to_csv(index=False, float_format="%.5g", lineterminator="\n"))
+    write_bytes_atomic(folder / FIGURE, png(figures.rows_figure(table, MEASURES)))
+    return found, [folder / name for name in (TABLE, TRENDS, FIGURE)]
+
+
+def in_words(found: pd.DataFrame) -> str:
+    """The trends, a line each; or why there are none."""
+    words: Mapping[str, str] = {name: " ".join(text.split()) for name, text in MEASURES.items()}
+    lines = [
+        f"{line.layer}: {words[str(line.measure)]} {'grows' if line.rho > 0 else 'falls'} with the weight, "
+        f"rho {line.rho:+.2f}, p {line.p:.4f}, {line.runs} runs"
+        for line in found.itertuples()
+    ]
+    return "\n".join(lines) or "no trend over the weight: that takes runs of at least three weights"

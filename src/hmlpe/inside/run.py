@@ -1,0 +1,281 @@
+"""Open a checkpoint and its people, look inside, and write what was found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from hmlpe import pictures
+from hmlpe.data.dataset import PeopleDataset
+from hmlpe.data.labels import labels_of
+from hmlpe.data.pack import Pack, open_pack
+from hmlpe.data.settings import DataSettings
+from hmlpe.errors import UserError
+from hmlpe.inside import figures
+from hmlpe.inside.inspection import Inspection, People, inspect_network
+from hmlpe.inside.page import build_page
+from hmlpe.inside.patches import patches_at
+from hmlpe.inside.record import (
+    FOLDER,
+    LANDMARKS,
+    MAPS,
+    VERSION,
+    Picture,
+    Record,
+    landmarks_table,
+    layer_records,
+    maps_table,
+    write_record,
+)
+from hmlpe.inside.rows import UNTRAINED
+from hmlpe.inside.settings import InspectSettings
+from hmlpe.runs.folder import RESULT
+from hmlpe.settings import make
+from hmlpe.skeleton import Skeleton
+from hmlpe.tasks import JointRegression, PartDetection, Task
+from hmlpe.tasks.detection import square
+from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.weights import model_of
+
+
+def inspect_checkpoint(
+    settings: InspectSettings, path: Path | None = None, folder: Path | None = None, untrained: bool = False
+) -> tuple[Inspection, Record, list[Path]]:
+    """Look into the network of a checkpoint, and write what was found.
+
+    Args:
+        path: of the checkpoint; None: the settings'.
+        folder: of what is written; None: the settings', or `inspected` in the run's own.
+        untrained: look into a network of that kind and seed as it is before training, of which nothing is drawn.
+
+    Returns:
+        What was found, its record, and the files.
+
+    Raises:
+        UserError: no such checkpoint, or of another skeleton than the pack; fewer people than are asked for; see
+            `inspection.inspect_network`.
+    """
+    path, folder = path or Path(str(settings.checkpoint)), folder or (Path(settings.out) if settings.out else None)
+    if not path.is_file():
+        raise UserError(f"checkpoint: {path}: there is no such file")
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    model = model_of(path, settings.trust)
+    config = model.config
+    skeleton = Skeleton(**{key: config["skeleton"][key] for key in ("joints", "parts", "mirror")})
+    data = settings.data or DataSettings.of(config["data"], "data")
+    pack = open_pack(Path(data.pack), skeleton)
+    pack.check_size(int(config["size_px"]))
+    train, test = (_people(pack, skeleton, data, split, settings) for split in ("train", "test"))
+    tasks = {name: model.tasks[name] for name in model.balance.active}
+    if untrained:
+        torch.manual_seed(int(config["seed"]))
+        make("optim.init", config["optim"]["init"])(model.network)  # `model_of` has trusted it
+    found = inspect_network(
+        model.network,
+        train,
+        test,
+        skeleton,
+        settings.layers,
+        tasks if settings.removal else None,
+        float(config["windows"]["beta"]),
+        settings.near,
+        settings.draws,
+        settings.mosaic,
+        settings.progress,
+    )
+    drawn = [] if untrained else _pictures(found, model, test, settings)
+    row = UNTRAINED if untrained else str(config["row"]["name"])
+    record = Record(
+        version=VERSION,
+        network=f"{config['study']}/{row}_s{config['seed']}",
+        row=row,
+        weights={name: float(weight) for name, weight in model.balance.weights.items()},
+        seed=int(config["seed"]),
+        made_by={str(key): str(value) for key, value in model.made_by.items()},
+        data=str(pack.manifest["digest"]),
+        train=found.train,
+        test=found.test,
+        near_px=settings.near * int(config["size_px"]),
+        joints=list(skeleton.joints),
+        parts=list(skeleton.parts),
+        layers=layer_records(found),
+        pictures=[picture for picture, _ in drawn],
+    )
+    contents = {picture.file: content for picture, content in drawn}
+    tables = {MAPS: maps_table(found), LANDMARKS: landmarks_table(found)}
+    texts = {name: table.to_csv(index=False, float_format="%.5g") for name, table in tables.items()}
+    written = write_record(
+        folder or _own_folder(path), record, tables, contents, build_page(record, texts, tables[MAPS], contents)
+    )
+    return found, record, written
+
+
+def _own_folder(checkpoint: Path) -> Path:
+    """In the run's folder; beside a checkpoint that is in none."""
+    run = checkpoint.parent.parent
+    return (run if (run / RESULT).is_file() else checkpoint.parent) / FOLDER
+
+
+def _people(pack: Pack, skeleton: Skeleton, data: DataSettings, split: str, settings: InspectSettings) -> People:
+    rows = pack.indices(split)
+    if settings.people is not None:
+        rows = rows[: settings.people]
+    asked = {"people": 2, "mosaic": settings.mosaic}
+    if split == "test":
+        asked = {"people": 2, "persons": settings.persons if isinstance(settings.persons, int) else 0}
+    for name, least in asked.items():
+        if len(rows) < least:
+            raise UserError(f"{name}: patches of {least} people are asked for; there are {len(rows)} {split} people")
+    labels = labels_of(pack.people, skeleton, data.sides, data.use_occluded)
+    dataset = PeopleDataset(pack.test_crops, labels, rows)
+    return People(pack.test_crops, np.asarray(rows), dataset.joints_px())
+
+
+def _pictures(
+    found: Inspection, model: MultiTaskPose, test: People, settings: InspectSettings
+) -> list[tuple[Picture, bytes]]:
+    """All pictures: those of averages and numbers first, then those that show people."""
+    drawn: list[tuple[Picture, bytes]] = []
+
+    def add(file: str, title: str, words: str, figure: Figure, people: bool = False) -> None:
+        drawn.append((Picture(file=file, title=title, words=words, people=people), pictures.png(figure)))
+
+    joints = [name.replace("_", " ") for name in found.skeleton.joints]
+    parts = list(found.skeleton.parts)
+    weights = found.network.first_filters()
+    if weights is not None:
+        words = [f"{one.frequency:.2f}, {one.orientation_deg:.0f}°" for one in found.filters]
+        add(
+            "filters.png",
+            "First-layer filters",
+            "Each over its own largest weight; below its number the frequency (cycles a pixel) and the orientation of "
+            "the wave that it answers to most.",
+            pictures.filters(weights.numpy(), words),
+        )
+        add(
+            "waves.png",
+            "What the filters look for",
+            "The frequency of each filter over its orientation.",
+            figures.waves_figure(found.filters),
+        )
+    truth = test.joints_px.numpy()
+    for name, layer in found.layers.items():
+        end = name.rpartition(".")[2]
+        prefers = [
+            f"{joints[best]} {index:.2f}" for best, index in zip(layer.joints.best, layer.joints.index, strict=True)
+        ]
+        add(
+            f"averages_{end}.png",
+            f"Average patches of {end}",
+            f"The mean of the windows that each map of {end} answers to most, one of each of {layer.average.people} "
+            "training people; below it the same places in other people's crops, which is what places alone make, and "
+            "the spread over people. Named: the joint that the map prefers, and its index.",
+            figures.averages_figure(name, layer, prefers),
+        )
+        if layer.mosaic is not None:
+            add(
+                f"mosaic_{end}.png",
+                f"Real patches nearest to the averages of {end}",
+                "A row a map, the nearest first.",
+                figures.mosaic_figure(name, layer.mosaic),
+                people=True,
+            )
+    for name, layer in found.layers.items():
+        end = name.rpartition(".")[2]
+        add(
+            f"positions_{end}.png",
+            f"Where maps of {end} answer",
+            "Of the test people, relative to the joint that the map prefers: above their own, below another person's.",
+            figures.positions_figure(name, layer, truth, joints),
+        )
+    if any(layer.loss is not None for layer in found.layers.values()):
+        add(
+            "removal.png",
+            "What is lost without a map",
+            "Each map in turn answers its mean over people, so that it tells nothing; how much errors grow.",
+            figures.removal_figure(found.layers, joints, parts),
+        )
+    persons = _persons(settings, len(test.rows))
+    if len(persons):
+        add(
+            "people.png",
+            "Backtracked patches of single people",
+            "The windows of the maps with the largest answers, drawn on the crop, and cut out of it.",
+            figures.people_figure(_marked(found, test, persons, settings.patches)),
+            people=True,
+        )
+        maps = _part_maps(model, test, persons)
+        if maps is not None:
+            add(
+                "part_maps.png",
+                "Part maps, and where the two tasks disagree",
+                "Windows that hold the part, the probability that the detector gives, the windows that hold the "
+                "regressed part, and detected minus regressed.",
+                figures.part_maps_figure(*maps, parts=[part.replace("_", " ") for part in parts]),
+                people=True,
+            )
+    return drawn
+
+
+def _persons(settings: InspectSettings, count: int) -> np.ndarray:
+    """Whose patches are drawn: places among the test people."""
+    if isinstance(settings.persons, int):
+        return np.sort(np.random.default_rng(0).permutation(count)[: settings.persons])
+    beyond = [person for person in settings.persons if person >= count]
+    if beyond:
+        raise UserError(f"persons: there is no test person {beyond[0]}; they are numbered from 0 to {count - 1}")
+    return np.array(settings.persons, dtype=np.int64)
+
+
+def _marked(found: Inspection, test: People, persons: np.ndarray, count: int) -> list[list[figures.Marked]]:
+    """The most responsive maps of each layer but the first, of each person."""
+    network, marked = found.network, list[list[figures.Marked]]()
+    layers = network.layers[1:] or network.layers
+    for person in persons:
+        row = test.rows[[person]]
+        (answers,) = network.answers(test.crops, row)
+        lines = []
+        for layer in layers:
+            values, units, where = answers.values[layer][0], answers.units[layer], network.fields[layer]
+            order = values.argsort(descending=True)[:count]
+            lines.append(
+                figures.Marked(
+                    crop=np.asarray(test.crops[row[0]]),
+                    layer=layer,
+                    maps=order.numpy(),
+                    corners_px=where.corners(units)[0][order].numpy(),
+                    patches=patches_at(answers.images, units, where)[0][order].numpy(),
+                )
+            )
+        marked.append(lines)
+    return marked
+
+
+@torch.inference_mode()
+def _part_maps(
+    model: MultiTaskPose, test: People, persons: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    """Crops, and part maps that are true, detected and of the regressed joints; None unless both tasks were trained."""
+    tasks: dict[type[Task], tuple[str, Task]] = {}
+    for name in model.balance.active:
+        for kind in (JointRegression, PartDetection):
+            if isinstance(model.tasks[name], kind):
+                tasks.setdefault(kind, (name, model.tasks[name]))
+    if len(tasks) < 2:
+        return None
+    (regression, pose), (detection, detector) = tasks[JointRegression], tasks[PartDetection]
+    assert isinstance(detector, PartDetection)
+    crops = np.array(test.crops[test.rows[persons]])
+    images = torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous()
+    outputs = model.network(images, [regression, detection])
+    joints_px = pose.decode(outputs[regression])["predicted_crop_px"]
+    detected = detector.decode(outputs[detection])["part_maps"]
+    shape = detected.shape
+    truth = test.joints_px[torch.from_numpy(persons)]
+    of_truth, of_regression = (detector.target({"joints_px": joints}) for joints in (truth, joints_px))
+    true = of_truth.values.where(of_truth.known, torch.nan).reshape(shape)
+    return crops, square(true.numpy()), square(detected.numpy()), square(of_regression.values.reshape(shape).numpy())
