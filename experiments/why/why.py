@@ -2,10 +2,10 @@
 
     .venv/bin/python experiments/why/why.py OUTPUTS/why OUT
 
-Writes OUT/runs.csv (a line a run), OUT/arms.csv (each arm minus `alone`, paired by seed, with Student's 95 % interval)
-and OUT/why.png (validation error over training), and prints what follows. `off` and `on` switch the detection half way;
-`from_joint` trains the regression alone from the trunk of `joint` after a few epochs, `from_alone` both tasks from that
-of `alone`.
+Writes OUT/runs.csv (a line a run), OUT/arms.csv (each arm minus its control, paired by seed, with Student's 95 %
+interval) and OUT/why.png (validation error over training), and prints what follows. `off` and `on` switch the detection
+half way; `from_joint` trains the regression alone from the trunk of `joint` after a few epochs, `from_alone` both tasks
+from that of `alone`; their controls, `alone_anew` and `joint_anew`, go on from their own trunks, with new heads too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from hmlpe.report.runs import collect
 from hmlpe.runs.curves import read_curves
 from hmlpe.runs.result import Run
 
-ARMS = ("alone", "joint", "off", "on", "from_joint", "from_alone")
+ARMS = ("alone", "joint", "off", "on", "from_joint", "from_alone", "alone_anew", "joint_anew")
+CONTROLS = {"from_joint": "alone_anew", "from_alone": "joint_anew"}  # new heads too, and as many epochs
 LEFT = 0.9  # the mean pose is left when the validation error is below so much of its error
 NUMBERS = {
     "left": "epochs until the mean pose is left",
@@ -30,7 +31,9 @@ NUMBERS = {
     "val": "E_r validation",
     "test": "E_r test",
 }
-COLOURS = dict(zip(ARMS, ("#000000", "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#E69F00"), strict=True))
+COLOURS = dict(
+    zip(ARMS, ("#000000", "#0072B2", "#56B4E9", "#009E73", "#D55E00", "#E69F00", "#777777", "#CC79A7"), strict=True)
+)
 
 
 def main(words: list[str]) -> int:
@@ -43,7 +46,8 @@ def main(words: list[str]) -> int:
     out.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame([line_of(run) for run in runs])
     table.to_csv(out / "runs.csv", index=False, float_format="%.5g")
-    arms = pd.DataFrame([difference(table, arm, number) for arm in ARMS[1:] for number in NUMBERS]).dropna(subset="n")
+    pairs = [(arm, CONTROLS.get(arm, "alone")) for arm in ARMS[1:]]
+    arms = pd.DataFrame([difference(table, *pair, number) for pair in pairs for number in NUMBERS]).dropna(subset="n")
     arms.to_csv(out / "arms.csv", index=False, float_format="%.5g")
     draw(runs, out / "why.png")
     print(table.groupby("arm", sort=False)[list(NUMBERS)].mean().round(4).to_string())
@@ -58,7 +62,8 @@ def line_of(run: Run) -> dict[str, object]:
     pose = run.mean_pose["test/regression_error"]
     assert pose is not None
     line: dict[str, object] = {"arm": run.row, "seed": run.seed, "epochs": run.result.epochs, "steps": run.result.steps}
-    line["left"] = next((epoch for epoch, error in val.items() if error < LEFT * pose), np.nan)
+    never = int(run.result.epochs or 0) + 1  # counts as one epoch more than there were
+    line["left"] = next((epoch for epoch, error in val.items() if error < LEFT * pose), never)
     for split in ("train", "val", "test"):
         line[split] = run.metrics[f"{split}/regression_error"]
     cosine = next((list(values.values()) for name, values in curves.items() if "cosine" in name), [])
@@ -67,14 +72,14 @@ def line_of(run: Run) -> dict[str, object]:
     return line | {"cosine_last": np.mean(cosine[-third:]) if cosine else None}
 
 
-def difference(table: pd.DataFrame, arm: str, number: str) -> dict[str, object]:
-    """An arm minus `alone`, over the seeds that both have."""
+def difference(table: pd.DataFrame, arm: str, control: str, number: str) -> dict[str, object]:
+    """An arm minus its control, over the seeds that both have."""
     both = table.pivot(index="seed", columns="arm", values=number)
-    found = (both[arm] - both["alone"]).dropna() if {arm, "alone"} <= set(both) else pd.Series(dtype=float)
+    found = (both[arm] - both[control]).dropna() if {arm, control} <= set(both) else pd.Series(dtype=float)
     n = len(found)
     half = t.ppf(0.975, n - 1) * found.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
     mean = found.mean() if n else np.nan
-    line = {"arm": arm, "number": number, "n": n or np.nan, "difference": mean}
+    line = {"arm": arm, "minus": control, "number": number, "n": n or np.nan, "difference": mean}
     return line | {"low": mean - half, "high": mean + half}
 
 
@@ -107,7 +112,7 @@ def sentence(arms: pd.DataFrame) -> str:
     for line in arms.itertuples():
         sure = "" if line.n > 2 and line.low * line.high > 0 else " (no difference is shown)"
         lines.append(
-            f"{line.arm} - alone, {NUMBERS[str(line.number)]}: {line.difference:+.4g} "
+            f"{line.arm} - {line.minus}, {NUMBERS[str(line.number)]}: {line.difference:+.4g} "
             f"[{line.low:+.4g}, {line.high:+.4g}], {line.n:.0f} seeds{sure}"
         )
     return "\n".join(lines)

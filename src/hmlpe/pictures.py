@@ -115,8 +115,10 @@ class Tiles(NamedTuple):
             down += heads[row]
             for column, tile in enumerate(tiles):
                 right = left + column * (TILE + GAP)
-                whole[down : down + TILE, right : right + TILE] = cv2.resize(
-                    np.ascontiguousarray(tile), (TILE, TILE), interpolation=cv2.INTER_NEAREST
+                scale = TILE / max(tile.shape[:2])  # what is no square stays none
+                high, wide = (max(1, round(side * scale)) for side in tile.shape[:2])
+                whole[down : down + high, right : right + wide] = cv2.resize(
+                    np.ascontiguousarray(tile), (wide, high), interpolation=cv2.INTER_NEAREST
                 )
                 if heads[row]:
                     figure.text(

@@ -97,6 +97,23 @@ class Branches(nn.Module):
         return self.last(x + side)
 
 
+def test_paddings_and_joins_of_equal_windows() -> None:
+    class Joined(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other, self.last = nn.Conv2d(3, 2, 3), nn.Conv2d(3, 2, 3), nn.Conv2d(4, 1, 3, padding="same")
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = nn.functional.pad(x, (2, 0, 1, 0))
+            return self.last(torch.cat([self.one(x), nn.functional.hardswish(self.other(x))], dim=1))
+
+    found = fields_of(Joined(), torch.zeros(1, 3, 20, 20), ["one", "last"])
+    assert found["one"] == Field((3, 3), (1, 1), (-1, -2)) and found["last"] == Field((5, 5), (1, 1), (-2, -3))
+    whole = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2, track_running_stats=False), nn.Conv2d(2, 2, 3))
+    with pytest.raises(UserError, match="1 normalises by the batch and the whole map"):
+        fields_of(whole, torch.zeros(1, 3, 20, 20), ["2"])
+
+
 def test_networks_of_others() -> None:
     image = torch.zeros(1, 3, 31, 31)
     found = fields_of(Branches(functional=True), image, ["stem", "side", "last"])

@@ -26,6 +26,10 @@ class ScheduledWeights(Balance):
     def __init__(self, weights: Mapping[str, object], factors: Sequence[object]) -> None:
         super().__init__(weights)
         self.factors = sorted(_checked(one, self.active) for one in factors)
+        starts = [(task, epoch) for task, epoch, _ in self.factors]
+        for task, epoch in starts:
+            if starts.count((task, epoch)) > 1:
+                raise UserError(f"balance.factors: {task} has several from epoch {epoch}")
         self.epoch = 0
 
     def factor(self, task: str) -> float:

@@ -26,7 +26,7 @@ def inspect(config: DictConfig) -> None:
 
 def inspect_study(study: Path, settings: InspectSettings) -> None:
     """Look into each finished run, and one untrained network a seed; then compare the rows."""
-    from hmlpe.inside.record import FOLDER
+    from hmlpe.inside.record import FOLDER, Record
     from hmlpe.inside.rows import UNTRAINED, in_words, write_rows
     from hmlpe.inside.run import inspect_checkpoint
     from hmlpe.report.runs import base_of, collect
@@ -41,13 +41,21 @@ def inspect_study(study: Path, settings: InspectSettings) -> None:
         raise UserError(f"study: {study}: no run is finished and has its checkpoint")
     out = Path(settings.out) if settings.out else study / FOLDER
     looks = [(run, False) for run in runs] + [(run, True) for run in {run.seed: run for run in runs}.values()]
-    records = []
+    records: list[Record] = []
+    failed: list[str] = []
     for number, (run, untrained) in enumerate(looks, start=1):
         print(f"{number} of {len(looks)}: {f'{UNTRAINED}, seed {run.seed}' if untrained else run.name}", flush=True)
         own = out / f"{UNTRAINED}_s{run.seed}" if untrained else None if settings.out is None else out / run.name
         checkpoint = checkpoint_of(run.file.parent)
-        records.append(inspect_checkpoint(settings, checkpoint, own, untrained)[1])
-    found, written = write_rows(out, [*records[len(runs) :], *records[: len(runs)]], base_of(runs))
+        try:
+            records.append(inspect_checkpoint(settings, checkpoint, own, untrained)[1])
+        except UserError as error:
+            failed.append(f"{run.name}: {error}")
+            print(f"left out: {error}", flush=True)
+    if not records:
+        raise UserError(failed[0])
+    records.sort(key=lambda record: record.row != UNTRAINED)
+    found, written = write_rows(out, records, base_of(runs))
     print(in_words(found))
     print("\n".join(f"wrote {one}" for one in written))
 

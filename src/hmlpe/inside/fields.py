@@ -75,7 +75,7 @@ def fields_of(network: nn.Module, image: Tensor, layers: Sequence[str]) -> dict[
     for layer in layers:
         check_layer(network, layer)
     trace, found = _Trace(), dict[str, Field | _Lost]()
-    with _hooks(modules, trace, found, layers), _evaluation(network), torch.no_grad(), trace:
+    with _hooks(modules, trace, found, layers), in_evaluation(network), torch.no_grad(), trace:
         trace.seen[image] = Field((1, 1), (1, 1), (0, 0))
         network(image)
     for layer in layers:
@@ -97,16 +97,7 @@ def check_layer(network: nn.Module, layer: str) -> None:
 
 _CONV = ("convolution", "_convolution", "conv2d")
 _POOL = ("max_pool2d_with_indices", "max_pool2d", "avg_pool2d")
-_SAME = (
-    "clone",
-    "_to_copy",
-    "detach",
-    "alias",
-    "contiguous",
-    "native_batch_norm",
-    "cudnn_batch_norm",
-    "native_dropout",
-)
+_SAME = ("clone", "_to_copy", "detach", "alias", "contiguous", "native_dropout", "_prelu_kernel", "hardswish")
 _LOCAL = (nn.LocalResponseNorm,)  # modules that mix maps at a place, and are made of operations that mix more
 
 
@@ -148,7 +139,14 @@ class _Trace(TorchDispatchMode):
             return field.grown(
                 kernel, _two(given["stride"], kernel), _two(given["padding"]), _two(given.get("dilation", 1))
             )
-        if torch.Tag.pointwise in func.tags or name.rstrip("_") in _SAME or "batch_norm" in name:
+        if name == "constant_pad_nd":  # pad: across before and after, then down
+            pad = [int(one) for one in given["pad"]]
+            first = (pad[2] if len(pad) > 2 else 0, pad[0])
+            return field._replace(start=_pair(field.start[a] - first[a] * field.stride[a] for a in range(2)))
+        if "batch_norm" in name and given.get("training"):
+            return _Lost(f"{where} normalises by the batch and the whole map")
+        joins = name == "cat" and given.get("dim") == 1
+        if torch.Tag.pointwise in func.tags or name.rstrip("_") in _SAME or "batch_norm" in name or joins:
             return field
         return _Lost(f"{where} does {name}, which is neither a convolution, a pooling nor the same at every place")
 
@@ -182,7 +180,8 @@ def _hooks(
 
 
 @contextmanager
-def _evaluation(network: nn.Module) -> Iterator[None]:
+def in_evaluation(network: nn.Module) -> Iterator[None]:
+    """While it holds, the network is in evaluation mode; afterwards each module as it was."""
     training = {module: module.training for module in network.modules()}
     network.eval()
     try:

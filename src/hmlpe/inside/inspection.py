@@ -18,7 +18,7 @@ from hmlpe.inside.responses import Network
 from hmlpe.inside.selectivity import DRAWS, NEAR, Information, Selectivity, middles, selectivity
 from hmlpe.network import HeterogeneousNet
 from hmlpe.skeleton import Skeleton
-from hmlpe.tasks import Task
+from hmlpe.tasks import JointRegression, PartDetection, Task
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,12 @@ class Inspection:
         lines = [f"{self.train} training people, {self.test} test people"]
         for name, layer in self.layers.items():
             found = layer.joints
-            sure = (found.p < 0.05).sum()
+            sure = (found.index_p < 0.05).sum()
             best = int(found.index.argmax())
             lines.append(
-                f"{name}: {sure} of {len(found.p)} maps prefer a joint beyond chance; map {best} most of all "
-                f"({self.skeleton.joints[found.best[best]]}, index {found.index[best]:.2f})"
+                f"{name}: {sure} of {len(found.index)} maps prefer one joint beyond chance; map {best} most of all "
+                f"({self.skeleton.joints[found.best[best]]}, index {found.index[best]:.2f}, "
+                f"p {found.index_p[best]:.3f})"
             )
         return "\n".join(lines)
 
@@ -154,17 +155,23 @@ def inspect_network(
         where = opened.fields[layer]
         mean, units = averages[layer].average(), _in_order(test_units[layer])
         places = where.centres(units).numpy().astype(np.float64)
-        of_parts = selectivity(places, middles(joints, skeleton), near * size, draws) if len(ends) else None
+        words = f"permutations, {layer}" if progress else None
+        of_parts = (
+            selectivity(places, middles(joints, skeleton), near * size, draws, words=words) if len(ends) else None
+        )
         bits = counted[layer].bits() if counted[layer].serves else None
         loss = None
-        if tasks and isinstance(network, HeterogeneousNet):
+        measured: dict[str, Task] = {
+            name: task for name, task in (tasks or {}).items() if isinstance(task, JointRegression | PartDetection)
+        }
+        if measured and isinstance(network, HeterogeneousNet):
             words = f"without maps of {layer}" if progress else None
             loss = removed(
-                network, dict(tasks), layer, means[layer].float(), test.crops, test.rows, test.joints_px, words=words
+                network, measured, layer, means[layer].float(), test.crops, test.rows, test.joints_px, words=words
             )
         found.layers[layer] = Layer(
             average=mean,
-            joints=selectivity(places, joints, near * size, draws),
+            joints=selectivity(places, joints, near * size, draws, words=words),
             parts=of_parts,
             bits=bits and bits[0],
             bits_null=bits and bits[1],

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from hmlpe.inside.record import SURE, Record
+from hmlpe.errors import UserError
+from hmlpe.inside.record import COLUMNS, MAPS, SURE, Record
 from hmlpe.web import STYLE, content_of, data_link, render
 
 HERE = Path(__file__).parent
@@ -26,7 +27,7 @@ def section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, bytes]) -
         (
             one.name,
             " × ".join(str(px) for px in one.extent_px),
-            str(one.stride_px[0]),
+            " × ".join(str(px) for px in dict.fromkeys(one.stride_px)),
             str(one.maps),
             f"{one.selective}",
             f"{one.index:.3f}",
@@ -34,15 +35,18 @@ def section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, bytes]) -
         )
         for one in record.layers
     ]
+    missing = sorted(set(COLUMNS) - set(maps))
+    if missing or maps[list(COLUMNS)].isna().any(axis=None):
+        raise UserError(f"{MAPS}: {'has no ' + missing[0] if missing else 'has empty cells'}; inspect again")
     top = maps.sort_values("joint_index", ascending=False).head(MOST)
     lines = [
         (
-            f"{line['layer'].rpartition('.')[2]} {line['map']}",
+            f"{line['layer'].rpartition('.')[2]} {line['map']:.0f}",
             str(line["joint"]).replace("_", " "),
             f"{line['joint_index']:.2f}",
             f"{line['joint_hits']:.0%}",
             f"{line['joint_chance']:.0%}",
-            f"{line['joint_p']:.3f}",
+            f"{line['joint_index_p']:.3f}",
             _number(line, "bits", "{:.3f}"),
             _number(line, "joint_error_growth_px", "{:+.2f}"),
         )
@@ -50,12 +54,21 @@ def section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, bytes]) -
     ]
     return {
         "about": (
-            f"{record.network}: averages of {record.train} training people; all else of {record.test} test people. "
-            f"Near is within {record.near_px:.1f} crop pixels. Selective: beyond chance with p < {SURE:g}, by "
-            "permuting people, corrected for the number of maps and joints of the layer; people of one film resemble "
-            "each other, so that p is somewhat too small."
+            f"{record.network}, {record.checkpoint}, shown people of {record.dataset}: averages of {record.train} "
+            f"training people; all else of {record.test} test people. Near is within {record.near_px:.1f} crop pixels "
+            f"along each axis. Selective: one joint is preferred to all others beyond chance, p < {SURE:g} by "
+            "permuting people, corrected for the maps of the layer; people of one film resemble each other, so that p "
+            "is somewhat too small."
         ),
-        "layers_head": ("layer", "window, px", "stride, px", "maps", "selective", "mean index", "bits beyond place"),
+        "layers_head": (
+            "layer",
+            "window, px",
+            "stride, px",
+            "maps",
+            "selective",
+            "mean index",
+            "bits more than others'",
+        ),
         "layers": layers,
         "maps_head": ("map", "prefers", "index", "hits", "by chance", "p", "bits", "error without, px"),
         "maps": lines,

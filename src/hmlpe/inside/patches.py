@@ -12,6 +12,9 @@ from torch import Tensor
 from hmlpe.inside.fields import Field
 from hmlpe.inside.responses import Answers
 
+LARGEST = 16_000_000
+"""Values of patches at once: 64 MB."""
+
 
 def patches_at(
     images: UInt8[Tensor, "person 3 height width"], unit: Int[Tensor, "person map 2"], field: Field
@@ -63,15 +66,19 @@ class Averages:
 
     def update(self, answers: Answers) -> None:
         """Add a batch."""
-        unit = answers.units[self.layer]
-        patches = patches_at(answers.images, unit, self.field).float()
-        others = patches_at(answers.images, unit.roll(1, 0), self.field).float()
-        # A batch's sums of bytes and of their squares are exact in float32 up to 2^24, and near enough beyond
-        for name, values in (("sum", patches), ("squares", patches.square()), ("null", others)):
-            total = values.sum(0).double()
-            before = getattr(self, name)
+        units = answers.units[self.layer]
+        size = 3 * self.field.extent[0] * self.field.extent[1] * len(units)
+        parts: dict[str, list[Tensor]] = {"sum": [], "squares": [], "null": []}
+        for unit in units.split(max(1, LARGEST // size), dim=1):
+            patches = patches_at(answers.images, unit, self.field).float()
+            others = patches_at(answers.images, unit.roll(1, 0), self.field).float()
+            # A batch's sums of bytes and of their squares are exact in float32 up to 2^24, and near enough beyond
+            for name, values in (("sum", patches), ("squares", patches.square()), ("null", others)):
+                parts[name].append(values.sum(0).double())
+        for name, sums in parts.items():
+            total, before = torch.cat(sums), getattr(self, name)
             setattr(self, name, total if before is None else before + total)
-        self.people += len(patches)
+        self.people += len(units)
 
     def average(self) -> Average:
         """Of what was added."""

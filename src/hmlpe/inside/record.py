@@ -20,6 +20,11 @@ from hmlpe.inside.selectivity import Selectivity
 VERSION = 1
 FOLDER, RECORD = "inspected", "inspection.json"  # in a run's folder, and in that one
 MAPS, LANDMARKS = "maps.csv", "landmarks.csv"
+COLUMNS = {  # of maps.csv, those that a page shows
+    "layer": str,
+    "joint": str,
+    **dict.fromkeys(("map", "joint_index", "joint_index_p", "joint_hits", "joint_chance"), float),
+}
 SURE = 0.05  # a map is selective if so few permutations are
 
 
@@ -30,7 +35,7 @@ class LayerRecord(BaseModel):
         extent_px, stride_px, start_px: of its units' windows, (down, across).
         maps: how many.
         people: of the averages.
-        selective: how many maps prefer some joint beyond chance (corrected p < 0.05).
+        selective: how many maps prefer one joint to all others beyond chance (corrected p < 0.05).
         index: mean selectivity index of the maps for joints.
         bits: mean over maps of the largest information on a part beyond that of places alone.
         used: over maps, Spearman's correlation of the index and the growth of the joint error without the map.
@@ -66,10 +71,12 @@ class Record(BaseModel):
 
     Attributes:
         network: study/row_s<seed>, or what the caller says.
+        checkpoint: its file's name.
+        balance: of the losses; fixed: the weights are what they say.
         weights: the row's, by task.
         seed: of the run.
         made_by: digests of the run's code, configuration and data.
-        data: digest of the pack whose people were shown.
+        dataset, data: the pack's name, and its digest, whose people were shown.
         train, test: how many.
         near_px: the distance to a joint that is near.
     """
@@ -78,6 +85,9 @@ class Record(BaseModel):
 
     version: int
     network: str
+    checkpoint: str
+    dataset: str
+    balance: str
     row: str
     weights: dict[str, float]
     seed: int
@@ -104,9 +114,9 @@ def layer_records(found: Inspection) -> list[LayerRecord]:
                 extent_px=list(where.extent),
                 stride_px=list(where.stride),
                 start_px=list(where.start),
-                maps=len(layer.joints.p),
+                maps=len(layer.joints.index),
                 people=layer.average.people,
-                selective=int((layer.joints.p < SURE).sum()),
+                selective=int((layer.joints.index_p < SURE).sum()),
                 index=round(float(layer.joints.index.mean()), 4),
                 bits=None if beyond is None else round(float(beyond.mean()), 4),
                 used=_used(layer),
@@ -135,7 +145,7 @@ def maps_table(found: Inspection) -> pd.DataFrame:
 def _map_lines(name: str, layer: Layer, joints: tuple[str, ...], parts: list[str]) -> list[dict[str, Any]]:
     lines = []
     contrast = layer.average.contrast
-    for number in range(len(layer.joints.p)):
+    for number in range(len(layer.joints.index)):
         line: dict[str, Any] = {"layer": name, "map": number, "contrast": contrast[number]}
         for kind, found, names in (("joint", layer.joints, joints), ("part", layer.parts, parts)):
             if found is None:
@@ -146,8 +156,8 @@ def _map_lines(name: str, layer: Layer, joints: tuple[str, ...], parts: list[str
                 f"{kind}_index": found.index[number],
                 f"{kind}_hits": found.hits[number, best],
                 f"{kind}_chance": found.chance[number, best],
-                f"{kind}_p": found.p[number],
-                f"{kind}_median_px": found.spread_px[number, best],
+                f"{kind}_p": found.p[number, best],
+                f"{kind}_index_p": found.index_p[number],
             }
         if layer.bits is not None and layer.bits_null is not None:
             beyond = layer.bits[number] - layer.bits_null[number]
@@ -186,7 +196,7 @@ def landmarks_table(found: Inspection) -> pd.DataFrame:
                     "z": one.z[number, at],
                     "offset_x_px": one.offset_px[number, at, 0],
                     "offset_y_px": one.offset_px[number, at, 1],
-                    "median_px": one.spread_px[number, at],
+                    "p": one.p[number, at],
                 }
                 if bits is not None and layer.bits_null is not None:
                     line |= {"bits": bits[number, at], "bits_by_place": layer.bits_null[number, at]}
@@ -202,6 +212,8 @@ def write_record(
     """Write an inspection's folder; the record last, so that a folder with one is whole. Returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECORD).unlink(missing_ok=True)
+    for before in folder.glob("*.png"):  # of another call; they may show people
+        before.unlink()
     for name, content in pictures.items():
         write_bytes_atomic(folder / name, content)
     for name, table in tables.items():
@@ -221,14 +233,12 @@ def read_record(folder: Path) -> tuple[Record, pd.DataFrame] | None:
     if not path.is_file():
         return None
     given = read_json(path)
+    if isinstance(given, dict) and given.get("version") != VERSION:
+        raise UserError(f"{path}: is of version {given.get('version')}, this hmlpe reads {VERSION}; inspect again")
     try:
-        record = Record.model_validate(given)
-        if record.version != VERSION:
-            raise UserError(f"{path}: is of version {record.version}, this hmlpe reads {VERSION}; inspect again")
-        return record, pd.read_csv(folder / MAPS)
+        return Record.model_validate(given), pd.read_csv(folder / MAPS, dtype=COLUMNS, keep_default_na=True)
     except ValidationError as error:
-        raise UserError(
-            f"{path}: is no inspection ({first_problem(error, Record, given).of_file()}); inspect again"
-        ) from error
-    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise UserError(f"{folder / MAPS}: cannot be read ({error}); inspect again") from error
+        wrong = first_problem(error, Record, given).of_file()
+        raise UserError(f"{path}: is no inspection ({wrong}); inspect again") from error
+    except (OSError, ValueError) as error:  # no such columns, no numbers, no UTF-8
+        raise UserError(f"{folder / MAPS}: cannot be read ({' '.join(str(error).split())}); inspect again") from error

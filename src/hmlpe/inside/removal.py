@@ -51,7 +51,9 @@ def removed(
         words: beside a progress bar; None: none is shown.
     """
     names, copies = list(tasks), len(mean) + 1
-    batch = max(1, LARGEST // (copies * mean.numel()))
+    device = next(network.parameters()).device
+    joints_px, mean = joints_px.to(device), mean.to(device)
+    batch = min(64, max(1, LARGEST // (copies * mean.numel())))
     sums: dict[str, Tensor] = {}
     with (
         _without_each(network.get_submodule(layer), mean),
@@ -59,13 +61,13 @@ def removed(
     ):
         for start in range(0, len(rows), batch):
             part = rows[start : start + batch]
-            images = torch.from_numpy(np.array(crops[part])).permute(0, 3, 1, 2).contiguous()
+            images = torch.from_numpy(np.array(crops[part])).permute(0, 3, 1, 2).contiguous().to(device)
             truth = joints_px[start : start + batch]
             outputs = network.answers(network.features(images), names)
             for name, found in _errors(tasks, outputs, truth, copies).items():
                 sums[name] = sums[name] + found if name in sums else found
             bar.update(len(part))
-    means = {name: (total[:, :, 0] / total[:, :, 1].clamp(min=1)).numpy() for name, total in sums.items()}
+    means = {name: (total[:, :, 0] / total[:, :, 1]).numpy() for name, total in sums.items()}  # NaN: known of nobody
     growth = {name: values[1:] - values[:1] for name, values in means.items()}  # the first is the whole network
     empty = np.zeros((len(mean), 0))
     return Loss(growth.get("joints", empty), growth.get("parts", empty))
@@ -88,7 +90,7 @@ def _errors(
         else:
             continue
         counts = error.isfinite()
-        found[key] = torch.stack([error.where(counts, 0.0).sum(1), counts.sum(1).float()], dim=-1).double()
+        found[key] = torch.stack([error.where(counts, 0.0).sum(1), counts.sum(1).float()], dim=-1).double().cpu()
     return found
 
 

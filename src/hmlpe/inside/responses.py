@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from hmlpe.errors import UserError
-from hmlpe.inside.fields import Field, check_layer, fields_of
+from hmlpe.inside.fields import Field, check_layer, fields_of, in_evaluation
 from hmlpe.network import HeterogeneousNet
 
 
@@ -41,14 +41,14 @@ class Network:
     Args:
         network: takes (batch, 3, size, size) uint8, RGB; a heterogeneous net, or any module with convolutions.
         size_px: side of its input.
-        layers: names of its layers, or their ends ("conv2" for "trunk.conv2"); None: its convolutions outside of heads.
+        layers: names of its layers, or their ends ("conv2" for "trunk.conv2"); None: all of its convolutions.
 
     Raises:
         UserError: it has no convolution; a layer is not there, or its units see no window of one size.
     """
 
     def __init__(self, network: nn.Module, size_px: int, layers: Sequence[str] | None = None) -> None:
-        self.network, self.size_px = network.eval().requires_grad_(False), size_px
+        self.network, self.size_px = network, size_px
         self.convolutions = [name for name, one in network.named_modules() if isinstance(one, nn.Conv2d)]
         if not self.convolutions:
             raise UserError(f"checkpoint: its network, a {type(network).__name__}, has no convolution to look into")
@@ -91,7 +91,7 @@ class Network:
         with tqdm(total=len(rows), desc=words, unit="people", disable=None if words else True) as bar:
             for part in parts:
                 images = torch.from_numpy(np.array(crops[rows[part]])).permute(0, 3, 1, 2).contiguous().to(self.device)
-                with _captured(self.network, self.layers) as maps:
+                with in_evaluation(self.network), _captured(self.network, self.layers) as maps:
                     _call(self.network, images)
                 units, values = {}, {}
                 for layer, found in maps.items():
@@ -130,7 +130,8 @@ def _captured(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, T
     found: dict[str, Tensor] = {}
 
     def keep(layer: str, output: Any) -> None:
-        found[layer] = output
+        if layer not in found:  # of its first run, as its window is
+            found[layer] = output.detach().clone()  # what follows may work in place
 
     handles = [
         network.get_submodule(layer).register_forward_hook(lambda m, a, output, layer=layer: keep(layer, output))

@@ -14,6 +14,7 @@ from hmlpe.files import write_bytes_atomic, write_text_atomic
 from hmlpe.inside import figures
 from hmlpe.inside.record import Record
 from hmlpe.pictures import png
+from hmlpe.row_name import FIXED
 
 TABLE, FIGURE, TRENDS = "rows.csv", "rows.png", "trends.csv"
 UNTRAINED = "untrained"
@@ -39,6 +40,7 @@ def rows_table(records: Sequence[Record], base: str) -> pd.DataFrame:
         for layer in record.layers:
             line: dict[str, object] = {
                 "row": record.row,
+                "balance": record.balance,
                 "seed": record.seed,
                 "relative_weight": math.inf if not weight and others else others / weight if weight else math.nan,
                 "layer": layer.name,
@@ -48,11 +50,11 @@ def rows_table(records: Sequence[Record], base: str) -> pd.DataFrame:
 
 
 def trends(table: pd.DataFrame) -> pd.DataFrame:
-    """Of each layer and measure: Spearman's correlation with the relative weight, over runs that train the base task.
+    """Of each layer and measure: Spearman's correlation with the relative weight, over runs of fixed weights.
 
     p is two-sided, by permuting the runs' weights within each seed, as seeds share their start.
     """
-    rows = table[np.isfinite(table.relative_weight) & (table.row != UNTRAINED)]
+    rows = table[np.isfinite(table.relative_weight) & (table.row != UNTRAINED) & (table.balance == FIXED)]
     rng, lines = np.random.default_rng(0), []
     for layer, group in rows.groupby("layer", sort=False):
         for measure in MEASURES:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import nn
 
 from hmlpe import pictures
 from hmlpe.data.dataset import PeopleDataset
@@ -32,12 +33,15 @@ from hmlpe.inside.record import (
 )
 from hmlpe.inside.rows import UNTRAINED
 from hmlpe.inside.settings import InspectSettings
-from hmlpe.runs.folder import RESULT
-from hmlpe.settings import make
+from hmlpe.network import HeterogeneousNet
+from hmlpe.row_name import name_of_balance
+from hmlpe.runs.folder import CHOSEN, RESULT
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
 from hmlpe.tasks.detection import square
+from hmlpe.training.build import build_model, build_tasks
 from hmlpe.training.module import MultiTaskPose
+from hmlpe.training.settings import ModelSettings
 from hmlpe.training.weights import model_of
 
 
@@ -71,16 +75,14 @@ def inspect_checkpoint(
     pack.check_size(int(config["size_px"]))
     train, test = (_people(pack, skeleton, data, split, settings) for split in ("train", "test"))
     tasks = {name: model.tasks[name] for name in model.balance.active}
-    if untrained:
-        torch.manual_seed(int(config["seed"]))
-        make("optim.init", config["optim"]["init"])(model.network)  # `model_of` has trusted it
+    network = as_before_training(model, train) if untrained else model.network
     found = inspect_network(
-        model.network,
+        network,
         train,
         test,
         skeleton,
         settings.layers,
-        tasks if settings.removal else None,
+        tasks if settings.removal and not untrained else None,
         float(config["windows"]["beta"]),
         settings.near,
         settings.draws,
@@ -92,6 +94,9 @@ def inspect_checkpoint(
     record = Record(
         version=VERSION,
         network=f"{config['study']}/{row}_s{config['seed']}",
+        checkpoint=path.name,
+        dataset=str(data.name),
+        balance=name_of_balance(config.get("balance")),
         row=row,
         weights={name: float(weight) for name, weight in model.balance.weights.items()},
         seed=int(config["seed"]),
@@ -109,27 +114,52 @@ def inspect_checkpoint(
     tables = {MAPS: maps_table(found), LANDMARKS: landmarks_table(found)}
     texts = {name: table.to_csv(index=False, float_format="%.5g") for name, table in tables.items()}
     written = write_record(
-        folder or _own_folder(path), record, tables, contents, build_page(record, texts, tables[MAPS], contents)
+        folder or _own_folder(path, settings),
+        record,
+        tables,
+        contents,
+        build_page(record, texts, tables[MAPS], contents),
     )
     return found, record, written
 
 
-def _own_folder(checkpoint: Path) -> Path:
-    """In the run's folder; beside a checkpoint that is in none."""
+def as_before_training(model: MultiTaskPose, people: People) -> HeterogeneousNet:
+    """The network with freshly drawn weights, its norms' statistics those of the people."""
+    settings = ModelSettings.of(model.config)
+    network = build_model(settings, build_tasks(settings, attributes=None)).network
+    network.mean_image.copy_(model.network.mean_image)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+    with torch.no_grad():
+        for start in range(0, min(len(people.rows), 1024) if norms else 0, 64):
+            images = torch.from_numpy(np.array(people.crops[people.rows[start : start + 64]]))
+            network.trunk.train()
+            network.features(images.permute(0, 3, 1, 2).contiguous())
+    return network.eval()
+
+
+def _own_folder(checkpoint: Path, settings: InspectSettings) -> Path:
+    """`inspected` in the run's folder, of its evaluated checkpoint and its own people; of others with their names."""
     run = checkpoint.parent.parent
-    return (run if (run / RESULT).is_file() else checkpoint.parent) / FOLDER
+    own = "" if checkpoint.name == CHOSEN else f"_{checkpoint.stem}"
+    people = "" if settings.data is None else f"_{settings.data.name}"
+    return (run if (run / RESULT).is_file() else checkpoint.parent) / f"{FOLDER}{own}{people}"
 
 
 def _people(pack: Pack, skeleton: Skeleton, data: DataSettings, split: str, settings: InspectSettings) -> People:
     rows = pack.indices(split)
-    if settings.people is not None:
-        rows = rows[: settings.people]
+    if settings.people is not None and settings.people < len(rows):  # drawn, as the first ones are often one film's
+        rows = np.sort(np.random.default_rng(0).permutation(rows)[: settings.people])
     asked = {"people": 2, "mosaic": settings.mosaic}
     if split == "test":
         asked = {"people": 2, "persons": settings.persons if isinstance(settings.persons, int) else 0}
     for name, least in asked.items():
         if len(rows) < least:
             raise UserError(f"{name}: patches of {least} people are asked for; there are {len(rows)} {split} people")
+    if split == "test":
+        _persons(settings, len(rows))
     labels = labels_of(pack.people, skeleton, data.sides, data.use_occluded)
     dataset = PeopleDataset(pack.test_crops, labels, rows)
     return People(pack.test_crops, np.asarray(rows), dataset.joints_px())

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from tqdm import tqdm
 
 from hmlpe.inside.fields import Field
 from hmlpe.inside.responses import Answers
@@ -16,36 +17,44 @@ from hmlpe.windows import WindowGrid
 
 NEAR = 0.1
 """How near is near: of the crop's side."""
-DRAWS = 1000
+DRAWS = 200
 """Permutations of people."""
 EDGES = (0.5, 0.75, 0.875, 0.9375, 0.96875, 0.984375, 0.9921875)
 """Quantiles of a map's answers between which they count as the same: finer where they are large, as parts are rare."""
 ACROSS = 13
 """Units along a side that tell of information: of a larger map, every so manieth."""
+CELLS = 4
+"""Cells across the square that counts as near, by which the best offset is looked for."""
 
 
 @dataclass(frozen=True)
 class Selectivity:
     """Of one layer's maps for landmarks: the joints, or the parts' middles.
 
+    All that is said of chance comes from permutations of people, in each of which the very same is computed, offsets
+    and all; p are corrected for the layer's maps and landmarks (Westfall and Young's maxT).
+
     Attributes:
         hits: (map, landmark) share of the people whose landmark lies, but for one offset that all people share, near
-            the map's largest answer: a detector of heads may well look at the neck below.
-        chance: (map, landmark) the same with other people's landmarks, the mean over permutations of people.
+            the map's largest answer: a detector of heads may well look at the neck below. The offset is that of most
+            hits; near is a square of twice the given distance.
+        chance: (map, landmark) the same with other people's landmarks, the mean over permutations.
         z: (map, landmark) hits - chance, in standard deviations of the permutations.
-        p: (map,) of its largest z: the share of permutations in which any map of the layer has as large a one for any
-            landmark (corrected for the number of maps and landmarks: Westfall and Young's maxT).
-        offset_px: (map, landmark, 2) that offset, the median of answer - landmark, (x, y) in crop pixels.
-        spread_px: (map, landmark) median distance from it, in crop pixels.
+        p: (map, landmark) whether the map's place depends on the landmark: the share of permutations in which any z of
+            the layer is as large.
+        index: (map,) excess of the preferred landmark over the next best one, 0 to 1; 0 without any excess.
+        index_p: (map,) the share of permutations in which any map of the layer has as large an index.
+        offset_px: (map, landmark, 2) that offset, answer - landmark, (x, y) in crop pixels.
         people: (landmark,) of whom it is known.
     """
 
     hits: Float[np.ndarray, "map landmark"]
     chance: Float[np.ndarray, "map landmark"]
     z: Float[np.ndarray, "map landmark"]
-    p: Float[np.ndarray, " map"]
+    p: Float[np.ndarray, "map landmark"]
+    index: Float[np.ndarray, " map"]
+    index_p: Float[np.ndarray, " map"]
     offset_px: Float[np.ndarray, "map landmark 2"]
-    spread_px: Float[np.ndarray, "map landmark"]
     people: Int[np.ndarray, " landmark"]
 
     @property
@@ -55,14 +64,8 @@ class Selectivity:
 
     @property
     def best(self) -> Int[np.ndarray, " map"]:
-        """The landmark that each map prefers: the largest excess."""
+        """The landmark of the largest excess of each map."""
         return np.asarray(self.excess.argmax(axis=1))
-
-    @property
-    def index(self) -> Float[np.ndarray, " map"]:
-        """The excess of the preferred landmark over that of the best alternative, or over none: 0 to 1."""
-        ranked = np.sort(np.pad(self.excess, ((0, 0), (1, 0))), axis=1)  # a landmark of no excess is always there
-        return np.asarray(ranked[:, -1] - ranked[:, -2])
 
 
 def selectivity(
@@ -71,51 +74,76 @@ def selectivity(
     near_px: float | int,
     draws: int = DRAWS,
     seed: int = 0,
+    words: str | None = None,
 ) -> Selectivity:
     """How selective maps are.
 
     Args:
         place_px: where each map answers most, (x, y) in crop pixels.
         landmarks_px: NaN where unknown.
-        near_px: the largest distance that is near.
+        near_px: the largest distance, along each axis, that is near.
         draws: permutations of people, for what chance gives: a map that always answers in one place hits by chance.
+        words: beside a progress bar; None: none is shown.
     """
-    known: Bool[np.ndarray, "person landmark"] = np.isfinite(landmarks_px).all(-1)
-    places, landmarks = place_px.astype(np.float32), landmarks_px.astype(np.float32)
-    apart = places[:, :, None] - landmarks[:, None]
-    offset = _median(apart)
-    distance = np.linalg.norm(apart - offset, axis=-1)
-    counts = np.maximum(known.sum(axis=0), 1)
-    seen = (distance <= near_px).sum(axis=0) / counts  # NaN is not near
-    # Of other people's landmarks the offset is that of the two medians: nothing ties one to the other
-    centred = landmarks[:, None] + (
-        np.median(places, axis=0)[:, None] - _median(landmarks)
-    )  # person, map, landmark, xy
-    rng = np.random.default_rng(seed)
-    drawn = np.empty((draws, *seen.shape), np.float32)
-    for draw in range(draws):
-        across, down = np.moveaxis(places[rng.permutation(len(places))][:, :, None] - centred, -1, 0)
-        drawn[draw] = (across * across + down * down <= near_px * near_px).sum(axis=0) / counts
-    chance, spread = drawn.mean(axis=0), drawn.std(axis=0)
-    spread = np.where(spread > 1e-9, spread, np.inf)  # what cannot vary tells nothing
-    z = (seen - chance) / spread
-    largest = ((drawn - chance) / spread).max(axis=(1, 2))
-    p = (1 + (largest[None, :] >= z.max(axis=1)[:, None]).sum(axis=1)) / (1 + draws)
+    known = torch.from_numpy(np.isfinite(landmarks_px).all(-1))
+    places = torch.from_numpy(place_px.astype(np.float32))
+    landmarks = torch.from_numpy(np.nan_to_num(landmarks_px).astype(np.float32))
+    seen, offset = _densest(places, landmarks, known, near_px)
+    generator = torch.Generator().manual_seed(seed)
+    drawn = []
+    for _ in tqdm(range(draws), desc=words, unit="draws", disable=None if words else True):
+        order = torch.randperm(len(places), generator=generator)
+        drawn.append(_densest(places[order], landmarks, known, near_px)[0])
+    null = torch.stack(drawn).double()
+    chance, spread = null.mean(0), null.std(0)
+    spread = torch.where(spread > 1e-9, spread, torch.inf)  # what cannot vary tells nothing
+    z, largest = (seen - chance) / spread, ((null - chance) / spread).amax(dim=(1, 2))
+    index, indices = _index(seen - chance), _index(null - chance).amax(1)
     return Selectivity(
-        hits=seen.astype(np.float64),
-        chance=chance.astype(np.float64),
-        z=z.astype(np.float64),
-        p=p.astype(np.float64),
-        offset_px=offset.astype(np.float64),
-        spread_px=_median(distance).astype(np.float64),
-        people=known.sum(axis=0),
+        hits=seen.double().numpy(),
+        chance=chance.numpy(),
+        z=z.numpy(),
+        p=_share(largest, z),
+        index=index.numpy(),
+        index_p=_share(indices, index),
+        offset_px=offset.double().numpy(),
+        people=known.sum(0).numpy(),
     )
 
 
-def _median(values: Float[np.ndarray, "person *rest"]) -> np.ndarray:
-    """Over people, NaN for a landmark that is never known, without a warning."""
-    never = ~np.isfinite(values).any(axis=0)
-    return np.where(never, np.nan, np.nanmedian(np.where(never, 0.0, values), axis=0))
+def _densest(
+    places: Float[Tensor, "person map 2"],
+    landmarks: Float[Tensor, "person landmark 2"],
+    known: Bool[Tensor, "person landmark"],
+    near_px: float | int,
+) -> tuple[Float[Tensor, "map landmark"], Float[Tensor, "map landmark 2"]]:
+    """The largest share of people whose place less landmark lies in one square; and that square's middle."""
+    cell = 2 * near_px / CELLS
+    apart = places[:, :, None] - landmarks[:, None]
+    low = apart.amin(dim=(0, 1, 2)) - CELLS * cell
+    at = ((apart - low) / cell).long()
+    down, across = (int(size) + CELLS + 1 for size in at.amax(dim=(0, 1, 2)).flip(0))
+    maps, marks = places.shape[1], landmarks.shape[1]
+    pair = torch.arange(maps * marks).reshape(maps, marks)
+    flat = (pair * down + at[..., 1]) * across + at[..., 0]
+    counts = torch.bincount(flat[known[:, None].expand_as(flat)], minlength=maps * marks * down * across)
+    windows = torch.nn.functional.avg_pool2d(counts.reshape(maps * marks, 1, down, across).float(), CELLS, 1)
+    most, where = windows.flatten(1).max(1)
+    middle = torch.stack([where % windows.shape[-1], where // windows.shape[-1]], dim=-1) + CELLS / 2
+    share = most.mul(CELLS**2).reshape(maps, marks) / known.sum(0).clamp(min=1)
+    return share, (low + middle * cell).reshape(maps, marks, 2)
+
+
+def _index(excess: Float[Tensor, "*draw map landmark"]) -> Float[Tensor, "*draw map"]:
+    padded = torch.nn.functional.pad(excess, (1, 0)).clamp(min=0)  # a landmark of no excess is always there
+    best = padded.topk(2, dim=-1).values
+    return best[..., 0] - best[..., 1]
+
+
+def _share(drawn: Float[Tensor, " draw"], values: Float[Tensor, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """The share of draws, and of what was seen, that is as large."""
+    beyond = (drawn.reshape(-1, *[1] * values.ndim) >= values - 1e-9).sum(0)
+    return np.asarray(((1 + beyond) / (1 + len(drawn))).numpy())
 
 
 def middles(joints_px: Float[np.ndarray, "person joint 2"], skeleton: Skeleton) -> Float[np.ndarray, "person part 2"]:

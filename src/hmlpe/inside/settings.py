@@ -32,7 +32,7 @@ class InspectSettings(Settings, extra="forbid"):
     patches: Count = 8
     mosaic: Whole = 0
     near: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    draws: Annotated[int, Field(ge=19)] = 1000  # fewer, and no p is below 0.05
+    draws: Annotated[int, Field(ge=19)] = 200  # fewer, and no p is below 0.05
     removal: bool = True
     out: Text | None = None
     progress: bool = True

@@ -139,9 +139,17 @@ def _inspected(runs: Sequence[Run]) -> list[tuple[str, int, Mapping[str, Any] | 
             continue
         if read is not None:
             record, maps = read
+            if any(run.result.identity.get(key, digest) != digest for key, digest in record.made_by.items()):
+                found.append(
+                    (run.row, run.seed, f"{run.name}: was inspected before it was trained as it is; inspect it again")
+                )
+                continue
             files = [one.file for one in record.pictures if not one.people]  # single people are in the gallery
             pictures = {name: (folder / name).read_bytes() for name in files if (folder / name).is_file()}
-            found.append((run.row, run.seed, section(record, maps, pictures)))
+            try:
+                found.append((run.row, run.seed, section(record, maps, pictures)))
+            except UserError as error:
+                found.append((run.row, run.seed, f"{run.name}: {error}"))
     return found
 
 
