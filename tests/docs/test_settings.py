@@ -31,8 +31,8 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/\w+' is vali
 PROGRAMS = [name.removeprefix("hmlpe-").replace("-", "_") for name in SCRIPTS]
 CONTEXTS = {  # that some settings need
     "train": [
-        [], ["hydra/launcher=isolated"], ["hydra/launcher=submitit_slurm"], ["hydra/launcher=ray"], ["data=all"],
-        ["data=flic"], ["data=coco", "data.name=x"],
+        [], ["balance=scheduled"], ["hydra/launcher=isolated"], ["hydra/launcher=submitit_slurm"],
+        ["hydra/launcher=ray"], ["data=all"], ["data=flic"], ["data=coco", "data.name=x"],
     ],
     "evaluate": [[f"predictions_form={form}"] for form in ("matrix", "csv", "buffy")] + [
         ["detector=given"], ["detector=cascade"]],
