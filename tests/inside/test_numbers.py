@@ -146,8 +146,9 @@ def test_information_is_that_of_the_indicator() -> None:
 def test_a_map_that_is_not_read_costs_nothing() -> None:
     torch.manual_seed(0)
     stages = [{"maps": 3, "kernel": 3, "relu": True}]
-    head = partial(Head, hidden=[8, 8], keep=1.0, scaling="inverted")
-    network = HeterogeneousNet(Trunk(stages, [2, 2]), head, {"regression": 6}, 16, 0.01).eval()
+    head = partial(Head, hidden=[8, 8], keep=0.5, scaling="inverted")
+    network = HeterogeneousNet(Trunk(stages, [2, 2], "batch"), head, {"regression": 6}, 16, 0.01)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
     weight = network.head("regression").fc1.weight
     assert isinstance(weight, Tensor)
     with torch.no_grad():
@@ -158,6 +159,10 @@ def test_a_map_that_is_not_read_costs_nothing() -> None:
     task = JointRegression(SKELETON, 16, 0.9)
     mean = torch.rand(3, 14, 14)
     found = removed(network, {"regression": task}, "trunk.conv1", mean, crops, np.arange(11), joints)
+    assert network.training, "left as it was, though looked into without dropout and by the norms' own statistics"
+    network.eval()
+    changed = [name for name, value in network.state_dict().items() if not torch.equal(value, before[name])]
+    assert changed == ["heads.regression.fc1.weight"]
     assert found.joints_px.shape == (3, 3) and found.parts.shape == (3, 0)
     assert np.abs(found.joints_px[1]).max() == 0 < np.abs(found.joints_px[[0, 2]]).min()
     images = torch.from_numpy(crops).permute(0, 3, 1, 2)
@@ -167,13 +172,13 @@ def test_a_map_that_is_not_read_costs_nothing() -> None:
         return (answers - joints).norm(dim=-1).nanmean(0)
 
     with torch.no_grad():
-        before = error()
+        whole = error()
         handle = network.trunk.conv1.register_forward_hook(
             lambda module, args, output: torch.cat([mean[:1].expand(len(output), -1, -1, -1), output[:, 1:]], dim=1)
         )
         after = error()
         handle.remove()
-    assert found.joints_px[0] == pytest.approx((after - before).numpy(), abs=1e-4)
+    assert found.joints_px[0] == pytest.approx((after - whole).numpy(), abs=1e-4)
 
 
 def test_a_network_of_one_s_own_is_looked_into() -> None:

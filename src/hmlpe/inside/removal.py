@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from hmlpe.inside.fields import in_evaluation
 from hmlpe.network import HeterogeneousNet
 from hmlpe.tasks import JointRegression, PartDetection, Task
 
@@ -56,6 +57,7 @@ def removed(
     batch = min(64, max(1, LARGEST // (copies * mean.numel())))
     sums: dict[str, Tensor] = {}
     with (
+        in_evaluation(network),
         _without_each(network.get_submodule(layer), mean),
         tqdm(total=len(rows), desc=words, unit="people", disable=None if words else True) as bar,
     ):

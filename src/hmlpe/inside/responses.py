@@ -71,7 +71,6 @@ class Network:
         assert isinstance(first, nn.Conv2d)
         return first.weight.detach().float().cpu() if first.weight.shape[1] == 3 else None
 
-    @torch.inference_mode()
     def answers(
         self,
         crops: UInt8[np.ndarray, "person size size 3"],
@@ -91,7 +90,7 @@ class Network:
         with tqdm(total=len(rows), desc=words, unit="people", disable=None if words else True) as bar:
             for part in parts:
                 images = torch.from_numpy(np.array(crops[rows[part]])).permute(0, 3, 1, 2).contiguous().to(self.device)
-                with in_evaluation(self.network), _captured(self.network, self.layers) as maps:
+                with torch.no_grad(), in_evaluation(self.network), _captured(self.network, self.layers) as maps:
                     _call(self.network, images)
                 units, values = {}, {}
                 for layer, found in maps.items():
@@ -131,7 +130,7 @@ def _captured(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, T
 
     def keep(layer: str, output: Any) -> None:
         if layer not in found:  # of its first run, as its window is
-            found[layer] = output.detach().clone()  # what follows may work in place
+            found[layer] = output.clone()  # what follows may work in place
 
     handles = [
         network.get_submodule(layer).register_forward_hook(lambda m, a, output, layer=layer: keep(layer, output))

@@ -67,7 +67,7 @@ def inspect_checkpoint(
         raise UserError(f"checkpoint: {path}: there is no such file")
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    model = model_of(path, settings.trust)
+    model = model_of(path, settings.trust).eval()
     config = model.config
     skeleton = Skeleton(**{key: config["skeleton"][key] for key in ("joints", "parts", "mirror")})
     data = settings.data or DataSettings.of(config["data"], "data")
