@@ -28,8 +28,8 @@ DEPENDENCIES = [
 # A module imports from its own level and from earlier ones. One line is one level.
 LEVELS = [
     {"address", "allocator", "errors", "files", "lock", "csv_file", "skeleton", "geometry", "windows", "palette"}
-    | {"web", "bad_input", "checked", "control_group", "file_kinds", "resample", "row_name", "settings", "signatures"}
-    | {"spelling", "words"},
+    | {"web", "bad_input", "checked", "control_group", "file_kinds", "resample", "row_name", "settings", "spelling"}
+    | {"words"},
     {"runs"},
     {"detect"},
     {"data"},
