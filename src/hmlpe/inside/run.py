@@ -75,7 +75,11 @@ def inspect_checkpoint(
     pack.check_size(int(config["size_px"]))
     train, test = (_people(pack, skeleton, data, split, settings) for split in ("train", "test"))
     tasks = {name: model.tasks[name] for name in model.balance.active}
+    if settings.device == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # the default rounds inside convolutions
     network = as_before_training(model, train) if untrained else model.network
+    network.to(settings.device)
+    model.to(settings.device)
     found = inspect_network(
         network,
         train,
@@ -300,12 +304,13 @@ def _part_maps(
     (regression, pose), (detection, detector) = tasks[JointRegression], tasks[PartDetection]
     assert isinstance(detector, PartDetection)
     crops = np.array(test.crops[test.rows[persons]])
-    images = torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous()
+    images = torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous().to(model.device)
     outputs = model.network(images, [regression, detection])
     joints_px = pose.decode(outputs[regression])["predicted_crop_px"]
     detected = detector.decode(outputs[detection])["part_maps"]
     shape = detected.shape
-    truth = test.joints_px[torch.from_numpy(persons)]
+    truth = test.joints_px[torch.from_numpy(persons)].to(model.device)
     of_truth, of_regression = (detector.target({"joints_px": joints}) for joints in (truth, joints_px))
-    true = of_truth.values.where(of_truth.known, torch.nan).reshape(shape)
-    return crops, square(true.numpy()), square(detected.numpy()), square(of_regression.values.reshape(shape).numpy())
+    true = of_truth.values.where(of_truth.known, torch.nan)
+    one, two, three = (square(maps.reshape(shape).cpu().numpy()) for maps in (true, detected, of_regression.values))
+    return crops, one, two, three

@@ -86,14 +86,12 @@ def selectivity(
         words: beside a progress bar; None: none is shown.
     """
     known = torch.from_numpy(np.isfinite(landmarks_px).all(-1))
-    places = torch.from_numpy(place_px.astype(np.float32))
-    landmarks = torch.from_numpy(np.nan_to_num(landmarks_px).astype(np.float32))
-    seen, offset = _densest(places, landmarks, known, near_px)
+    counted = _Offsets(torch.from_numpy(place_px), torch.from_numpy(landmarks_px), known, near_px)
+    seen, offset = counted.densest()
     generator = torch.Generator().manual_seed(seed)
     drawn = []
     for _ in tqdm(range(draws), desc=words, unit="draws", disable=None if words else True):
-        order = torch.randperm(len(places), generator=generator)
-        drawn.append(_densest(places[order], landmarks, known, near_px)[0])
+        drawn.append(counted.densest(torch.randperm(len(known), generator=generator))[0])
     null = torch.stack(drawn).double()
     chance, spread = null.mean(0), null.std(0)
     spread = torch.where(spread > 1e-9, spread, torch.inf)  # what cannot vary tells nothing
@@ -111,27 +109,53 @@ def selectivity(
     )
 
 
-def _densest(
-    places: Float[Tensor, "person map 2"],
-    landmarks: Float[Tensor, "person landmark 2"],
-    known: Bool[Tensor, "person landmark"],
-    near_px: float | int,
-) -> tuple[Float[Tensor, "map landmark"], Float[Tensor, "map landmark 2"]]:
-    """The largest share of people whose place less landmark lies in one square; and that square's middle."""
-    cell = 2 * near_px / CELLS
-    apart = places[:, :, None] - landmarks[:, None]
-    low = apart.amin(dim=(0, 1, 2)) - CELLS * cell
-    at = ((apart - low) / cell).long()
-    down, across = (int(size) + CELLS + 1 for size in at.amax(dim=(0, 1, 2)).flip(0))
-    maps, marks = places.shape[1], landmarks.shape[1]
-    pair = torch.arange(maps * marks).reshape(maps, marks)
-    flat = (pair * down + at[..., 1]) * across + at[..., 0]
-    counts = torch.bincount(flat[known[:, None].expand_as(flat)], minlength=maps * marks * down * across)
-    windows = torch.nn.functional.avg_pool2d(counts.reshape(maps * marks, 1, down, across).float(), CELLS, 1)
-    most, where = windows.flatten(1).max(1)
-    middle = torch.stack([where % windows.shape[-1], where // windows.shape[-1]], dim=-1) + CELLS / 2
-    share = most.mul(CELLS**2).reshape(maps, marks) / known.sum(0).clamp(min=1)
-    return share, (low + middle * cell).reshape(maps, marks, 2)
+class _Offsets:
+    """Counts people by their place less their landmark, in cells of a grid that all permutations share."""
+
+    def __init__(
+        self,
+        places: Float[Tensor, "person map 2"],
+        landmarks: Float[Tensor, "person landmark 2"],
+        known: Bool[Tensor, "person landmark"],
+        near_px: float | int,
+    ) -> None:
+        self.cell, self.known = 2 * near_px / CELLS, known
+        self.places = (places / self.cell).float().permute(2, 1, 0).contiguous()  # (x, y), map, person
+        self.landmarks = (landmarks / self.cell).float().permute(2, 1, 0)[:, None].contiguous()
+        marks = self.landmarks.where(known.T, torch.nan)
+        lowest, highest = (marks.where(known.T, sign * torch.inf).flatten(1) for sign in (1, -1))
+        first = (self.places.flatten(1).amin(1) - highest.amax(1)).floor()
+        last = (self.places.flatten(1).amax(1) - lowest.amin(1)).floor()
+        if not known.any():
+            first, last = torch.zeros(2), torch.zeros(2)
+        self.low = first - CELLS + 1  # so that a square reaches over the first cell, and likewise the last
+        self.across, self.down = (int(size) for size in last - first + 2 * CELLS - 1)
+        # Where a landmark is unknown: one cell beyond all
+        pairs = torch.arange(self.places.shape[1] * known.shape[1]).reshape(-1, known.shape[1], 1)
+        self.size = pairs.numel() * self.down * self.across
+        self.base = pairs * self.down * self.across
+
+    def densest(
+        self, order: Int[Tensor, " person"] | None = None
+    ) -> tuple[Float[Tensor, "map landmark"], Float[Tensor, "map landmark 2"]]:
+        """The largest share of people whose offset lies in one square; and that square's middle, in pixels.
+
+        Args:
+            order: people whose places are taken instead of one's own.
+        """
+        places = self.places if order is None else self.places[:, :, order]
+        x, y = ((one[:, None] - mark).floor_() for one, mark in zip(places, self.landmarks, strict=True))
+        x, y = x.sub_(self.low[0]), y.sub_(self.low[1])
+        flat = y.mul_(self.across).add_(x).nan_to_num_(0.0).long().add_(self.base)
+        flat.masked_fill_(~self.known.T, self.size)
+        counts = torch.bincount(flat.flatten(), minlength=self.size + 1)[: self.size].int()
+        counts = counts.reshape(*self.base.shape[:2], self.down, self.across)
+        rows, columns = self.down - CELLS + 1, self.across - CELLS + 1
+        counts = sum((counts[:, :, k : k + rows] for k in range(1, CELLS)), counts[:, :, :rows])
+        counts = sum((counts[..., k : k + columns] for k in range(1, CELLS)), counts[..., :columns])
+        most, where = counts.flatten(2).max(2)
+        middle = torch.stack([where % columns, where // columns], dim=-1) + self.low + CELLS / 2
+        return most / self.known.sum(0).clamp(min=1), middle * self.cell
 
 
 def _index(excess: Float[Tensor, "*draw map landmark"]) -> Float[Tensor, "*draw map"]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
+import torch
 from pydantic import Field
 
 from hmlpe.data.settings import DataSettings
@@ -37,9 +38,12 @@ class InspectSettings(Settings, extra="forbid"):
     out: Text | None = None
     progress: bool = True
     threads: Count | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
     trust: Annotated[list[str], Field(description="a list of packages' names")] = Field(default_factory=list)
 
     def check_all(self) -> None:
-        """Raise UserError unless there is one source of networks."""
+        """Raise UserError unless there is one source of networks, and the device."""
         if (self.checkpoint is None) == (self.study is None):
             raise UserError("give either checkpoint=PATH, one network, or study=NAME, all finished runs of a study")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise UserError("device: there is no GPU here that torch can use; set device=cpu")
