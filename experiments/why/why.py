@@ -1,16 +1,19 @@
 """Why does the second task help? Reads the runs of experiment=why and why_transplant, and says what the arms differ in.
 
-    .venv/bin/python experiments/why/why.py OUTPUTS/why OUT
+    .venv/bin/python experiments/why/why.py OUTPUTS/why OUT data=flic
 
 Writes OUT/runs.csv (a line a run), OUT/arms.csv (each arm minus its control, paired by seed, with Student's 95 %
-interval) and OUT/why.png (validation error over training), and prints what follows. `off` and `on` switch the detection
-half way; `from_joint` trains the regression alone from the trunk of `joint` after a few epochs, `from_alone` both tasks
-from that of `alone`; their controls, `alone_anew` and `joint_anew`, go on from their own trunks, with new heads too.
+interval) and OUT/why.png (validation error over training, and the tasks' gradients at the trunk), and prints what
+follows. The words after OUT say where the prepared people are, as for hmlpe-train: of them the mean pose's error is
+computed. `off` and `on` switch the detection half way; `from_joint` trains the regression alone from the trunk of
+`joint` after a few epochs, `from_alone` both tasks from that of `alone`; their controls, `alone_anew` and `joint_anew`,
+go on from their own trunks, with new heads too.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +21,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import t
 
+import hmlpe
 from hmlpe.report.runs import collect
 from hmlpe.runs.curves import read_curves
+from hmlpe.runs.metric import GRADIENT
 from hmlpe.runs.result import Run
+from hmlpe.training.build import mean_pose_metrics
+from hmlpe.training.settings import TrainSettings
 
 ARMS = ("alone", "joint", "off", "on", "from_joint", "from_alone", "alone_anew", "joint_anew")
 CONTROLS = {"from_joint": "alone_anew", "from_alone": "joint_anew"}  # new heads too, and as many epochs
@@ -38,35 +45,41 @@ COLOURS = dict(
 
 def main(words: list[str]) -> int:
     """Read, write, say."""
-    if len(words) != 2:
+    if len(words) < 3:
         print(__doc__)
         return 2
-    study, out = map(Path, words)
+    study, out = map(Path, words[:2])
     runs = [run for run in collect(study) if run.finished and run.row in ARMS]
     out.mkdir(parents=True, exist_ok=True)
-    table = pd.DataFrame([line_of(run) for run in runs])
+    poses = {seed: mean_pose([*words[2:], f"seed={seed}"]) for seed in sorted({run.seed for run in runs})}
+    table = pd.DataFrame([line_of(run, poses[run.seed]) for run in runs])
     table.to_csv(out / "runs.csv", index=False, float_format="%.5g")
     pairs = [(arm, CONTROLS.get(arm, "alone")) for arm in ARMS[1:]]
     arms = pd.DataFrame([difference(table, *pair, number) for pair in pairs for number in NUMBERS]).dropna(subset="n")
     arms.to_csv(out / "arms.csv", index=False, float_format="%.5g")
-    draw(runs, out / "why.png")
+    draw(runs, poses, out / "why.png")
     print(table.groupby("arm", sort=False)[list(NUMBERS)].mean().round(4).to_string())
     print(sentence(arms))
     return 0
 
 
-def line_of(run: Run) -> dict[str, object]:
+def mean_pose(overrides: list[str]) -> float:
+    """E_r of the training people's mean pose on the validation people."""
+    config = hmlpe.compose(*overrides)
+    data, model = hmlpe.build(config)
+    return mean_pose_metrics(TrainSettings.of(config), model, data, "val")["regression_error"]
+
+
+def line_of(run: Run, pose: float) -> dict[str, object]:
     """The run's numbers; the cosine of the tasks' gradients at the trunk over its first and its last third."""
     curves = read_curves(run.file.parent, run.result.epochs)
     val = curves["val/regression_error"]
-    pose = run.mean_pose["test/regression_error"]
-    assert pose is not None
     line: dict[str, object] = {"arm": run.row, "seed": run.seed, "epochs": run.result.epochs, "steps": run.result.steps}
     never = int(run.result.epochs or 0) + 1  # counts as one epoch more than there were
     line["left"] = next((epoch for epoch, error in val.items() if error < LEFT * pose), never)
     for split in ("train", "val", "test"):
         line[split] = run.metrics[f"{split}/regression_error"]
-    cosine = next((list(values.values()) for name, values in curves.items() if "cosine" in name), [])
+    cosine = list(curves.get(f"{GRADIENT}cosine", {}).values())
     third = max(1, len(cosine) // 3)
     line |= {"cosine_first": np.mean(cosine[:third]) if cosine else None}
     return line | {"cosine_last": np.mean(cosine[-third:]) if cosine else None}
@@ -83,26 +96,33 @@ def difference(table: pd.DataFrame, arm: str, control: str, number: str) -> dict
     return line | {"low": mean - half, "high": mean + half}
 
 
-def draw(runs: list[Run], path: Path) -> None:
-    """Validation error over the epochs: each run thin, each arm's mean thick; the mean pose dashed."""
-    figure = Figure(figsize=(7.5, 4.6), dpi=130, layout="constrained")
-    ax = figure.subplots()
-    for arm in ARMS:
-        curves = [
-            read_curves(one.file.parent, one.result.epochs)["val/regression_error"] for one in runs if one.row == arm
-        ]
-        for curve in curves:
-            ax.plot(list(curve), list(curve.values()), color=COLOURS[arm], lw=0.6, alpha=0.6)
-        if curves:
-            epochs = sorted(set.intersection(*(set(curve) for curve in curves)))
-            mean = [np.mean([curve[epoch] for curve in curves]) for epoch in epochs]
-            ax.plot(epochs, mean, color=COLOURS[arm], lw=2.2, label=f"{arm} ({len(curves)})")
-    for run in runs[:1]:
-        ax.axhline(
-            float(run.mean_pose["test/regression_error"] or 0), color="#777777", ls="--", lw=1, label="mean pose"
-        )
-    ax.set(xlabel="epoch", ylabel="E_r, validation", yscale="log")
-    ax.legend(frameon=False, fontsize=8)
+def draw(runs: list[Run], poses: Mapping[int, float], path: Path) -> None:
+    """Curves over the epochs, each run thin, each arm's mean thick: E_r of validation people; norm and cosine.
+
+    The mean pose is dashed.
+    """
+    figure = Figure(figsize=(13, 4.4), dpi=120, layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    for ax, name, label in (
+        (left, "val/regression_error", "E_r, validation"),
+        (middle, f"{GRADIENT}norm_regression", "norm of the regression's gradient at the trunk"),
+        (right, f"{GRADIENT}cosine", "cosine of both tasks' gradients at the trunk"),
+    ):
+        for arm in ARMS:
+            read = [read_curves(one.file.parent, one.result.epochs).get(name, {}) for one in runs if one.row == arm]
+            curves = [curve for curve in read if curve]
+            for curve in curves:
+                ax.plot(list(curve), list(curve.values()), color=COLOURS[arm], lw=0.5, alpha=0.5)
+            if curves:
+                epochs = sorted(set.intersection(*(set(curve) for curve in curves)))
+                mean = [np.mean([curve[epoch] for curve in curves]) for epoch in epochs]
+                ax.plot(epochs, mean, color=COLOURS[arm], lw=2, label=f"{arm} ({len(curves)})")
+        ax.set(xlabel="epoch", ylabel=label)
+    for ax in (left, middle):
+        ax.set_yscale("log")
+    left.axhline(float(np.mean(list(poses.values()))), color="#777777", ls="--", lw=1, label="mean pose")
+    right.axhline(0, color="#777777", lw=0.8)
+    left.legend(frameon=False, fontsize=8)
     figure.savefig(path, metadata={"Software": None})
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hmlpe.inside import figures
 from hmlpe.inside.fields import Field
 from hmlpe.inside.filters import describe
 from hmlpe.inside.inspection import People, inspect_network
@@ -202,3 +203,16 @@ def test_trends_over_the_weight() -> None:
     found = trends(table).set_index("layer")
     assert found.loc["grows", "rho"] > 0.95 and found.loc["grows", "p"] < 0.001 and found.loc["grows", "runs"] == 12
     assert found.loc["noise", "p"] > 0.05
+
+
+def test_gradients_are_drawn_layer_by_layer_or_not_at_all() -> None:
+    assert figures.gradients_figure({"train/gradient/cosine": {1: 0.5}}) is None
+    curves = {
+        f"train/gradient_of/{layer}/{name}": {1: 0.5, 2: 0.25}
+        for layer in ("conv1", "conv2")
+        for name in ("norm_regression", "norm_part_detection", "cosine")
+    }
+    figure = figures.gradients_figure(curves)
+    assert figure is not None
+    assert [ax.get_title() for ax in figure.axes] == ["norm, regression", "norm, part detection", "cosine"]
+    assert [[line.get_label() for line in ax.lines[:2]] for ax in figure.axes] == [["conv1", "conv2"]] * 3

@@ -31,7 +31,8 @@ def sections_of(study: Study) -> list[Section]:
         return [named for named in study.metrics if named.info.kind in kinds]
 
     errors, gradients, scores = of("error"), of("gradient"), of("protocol", "score", "check")
-    norms, cosines = ([n for n in gradients if bool(n.info.task) == wanted] for wanted in (True, False))
+    of_trunk = [named for named in gradients if named.info.shown]  # not of each layer
+    norms, cosines = ([n for n in of_trunk if bool(n.info.task) == wanted] for wanted in (True, False))
     titles = dict.fromkeys(named.info.section for named in scores)
     by_section = {title: [named for named in scores if named.info.section == title] for title in titles}
     found = [

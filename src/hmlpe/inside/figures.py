@@ -1,4 +1,4 @@
-"""The figures of an inspection: filters, averages, where maps answer, what they are worth, patches, part maps."""
+"""The figures of an inspection: filters, averages, where maps answer, what they are worth, gradients, patches."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from matplotlib.patches import Rectangle
 from hmlpe.inside.filters import Filter
 from hmlpe.inside.inspection import Layer
 from hmlpe.pictures import Tiles, as_bytes, blank, coloured
+from hmlpe.runs.curves import Curves
+from hmlpe.runs.metric import LAYERS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's, a layer each
 ACROSS = 8  # maps in a row
@@ -169,6 +171,34 @@ def removal_figure(layers: Mapping[str, Layer], joints: Sequence[str], parts: Se
         right.set_title("The eight costliest maps of each layer", fontsize=9)
         bar = figure.colorbar(image, ax=right)
         bar.set_label(label, fontsize=8)
+    return figure
+
+
+def gradients_figure(curves: Curves) -> Figure | None:
+    """What the tasks' gradients did at each layer while the network was trained; None if that was not logged."""
+    logged = {name.removeprefix(LAYERS): curve for name, curve in curves.items() if name.startswith(LAYERS)}
+    keys = dict.fromkeys(name.partition("/")[2] for name in logged)
+    layers = list(dict.fromkeys(name.partition("/")[0] for name in logged))
+    norms, cosines = ([key for key in keys if key.startswith(one)] for one in ("norm_", "cosine"))
+    panels = [*norms, *cosines]
+    if not panels:
+        return None
+    figure = blank(3.4 * len(panels), 3.4)
+    for ax, key in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for layer, colour in zip(layers, COLOURS * 9, strict=False):
+            curve = logged.get(f"{layer}/{key}", {})
+            ax.plot(list(curve), list(curve.values()), color=colour, lw=1.4, label=layer)
+        kind, _, task = key.partition("_")
+        task = task.replace("_", " ")
+        ax.set_title(f"norm, {task}" if kind == "norm" else f"cosine {task}".strip(), fontsize=9)
+        if kind == "norm":
+            ax.set_yscale("log")
+        else:
+            ax.set_ylim(-1, 1)
+            ax.axhline(0, color="#999999", lw=0.8)
+        ax.set_xlabel("epoch", fontsize=8)
+        ax.tick_params(labelsize=7)
+    figure.axes[0].legend(fontsize=8, frameon=False)
     return figure
 
 

@@ -35,6 +35,7 @@ from hmlpe.inside.rows import UNTRAINED
 from hmlpe.inside.settings import InspectSettings
 from hmlpe.network import HeterogeneousNet
 from hmlpe.row_name import name_of_balance
+from hmlpe.runs.curves import Curves, read_curves
 from hmlpe.runs.folder import CHOSEN, RESULT
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
@@ -93,7 +94,7 @@ def inspect_checkpoint(
         settings.mosaic,
         settings.progress,
     )
-    drawn = [] if untrained else _pictures(found, model, test, settings)
+    drawn = [] if untrained else _pictures(found, model, test, settings, read_curves(path.parent.parent, None))
     row = UNTRAINED if untrained else str(config["row"]["name"])
     record = Record(
         version=VERSION,
@@ -170,7 +171,7 @@ def _people(pack: Pack, skeleton: Skeleton, data: DataSettings, split: str, sett
 
 
 def _pictures(
-    found: Inspection, model: MultiTaskPose, test: People, settings: InspectSettings
+    found: Inspection, model: MultiTaskPose, test: People, settings: InspectSettings, curves: Curves
 ) -> list[tuple[Picture, bytes]]:
     """All pictures: those of averages and numbers first, then those that show people."""
     drawn: list[tuple[Picture, bytes]] = []
@@ -232,6 +233,15 @@ def _pictures(
             "What is lost without a map",
             "Each map in turn answers its mean over people, so that it tells nothing; how much errors grow.",
             figures.removal_figure(found.layers, joints, parts),
+        )
+    gradients = figures.gradients_figure(curves)
+    if gradients is not None:
+        add(
+            "gradients.png",
+            "Gradients of the tasks",
+            "Of the unweighted losses at each layer's weights, the mean over an epoch's logged steps: how "
+            "large they are, and whether two of them point the same way.",
+            gradients,
         )
     persons = _persons(settings, len(test.rows))
     if len(persons):

@@ -135,7 +135,7 @@ class TaskInfo(_Said):
 
 
 SHARE: dict[str, Any] = {"unit": "%", "scale": 100.0, "digits": 1, "better": "high"}  # how a share is said
-GRADIENT = "train/gradient/"  # how their names begin
+GRADIENT, LAYERS = "train/gradient/", "train/gradient_of/"  # how names begin: of the trunk's gradients, of a layer's
 SPLITS = ("train", "val", "test")
 
 
@@ -175,4 +175,5 @@ def gradient_infos(tasks: Sequence[str]) -> dict[str, MetricInfo]:
     found[f"{GRADIENT}cosine"] = MetricInfo(title="cosine between the tasks' gradients", kind="gradient")
     for a, b in combinations(tasks, 2):
         found[f"{GRADIENT}cosine_{a}_{b}"] = MetricInfo(title=f"cosine between gradients, {a}_{b}", kind="gradient")
+    found[f"{LAYERS}*"] = MetricInfo(title="gradients of the tasks at a layer", kind="gradient", shown=False)
     return found

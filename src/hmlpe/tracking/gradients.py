@@ -36,3 +36,23 @@ def diagnose(gradients: Mapping[str, Float[Tensor, " value"]]) -> dict[str, floa
         lengths = found[f"norm_{a}"] * found[f"norm_{b}"]
         found["cosine" if len(gradients) == 2 else f"cosine_{a}_{b}"] = product / lengths if lengths else float("nan")
     return found
+
+
+def diagnose_layers(
+    gradients: Mapping[str, Float[Tensor, " value"]], parameters: Mapping[str, nn.Parameter]
+) -> dict[str, float]:
+    """The same for each layer's weights alone, as `<layer>/norm_<task>` and so on; biases and norms are left out.
+
+    Args:
+        gradients: of `gradients_at`, at these parameters.
+        parameters: by their names; the layer's is what stands before the last dot.
+    """
+    sizes = [parameter.numel() for parameter in parameters.values()]
+    parts = {task: gradient.split(sizes) for task, gradient in gradients.items()}
+    found = {}
+    for index, (name, parameter) in enumerate(parameters.items()):
+        if parameter.ndim > 1:
+            layer = name.rpartition(".")[0].rpartition(".")[2] or name
+            numbers = diagnose({task: part[index] for task, part in parts.items()})
+            found |= {f"{layer}/{key}": value for key, value in numbers.items()}
+    return found

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from hmlpe import pictures
 from hmlpe.data.dataset import Sample
-from hmlpe.runs.metric import GRADIENT
-from hmlpe.tracking.gradients import diagnose, gradients_at
+from hmlpe.runs.metric import GRADIENT, LAYERS
+from hmlpe.tracking.gradients import diagnose, diagnose_layers, gradients_at
 from hmlpe.tracking.mirror import Mirror
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.ranks import mean_of_all
@@ -22,7 +22,8 @@ PEOPLE = 6  # in a picture
 
 
 class GradientLog(Callback):
-    """Logs norms and cosine of the unweighted losses' gradients at the trunk, of every `every`-th step.
+    """Logs norms and cosine of the unweighted losses' gradients at the trunk, as a whole and layer by layer, of every
+    `every`-th step.
 
     They are read off the step's own graph, so that training goes on to the same bits as without. All processes take
     part, as the global normalisation's way back needs them all, and what is logged is of the global batch.
@@ -35,11 +36,12 @@ class GradientLog(Callback):
         """Log, if it is time."""
         if trainer.global_step % self.every:
             return
-        parameters = [p for p in pl_module.network.trunk.parameters() if p.requires_grad]
-        found = gradients_at(pl_module.step_losses, parameters)
-        numbers = diagnose({task: mean_of_all(gradient) for task, gradient in found.items()})
+        parameters = {name: p for name, p in pl_module.network.trunk.named_parameters() if p.requires_grad}
+        found = gradients_at(pl_module.step_losses, list(parameters.values()))
+        means = {task: mean_of_all(gradient) for task, gradient in found.items()}
+        named = {f"{GRADIENT}{name}": value for name, value in diagnose(means).items()}
+        named |= {f"{LAYERS}{name}": value for name, value in diagnose_layers(means, parameters).items()}
         for logger in trainer.loggers:
-            named = {f"{GRADIENT}{name}": value for name, value in numbers.items()}
             logger.log_metrics(named | {"epoch": trainer.current_epoch}, trainer.global_step)
 
 

@@ -39,7 +39,9 @@ def _drawn(curves: Mapping[str, Curves], runs: Sequence[Run]) -> dict[str, str]:
         {name: info.title for name, info in infos.items() if info.kind == kind and info.shown and info.task}
         for kind in ("loss", "weight", "gradient")
     )
-    cosines = {name: info.title for name, info in infos.items() if info.kind == "gradient" and not info.task}
+    cosines = {
+        name: info.title for name, info in infos.items() if info.kind == "gradient" and info.shown and not info.task
+    }
     wanted = errors | losses | weights | gradients | cosines
     return {name: title for name, title in wanted.items() if name in there}
 
