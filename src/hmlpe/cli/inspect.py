@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from hmlpe.cli.app import run_app
 from hmlpe.errors import UserError
 from hmlpe.inside.settings import InspectSettings
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 def inspect(config: DictConfig) -> None:
@@ -26,7 +30,7 @@ def inspect(config: DictConfig) -> None:
 
 def inspect_study(study: Path, settings: InspectSettings) -> None:
     """Look into each finished run, and one untrained network a seed; then compare the rows."""
-    from hmlpe.inside.record import FOLDER, Record
+    from hmlpe.inside.record import FOLDER, Record, maps_table
     from hmlpe.inside.rows import UNTRAINED, in_words, write_rows
     from hmlpe.inside.run import inspect_checkpoint
     from hmlpe.report.runs import base_of, collect
@@ -41,22 +45,23 @@ def inspect_study(study: Path, settings: InspectSettings) -> None:
         raise UserError(f"study: {study}: no run is finished and has its checkpoint")
     out = Path(settings.out) if settings.out else study / FOLDER
     looks = [(run, False) for run in runs] + [(run, True) for run in {run.seed: run for run in runs}.values()]
-    records: list[Record] = []
+    looked: list[tuple[Record, DataFrame]] = []
     failed: list[str] = []
     for number, (run, untrained) in enumerate(looks, start=1):
         print(f"{number} of {len(looks)}: {f'{UNTRAINED}, seed {run.seed}' if untrained else run.name}", flush=True)
         own = out / f"{UNTRAINED}_s{run.seed}" if untrained else None if settings.out is None else out / run.name
         checkpoint = checkpoint_of(run.file.parent)
         try:
-            records.append(inspect_checkpoint(settings, checkpoint, own, untrained)[1])
+            found, record, _ = inspect_checkpoint(settings, checkpoint, own, untrained)
+            looked.append((record, maps_table(found)))
         except UserError as error:
             failed.append(f"{run.name}: {error}")
             print(f"left out: {error}", flush=True)
-    if not records:
+    if not looked:
         raise UserError(failed[0])
-    records.sort(key=lambda record: record.row != UNTRAINED)
-    found, written = write_rows(out, records, base_of(runs))
-    print(in_words(found))
+    looked.sort(key=lambda one: one[0].row != UNTRAINED)
+    trends, written = write_rows(out, [record for record, _ in looked], [maps for _, maps in looked], base_of(runs))
+    print(in_words(trends))
     print("\n".join(f"wrote {one}" for one in written))
 
 

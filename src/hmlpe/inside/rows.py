@@ -12,11 +12,12 @@ from scipy.stats import rankdata
 
 from hmlpe.files import write_bytes_atomic, write_text_atomic
 from hmlpe.inside import figures
-from hmlpe.inside.record import Record
+from hmlpe.inside.record import MAPS, Record
 from hmlpe.pictures import png
 from hmlpe.row_name import FIXED
 
 TABLE, FIGURE, TRENDS = "rows.csv", "rows.png", "trends.csv"
+SURE = 0.05
 UNTRAINED = "untrained"
 MEASURES = {
     "index": "mean selectivity index",
@@ -73,22 +74,35 @@ def trends(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["layer", "measure", "runs", "rho", "p"])
 
 
-def write_rows(folder: Path, records: Sequence[Record], base: str) -> tuple[pd.DataFrame, list[Path]]:
-    """Write table, trends and figure of a study's inspected runs. Returns the trends, and the files."""
+def write_rows(
+    folder: Path, records: Sequence[Record], maps: Sequence[pd.DataFrame], base: str
+) -> tuple[pd.DataFrame, list[Path]]:
+    """Write tables, trends and figure of a study's inspected runs. Returns the trends, and the files.
+
+    Args:
+        maps: of each record (`record.maps_table`).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     table = rows_table(records, base)
     found = trends(table)
-    for name, one in ((TABLE, table), (TRENDS, found)):
+    every = pd.concat(
+        [
+            pd.concat([pd.DataFrame({"row": record.row, "seed": record.seed}, index=own.index), own], axis=1)
+            for record, own in zip(records, maps, strict=True)
+        ]
+    )
+    for name, one in ((TABLE, table), (TRENDS, found), (MAPS, every)):
         write_text_atomic(folder / name, one.to_csv(index=False, float_format="%.5g", lineterminator="\n"))
     write_bytes_atomic(folder / FIGURE, png(figures.rows_figure(table, MEASURES)))
-    return found, [folder / name for name in (TABLE, TRENDS, FIGURE)]
+    return found, [folder / name for name in (TABLE, TRENDS, MAPS, FIGURE)]
 
 
 def in_words(found: pd.DataFrame) -> str:
     """The trends, a line each; or why there are none."""
     words: Mapping[str, str] = {name: " ".join(text.split()) for name, text in MEASURES.items()}
     lines = [
-        f"{line.layer}: {words[str(line.measure)]} {'grows' if line.rho > 0 else 'falls'} with the weight, "
+        f"{line.layer}: {words[str(line.measure)]} "
+        f"{'shows no trend' if line.p > SURE else 'grows' if line.rho > 0 else 'falls'} with the weight, "
         f"rho {line.rho:+.2f}, p {line.p:.4f}, {line.runs} runs"
         for line in found.itertuples()
     ]
