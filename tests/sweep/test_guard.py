@@ -115,7 +115,7 @@ def test_the_advised_name_tells_them_apart(tmp_path: Path, data: Path) -> None:
     assert done.returncode == 0 and "det_0.1_epochs1_s1: missing" in done.stdout + done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib", "isolated"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow), "isolated"])
 def test_rows_are_trained_under_the_names_of_their_weights(launcher: str, tmp_path: Path, data: Path) -> None:
     words = ["row.weights.detection=0.01,0.5", "epochs=1", f"paths.data={data}", "study=s"]
     done = train(launcher, tmp_path, tmp_path, *words)
