@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from hmlpe.bad_input import BAD_INPUT
 from hmlpe.cli.configs import CONFIGS, use
 from hmlpe.cli.engines import engine_error, missing_extra
+from hmlpe.cli.help import help_of
 from hmlpe.cli.interrupt import INTERRUPTED, interrupted, raise_and_remember
 from hmlpe.cli.words import for_hydra
 from hmlpe.errors import UserError
@@ -51,6 +52,9 @@ def run_app(config_name: str, task: Callable[[DictConfig], object], flags: Mappi
     Bad input, and a disk that is full or closed to us, end the process with exit code 2 and one line on stderr; Ctrl-C
     ends it with 130; a bug keeps its traceback.
     """
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(help_of(config_name))
+        return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole; we make the line
     job = partial(_job, task)
     sys.argv[1:] = for_hydra([(flags or {}).get(word, word) for word in sys.argv[1:]])

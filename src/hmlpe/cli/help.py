@@ -1,0 +1,155 @@
+"""`--help` of a program: what it does, and its settings, in the words of its configuration file's comments."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import textwrap
+from typing import NamedTuple
+
+import yaml
+
+from hmlpe.cli.configs import CONFIGS
+
+EXIT_CODES = "0; 2 and one line for bad input; 130 after Ctrl-C."
+FOOT = (
+    "Settings are given as name=value, lists as [a,b]. All of them, resolved: {program} --cfg job. Configurations of "
+    "your own: --config-dir FOLDER. Hydra's flags: --hydra-help."
+)
+_SETTING = re.compile(r"( *)([\w.]+):(?: ([^#]*?))? *(?:# (.*))?")
+_COMMENT = re.compile(r" *# (.*)")
+
+
+class Setting(NamedTuple):
+    """A line of a configuration file: its full name, its value as it stands there, and what is said of it."""
+
+    name: str
+    value: str
+    words: str
+
+
+def help_of(config: str, width: int | None = None) -> str:
+    """The whole text.
+
+    Args:
+        config: name of the program's configuration, e.g. inspect.
+        width: of the terminal, in characters; None: as wide as it is.
+    """
+    width = min(width or shutil.get_terminal_size((100, 24)).columns, 120)
+    text = _text_of(config)
+    head, fields = _head(text)
+    program = head.partition(":")[0]
+    defaults = _defaults(text)
+    base = "train" in defaults and config != "train"
+    groups = (_defaults(_text_of("train")) if base else {}) | defaults
+    applying = fields["Groups"].split() if "Groups" in fields else list(groups)
+    own = settings_of(text)
+    taken = own + (settings_of(_text_of("train")) if base else [])
+    if "paths" in applying:
+        own += [one._replace(name=f"paths.{one.name}") for one in settings_of(_text_of("paths/default"))]
+    choices = [Setting(name, groups.get(name) or "null", _options(name)) for name in applying if _options(name)]
+    words = fields.get("Often", "").split()
+    needed = [one for one in own if one.value == "???"]
+    often = [one for word in words for one in [*taken, *choices] if one.name == word and one not in needed]
+    parts = [head]
+    for title, some in (
+        ("Needed", needed),
+        ("Often used", often),
+        ("Settings", [one for one in own if one not in [*needed, *often]]),
+        ("Groups of settings, each chosen by a name", [one for one in choices if one not in often]),
+    ):
+        if some:
+            parts.append(f"{title}:\n{_columns([(_shown(one), one.words) for one in some], width)}")
+    if base:
+        parts.append("Which runs or people are meant is said by the settings of hmlpe-train; see its --help.")
+    last = {"Exit codes": EXIT_CODES} | fields
+    for name in ("Writes", "Exit codes", "More"):
+        parts.append(textwrap.fill(f"{name}: {last[name]}", width, subsequent_indent="  "))
+    parts.append(textwrap.fill(FOOT.format(program=program), width))
+    return "\n\n".join(parts)
+
+
+def _head(text: str) -> tuple[str, dict[str, str]]:
+    """What a file's first comment says for people, and its fields (`Name: words`), which end it."""
+    lines = [line.removeprefix("#").removeprefix(" ") for line in text.splitlines()]
+    count = next(index for index, line in enumerate(text.splitlines()) if not line.startswith("#"))
+    told: list[str] = []
+    fields: dict[str, str] = {}
+    for line in lines[:count]:
+        name, colon, words = line.partition(": ")
+        if colon and name in ("Writes", "Groups", "Often", "Exit codes", "More"):
+            fields[name] = words
+        elif fields:
+            fields[list(fields)[-1]] += " " + line.strip()
+        else:
+            told.append(line)
+    return "\n".join(told).strip(), fields
+
+
+def _text_of(config: str) -> str:
+    return (CONFIGS / f"{config}.yaml").read_text("utf-8")
+
+
+def _defaults(text: str) -> dict[str, str | None]:
+    """Group -> what is chosen of it; other configurations that are taken over whole -> None."""
+    found: dict[str, str | None] = {}
+    for item in yaml.safe_load(text).get("defaults", []):
+        if isinstance(item, dict):
+            ((name, chosen),) = item.items()
+            found[str(name).removeprefix("override ").partition("@")[0].lstrip("/")] = _text(chosen)
+        elif "@" not in item and item != "_self_" and "shared/" not in item:
+            found[item] = None
+    return found
+
+
+def _text(chosen: object) -> str:
+    return "null" if chosen is None else f"[{','.join(chosen)}]" if isinstance(chosen, list) else str(chosen)
+
+
+def _options(group: str) -> str:
+    """The names of a group's configurations; empty if there is nothing to choose."""
+    names = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    return ", ".join(names) if len(names) > 1 else ""
+
+
+def settings_of(text: str) -> list[Setting]:
+    """A configuration's own settings, in its order; of its comments those beside, below or just above a setting."""
+    found: list[Setting] = []
+    above: list[str] = []
+    path: list[str] = []
+    lines = text.splitlines()
+    start = next(index for index, line in enumerate(lines) if not line.startswith("#"))  # after what the file is
+    for line in lines[start:]:
+        comment, match = _COMMENT.fullmatch(line), _SETTING.fullmatch(line)
+        if comment is not None:
+            if line.startswith("#") or not found:
+                above.append(comment[1])
+            else:
+                found[-1] = found[-1]._replace(words=f"{found[-1].words} {comment[1]}".strip())
+        elif match is not None:
+            indent, name, value, words = match.groups()
+            path[len(indent) // 2 :] = [name]
+            if path[0] in ("defaults", "hydra") or name == "_target_":
+                continue
+            said = " ".join([*above, words or ""]).strip()
+            above = []
+            found.append(Setting(".".join(path), (value or "").strip(), said))
+    inner = {one.name.rpartition(".")[0] for one in found}
+    return [one for one in found if one.value or one.name not in inner]
+
+
+def _shown(one: Setting) -> str:
+    return one.name if one.value == "???" else f"{one.name}={one.value}"
+
+
+def _columns(lines: list[tuple[str, str]], width: int) -> str:
+    left = min(max(len(name) for name, _ in lines), 34) + 4
+    shown = []
+    for name, words in lines:
+        wrapped = textwrap.wrap(words, max(30, width - left))
+        if len(name) > left - 4 or not wrapped:
+            shown.append(f"  {name}")
+        else:
+            shown.append(f"  {name}".ljust(left) + wrapped.pop(0))
+        shown += [" " * left + line for line in wrapped]
+    return "\n".join(shown)
