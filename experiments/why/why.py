@@ -54,7 +54,7 @@ def main(words: list[str]) -> int:
     poses = {seed: mean_pose([*words[2:], f"seed={seed}"]) for seed in sorted({run.seed for run in runs})}
     table = pd.DataFrame([line_of(run, poses[run.seed]) for run in runs])
     table.to_csv(out / "runs.csv", index=False, float_format="%.5g")
-    pairs = [(arm, CONTROLS.get(arm, "alone")) for arm in ARMS[1:]]
+    pairs = [(arm, CONTROLS.get(arm, "alone")) for arm in ARMS[1:]] + [("off", "joint"), ("from_joint", "joint")]
     arms = pd.DataFrame([difference(table, *pair, number) for pair in pairs for number in NUMBERS]).dropna(subset="n")
     arms.to_csv(out / "arms.csv", index=False, float_format="%.5g")
     draw(runs, poses, out / "why.png")

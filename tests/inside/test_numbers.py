@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hmlpe.errors import UserError
 from hmlpe.inside import figures
 from hmlpe.inside.fields import Field
 from hmlpe.inside.filters import describe
@@ -216,3 +217,27 @@ def test_gradients_are_drawn_layer_by_layer_or_not_at_all() -> None:
     assert figure is not None
     assert [ax.get_title() for ax in figure.axes] == ["norm, regression", "norm, part detection", "cosine"]
     assert [[line.get_label() for line in ax.lines[:2]] for ax in figure.axes] == [["conv1", "conv2"]] * 3
+
+
+def test_a_landmark_of_nobody_is_nobody_s_choice() -> None:
+    rng = np.random.default_rng(0)
+    joints = rng.uniform(20, 90, (60, 3, 2))
+    joints[:, 1] = np.nan
+    found = selectivity(joints[:, [0, 2, 0]] + rng.normal(0, 3, (60, 3, 2)), joints, 10, draws=19)
+    assert list(found.best) == [0, 2, 0] and list(found.people) == [60, 0, 60]
+    assert np.isnan(found.hits[:, 1]).all() and np.isnan(found.offset_px[:, 1]).all()
+    assert np.isfinite(found.index).all() and np.isfinite(found.hits[:, [0, 2]]).all()
+
+
+def test_a_map_that_follows_two_joints_alike_is_selective_by_chance_s_measure_alone() -> None:
+    """What `index_p` does not say (docs/inspect.md): that one joint is told from another."""
+    rng = np.random.default_rng(0)
+    joints = rng.uniform(20, 90, (400, 2, 2))
+    either = joints[np.arange(400), rng.integers(0, 2, 400)][:, None] + rng.normal(0, 2, (400, 1, 2))
+    found = selectivity(either, joints, 10, draws=99)
+    assert (found.p < 0.05).all() and found.index[0] < 0.15
+
+
+def test_a_network_without_convolutions_is_refused() -> None:
+    with pytest.raises(UserError, match="its network, a Linear, has no convolution to look into"):
+        Network(nn.Linear(3, 3), 8)

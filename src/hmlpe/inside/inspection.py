@@ -15,7 +15,7 @@ from hmlpe.inside.filters import Filter, describe
 from hmlpe.inside.patches import Average, Averages, nearest
 from hmlpe.inside.removal import Loss, removed
 from hmlpe.inside.responses import Network
-from hmlpe.inside.selectivity import DRAWS, NEAR, Information, Selectivity, middles, selectivity
+from hmlpe.inside.selectivity import DRAWS, NEAR, SURE, Information, Selectivity, middles, selectivity
 from hmlpe.network import HeterogeneousNet
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
@@ -47,6 +47,7 @@ class Layer(NamedTuple):
         loss: without each map; None if the network is not one of ours.
         mosaic: (map, patch, 3, down, across) the real patches nearest to the average; None if not asked for.
         places_px: (test person, map, 2) centre of the window of the largest answer, (x, y) in crop pixels.
+        usual: (map, 2) mean and standard deviation over the test people of the largest answer.
     """
 
     average: Average
@@ -57,6 +58,7 @@ class Layer(NamedTuple):
     loss: Loss | None
     mosaic: UInt8[np.ndarray, "map patch 3 down across"] | None
     places_px: Float[np.ndarray, "person map 2"]
+    usual: Float[np.ndarray, "map 2"]
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,11 @@ class Inspection:
         lines = [f"{self.train} training people, {self.test} test people"]
         for name, layer in self.layers.items():
             found = layer.joints
-            sure = (found.index_p < 0.05).sum()
+            sure = (found.index_p < SURE).sum()
             best = int(found.index.argmax())
             lines.append(
-                f"{name}: {sure} of {len(found.index)} maps prefer one joint beyond chance; map {best} most of all "
-                f"({self.skeleton.joints[found.best[best]]}, index {found.index[best]:.2f}, "
+                f"{name}: {sure} of {len(found.index)} maps follow a joint beyond chance, one most of all; map {best} "
+                f"the most ({self.skeleton.joints[found.best[best]]}, index {found.index[best]:.2f}, "
                 f"p {found.index_p[best]:.3f})"
             )
         return "\n".join(lines)
@@ -135,11 +137,13 @@ def inspect_network(
     counted = {layer: Information(layer, opened.fields[layer], ends, beta, test.joints_px) for layer in opened.layers}
     test_units: dict[str, list[tuple[Int[np.ndarray, " row"], Tensor]]] = {layer: [] for layer in opened.layers}
     means: dict[str, Tensor] = {}
+    values: dict[str, list[Tensor]] = {layer: [] for layer in opened.layers}
     for answers in opened.answers(test.crops, test.rows, words="test people" if progress else None):
         for layer, information in counted.items():
             if information.serves:
                 information.update(answers)
             test_units[layer].append((answers.people, answers.units[layer]))
+            values[layer].append(answers.values[layer])
             total = answers.maps[layer].sum(0).double() / len(test.rows)
             means[layer] = means[layer] + total if layer in means else total
     filters = opened.first_filters()
@@ -180,6 +184,7 @@ def inspect_network(
             if mosaic
             else None,
             places_px=places,
+            usual=torch.stack(torch.std_mean(torch.cat(values[layer]).double(), dim=0)[::-1], dim=1).numpy(),
         )
     return found
 

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from hmlpe.errors import UserError
-from hmlpe.inside.record import COLUMNS, MAPS, SURE, Record
+from hmlpe.inside.record import COLUMNS, MAPS, Record
+from hmlpe.inside.selectivity import SURE
 from hmlpe.web import STYLE, content_of, data_link, render
 
 HERE = Path(__file__).parent
@@ -56,9 +57,9 @@ def section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, bytes]) -
         "about": (
             f"{record.network}, {record.checkpoint}, shown people of {record.dataset}: averages of {record.train} "
             f"training people; all else of {record.test} test people. Near is within {record.near_px:.1f} crop pixels "
-            f"along each axis. Selective: one joint is preferred to all others beyond chance, p < {SURE:g} by "
+            f"along each axis. Selective: a joint is followed beyond chance, one most of all, p < {SURE:g} by "
             "permuting people, corrected for the maps of the layer; people of one film resemble each other, so that p "
-            "is somewhat too small."
+            "is too small by an unknown amount."
         ),
         "layers_head": (
             "layer",

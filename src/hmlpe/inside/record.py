@@ -15,7 +15,7 @@ from hmlpe.checked import first_problem
 from hmlpe.errors import UserError
 from hmlpe.files import read_json, write_bytes_atomic, write_json_atomic, write_text_atomic
 from hmlpe.inside.inspection import Inspection, Layer
-from hmlpe.inside.selectivity import Selectivity
+from hmlpe.inside.selectivity import SURE, Selectivity
 
 VERSION = 1
 FOLDER, RECORD = "inspected", "inspection.json"  # in a run's folder, and in that one
@@ -25,7 +25,6 @@ COLUMNS = {  # of maps.csv, those that a page shows
     "joint": str,
     **dict.fromkeys(("map", "joint_index", "joint_index_p", "joint_hits", "joint_chance"), float),
 }
-SURE = 0.05  # a map is selective if so few permutations are
 
 
 class LayerRecord(BaseModel):
@@ -35,7 +34,7 @@ class LayerRecord(BaseModel):
         extent_px, stride_px, start_px: of its units' windows, (down, across).
         maps: how many.
         people: of the averages.
-        selective: how many maps prefer one joint to all others beyond chance (corrected p < 0.05).
+        selective: how many maps follow a joint, one most of all, beyond chance (corrected p < 0.05).
         index: mean selectivity index of the maps for joints.
         bits: mean over maps of the largest information on a part beyond that of places alone.
         used: over maps, Spearman's correlation of the index and the growth of the joint error without the map.
@@ -165,10 +164,10 @@ def _map_lines(name: str, layer: Layer, joints: tuple[str, ...], parts: list[str
             line |= {"bits_by_place": layer.bits_null[number, beyond.argmax()]}
         if layer.loss is not None and layer.loss.joints_px.shape[1]:
             growth = layer.loss.joints_px[number]
-            line |= {"joint_error_growth_px": growth.mean(), "costs_most_joint": joints[int(np.nanargmax(growth))]}
+            line |= {"joint_error_growth_px": np.nanmean(growth), "costs_most_joint": joints[int(np.nanargmax(growth))]}
         if layer.loss is not None and layer.loss.parts.shape[1]:
             growth = layer.loss.parts[number]
-            line |= {"detection_growth": growth.mean(), "costs_most_part": parts[int(np.nanargmax(growth))]}
+            line |= {"detection_growth": np.nanmean(growth), "costs_most_part": parts[int(np.nanargmax(growth))]}
         lines.append(line)
     return lines
 

@@ -13,11 +13,11 @@ from scipy.stats import rankdata
 from hmlpe.files import write_bytes_atomic, write_text_atomic
 from hmlpe.inside import figures
 from hmlpe.inside.record import MAPS, Record
+from hmlpe.inside.selectivity import SURE
 from hmlpe.pictures import png
 from hmlpe.row_name import FIXED
 
 TABLE, FIGURE, TRENDS = "rows.csv", "rows.png", "trends.csv"
-SURE = 0.05
 UNTRAINED = "untrained"
 MEASURES = {
     "index": "mean selectivity index",
@@ -43,7 +43,11 @@ def rows_table(records: Sequence[Record], base: str) -> pd.DataFrame:
                 "row": record.row,
                 "balance": record.balance,
                 "seed": record.seed,
-                "relative_weight": math.inf if not weight and others else others / weight if weight else math.nan,
+                "relative_weight": math.nan
+                if record.row == UNTRAINED or not (weight or others)
+                else others / weight
+                if weight
+                else math.inf,
                 "layer": layer.name,
             }
             lines.append(line | {name: getattr(layer, name) for name in MEASURES})

@@ -248,7 +248,8 @@ def _pictures(
         add(
             "people.png",
             "Backtracked patches of single people",
-            "The windows of the maps with the largest answers, drawn on the crop, and cut out of it.",
+            "The windows of the maps that answer most, each measured by its own mean and spread over the test people, "
+            "drawn on the crop, and cut out of it.",
             figures.people_figure(_marked(found, test, persons, settings.patches)),
             people=True,
         )
@@ -285,7 +286,8 @@ def _marked(found: Inspection, test: People, persons: np.ndarray, count: int) ->
         lines = []
         for layer in layers:
             values, units, where = answers.values[layer][0], answers.units[layer], network.fields[layer]
-            order = values.argsort(descending=True)[:count]
+            mean, std = torch.from_numpy(found.layers[layer].usual).unbind(1)
+            order = ((values - mean) / std.clamp(min=1e-9)).argsort(descending=True)[:count]
             lines.append(
                 figures.Marked(
                     crop=np.asarray(test.crops[row[0]]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,12 +17,14 @@ from hmlpe.windows import WindowGrid
 
 NEAR = 0.1
 """How near is near: of the crop's side."""
+SURE = 0.05
+"""A p below this is called beyond chance."""
 DRAWS = 200
 """Permutations of people."""
 EDGES = (0.5, 0.75, 0.875, 0.9375, 0.96875, 0.984375, 0.9921875)
 """Quantiles of a map's answers between which they count as the same: finer where they are large, as parts are rare."""
 ACROSS = 13
-"""Units along a side that tell of information: of a larger map, every so manieth."""
+"""Units along a side that tell of information: of a larger map, every n-th."""
 CELLS = 4
 """Cells across the square that counts as near, by which the best offset is looked for."""
 
@@ -43,9 +45,10 @@ class Selectivity:
         p: (map, landmark) whether the map's place depends on the landmark: the share of permutations in which any z of
             the layer is as large.
         index: (map,) excess of the preferred landmark over the next best one, 0 to 1; 0 without any excess.
-        index_p: (map,) the share of permutations in which any map of the layer has as large an index.
+        index_p: (map,) the share of permutations in which any map of the layer has as large an index: whether the map
+            follows a landmark, one of them most; a map that follows two alike has an index beyond chance, too.
         offset_px: (map, landmark, 2) that offset, answer - landmark, (x, y) in crop pixels.
-        people: (landmark,) of whom it is known.
+        people: (landmark,) of whom it is known; where it is of nobody, all else is NaN.
     """
 
     hits: Float[np.ndarray, "map landmark"]
@@ -65,7 +68,7 @@ class Selectivity:
     @property
     def best(self) -> Int[np.ndarray, " map"]:
         """The landmark of the largest excess of each map."""
-        return np.asarray(self.excess.argmax(axis=1))
+        return np.asarray(np.nanargmax(self.excess, axis=1))
 
 
 def selectivity(
@@ -86,6 +89,9 @@ def selectivity(
         words: beside a progress bar; None: none is shown.
     """
     known = torch.from_numpy(np.isfinite(landmarks_px).all(-1))
+    there = known.any(0)
+    if not there.all():
+        return _among(there.numpy(), selectivity(place_px, landmarks_px[:, there.numpy()], near_px, draws, seed, words))
     counted = _Offsets(torch.from_numpy(place_px), torch.from_numpy(landmarks_px), known, near_px)
     seen, offset = counted.densest()
     generator = torch.Generator().manual_seed(seed)
@@ -109,6 +115,20 @@ def selectivity(
     )
 
 
+def _among(there: Bool[np.ndarray, " landmark"], found: Selectivity) -> Selectivity:
+    """The same with a NaN for each landmark that is known of nobody."""
+
+    def filled(values: Float[np.ndarray, "map some *more"]) -> Float[np.ndarray, "map landmark *more"]:
+        every = np.full((len(values), len(there), *values.shape[2:]), np.nan)
+        every[:, there] = values
+        return every
+
+    people = np.zeros(len(there), dtype=found.people.dtype)
+    people[there] = found.people
+    per_pair = {name: filled(getattr(found, name)) for name in ("hits", "chance", "z", "p", "offset_px")}
+    return replace(found, people=people, **per_pair)
+
+
 class _Offsets:
     """Counts people by their place less their landmark, in cells of a grid that all permutations share."""
 
@@ -126,8 +146,6 @@ class _Offsets:
         lowest, highest = (marks.where(known.T, sign * torch.inf).flatten(1) for sign in (1, -1))
         first = (self.places.flatten(1).amin(1) - highest.amax(1)).floor()
         last = (self.places.flatten(1).amax(1) - lowest.amin(1)).floor()
-        if not known.any():
-            first, last = torch.zeros(2), torch.zeros(2)
         self.low = first - CELLS + 1  # so that a square reaches over the first cell, and likewise the last
         self.across, self.down = (int(size) for size in last - first + 2 * CELLS - 1)
         # Where a landmark is unknown: one cell beyond all

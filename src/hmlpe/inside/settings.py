@@ -32,7 +32,7 @@ class InspectSettings(Settings, extra="forbid"):
     persons: Annotated[Whole | list[Whole], Field(description="how many, or a list of numbers of test people")] = 3
     patches: Count = 8
     mosaic: Whole = 0
-    near: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    near: Annotated[float, Field(ge=0.02, lt=1)] = 0.1  # memory grows with its inverse's square
     draws: Annotated[int, Field(ge=19)] = 200  # fewer, and no p is below 0.05
     removal: bool = True
     out: Text | None = None
