@@ -160,6 +160,12 @@ def test_shapes_are_checked_in_this_run() -> None:
         )
 
 
+def test_the_layers_are_those_of_the_architecture_page() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| ")][1:]
+    assert [{name.strip() for name in row.split(",")} for row in rows] == LEVELS
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_console_script_helps(script: str, tmp_path: Path) -> None:
     """Its module exists, it is installed, and --help works outside the checkout."""
