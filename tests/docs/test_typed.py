@@ -23,11 +23,12 @@ from .stand_ins import RESULTS, write_files, write_sets
 NET = [word for word in TINY if word.startswith(("network", "trainer."))]
 DRAWN = [word for word in TINY if word.startswith("data.")]  # of the generated people
 RUN = Path("outputs/flic/det_0.1_s1")  # that the pages name
-SUPPOSED = {  # the study that one has made before, by README's commands
-    "docs/evaluate.md": "flic",
-    "docs/predict.md": "flic",
-    "docs/predictions.md": "flic",
-    "docs/report.md": "weight_ablation",
+SUPPOSED = {  # what one has made before, by README's commands
+    "docs/evaluate.md": ["outputs/flic"],
+    "docs/inspect.md": ["data", "outputs/flic", "outputs/weight_ablation"],
+    "docs/predict.md": ["outputs/flic"],
+    "docs/predictions.md": ["outputs/flic"],
+    "docs/report.md": ["outputs/weight_ablation"],
 }
 MADE = {"PATH": f"{RUN}/checkpoints/model.ckpt", "…": f"{RUN}/checkpoints/model.ckpt", "FILE": RESULTS}
 
@@ -66,6 +67,7 @@ def typed(command: Command, datasets: Path) -> list[str]:
         "train": [*NET, "epochs=1", "optim.batch_size=8", *([] if "data" in given else ["data.subset=40"])],
         "evaluate": ["bootstrap.draws=20"],
         "export": ["rounds=1"],
+        "inspect": ["draws=19", "persons=1"],
         "demo": ["port=0"],
         "report": ["port=0"],
     }.get(command.program, [])
@@ -128,8 +130,8 @@ def test_a_page_works_as_typed(page: str, tmp_path: Path, datasets: Path, made: 
     write_files(tmp_path, datasets)
     if page == "docs/data.md":
         write_own_set(tmp_path)
-    if page in SUPPOSED:
-        shutil.copytree(made / "outputs" / SUPPOSED[page], tmp_path / "outputs" / SUPPOSED[page])
+    for folder in SUPPOSED.get(page, []):
+        shutil.copytree(made / folder, tmp_path / folder)
     shutil.copy(made / RUN / "checkpoints" / "model.ckpt", tmp_path)
     for command in commands(page):
         if cannot(command):
