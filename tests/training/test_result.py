@@ -8,7 +8,8 @@ import torch
 from omegaconf import OmegaConf
 
 from hmlpe.errors import UserError
-from hmlpe.runs.folder import finished_result, first_start, mark_failed, objective_of, state_of, write_result
+from hmlpe.files import write_text_atomic
+from hmlpe.runs.folder import finished_result, first_start, mark_failed, objective_of, state_of, write_result, written
 from hmlpe.training.checkpoint import readable, state_to_resume
 from hmlpe.training.mirrors import SweepMirrors
 from hmlpe.training.rules import monitored
@@ -117,10 +118,12 @@ def test_a_record_is_amended_only_if_the_run_wrote_it(tmp_path: Path) -> None:
     for status in ("running", "failed", "finished"):
         text = json.dumps({"schema": 2, "status": status, "row": "x", "error": "of the others"})
         for over in (("running",), ("running", "failed")):
-            record.write_text(text)
-            mark_failed(tmp_path, "killed", over, text.encode())
+            write_text_atomic(record, text)
+            before = written(record)
+            mark_failed(tmp_path, "killed", over, before)
             assert record.read_text() == text
-            mark_failed(tmp_path, "killed", over, b"older")
+            write_text_atomic(record, text)  # by the run, which says what one before it said, too
+            mark_failed(tmp_path, "killed", over, before)
             new = {"status": "failed", "error": "killed"} if status in over else {}
             assert json.loads(record.read_text()) == json.loads(text) | new
 

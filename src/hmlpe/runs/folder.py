@@ -167,18 +167,31 @@ def write_result(folder: Path, status: str, fields: dict[str, Any], write: bool 
     return result
 
 
-def mark_failed(folder: Path, error: str, over: Collection[str] = ("running",), before: bytes | None = None) -> None:
+Written = tuple[int, int]
+"""Which writing of a file it is: files here are written anew and renamed."""
+
+
+def written(path: Path) -> Written | None:
+    """The present writing of a file; None if there is none. Two with the same content differ."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def mark_failed(folder: Path, error: str, over: Collection[str] = ("running",), before: Written | None = None) -> None:
     """Say in the record of a run what ended it, as the run itself could not.
 
     Args:
         over: what the record may say so far: "running", or "failed" for what followed from this error.
-        before: the record's content as the run began; what says still the same is not of this run.
+        before: the record as the run began; what has not been written since is not of this run.
 
     Raises:
         UserError, OSError: the record cannot be read, or written.
     """
     path = folder / RESULT
-    if not path.is_file() or path.read_bytes() == before:
+    if written(path) in (None, before):
         return
     result: dict[str, Any] = read_json(path)
     if result.get("status") in over:

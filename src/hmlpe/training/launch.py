@@ -29,7 +29,7 @@ from torch import distributed as dist
 from torch import multiprocessing
 
 from hmlpe.errors import UserError
-from hmlpe.runs.folder import RESULT, mark_failed, read_record
+from hmlpe.runs.folder import RESULT, mark_failed, read_record, written
 from hmlpe.settings import plain
 from hmlpe.training.devices import is_rank, world_size
 from hmlpe.training.ranks import joined
@@ -66,8 +66,7 @@ def over_devices(run: Run) -> Run:
 
 def _start(run: Run, settings: TrainSettings, folder: Path, world: int) -> dict[str, Any]:
     log.info("%s · seed %s: over %d processes", settings.row.name, settings.seed, world)
-    record = folder / RESULT
-    before = record.read_bytes() if record.is_file() else None
+    before = written(folder / RESULT)
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     job_logging: Any = None
     if HydraConfig.initialized():
