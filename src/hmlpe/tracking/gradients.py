@@ -49,7 +49,7 @@ def diagnose_layers(
     """
     sizes = [parameter.numel() for parameter in parameters.values()]
     parts = {task: gradient.split(sizes) for task, gradient in gradients.items()}
-    found = {}
+    found: dict[str, float] = {}
     for index, (name, parameter) in enumerate(parameters.items()):
         if parameter.ndim > 1:
             layer = name.rpartition(".")[0].rpartition(".")[2] or name
