@@ -133,6 +133,10 @@ def make(name: str, node: Mapping[str, Any], **given: Any) -> Any:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from error
         what, _, key = str(error).partition("full_key: ")
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        what = what.replace(", set env var HYDRA_FULL_ERROR=1 to see chained exception.", f": {cause}")
         raise UserError(f"{'.'.join(filter(None, (name, key.strip())))}: {' '.join(what.split())}") from error
     return partial(_call, name, made) if node.get("_partial_") else made
 

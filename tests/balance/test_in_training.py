@@ -92,6 +92,14 @@ class Forgetful(Balance):
         return {"regression": losses["regression"]}
 
 
+class Nothing(Balance):
+    """Of whose terms one is no number."""
+
+    def terms(self, losses: Mapping[str, Tensor], moment: Moment) -> dict[str, Tensor]:
+        found = super().terms(losses, moment)
+        return found | {"detection": found["detection"] * float("nan")}
+
+
 class NoBalance(nn.Module):
     def __init__(self, weights: Any) -> None:
         super().__init__()
@@ -284,6 +292,7 @@ def test_digests_tell_balances_apart_but_not_their_names() -> None:
         ([f"balance._target_={HERE}.Forgetful"],
          "balance: Forgetful gives terms of regression, but those with a weight are regression, detection, extent"),
         ([f"balance._target_={HERE}.Shortened"], "balance: Shortened combines gradients of "),
+        ([f"balance._target_={HERE}.Nothing"], "balance: Nothing makes nan of the loss of detection"),
     ],
 )  # fmt: skip
 def test_a_bad_balance_ends_in_one_line(words: list[str], line: str) -> None:
@@ -297,7 +306,10 @@ def test_a_bad_balance_ends_in_one_line(words: list[str], line: str) -> None:
     ("words", "line"),
     [
         ([f"balance._target_={HERE}.NoBalance"], f"balance._target_: must name a hmlpe.balance.Balance, got '{HERE}."),
-        (["balance._target_=nowhere.Balance"], "balance: Error locating target 'nowhere.Balance'"),
+        (
+            ["balance._target_=nowhere.Balance"],
+            "balance: Error locating target 'nowhere.Balance': No module named 'nowhere'",
+        ),
         (["+balance.temperature=2"], "balance.temperature: there is no such setting; there are weights"),
         (
             ["balance=pcgrad", "row.weights.detection=0", "row.weights.extent=0"],

@@ -319,3 +319,28 @@ def test_losses_are_scalars() -> None:
     balance = FixedWeights({"regression": 1.0})
     with pytest.raises(TypeCheckError, match="losses"):
         balance.terms({"regression": torch.zeros(3)}, NOW)
+
+
+@pytest.mark.parametrize(
+    ("shape", "loss", "line"),
+    [
+        ((4, 2), (4, 2), "tasks.mine: Odd.target() gives values of shape (4, 2); its output's is (4, 1)"),
+        ((4,), (4,), "tasks.mine: Odd.target() gives values of shape (4,); its output's is (4, 1)"),
+        ((4, 1), (), "tasks.mine: Odd.element_loss() gives the shape (); its output's is (4, 1)"),
+        ((4, 1), (4, 1), ""),
+    ],
+)
+def test_shapes_that_do_not_fit_are_named(shape: tuple[int, ...], loss: tuple[int, ...], line: str) -> None:
+    """Torch would broadcast them to a number that means nothing."""
+
+    class Odd(Extent):
+        def element_loss(self, output: Tensor, values: Tensor) -> Tensor:
+            return torch.zeros(loss)
+
+    target = Target(torch.zeros(shape), torch.ones(shape, dtype=torch.bool))
+    if not line:
+        Odd(56).check("mine", torch.zeros(4, 1), target)
+        return
+    with pytest.raises(UserError) as raised:
+        Odd(56).check("mine", torch.zeros(4, 1), target)
+    assert str(raised.value) == line

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -108,6 +109,12 @@ class Balance(nn.Module):
                 f"balance: {type(self).__name__} gives terms of {', '.join(found) or 'nothing'}, "
                 f"but those with a weight are {', '.join(self.active)}"
             )
+        if moment.step == 0:  # later it is no fault of the balance alone, and looking costs a GPU its lead
+            for name, term in found.items():
+                if torch.isfinite(losses[name]) and not torch.isfinite(term):
+                    raise UserError(
+                        f"balance: {type(self).__name__} makes {float(term.detach())} of the loss of {name}"
+                    )
         return found
 
     def checked_weights(self, moment: Moment) -> dict[str, float]:

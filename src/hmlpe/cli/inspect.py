@@ -44,16 +44,19 @@ def inspect_study(study: Path, settings: InspectSettings) -> None:
     if not runs:
         raise UserError(f"study: {study}: no run is finished and has its checkpoint")
     out = Path(settings.out) if settings.out else study / FOLDER
-    looks = [(run, False) for run in runs] + [(run, True) for run in {run.seed: run for run in runs}.values()]
+    looks = [(run, False) for run in runs]
     looked: list[tuple[Record, DataFrame]] = []
     failed: list[str] = []
-    for number, (run, untrained) in enumerate(looks, start=1):
-        print(f"{number} of {len(looks)}: {f'{UNTRAINED}, seed {run.seed}' if untrained else run.name}", flush=True)
+    number = len(runs) + len({run.seed for run in runs})
+    for at, (run, untrained) in enumerate(looks, start=1):  # an untrained network is made of a run that can be opened
+        print(f"{at} of {number}: {f'{UNTRAINED}, seed {run.seed}' if untrained else run.name}", flush=True)
         own = out / f"{UNTRAINED}_s{run.seed}" if untrained else None if settings.out is None else out / run.name
         checkpoint = checkpoint_of(run.file.parent)
         try:
             found, record, _ = inspect_checkpoint(settings, checkpoint, own, untrained)
             looked.append((record, maps_table(found)))
+            if not untrained and not any(other.seed == run.seed for other, is_untrained in looks if is_untrained):
+                looks.append((run, True))
         except UserError as error:
             failed.append(f"{run.name}: {error}")
             print(f"left out: {error}", flush=True)

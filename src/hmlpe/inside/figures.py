@@ -187,7 +187,7 @@ def gradients_figure(curves: Curves) -> Figure | None:
     for ax, key in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for layer, colour in zip(layers, COLOURS * 9, strict=False):
             curve = logged.get(f"{layer}/{key}", {})
-            ax.plot(list(curve), list(curve.values()), color=colour, lw=1.4, label=layer)
+            ax.plot(list(curve), list(curve.values()), color=colour, lw=1.4, marker=".", ms=4, label=layer)
         kind, _, task = key.partition("_")
         task = task.replace("_", " ")
         ax.set_title(f"norm, {task}" if kind == "norm" else f"cosine {task}".strip(), fontsize=9)

@@ -110,4 +110,4 @@ def in_words(found: pd.DataFrame) -> str:
         f"rho {line.rho:+.2f}, p {line.p:.4f}, {line.runs} runs"
         for line in found.itertuples()
     ]
-    return "\n".join(lines) or "no trend over the weight: that takes runs of at least three weights"
+    return "\n".join(lines) or "no trend over the weight: that takes at least three weights and measures that differ"

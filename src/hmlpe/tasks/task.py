@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from hmlpe.errors import UserError
+
 
 class Target(NamedTuple):
     """What a head should give: `values` (batch, output), and which of them are `known` and count in the loss."""
@@ -101,6 +103,17 @@ class Task(ABC):
     def error_of_each(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
         """The loss of every sample alone, NaN where nothing of it is known: an evaluation counts the others alone."""
         return self._counted(output, target).sum(1).where(target.counts, torch.nan)
+
+    @torch.no_grad()
+    def check(self, name: str, output: Float[Tensor, "batch output"], target: Target) -> None:
+        """Raise UserError, naming the task's setting, unless target and loss have the shape of the output."""
+        said, shape = f"tasks.{name}: {type(self).__name__}", tuple(output.shape)
+        for key, values in zip(target._fields, target, strict=True):
+            if tuple(values.shape) != shape:
+                raise UserError(f"{said}.target() gives {key} of shape {tuple(values.shape)}; its output's is {shape}")
+        loss = self.element_loss(output.float(), target.values)
+        if tuple(loss.shape) != shape:
+            raise UserError(f"{said}.element_loss() gives the shape {tuple(loss.shape)}; its output's is {shape}")
 
     def _counted(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, "batch output"]:
         return self.element_loss(output.float(), target.values).where(target.known, 0.0)

@@ -69,6 +69,7 @@ class MultiTaskPose(L.LightningModule):
         self.step_extra: Tensor | None = None
         self.step_means: dict[str, Tensor] = {}  # of the losses, over all ranks
         self.moment = Moment(seed, 0, 0)  # of the step
+        self.checked = False  # whether the tasks' shapes are known to fit
         self.config, self.made_by, self.steps_before = dict(config), dict(made_by), 0
         for name, head in network.heads.items():
             head.requires_grad_(name in balance.active)  # the head of a task without weight stays untouched
@@ -100,6 +101,10 @@ class MultiTaskPose(L.LightningModule):
         """Unweighted loss, output and target of each active task."""
         targets = {name: self.tasks[name].target(batch) for name in self.balance.active}
         outputs = self.network(batch["image"], self.balance.active)
+        if not self.checked:
+            for name, target in targets.items():
+                self.tasks[name].check(name, outputs[name], target)
+            self.checked = True
         return {name: self.tasks[name].loss(outputs[name], targets[name]) for name in targets}, outputs, targets
 
     def phi(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
