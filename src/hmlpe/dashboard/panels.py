@@ -31,7 +31,7 @@ def sections_of(study: Study) -> list[Section]:
         return [named for named in study.metrics if named.info.kind in kinds]
 
     errors, gradients, scores = of("error"), of("gradient"), of("protocol", "score", "check")
-    of_trunk = [named for named in gradients if named.info.shown]  # not of each layer
+    of_trunk = [named for named in gradients if named.info.shown]  # the others are of a layer each
     norms, cosines = ([n for n in of_trunk if bool(n.info.task) == wanted] for wanted in (True, False))
     titles = dict.fromkeys(named.info.section for named in scores)
     by_section = {title: [named for named in scores if named.info.section == title] for title in titles}
@@ -43,6 +43,7 @@ def sections_of(study: Study) -> list[Section]:
             "Pictures", [wr.MediaBrowser(title=_words(key), media_keys=[key], num_columns=2) for key in study.pictures]
         ),
         Section("Gradients at the trunk", [*_steps(norms, log_y=True), *_steps(cosines, range_y=(-1, 1))]),
+        Section("Gradients at each layer", _by_layer([named for named in gradients if not named.info.shown])),
         Section("Weights of the tasks", _steps(of("weight"), log_y=True)),
         Section("Losses and rates", [*_steps(of("loss"), log_y=True), *_steps(of("rate"), together=True)]),
     ]
@@ -120,6 +121,24 @@ def _steps(metrics: Sequence[Named], together: bool = False, **options: Any) -> 
             **options,
         )
         for title, group in groups
+    ]
+
+
+def _by_layer(metrics: Sequence[Named]) -> list[Any]:
+    """A panel for each norm and cosine, with a line a layer."""
+    groups: dict[str, list[str]] = {}
+    for named in metrics:
+        groups.setdefault(named.name.rpartition("/")[2], []).append(named.name)
+    return [
+        wr.LinePlot(
+            title=f"{key.replace('_', ' ')} at each layer",
+            x=STEP,
+            y=names,
+            groupby=wr.Config(ROW),
+            **BAND,
+            **({"log_y": True} if key.startswith("norm") else {"range_y": (-1, 1)}),
+        )
+        for key, names in groups.items()
     ]
 
 
