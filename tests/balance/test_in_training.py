@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from hmlpe.balance import Balance, FixedWeights, Moment, UncertaintyWeights
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
+from hmlpe.tasks import Target
 from hmlpe.training.build import build_balance, build_model, build_tasks, config_digest
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import TrainSettings
@@ -98,6 +99,13 @@ class Nothing(Balance):
     def terms(self, losses: Mapping[str, Tensor], moment: Moment) -> dict[str, Tensor]:
         found = super().terms(losses, moment)
         return found | {"detection": found["detection"] * float("nan")}
+
+
+class Askew(Extent):
+    """A task whose target torch would broadcast against its output."""
+
+    def target(self, sample: Any) -> Target:
+        return Target(*(torch.cat([one, one], dim=1) for one in super().target(sample)))
 
 
 class NoBalance(nn.Module):
@@ -300,6 +308,12 @@ def test_a_bad_balance_ends_in_one_line(words: list[str], line: str) -> None:
     with pytest.raises(UserError) as raised:
         fit(model, 2)
     assert str(raised.value).startswith(line) and "\n" not in str(raised.value)
+
+
+def test_a_task_whose_shapes_do_not_fit_ends_in_one_line() -> None:
+    said = r"^tasks\.extent: Askew\.target\(\) gives values of shape \(\d+, 2\); its output's"
+    with pytest.raises(UserError, match=said):
+        fit(model_of(f"tasks.extent._target_={HERE}.Askew"), 1)
 
 
 @pytest.mark.parametrize(

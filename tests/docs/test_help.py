@@ -31,6 +31,9 @@ def test_it_is_one_page_that_names_every_setting_and_what_it_is(script: str) -> 
         assert one.words, f"conf/{PROGRAMS[script]}.yaml says nothing of {one.name}"
         if one.value == "???":
             assert text.index("\nNeeded:\n") < text.index(f"\n  {one.name} ") < text.index("\nSettings:\n")
+    often = re.search(r"^# Often: (.*)$", (CONFIGS / f"{PROGRAMS[script]}.yaml").read_text("utf-8"), re.MULTILINE)
+    for word in often[1].split() if often else []:
+        assert re.search(rf"^  {re.escape(word)}(=| |$)", text, re.MULTILINE), f"often used, and not there: {word}"
     pages = re.search(r"^More: (.*)$", text, re.MULTILINE)
     assert pages and all((ROOT / page).is_file() for page in pages[1].split(", "))
 

@@ -241,3 +241,8 @@ def test_a_map_that_follows_two_joints_alike_is_selective_by_chance_s_measure_al
 def test_a_network_without_convolutions_is_refused() -> None:
     with pytest.raises(UserError, match="its network, a Linear, has no convolution to look into"):
         Network(nn.Linear(3, 3), 8)
+
+
+def test_people_of_whom_nothing_is_known_are_refused() -> None:
+    with pytest.raises(UserError, match="data: no joint is known"):
+        selectivity(np.zeros((5, 2, 2)), np.full((5, 3, 2), np.nan), 10, draws=19)

@@ -44,13 +44,13 @@ def help_of(config: str, width: int | None = None) -> str:
     groups = (_defaults(_text_of("train")) if base else {}) | defaults
     applying = fields["Groups"].split() if "Groups" in fields else list(groups)
     own = settings_of(text)
-    taken = own + (settings_of(_text_of("train")) if base else [])
+    inherited = settings_of(_text_of("train")) if base else []
     if "paths" in applying:
         own += [one._replace(name=f"paths.{one.name}") for one in settings_of(_text_of("paths/default"))]
     choices = [Setting(name, groups.get(name) or "null", _options(name)) for name in applying if _options(name)]
     words = fields.get("Often", "").split()
     needed = [one for one in own if one.value == "???"]
-    often = [one for word in words for one in [*taken, *choices] if one.name == word and one not in needed]
+    often = [one for word in words for one in [*own, *inherited, *choices] if one.name == word and one not in needed]
     parts = [head]
     for title, some in (
         ("Needed", needed),

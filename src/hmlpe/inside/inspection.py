@@ -160,9 +160,10 @@ def inspect_network(
         mean, units = averages[layer].average(), _in_order(test_units[layer])
         places = where.centres(units).numpy().astype(np.float64)
         words = f"permutations, {layer}" if progress else None
-        of_parts = (
-            selectivity(places, middles(joints, skeleton), near * size, draws, words=words) if len(ends) else None
-        )
+        sticks = middles(joints, skeleton)
+        of_parts = None
+        if np.isfinite(sticks).all(-1).any():
+            of_parts = selectivity(places, sticks, near * size, draws, words=words)
         bits = counted[layer].bits() if counted[layer].serves else None
         loss = None
         measured: dict[str, Task] = {

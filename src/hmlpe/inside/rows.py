@@ -38,16 +38,15 @@ def rows_table(records: Sequence[Record], base: str) -> pd.DataFrame:
     for record in records:
         weight = record.weights.get(base, 0.0)
         others = sum(one for task, one in record.weights.items() if task != base)
+        relative = others / weight if weight else math.inf if others else math.nan
+        if record.row == UNTRAINED:  # of whichever run's kind it is
+            relative = math.nan
         for layer in record.layers:
             line: dict[str, object] = {
                 "row": record.row,
                 "balance": record.balance,
                 "seed": record.seed,
-                "relative_weight": math.nan
-                if record.row == UNTRAINED or not (weight or others)
-                else others / weight
-                if weight
-                else math.inf,
+                "relative_weight": relative,
                 "layer": layer.name,
             }
             lines.append(line | {name: getattr(layer, name) for name in MEASURES})

@@ -94,7 +94,9 @@ def inspect_checkpoint(
         settings.mosaic,
         settings.progress,
     )
-    drawn = [] if untrained else _pictures(found, model, test, settings, read_curves(path.parent.parent, None))
+    run = path.parent.parent
+    curves = read_curves(run, None) if (run / RESULT).is_file() else {}
+    drawn = [] if untrained else _pictures(found, model, test, settings, curves)
     row = UNTRAINED if untrained else str(config["row"]["name"])
     record = Record(
         version=VERSION,

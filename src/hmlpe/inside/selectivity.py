@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
+from hmlpe.errors import UserError
 from hmlpe.inside.fields import Field
 from hmlpe.inside.responses import Answers
 from hmlpe.skeleton import Skeleton
@@ -87,9 +88,14 @@ def selectivity(
         near_px: the largest distance, along each axis, that is near.
         draws: permutations of people, for what chance gives: a map that always answers in one place hits by chance.
         words: beside a progress bar; None: none is shown.
+
+    Raises:
+        UserError: no landmark is known of anybody.
     """
     known = torch.from_numpy(np.isfinite(landmarks_px).all(-1))
     there = known.any(0)
+    if not there.any():
+        raise UserError("data: no joint is known of any of the people that are looked at")
     if not there.all():
         return _among(there.numpy(), selectivity(place_px, landmarks_px[:, there.numpy()], near_px, draws, seed, words))
     counted = _Offsets(torch.from_numpy(place_px), torch.from_numpy(landmarks_px), known, near_px)
@@ -142,8 +148,7 @@ class _Offsets:
         self.cell, self.known = 2 * near_px / CELLS, known
         self.places = (places / self.cell).float().permute(2, 1, 0).contiguous()  # (x, y), map, person
         self.landmarks = (landmarks / self.cell).float().permute(2, 1, 0)[:, None].contiguous()
-        marks = self.landmarks.where(known.T, torch.nan)
-        lowest, highest = (marks.where(known.T, sign * torch.inf).flatten(1) for sign in (1, -1))
+        lowest, highest = (self.landmarks.where(known.T, sign * torch.inf).flatten(1) for sign in (1, -1))
         first = (self.places.flatten(1).amin(1) - highest.amax(1)).floor()
         last = (self.places.flatten(1).amax(1) - lowest.amin(1)).floor()
         self.low = first - CELLS + 1  # so that a square reaches over the first cell, and likewise the last

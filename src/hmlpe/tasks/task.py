@@ -111,7 +111,8 @@ class Task(ABC):
         for key, values in zip(target._fields, target, strict=True):
             if tuple(values.shape) != shape:
                 raise UserError(f"{said}.target() gives {key} of shape {tuple(values.shape)}; its output's is {shape}")
-        loss = self.element_loss(output.float(), target.values)
+        with torch.random.fork_rng([output.device] if output.is_cuda else []):  # a loss that draws goes on as without
+            loss = self.element_loss(output.float(), target.values)
         if tuple(loss.shape) != shape:
             raise UserError(f"{said}.element_loss() gives the shape {tuple(loss.shape)}; its output's is {shape}")
 
