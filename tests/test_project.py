@@ -1,4 +1,4 @@
-"""The project's own rules: imports run one way, modules stay small, what is shipped and promised is there."""
+"""The project's own rules: imports run one way, a file is a concept, what is shipped and promised is there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sysconfig
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,8 @@ LEVELS = [
     {"sweep"},
     {"report"},
     {"dashboard"},
-    {"deploy", "predict"},
+    {"predict"},
     {"evaluate"},
-    {"demo"},
     {"cli"},
     {"api"},
 ]
@@ -63,9 +63,28 @@ OF_HYDRA = {
     "training/mirrors.py": "a callback of a sweep",
     **dict.fromkeys(("sweep/guard.py", "sweep/launcher.py"), "its plugins"),
     **dict.fromkeys(("sweep/jobs.py", "sweep/batch.py", "sweep/child.py", "sweep/tries.py"), "its jobs"),
-    "sweep/hydra_state.py": "its own state, carried into a job's process",
+    "sweep/child.py": "its own state, carried into a job's process",
     "sweep/in_a_row.py": "composes what it compares sweeps with",
-    "sweep/bench.py": "repeats the words of its own call",
+    "sweep/overhead.py": "repeats the words of its own call",
+}
+
+# Modules that only one other of their folder imports, each with the reason why it is a file of its own.
+OF_A_NEIGHBOUR = {
+    "cli.help": "a page of its own kind, made of the comments of conf/",
+    "dashboard.workspace": "loads wandb-workspaces, an extra",
+    "data.sources.embedded.scene": "painting, where the source only draws lots",
+    "data.split": "how no person validates what trained: looked up as such",
+    "evaluate.cases": "what is scored; `run` says how",
+    "evaluate.confidence": "a question of its own: does confidence rank errors?",
+    "evaluate.plausible": "the mistakes of other people's files, which grow by themselves",
+    "predict.video": "files, cameras and their clocks",
+    "report.page.pictures": "drawings, where `build` puts a page together",
+    "sweep.batch": "the launcher, which Hydra loads with every program, must be light",
+    "sweep.schedule": "the one loop in which jobs start and end",
+    "sweep.survey": "runs in a process of its own",
+    "training.fit": "training and scoring; `run` is what surrounds them",
+    "training.launch": "processes of a run over several devices",
+    "training.logs": "where numbers go, and what of W&B's loss is made good",
 }
 
 
@@ -111,6 +130,55 @@ def test_imports_run_one_way() -> None:
             if _level(unit) > _level(own):
                 wrong.append(f"src/hmlpe/{relative}:{line} imports hmlpe.{unit}, which comes after {own}")
     assert not wrong, "\n".join(wrong)
+
+
+def _names(path: Path) -> Iterator[tuple[str, str]]:
+    """Module and name of every import from hmlpe."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from ((node.module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+
+
+def test_what_only_a_neighbour_uses_lives_with_it() -> None:
+    """But for a few, with reasons. Who takes a name from a package that hands it on uses the module it is of."""
+    named = {".".join(path.relative_to(ROOT / "src").with_suffix("").parts): path for path in _modules()}
+    paths = {name.removesuffix(".__init__"): path for name, path in named.items()}
+    packages = [name.removesuffix(".__init__") for name in named if name.endswith(".__init__")]
+    handed_on = {(package, name): module for package in packages for module, name in _names(paths[package])}
+    users: dict[str, set[str]] = {name: set() for name in paths}
+    for user in set(paths) - set(packages):
+        for module, name in _names(paths[user]):
+            used = f"{module}.{name}" if f"{module}.{name}" in paths else handed_on.get((module, name), module)
+            users.get(used, set()).add(user)
+    configs = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "conf").rglob("*.yaml"))
+    for target in re.findall(r"_target_: (hmlpe\.\S+)", configs):
+        module, _, name = target.rpartition(".")
+        users[handed_on.get((module, name), module)].add("conf")
+    users["hmlpe.cli.interrupt"].add("cli")  # which does something with it, before its modules do
+    found = set()
+    for module in set(paths) - set(packages):
+        match sorted(users[module] - {module}):
+            case [user] if user in paths and paths[user].parent == paths[module].parent:
+                found.add(module.removeprefix("hmlpe."))
+    assert found == set(OF_A_NEIGHBOUR)
+    assert len(found) <= 15
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    """As they are loaded: imports inside functions, and those for type checkers, wait."""
+    graph = {}
+    for path in _modules():
+        name = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__")
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        graph[name] = {node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module}
+    tuple(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+
+def test_no_base_name_recurs_often() -> None:
+    names = [path.name for path in _modules() if path.name != "__init__.py"]
+    assert {name: names.count(name) for name in names if names.count(name) > 3} == {}
 
 
 @pytest.mark.parametrize(("package", "allowed"), [("omegaconf", OF_CONFIGURATIONS), ("hydra", set(OF_HYDRA))])

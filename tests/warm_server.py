@@ -34,7 +34,7 @@ import hmlpe.metrics  # noqa: E402
 import hmlpe.pictures  # noqa: E402
 import hmlpe.report.page  # noqa: E402
 import hmlpe.training.run  # noqa: E402, F401
-from hmlpe.cli.configs import CONFIGS, use  # noqa: E402
+from hmlpe.cli.command_line import CONFIGS, use  # noqa: E402
 from hmlpe.sweep.warm import FOR_THE_LAUNCHER, end_with_parent  # noqa: E402
 from hmlpe.training.provenance import code_digest  # noqa: E402
 

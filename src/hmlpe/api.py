@@ -12,7 +12,7 @@ from hydra import initialize_config_dir
 from jaxtyping import UInt8
 from omegaconf import DictConfig
 
-from hmlpe.cli.configs import CONFIGS, use
+from hmlpe.cli.command_line import CONFIGS, use
 from hmlpe.predict.estimator import Card
 from hmlpe.predict.open import open_estimator, trusted
 from hmlpe.predict.people import FoundPerson, PosePredictor
@@ -138,8 +138,7 @@ def inspect(checkpoint: str | Path, *overrides: str, config_dir: str | Path | No
     Raises:
         UserError: bad input.
     """
-    from hmlpe.inside.run import inspect_checkpoint
-    from hmlpe.inside.settings import InspectSettings
+    from hmlpe.inside.run import InspectSettings, inspect_checkpoint
 
     config = _compose("inspect", list(overrides), config_dir)
     config.checkpoint = str(checkpoint)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from inspect import Parameter, signature
 from pkgutil import resolve_name
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
@@ -191,3 +191,43 @@ def parameters(target: object) -> dict[str, Parameter] | None:
 def of_hydra(key: object) -> bool:
     """Whether it is one of Hydra's own settings of a component, as `_target_` is."""
     return re.fullmatch("_.*_", str(key)) is not None
+
+
+Sets = Annotated[str | list[str] | None, Field(description="a list of sets, e.g. [flic,buffy], or null")]
+
+
+class ValidationSettings(Settings, extra="forbid"):
+    """How the people who validate are chosen."""
+
+    fraction: Annotated[float, Field(gt=0, lt=1)]
+    seed: Whole
+
+
+class SetSettings(Settings):
+    """One of several known sets."""
+
+    source: Component
+    boxes: Component
+
+
+class DataSettings(Settings):
+    """As in conf/data/shared/base.yaml, which explains them. One set has `source` and `boxes`, several have `known`."""
+
+    name: Name
+    pack: Text
+    crop_px: Count
+    near_duplicates: Annotated[int, Field(ge=0, le=63)] | None
+    keep_neighbours: bool
+    allow_missing: bool
+    sides: Literal["image", "person"]
+    use_occluded: bool
+    train_sets: Sets
+    test_sets: Sets
+    balanced: bool
+    subset: Count | None
+    validation: ValidationSettings
+    source: Component | None = None
+    boxes: Component | None = None
+    known: dict[str, SetSettings] | None = None
+    root: Any = None  # a folder may be called by a number
+    sets: Sets = None

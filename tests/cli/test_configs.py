@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hmlpe.cli.configs import CONFIGS, settings
+from hmlpe.cli.command_line import CONFIGS, settings
 
 from ..programs import TINY, run
 

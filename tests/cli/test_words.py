@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmlpe.cli.words import READ_BY_HYDRA, for_hydra
+from hmlpe.cli.command_line import READ_BY_HYDRA, for_hydra
 
 from ..programs import run
 

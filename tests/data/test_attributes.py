@@ -24,17 +24,16 @@ from hmlpe.data.boxes import BoxRule
 from hmlpe.data.collection import configured_attributes
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.dataset import PeopleDataset, noise_batch
-from hmlpe.data.labels import Labels, labels_of
-from hmlpe.data.pack import open_pack
+from hmlpe.data.pack import Labels, labels_of, open_pack
 from hmlpe.data.prepare import prepare
 from hmlpe.data.record import Attribute, Source, attributes_of
 from hmlpe.data.selection import DataSet
-from hmlpe.data.settings import DataSettings
 from hmlpe.data.sheet import draw_sheet
 from hmlpe.data.sources.coco import CocoSource
 from hmlpe.data.sources.own import OwnSource
 from hmlpe.data.sources.table import TableSource
 from hmlpe.errors import UserError
+from hmlpe.settings import DataSettings
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import check_settings
 from hmlpe.windows import WindowGrid

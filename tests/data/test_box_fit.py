@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmlpe.data.box_fit import SHARES, Training, fit_factors, training_of
-from hmlpe.data.boxes import BoxRule
+from hmlpe.data.boxes import SHARES, BoxRule, Training, fit_factors, training_of
 from hmlpe.data.record import Person
 from hmlpe.errors import UserError
 from hmlpe.report.box_fit import draw, table, write_csv

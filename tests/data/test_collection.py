@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.collection import box_rules, configured_attributes, sets_of
-from hmlpe.data.settings import DataSettings
 from hmlpe.errors import UserError
+from hmlpe.settings import DataSettings
 
 from .conftest import CONF, CROWD, write_flic
 

@@ -21,10 +21,9 @@ from torch.utils.data import DataLoader
 
 from hmlpe.data.augment import Augmentation, View
 from hmlpe.data.boxes import BoxRule
-from hmlpe.data.datamodule import PoseDataModule, some_of_each
+from hmlpe.data.datamodule import EpochSampler, PoseDataModule, some_of_each
 from hmlpe.data.dataset import Sample
 from hmlpe.data.prepare import prepare
-from hmlpe.data.sampler import EpochSampler
 from hmlpe.data.selection import DataSet
 from hmlpe.data.sources.flic import FlicSource
 from hmlpe.errors import UserError

@@ -10,8 +10,8 @@ import pytest
 
 from hmlpe.data.record import Person
 from hmlpe.data.sources.embedded import EmbeddedSource, Style
+from hmlpe.data.sources.embedded.figure import Wardrobe
 from hmlpe.data.sources.embedded.pose import ARMS, JOINTS
-from hmlpe.data.sources.embedded.wardrobe import Wardrobe
 from hmlpe.errors import UserError
 
 # Bare arms would be too easy for a net; bare pictures are what a test needs to read joints off pixels.

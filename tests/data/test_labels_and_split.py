@@ -14,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmlpe.data import split
-from hmlpe.data.labels import labels_of
 from hmlpe.data.leaks import NO_HASH
-from hmlpe.data.pack import Columns
+from hmlpe.data.pack import Columns, labels_of
 from hmlpe.data.split import check_fraction, scenes, split_by_scene
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from jaxtyping import Float
 
 from hmlpe.data.record import Person, Source
-from hmlpe.data.sources.leeds import JOINTS, LeedsSource
-from hmlpe.data.sources.lsp import LspExtendedSource, LspSource
+from hmlpe.data.sources.lsp import JOINTS, LeedsSource, LspExtendedSource, LspSource
 from hmlpe.skeleton import Skeleton
 
 from .own_sets import NAN, changed_bytes, outcome, refused, same_joints, write_images

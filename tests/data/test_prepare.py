@@ -18,9 +18,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from hmlpe.data.boxes import BoxRule
-from hmlpe.data.crops import join_chunks, write_chunks
 from hmlpe.data.pack import check_pack, open_pack
-from hmlpe.data.prepare import prepare
+from hmlpe.data.prepare import join_chunks, prepare, write_chunks
 from hmlpe.data.record import Source
 from hmlpe.data.selection import DataSet, Member
 from hmlpe.data.sources.embedded import EmbeddedSource
@@ -255,7 +254,7 @@ def test_goes_on_where_it_stopped(
     reads: int, error: BaseException, workers: int,
 ) -> None:  # fmt: skip
     """Chunks of two people: a b | c d | b d | e f | g. Images b and d are in two of them; the second d leaks."""
-    monkeypatch.setattr("hmlpe.data.crops.CHUNK", 2)
+    monkeypatch.setattr("hmlpe.data.prepare.CHUNK", 2)
     flic_source = flic()
     make(flic_source, tmp_path / "undisturbed")
     interrupted = Watched(flic_source, fails_at=reads, error=error)
@@ -274,7 +273,7 @@ def test_goes_on_where_it_stopped(
 def test_what_a_killed_call_left_half_written_is_not_used(
     flic: Flic, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hmlpe.data.crops.CHUNK", 2)
+    monkeypatch.setattr("hmlpe.data.prepare.CHUNK", 2)
     source = flic()
     make(source, tmp_path / "undisturbed")
     with pytest.raises(RuntimeError):
@@ -446,7 +445,7 @@ def test_crops_are_those_of_the_remaining_people(
     make: Make, tmp_path: Path, skeleton: Skeleton, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     """Row by row the person's own; and the file is the one of sets in which nobody leaks."""
-    monkeypatch.setattr("hmlpe.data.crops.CHUNK", chunk)
+    monkeypatch.setattr("hmlpe.data.prepare.CHUNK", chunk)
     sources = three(tmp_path / "leaky", skeleton)
     make(sources, tmp_path / "pack", **SEVERAL)
     opened, by_name = open_pack(tmp_path / "pack", skeleton), {source.name: source for source in sources}
@@ -508,7 +507,7 @@ def test_several_sets_go_on_where_they_stopped(
     make: Make, tmp_path: Path, skeleton: Skeleton, monkeypatch: pytest.MonkeyPatch, name: str, reads: int
 ) -> None:
     """Chunks of two; the leaks of finished chunks are found again without reading them."""
-    monkeypatch.setattr("hmlpe.data.crops.CHUNK", 2)
+    monkeypatch.setattr("hmlpe.data.prepare.CHUNK", 2)
     sources = three(tmp_path, skeleton)
     whole, _ = make(sources, tmp_path / "undisturbed" / "pack", **SEVERAL)
     cut_off = [replace(s, read=[], fails_at=reads if s.name == name else None) for s in sources[:2]]
@@ -547,7 +546,7 @@ def test_killed_after_the_last_image_nothing_is_read_again(
 def test_joining_holds_no_more_than_a_chunk(flic: Flic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                             boxes: BoxRule) -> None:  # fmt: skip
     """Three chunks and a rest, of 3 MB each; whatever is left out."""
-    monkeypatch.setattr("hmlpe.data.crops.CHUNK", 64)
+    monkeypatch.setattr("hmlpe.data.prepare.CHUNK", 64)
     source, crop_px, count = flic([person("a.png")]), 128, 200
     (one,) = source.people()
     members = [Member(DataSet(source, boxes), one, np.array([0.0, 0, 9 + i, 9])) for i in range(count)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmlpe.data.sampler import EpochSampler
+from hmlpe.data.datamodule import EpochSampler
 
 GROUPS = st.lists(st.sampled_from(["flic", "lsp", "buffy", "w"]), min_size=1, max_size=60).map(np.array)
 SEED, EPOCH = st.integers(0, 2**31), st.integers(0, 500)

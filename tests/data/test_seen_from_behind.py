@@ -12,14 +12,12 @@ import scipy.io
 import torch
 
 from hmlpe.data.boxes import BoxRule
-from hmlpe.data.labels import Labels, labels_of
-from hmlpe.data.pack import columns_of
+from hmlpe.data.pack import Labels, columns_of, labels_of
 from hmlpe.data.record import Source
 from hmlpe.data.selection import DataSet, Member
 from hmlpe.data.sources.coco import CocoSource
 from hmlpe.data.sources.flic import FlicSource
-from hmlpe.data.sources.leeds import JOINTS
-from hmlpe.data.sources.lsp import LspSource
+from hmlpe.data.sources.lsp import JOINTS, LspSource
 from hmlpe.data.sources.table import TableSource
 from hmlpe.metrics import ModecPDJ
 from hmlpe.skeleton import Skeleton

@@ -16,8 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hmlpe.data.drawing import View, draw_pose, draw_windows, legend_entries
-from hmlpe.data.labels import labels_of
-from hmlpe.data.pack import Columns, Pack
+from hmlpe.data.pack import Columns, Pack, labels_of
 from hmlpe.data.sheet import draw_sheet, draw_views, sample_rows
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmlpe.data.neighbours import count_neighbours
+from hmlpe.data.leaks import count_neighbours
 from hmlpe.data.pack import open_pack
 from hmlpe.data.prepare import prepare
 from hmlpe.data.selection import DataSet
 from hmlpe.data.sources.buffy import BuffySource
 from hmlpe.data.sources.flic import FlicSource
-from hmlpe.data.sources.shots import GAP, Frame, shots_of
+from hmlpe.data.sources.folder import GAP, Frame, shots_of
 from hmlpe.data.split import scenes, split_by_scene
 from hmlpe.skeleton import Skeleton
 

@@ -13,11 +13,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from hmlpe.cli.app import CONFIGS
-from hmlpe.detect.build import build_detector
+from hmlpe.detect.build import build_detector, wrong_settings
 from hmlpe.detect.cascade import CascadeDetector
-from hmlpe.detect.detector import Detections
-from hmlpe.detect.settings import wrong_settings
-from hmlpe.detect.whole import WholeImage
+from hmlpe.detect.detector import Detections, WholeImage
 from hmlpe.errors import UserError
 from hmlpe.settings import plain
 

@@ -172,7 +172,7 @@ def test_recall_on_some_of_buffys_test_frames(detector: CascadeDetector, real_da
 def test_nothing_heavy_is_imported() -> None:
     """hmlpe-predict has to answer at once."""
     code = (
-        "import sys, hmlpe.detect.cascade, hmlpe.detect.given, hmlpe.detect.whole\n"
+        "import sys, hmlpe.detect.cascade, hmlpe.detect.given, hmlpe.detect.detector\n"
         "heavy = {'torch', 'lightning', 'scipy', 'matplotlib', 'albumentations', 'hydra'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmlpe.detect.merge import merged
+from hmlpe.detect.cascade import merged
 from hmlpe.geometry import iou
 
 

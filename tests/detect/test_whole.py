@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmlpe.detect.whole import WholeImage
+from hmlpe.detect.detector import WholeImage
 from hmlpe.errors import UserError
 from hmlpe.geometry import scale_box
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hmlpe.cli.configs import CONFIGS
+from hmlpe.cli.command_line import CONFIGS
 from hmlpe.cli.help import help_of, settings_of
 
 from ..test_project import ROOT, SCRIPTS

@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.cli.app import CONFIGS
-from hmlpe.cli.words import for_hydra
+from hmlpe.cli.command_line import for_hydra
 
 from ..cli.test_own_set import documented
 from ..test_project import SCRIPTS

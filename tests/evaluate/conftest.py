@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from hmlpe.evaluate.truth import STICKS, Truth
+from hmlpe.evaluate.people import STICKS, Truth
 from hmlpe.skeleton import Skeleton
 
 CONF = Path(__file__).parents[2] / "conf"

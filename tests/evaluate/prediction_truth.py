@@ -10,7 +10,7 @@ import pytest
 
 from hmlpe.data.sources.sticks import joints_of_sticks, window_of_sticks
 from hmlpe.errors import UserError
-from hmlpe.evaluate.truth import Truth
+from hmlpe.evaluate.people import Truth
 
 from .conftest import truth_like, upper_body
 

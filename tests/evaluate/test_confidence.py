@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hmlpe.evaluate.bootstrap import Bootstrap
 from hmlpe.evaluate.confidence import KEPT, accuracy_over_kept, ranking
-from hmlpe.evaluate.estimates import of_joints
-from hmlpe.evaluate.figure import draw_ranking
+from hmlpe.evaluate.people import of_joints
+from hmlpe.evaluate.write import draw_ranking
 
 from .conftest import truth_like
 

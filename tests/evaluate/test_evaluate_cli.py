@@ -15,10 +15,10 @@ from omegaconf import DictConfig
 
 from hmlpe.cli.evaluate import evaluate_all
 from hmlpe.data.collection import sets_of
-from hmlpe.data.settings import DataSettings
 from hmlpe.errors import UserError
 from hmlpe.evaluate.bench import bench_evaluation
-from hmlpe.evaluate.truth import annotated, truth_of
+from hmlpe.evaluate.people import annotated, truth_of
+from hmlpe.settings import DataSettings
 from hmlpe.training.settings import TrainSettings
 
 from ..programs import finish

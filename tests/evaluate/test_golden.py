@@ -12,9 +12,8 @@ import torch
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.selection import DataSet
 from hmlpe.data.sources.buffy import BuffySource
-from hmlpe.evaluate.estimates import Estimates
+from hmlpe.evaluate.people import STICKS, Estimates, Truth, annotated, truth_of
 from hmlpe.evaluate.predictions import BuffyToolReader, CsvReader, read_predictions
-from hmlpe.evaluate.truth import STICKS, Truth, annotated, truth_of
 from hmlpe.metrics import OfficialPCP, StrictPCP
 
 from .prediction_truth import SKELETON, refusal

@@ -13,9 +13,9 @@ from hmlpe.data.pack import Columns, Pack
 from hmlpe.data.record import Person
 from hmlpe.detect.detector import Detections
 from hmlpe.errors import UserError
-from hmlpe.evaluate.detected import in_detected_boxes, present
+from hmlpe.evaluate.cases import in_detected_boxes, present
 from hmlpe.evaluate.network import check_skeleton, in_given_boxes, mean_pose, people_tested
-from hmlpe.evaluate.truth import truth_of
+from hmlpe.evaluate.people import truth_of
 from hmlpe.geometry import crop_resized, crop_to_image
 from hmlpe.predict.estimator import Card, Poses
 from hmlpe.skeleton import Skeleton

@@ -15,11 +15,10 @@ from hmlpe.data.selection import DataSet
 from hmlpe.data.sources.buffy import BuffySource
 from hmlpe.data.sources.flic import FlicSource
 from hmlpe.data.sources.lsp import LspSource
-from hmlpe.evaluate.estimates import Estimates, of_joints
+from hmlpe.evaluate.people import STICKS, Estimates, Truth, annotated, of_joints, truth_of
 from hmlpe.evaluate.plausible import doubts
 from hmlpe.evaluate.predictions import read_predictions
 from hmlpe.evaluate.reference import Reference, reference_of
-from hmlpe.evaluate.truth import STICKS, Truth, annotated, truth_of
 
 from .conftest import truth_like, upper_body
 

@@ -301,7 +301,7 @@ def test_confidence_is_kept_or_refused(tmp_path: Path, value: str) -> None:
 def test_what_hmlpe_predict_writes_is_read(tmp_path: Path) -> None:
     from hmlpe.predict.estimator import Card
     from hmlpe.predict.people import FoundPerson
-    from hmlpe.predict.write import PoseFiles
+    from hmlpe.predict.pose_files import PoseFiles
 
     truth = stick_truth()
     card = Card("study/row_s1", SKELETON, 112, {}, (1.7, 0.0, 2.2), ("regression",), {})

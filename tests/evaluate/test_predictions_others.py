@@ -190,7 +190,7 @@ def test_a_file_that_predicts_nothing_is_refused(tmp_path: Path) -> None:
 
 def test_lsp_joints_are_those_of_the_set() -> None:
     """An array in LSP's order gives what the reader of LSP makes of it, the head from two joints."""
-    from hmlpe.data.sources.leeds import JOINTS
+    from hmlpe.data.sources.lsp import JOINTS
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         form = instantiate(compose("train", ["+predictions_form=lsp_joints"]).predictions_form)

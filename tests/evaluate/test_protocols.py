@@ -14,12 +14,11 @@ from hmlpe.errors import UserError
 from hmlpe.evaluate.bootstrap import Bootstrap
 from hmlpe.evaluate.cases import Case
 from hmlpe.evaluate.confidence import ranking, ranking_of
-from hmlpe.evaluate.estimates import Estimates, of_joints
+from hmlpe.evaluate.people import STICKS, Estimates, Truth, of_joints, parts_of
 from hmlpe.evaluate.protocols import PcpOfficial, PcpStrict, PdjModec, Protocol, Scores
 from hmlpe.evaluate.record import Record
 from hmlpe.evaluate.run import score
 from hmlpe.evaluate.settings import ConfidenceSettings, EvaluateSettings
-from hmlpe.evaluate.truth import STICKS, Truth, parts_of
 from hmlpe.skeleton import Skeleton
 
 from .conftest import CONF, truth_like

@@ -19,8 +19,15 @@ from hypothesis import strategies as st
 from hmlpe.errors import UserError
 from hmlpe.evaluate.protocols import share
 from hmlpe.evaluate.record import Record, read_records, write_record
-from hmlpe.evaluate.table import Line, lines_of, render_csv, render_markdown
-from hmlpe.evaluate.write import summary, write_comparison, write_evaluation
+from hmlpe.evaluate.write import (
+    Line,
+    lines_of,
+    render_csv,
+    render_markdown,
+    summary,
+    write_comparison,
+    write_evaluation,
+)
 from hmlpe.report.published import check_published
 
 from .conftest import CONF

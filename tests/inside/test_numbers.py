@@ -14,11 +14,8 @@ from torch import Tensor, nn
 from hmlpe.errors import UserError
 from hmlpe.inside import figures
 from hmlpe.inside.fields import Field
-from hmlpe.inside.filters import describe
-from hmlpe.inside.inspection import People, inspect_network
-from hmlpe.inside.patches import Averages, nearest, patches_at
-from hmlpe.inside.removal import removed
-from hmlpe.inside.responses import Answers, Network
+from hmlpe.inside.inspection import People, describe, inspect_network, removed
+from hmlpe.inside.responses import Answers, Averages, Network, nearest, patches_at
 from hmlpe.inside.rows import trends
 from hmlpe.inside.selectivity import Information, selectivity
 from hmlpe.network import Head, HeterogeneousNet, Trunk

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hmlpe.metrics import OfficialPCP, StrictPCP
-from hmlpe.metrics.stick_errors import official_errors, strict_errors
+from hmlpe.metrics.pcp import official_errors, strict_errors
 
 NAN = float("nan")
 TRUE = ((0, 0), (10, 0))  # a stick of length 10 along x

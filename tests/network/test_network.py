@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hmlpe.errors import UserError
 from hmlpe.network import Dropout, Head, HeterogeneousNet, Trunk
-from hmlpe.network.norm import GlobalBatchNorm2d
+from hmlpe.network.layers import GlobalBatchNorm2d
 from hmlpe.training.optim import parameter_groups
 
 CONFIGS = Path(__file__).parents[2] / "conf"

@@ -16,8 +16,7 @@ from PIL import Image
 
 from hmlpe.errors import UserError
 from hmlpe.predict import job as shared
-from hmlpe.predict.job import Options, Summary, skipped_lines
-from hmlpe.predict.run import run
+from hmlpe.predict.job import Options, Summary, run, skipped_lines
 from hmlpe.predict.sources import Skipped, find
 
 from .fakes import SIDE, SKELETON, Beacon, Fixed, lit, predictor
@@ -146,7 +145,7 @@ def test_batches_are_shared_and_memory_is_bounded(tmp_path: Path, monkeypatch: p
     assert estimator.batches == [32, 8]
     heads = [image["people"][1]["joints"]["head"]["x"] for image in poses(tmp_path / "out")["images"]]
     assert heads == [20 + number for number in range(20)]
-    monkeypatch.setattr("hmlpe.predict.photos.PIXELS", 5 * 64 * 48)
+    monkeypatch.setattr("hmlpe.predict.job.PIXELS", 5 * 64 * 48)
     estimator = Fixed()
     look(tmp_path, out=tmp_path / "out", who=predictor(Beacon(2), estimator))
     assert estimator.batches == [10, 10, 10, 10]
@@ -224,7 +223,7 @@ def test_old_results_stay_until_the_new_are_whole(tmp_path: Path, monkeypatch: p
     def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("hmlpe.predict.photos.draw_people", broken)
+    monkeypatch.setattr("hmlpe.predict.job.draw_people", broken)
     with pytest.raises(ZeroDivisionError):
         look(tmp_path / "a.png", out=out)
     assert (out / "poses.json").read_text() == before

@@ -18,13 +18,12 @@ from hmlpe.data.prepare import prepare
 from hmlpe.data.selection import DataSet
 from hmlpe.data.sources.coco import CocoSource
 from hmlpe.detect.given import GivenBoxes
-from hmlpe.evaluate.detected import in_detected_boxes
+from hmlpe.evaluate.cases import in_detected_boxes
 from hmlpe.evaluate.network import in_given_boxes, people_tested, zoomed
-from hmlpe.evaluate.truth import truth_of
+from hmlpe.evaluate.people import truth_of
 from hmlpe.predict.estimator import Card, Poses
-from hmlpe.predict.job import Options
+from hmlpe.predict.job import Options, run
 from hmlpe.predict.people import PosePredictor
-from hmlpe.predict.run import run
 from hmlpe.predict.sources import find
 
 from .fakes import SKELETON

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmlpe.predict.names import Names
-from hmlpe.predict.pictures import is_drawn, save_picture
-from hmlpe.predict.sources import Camera, Photo, Video, find
+from hmlpe.predict.job import Names
+from hmlpe.predict.sources import Camera, Photo, Video, find, is_drawn, save_picture
 
 from .fakes import lit
 

@@ -16,11 +16,9 @@ import numpy as np
 import pytest
 
 from hmlpe.errors import UserError
-from hmlpe.predict.job import Options, Summary
-from hmlpe.predict.pace import pace
-from hmlpe.predict.run import run
+from hmlpe.predict.job import Options, Summary, run
 from hmlpe.predict.sources import find
-from hmlpe.predict.video import video_file
+from hmlpe.predict.video import pace, video_file
 
 from .fakes import Beacon, Fixed, lit, predictor, write_video
 
@@ -140,7 +138,7 @@ def test_the_pace_of_a_drawn_video(times: np.ndarray, claimed: float, expected: 
 
 def test_few_frames_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The detector never runs ahead of the network by more than one chunk."""
-    monkeypatch.setattr("hmlpe.predict.videos.TOGETHER", 4)
+    monkeypatch.setattr("hmlpe.predict.job.TOGETHER", 4)
     detector, estimator = Beacon(), Fixed()
     ahead = []
 

@@ -16,13 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hmlpe.report import collect, render_markdown, render_text, summarise, write_report
-from hmlpe.report.axis import axis_of
 from hmlpe.report.columns import Panel, panels_of
-from hmlpe.report.figure import _draw_panel
-from hmlpe.report.page.colours import row_colours
-from hmlpe.report.page.curve_charts import curve_charts
-from hmlpe.report.page.tables import main_table, paired_tables
-from hmlpe.report.page.weight_chart import weight_charts
+from hmlpe.report.figure import _draw_panel, axis_of
+from hmlpe.report.page.build import main_table, paired_tables
+from hmlpe.report.page.charts import curve_charts, row_colours, weight_charts
 from hmlpe.report.statistics import compare
 from hmlpe.report.statistics.render import render_paired_csv
 from hmlpe.report.study import read_study
@@ -129,7 +126,7 @@ def test_curves_of_few_epochs_are_seen_over_whole_epochs(tmp_path: Path, epochs:
 
 @pytest.mark.parametrize("last", [1, 2, 3, 7, 12, 30, 199, 1000, 4001])
 def test_ticks_are_few_and_whole_epochs(last: int) -> None:
-    from hmlpe.report.page.curve_charts import _ticks
+    from hmlpe.report.page.charts import _ticks
 
     ticks = _ticks(list(range(1, last + 1)))
     assert ticks == sorted(set(ticks)) and ticks[0] == 1 and ticks[-1] <= last and len(ticks) <= 11

@@ -17,9 +17,8 @@ import vl_convert
 import yaml
 
 from hmlpe.report import collect, write_report
-from hmlpe.report.page.chart import CONFIG
+from hmlpe.report.page.charts import CONFIG, weight_charts
 from hmlpe.report.page.pictures import gallery_of
-from hmlpe.report.page.weight_chart import weight_charts
 from hmlpe.report.study import read_study, study_of
 from hmlpe.runs.curves import read_curves
 from hmlpe.web import STYLE
@@ -231,7 +230,7 @@ def contrast(one: str, two: str) -> float:
 
 
 def test_texts_are_read_on_light_and_dark_paper_and_rows_are_told_apart() -> None:
-    from hmlpe.report.page.colours import _RAMP, GREY, LINES
+    from hmlpe.report.page.charts import _RAMP, GREY, LINES
 
     style = STYLE.read_text()
     papers = []

@@ -10,8 +10,8 @@ import pytest
 
 from hmlpe.errors import UserError
 from hmlpe.report import write_report
-from hmlpe.report.axis import RowAxis, WeightAxis, axis_of
 from hmlpe.report.columns import columns_of, panels_of
+from hmlpe.report.figure import RowAxis, WeightAxis, axis_of
 from hmlpe.runs.result import Run, read_run
 
 from .conftest import Result, changed, make_result, write_results

@@ -11,14 +11,11 @@ import pytest
 
 from hmlpe.errors import UserError
 from hmlpe.report import collect
-from hmlpe.report.rules import under_other_rule
 from hmlpe.report.statistics import compare, verdict
-from hmlpe.report.statistics.differences import _shots
-from hmlpe.report.statistics.intervals import over_both, over_people
-from hmlpe.report.statistics.measured import measure
+from hmlpe.report.statistics.differences import _shots, measure, scores_of
+from hmlpe.report.statistics.outcome import over_both, over_people
 from hmlpe.report.statistics.render import about, render_paired_text
-from hmlpe.report.statistics.scores import scores_of
-from hmlpe.report.study import read_study
+from hmlpe.report.study import read_study, under_other_rule
 from hmlpe.resample import counts
 from hmlpe.runs.people import read_people
 

@@ -15,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 import hmlpe.sweep.guard as guard
-from hmlpe.cli.configs import CONFIGS
+from hmlpe.cli.command_line import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.sweep.jobs import Job, trains
 

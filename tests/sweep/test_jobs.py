@@ -16,9 +16,8 @@ import hmlpe.sweep.batch as batch
 from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.runs.folder import State
-from hmlpe.sweep.jobs import Job, compose
+from hmlpe.sweep.jobs import Job, compose, note_end, write_sweep
 from hmlpe.sweep.outcome import Outcome
-from hmlpe.sweep.record import note_end, write_sweep
 from hmlpe.sweep.survey import Survey, _survey
 
 from .fakes import job, starter

@@ -6,14 +6,13 @@ import logging
 import pytest
 from rich.console import Console
 
-import hmlpe.sweep.live as live
+import hmlpe.sweep.view as live
 import hmlpe.sweep.view as views
 from hmlpe.errors import UserError
+from hmlpe.sweep.batch import counts
 from hmlpe.sweep.jobs import Job
-from hmlpe.sweep.live import LiveTable, view_of
 from hmlpe.sweep.outcome import Outcome
-from hmlpe.sweep.plan import counts
-from hmlpe.sweep.view import Lines, View, duration
+from hmlpe.sweep.view import Lines, LiveTable, View, duration, view_of
 from hmlpe.training.watch import Progress
 
 from .fakes import job

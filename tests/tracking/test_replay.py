@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hmlpe.training.replay import rows_before
+from hmlpe.training.logs import rows_before
 
 
 def write(folder: Path, version: int, *lines: str) -> None:

@@ -21,14 +21,14 @@ from lightning.pytorch.loggers.logger import DummyLogger
 
 from hmlpe.cli.app import CONFIGS
 from hmlpe.data.datamodule import PoseDataModule
-from hmlpe.network.norm import GlobalBatchNorm2d
+from hmlpe.network.layers import GlobalBatchNorm2d
 from hmlpe.training.build import build_data, build_model, build_tasks, mean_pose_metrics, start_from_statistics
+from hmlpe.training.callbacks import GradientLog
 from hmlpe.training.devices import is_rank
+from hmlpe.training.fit import evaluate
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.ranks import from_first, joined, mean_of_all, place, trainer_options
-from hmlpe.training.scores import evaluate
 from hmlpe.training.settings import TrainSettings
-from hmlpe.training.watched import GradientLog
 
 ROWS = ("regression_only", "det_0.1", "detection_only")
 BALANCES = ("uncertainty", "pcgrad")

@@ -18,17 +18,14 @@ from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import Pack, open_pack
 from hmlpe.errors import UserError
 from hmlpe.report import collect, render_markdown, summarise
-from hmlpe.report.statistics.scores import scores_of
+from hmlpe.report.statistics.differences import scores_of
 from hmlpe.runs.people import read_people, write_people
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import build_data, build_model, build_tasks, mean_pose_metrics, start_from_statistics
-from hmlpe.training.counted import counted
-from hmlpe.training.described import described
-from hmlpe.training.fit import check_finite
+from hmlpe.training.described import counted, described
+from hmlpe.training.fit import EachPerson, check_finite, clean, evaluate, people_of
 from hmlpe.training.module import MultiTaskPose
-from hmlpe.training.people import EachPerson, people_of
 from hmlpe.training.run import run
-from hmlpe.training.scores import clean, evaluate
 from hmlpe.training.settings import TrainSettings
 
 from ..programs import TINY, finish

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import hmlpe.runs.curves as curves
-from hmlpe.training.csv_log import WholeCSV
+from hmlpe.training.logs import WholeCSV
 
 
 def logged(folder: Path) -> tuple[WholeCSV, Path]:

@@ -18,9 +18,9 @@ from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.training.build import config_digest
 from hmlpe.training.devices import VARIABLES, check_sweep, world_size
+from hmlpe.training.launch import error_of
 from hmlpe.training.run import look
 from hmlpe.training.settings import TrainSettings
-from hmlpe.training.spawned import error_of
 
 from ..programs import TINY as SMALLEST
 from ..programs import finish as finish_warm

@@ -7,8 +7,8 @@ import lightning as L
 import pytest
 from hydra import compose, initialize_config_dir
 
+import hmlpe.training.callbacks as watched
 import hmlpe.training.logs as logs
-import hmlpe.training.watched as watched
 from hmlpe.cli.app import CONFIGS
 from hmlpe.tracking.mirror import Mirror
 from hmlpe.training.module import MultiTaskPose

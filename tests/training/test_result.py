@@ -10,9 +10,8 @@ from omegaconf import OmegaConf
 from hmlpe.errors import UserError
 from hmlpe.files import write_text_atomic
 from hmlpe.runs.folder import finished_result, first_start, mark_failed, objective_of, state_of, write_result, written
-from hmlpe.training.checkpoint import readable, state_to_resume
+from hmlpe.training.checkpoint import monitored, readable, state_to_resume
 from hmlpe.training.mirrors import SweepMirrors
-from hmlpe.training.rules import monitored
 
 OURS = {"code": "a", "data": "b", "config": "c", "seed": "1"}
 OTHER = {**OURS, "config": "d"}

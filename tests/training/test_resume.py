@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from hmlpe.training.checkpoint import ResumeCheckpoint, epoch_of, state_to_resume
-from hmlpe.training.rules import keepers
+from hmlpe.training.checkpoint import ResumeCheckpoint, epoch_of, keepers, state_to_resume
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),

@@ -18,8 +18,8 @@ from hmlpe.settings import make
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import build_data, build_model, build_tasks
 from hmlpe.training.estimate import steps_of
+from hmlpe.training.fit import average
 from hmlpe.training.run import check_start, protocol
-from hmlpe.training.scores import average
 from hmlpe.training.settings import TrainSettings
 from hmlpe.training.stages import stage_settings
 from hmlpe.training.weights import HEADS, load_weights

@@ -6,9 +6,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from hmlpe.evaluate.bootstrap import Bootstrap
-from hmlpe.evaluate.estimates import Estimates
+from hmlpe.evaluate.people import Estimates, Truth
 from hmlpe.evaluate.protocols import Measured, Protocol, share
-from hmlpe.evaluate.truth import Truth
 from hmlpe.runs.metric import Reduction
 
 

@@ -57,7 +57,7 @@ def report(config: DictConfig) -> None:
 
 def report_sweep(jobs: int, seconds: float) -> None:
     """Measure what a sweep costs beside its jobs."""
-    from hmlpe.sweep.bench import IN_A_ROW, bench_sweep
+    from hmlpe.sweep.overhead import IN_A_ROW, bench_sweep
 
     print(f"sweeps: {jobs} jobs of about {seconds} s by each launcher, about {6 * jobs * seconds / 60:.0f} minutes ...")
     found = bench_sweep(jobs, seconds)

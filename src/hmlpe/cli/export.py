@@ -24,14 +24,13 @@ def export(config: DictConfig) -> None:
 
     import torch
 
-    from hmlpe.deploy.bench import latency
-    from hmlpe.deploy.checkpoint import TorchEstimator
-    from hmlpe.deploy.export import FILES
-    from hmlpe.deploy.export import export as write
-    from hmlpe.deploy.model import check_fires
-    from hmlpe.deploy.trained import load_trained
+    from hmlpe.predict.export import FILES
+    from hmlpe.predict.export import export as write
+    from hmlpe.predict.model import check_fires
     from hmlpe.predict.onnx_file import OnnxEstimator
     from hmlpe.predict.open import check_threads, trusted
+    from hmlpe.predict.timing import latency
+    from hmlpe.predict.trained import TorchEstimator, load_trained
 
     trust = trusted(config.trust)
     check_threads(config.threads)

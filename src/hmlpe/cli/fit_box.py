@@ -12,10 +12,10 @@ from hmlpe.errors import UserError
 
 def fit_box(config: DictConfig) -> None:
     """For each configured set: factors that hold shares of the joints, beside the configured ones."""
-    from hmlpe.data.box_fit import SHARES, fit_factors, training_of
+    from hmlpe.data.boxes import SHARES, fit_factors, training_of
     from hmlpe.data.collection import sets_of
-    from hmlpe.data.settings import DataSettings
     from hmlpe.report.box_fit import draw, table, write_csv
+    from hmlpe.settings import DataSettings
 
     out = Path(config.out)
     for one in sets_of(DataSettings.of(config.data, "data"))[0]:

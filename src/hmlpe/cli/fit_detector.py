@@ -33,11 +33,10 @@ Row = dict[str, Any]
 def fit_detector(config: DictConfig) -> None:
     """For each configured set, and for all together: the cascades one by one, and the detector that they make."""
     from hmlpe.data.collection import sets_of
-    from hmlpe.data.settings import DataSettings
     from hmlpe.detect.build import build_detector
     from hmlpe.detect.cascade import CascadeDetector
     from hmlpe.files import write_text_atomic
-    from hmlpe.settings import plain
+    from hmlpe.settings import DataSettings, plain
 
     fit = config.fit
     if fit.split not in ("train", "test"):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import yaml
 
-from hmlpe.cli.configs import CONFIGS
+from hmlpe.cli.command_line import CONFIGS
 
 EXIT_CODES = "0; 2 and one line for bad input; 130 after Ctrl-C."
 FOOT = (

@@ -9,20 +9,21 @@ from omegaconf import DictConfig
 
 from hmlpe.cli.app import run_app
 from hmlpe.errors import UserError
-from hmlpe.inside.settings import InspectSettings
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from hmlpe.inside.run import InspectSettings
+
 
 def inspect(config: DictConfig) -> None:
     """Look inside, write what was found, and say where and what in a few lines."""
+    from hmlpe.inside.run import InspectSettings, inspect_checkpoint
+
     settings = InspectSettings.of(config)
     if settings.checkpoint is None:
         inspect_study(Path(str(settings.paths.outputs)) / str(settings.study), settings)
         return
-    from hmlpe.inside.run import inspect_checkpoint
-
     found, _, written = inspect_checkpoint(settings)
     print(found.words)
     print("\n".join(f"wrote {one}" for one in written))

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 def predict(config: DictConfig) -> None:
     """Look at what the configuration names, write what is found, and say it in a few lines."""
     from hmlpe.detect.build import build_detector
+    from hmlpe.detect.detector import WholeImage
     from hmlpe.detect.given import GivenBoxes
-    from hmlpe.detect.whole import WholeImage
-    from hmlpe.predict.job import Options
+    from hmlpe.predict.job import Options, run
     from hmlpe.predict.open import open_estimator, trusted
     from hmlpe.predict.people import PosePredictor
-    from hmlpe.predict.run import run
     from hmlpe.predict.sources import find
     from hmlpe.settings import plain
 

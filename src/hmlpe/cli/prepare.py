@@ -8,9 +8,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from hmlpe.cli.app import run_app
-from hmlpe.data.settings import DataSettings
 from hmlpe.errors import UserError
-from hmlpe.settings import Component, Count, Settings, Whole, make
+from hmlpe.settings import Component, Count, DataSettings, Settings, Whole, make
 from hmlpe.spelling import is_plain
 
 SETTINGS = {  # key of the manifest -> what a reader calls it
@@ -148,8 +147,7 @@ def _warnings(of: dict[str, Any]) -> list[str]:
 
 
 def _draw(settings: PrepareSettings, folder: Path, sheet: Path) -> None:
-    from hmlpe.data.labels import labels_of
-    from hmlpe.data.pack import open_pack
+    from hmlpe.data.pack import labels_of, open_pack
     from hmlpe.data.sheet import draw_sheet, sample_rows
 
     skeleton, data = make("skeleton", settings.skeleton), settings.data

@@ -31,9 +31,8 @@ def write_dashboard(outputs: Path, name: str, project: str, entity: str | None =
         UserError: no study there, a broken result, the extra is not installed, or W&B cannot be reached or refuses.
     """
     try:
-        from hmlpe.dashboard.build import report_of, workspace_of
         from hmlpe.dashboard.panels import sections_of
-        from hmlpe.dashboard.publish import publish
+        from hmlpe.dashboard.workspace import publish, report_of, workspace_of
     except ImportError as error:
         raise UserError(f"{error}; hmlpe-dashboard needs an extra: {install('dashboard')}") from error
     if "'" in name:

@@ -11,10 +11,9 @@ from typing import Any
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.record import Attribute
 from hmlpe.data.selection import DataSet, set_names
-from hmlpe.data.settings import DataSettings, SetSettings
 from hmlpe.data.sources.attributes import carried
 from hmlpe.errors import UserError
-from hmlpe.settings import make
+from hmlpe.settings import DataSettings, SetSettings, make
 
 
 def sets_of(data: DataSettings) -> tuple[list[DataSet], list[str]]:

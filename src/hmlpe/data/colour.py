@@ -33,7 +33,7 @@ class PcaColourNoise(A.ImageOnlyTransform):  # type: ignore[misc] # albumentatio
         return {"draw": self.random_generator.standard_normal(3)}
 
     def apply(
-        self, img: UInt8[np.ndarray, "height width 3"], draw: Float[np.ndarray, "3"], **params: Any
+        self, img: UInt8[np.ndarray, "height width 3"], draw: Float[np.ndarray, 3], **params: Any
     ) -> UInt8[np.ndarray, "height width 3"]:
         """The image with its colours shifted."""
         covariance, _ = cv2.calcCovarMatrix(img.reshape(-1, 3), np.empty((1, 3)), _COVARIANCE)

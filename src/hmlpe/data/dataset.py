@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hmlpe.data.augment import Augmentation, View, check_size
-from hmlpe.data.labels import Labels
+from hmlpe.data.pack import Labels
 from hmlpe.geometry import image_to_crop
 
 Sample = dict[str, Tensor]

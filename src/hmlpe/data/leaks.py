@@ -1,9 +1,4 @@
-"""Which training people leak into a test set: the same image, nearly the same one, the same person, or one shot.
-
-Frames are sampled from films and photos from series, and sets are pooled: a set's own split does not keep them apart.
-Two images are nearly the same if their perceptual hashes are. Where the camera stands still all images of a set are, as
-the background makes the hash: there the hashes of the people's crops must be near, too.
-"""
+"""Which training people leak into a test set: the same image, nearly the same one, the same person, or one shot."""
 
 from __future__ import annotations
 
@@ -16,6 +11,46 @@ from jaxtyping import Bool, Int, UInt8, UInt64
 from PIL import Image
 
 from hmlpe.errors import UserError
+
+
+def shared_shots(
+    shots: np.ndarray, one: Int[np.ndarray, " one"], other: Int[np.ndarray, " other"]
+) -> tuple[Int[np.ndarray, " of_one"], Int[np.ndarray, " of_other"]]:
+    """The rows of two splits whose shot holds rows of both.
+
+    Args:
+        shots: `Columns.shot_ids` of all people.
+        one, other: rows of the two splits.
+    """
+    known = one[shots[one] != ""], other[shots[other] != ""]
+    common = np.intersect1d(shots[known[0]], shots[known[1]])
+    return known[0][np.isin(shots[known[0]], common)], known[1][np.isin(shots[known[1]], common)]
+
+
+def count_neighbours(
+    shots: np.ndarray, images: np.ndarray, splits: dict[str, Int[np.ndarray, " _"]]
+) -> dict[str, dict[str, int]]:
+    """For each two splits how many shots they share, and how many images and people of each lie in these.
+
+    Args:
+        shots: `Columns.shot_ids` of all people.
+        images: `Columns.image_ids` of all people.
+        splits: name -> its rows.
+
+    Returns:
+        "<one>_<other>" -> {"shots": …, "<one>_images": …, "<one>_people": …, "<other>_images": …, "<other>_people": …}
+    """
+    found, names = {}, list(splits)
+    for place, one in enumerate(names):
+        for other in names[place + 1 :]:
+            rows = dict(zip((one, other), shared_shots(shots, splits[one], splits[other]), strict=True))
+            found[f"{one}_{other}"] = {"shots": len(np.unique(shots[rows[one]]))} | {
+                f"{name}_{what}": len(np.unique(images[of])) if what == "images" else len(of)
+                for name, of in rows.items()
+                for what in ("images", "people")
+            }
+    return found
+
 
 NO_HASH = np.uint64(0)  # of a flat image; no other hash is 0: the bit of the mean, the highest one, is set in all
 BITS = 64

@@ -14,8 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hmlpe.data.drawing import View, draw_pose, draw_windows, legend_entries
-from hmlpe.data.labels import Labels
-from hmlpe.data.pack import Columns, Pack
+from hmlpe.data.pack import Columns, Labels, Pack
 from hmlpe.errors import UserError
 from hmlpe.files import write_bytes_atomic
 from hmlpe.geometry import image_to_crop

@@ -1,15 +1,71 @@
-"""From a detector's configuration to the detector."""
+"""From a detector's configuration to the detector; settings of a wrong type are named before."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from inspect import signature
+from pkgutil import resolve_name
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
-from hmlpe.checked import MISSING
+from hmlpe.checked import KINDS, MISSING
 from hmlpe.detect.detector import Detector
-from hmlpe.detect.settings import wrong_settings
 from hmlpe.errors import UserError
 from hmlpe.settings import make, open_settings
+
+WORDS: dict[Any, str] = {**KINDS, Mapping: KINDS[dict], Sequence: KINDS[list]}
+
+
+def wrong_settings(name: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """One line for each setting whose type is not what the constructor annotates it with; `make` finds unknown ones.
+
+    Args:
+        name: of the group of settings, for the lines.
+        values: `_target_` and the settings of an object; objects below it are looked at, too. A setting that is
+            annotated with other types than `WORDS` and the project's own is left to the constructor.
+    """
+    try:
+        target: Any = resolve_name(values["_target_"])
+    except (ImportError, AttributeError, ValueError, TypeError):
+        yield f"{name}._target_: there is no {values['_target_']!r}"
+        return
+    try:
+        known = signature(target, eval_str=True).parameters
+    except (NameError, TypeError, ValueError):
+        return
+    for key, value in values.items():
+        if key in known:
+            yield from _unlike(f"{name}.{key}", value, known[key].annotation)
+
+
+def _unlike(name: str, value: Any, hint: Any) -> Iterator[str]:
+    if isinstance(value, dict) and "_target_" in value:
+        yield from wrong_settings(name, value)
+        return
+    union = isinstance(hint, UnionType) or get_origin(hint) is Union
+    allowed = {get_origin(one) or one: one for one in (get_args(hint) if union else (hint,))}
+    if not all(kind in WORDS or getattr(kind, "__module__", "").startswith("hmlpe.") for kind in allowed):
+        return
+    for kind, one in allowed.items():
+        inner = get_args(one) or (Any,)
+        if kind is Mapping and isinstance(value, dict):
+            for key, item in value.items():
+                yield from _unlike(f"{name}.{key}", item, inner[-1])
+            return
+        if kind is Sequence and isinstance(value, list):
+            for place, item in enumerate(value):
+                yield from _unlike(f"{name}[{place}]", item, inner[0])
+            return
+        if _fits(value, kind):
+            return
+    words = [WORDS.get(kind, f"a {kind.__name__}") for kind in allowed if not (kind is int and float in allowed)]
+    yield f"{name}: must be {' or '.join(words)}, got {'null' if value is None else repr(value)[:60]}"
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if isinstance(value, bool):  # to Python it is a number
+        return kind is bool
+    return kind in WORDS and kind is not Sequence and isinstance(value, (int, float) if kind is float else kind)
 
 
 def build_detector(settings: Mapping[str, Any] | None, factors: Sequence[float | int] | None = None) -> Detector:

@@ -1,8 +1,4 @@
-"""Finding people by OpenCV's cascades of Haar features: faces and upper bodies, brought to one kind of window.
-
-Viola & Jones, CVPR 2001; the upper-body cascade is by Kruppa, Castrillon-Santana & Schiele, VS-PETS 2003. Their files
-come with OpenCV. On photos of films they miss many; experiments/detector says how many.
-"""
+"""Finding people by OpenCV's cascades of Haar features: faces and upper bodies, brought to one kind of window."""
 
 from __future__ import annotations
 
@@ -15,12 +11,48 @@ from typing import Any
 import cv2
 import cv2.data
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from hmlpe.detect.box_map import BoxMap
 from hmlpe.detect.detector import Detections
-from hmlpe.detect.merge import merged
 from hmlpe.errors import UserError
+from hmlpe.geometry import iou
+
+
+def merged(
+    windows_px: Float[np.ndarray, "box 4"],
+    scores: Float[np.ndarray, " box"],
+    finders: Int[np.ndarray, " box"],
+    overlap: float | int,
+) -> Detections:
+    """Non-maximum suppression in which finders support each other.
+
+    The surest window takes in all that overlap it and stays where it is. Its new score is the sum over the finders of
+    their best score there, so that what two have found counts more than what one has, but not what one found twice.
+
+    Args:
+        windows_px: x0 y0 x1 y1.
+        scores: above 0; of different finders comparable.
+        finders: the number of the one who found it.
+        overlap: windows are one person's if their IoU is above this.
+
+    Returns:
+        The people, the surest first; the order of the input does not matter.
+    """
+    x0, y0, x1, y1 = windows_px.T
+    order = np.lexsort((finders, y1, x1, y0, x0, -scores))  # ties broken by what is seen, not by who came first
+    found, sums = [], []
+    while len(order):
+        first = order[0]
+        near = np.array([iou(windows_px[first], windows_px[other]) > overlap for other in order])
+        near[0] = True  # itself, even without area
+        own = order[near]
+        found.append(windows_px[first])
+        sums.append(sum(float(scores[own[finders[own] == finder]].max()) for finder in np.unique(finders[own])))
+        order = order[~near]
+    ranks = np.argsort(-np.array(sums), kind="stable")
+    return Detections(np.array(found).reshape(-1, 4)[ranks], np.array(sums, dtype=np.float64)[ranks])
+
 
 Grey = UInt8[np.ndarray, "height width"]
 Found = tuple[Float[np.ndarray, "_ 4"], Float[np.ndarray, " _"]]  # one cascade's boxes, their sums of the last stage

@@ -1,11 +1,14 @@
-"""What a person detector is."""
+"""What a person detector is; and the simplest one, for photos that are already cut around the person."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
+
+from hmlpe.errors import UserError
 
 
 class Detections(NamedTuple):
@@ -29,3 +32,34 @@ class Detector(Protocol):
     def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str) -> Detections:
         """The people in an RGB image; none is an answer. `name` is the image's, for detectors that look boxes up."""
         ...
+
+
+class WholeImage:
+    """The whole image is one person's box.
+
+    Its window is the one that `geometry.scale_box` turns into the image; so it is no upper-body window in the sense of
+    `Detections`, unless the image is cut as the network's training boxes were.
+
+    Args:
+        factors: (across, up, down) of `scale_box`, the same that the window is going to be scaled by.
+
+    Raises:
+        UserError: no window gives an image by these factors.
+    """
+
+    def __init__(self, factors: Sequence[float | int]) -> None:
+        if len(factors) != 3 or not np.isfinite(factors).all() or factors[0] <= 0 or 2 + factors[1] + factors[2] <= 0:
+            raise UserError(
+                f"detector.factors: need (across, up, down) with across > 0 and up + down > -2, got {list(factors)}"
+            )
+        self.across, self.up, self.down = (float(factor) for factor in factors)
+
+    def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str = "") -> Detections:
+        """One person, of score 1; none in an image without pixels."""
+        height, width = image.shape[:2]
+        if not height or not width:
+            return Detections(np.zeros((0, 4)), np.zeros(0))
+        half_width, half_height = width / 2 / self.across, height / (2 + self.up + self.down)
+        centre_x, top = width / 2 - 0.5, self.up * half_height - 0.5
+        window = np.array([centre_x - half_width, top, centre_x + half_width, top + 2 * half_height])
+        return Detections(window[None], np.ones(1))

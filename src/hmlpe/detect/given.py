@@ -1,20 +1,177 @@
-"""Boxes that the user gives, from a file."""
+"""Boxes that the user gives, from a file: CSV or COCO's JSON, read strictly."""
 
 from __future__ import annotations
 
+import json
+import math
 import posixpath
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
-from hmlpe.detect.box_files import Category, read_coco, read_csv
+from hmlpe.csv_file import read_table
 from hmlpe.detect.box_map import BoxMap
 from hmlpe.detect.detector import Detections
 from hmlpe.errors import UserError
-from hmlpe.spelling import composed
+from hmlpe.spelling import composed, is_plain, same_id, slashed
+
+REQUIRED = ("image", "x0", "y0", "x1", "y1")
+OPTIONAL = ("score",)
+LARGEST_PX = 1_000_000  # no image is larger, so the number is none of pixels
+
+Boxes = dict[str, list[Float[np.ndarray, " 5"]]]  # image -> x0 y0 x1 y1 score
+Category = int | str
+
+
+def read_csv(path: Path) -> tuple[Boxes, Mapping[str, int]]:
+    """The boxes of a table with the columns image, x0, y0, x1, y1 and perhaps score; pixel centres at integers.
+
+    Returns:
+        The boxes, and what of the table is not read -> how much (`csv_file.Table`).
+
+    Raises:
+        UserError: not readable, cut off, a column is missing, or a line whose cells are no box.
+    """
+    boxes: Boxes = {}
+    table = read_table(path, REQUIRED, OPTIONAL, may_be_empty=True)
+    for row in table.rows:
+        values = [
+            _number(row.cells.get(column, "1"), f"{row.where}, column {column}") for column in REQUIRED[1:] + OPTIONAL
+        ]
+        boxes.setdefault(_name(row.cells["image"], row.where), []).append(_checked(values, row.where))
+    return boxes, table.ignored
+
+
+def read_coco(path: Path, images: Path | None, category: Category | None) -> Boxes:
+    """The boxes of a COCO file: its annotations, or a list of detections as COCO's tools write.
+
+    COCO's bbox is x, y, width and height from the image's corner, where pixel i covers [i, i + 1], so 0.5 is
+    subtracted. Crowds (iscrowd 1) are left out. Every image of the list of images is known, with boxes or without.
+
+    Args:
+        path: an object with "images" and "annotations", or a list of objects with image_id, bbox and perhaps score.
+        images: of a list, the file whose "images" say which image has which id; None: its image_ids are names.
+        category: id or name of the only category to take; None: all boxes, which must be of one category.
+
+    Raises:
+        UserError: not readable, a record that is no box, an unknown image, or several categories and none chosen.
+    """
+    content = _json(path)
+    listing = content if isinstance(content, dict) else _json(images) if images else None
+    names = None if listing is None else _images(listing, path if isinstance(content, dict) else images)
+    chosen = _category(listing if isinstance(listing, dict) else {}, category, path)
+    kind = "annotation" if isinstance(content, dict) else "detection"
+    records = content.get("annotations") if isinstance(content, dict) else content
+    if not isinstance(records, list):
+        raise UserError(f"{path}: must be a list of detections, or an object with a list of 'annotations'")
+    boxes: Boxes = {name: [] for name in (names or {}).values()}
+    seen: set[Any] = set()
+    for place, record in enumerate(records, start=1):
+        where = f"{path}, {kind} at place {place}"
+        if not isinstance(record, dict):
+            raise UserError(f"{where}: must be an object, got {_shown(record)}")
+        of = _id(record.get("category_id"))
+        if record.get("iscrowd") == 1 or (chosen is not None and of != chosen):
+            continue
+        seen.add(_shown(of))
+        if len(seen) > 1:
+            raise UserError(f"{where}: the boxes are of several categories; name one with detector.category")
+        box, score = record.get("bbox"), record.get("score", 1)
+        if not isinstance(box, list) or len(box) != 4:
+            raise UserError(f"{where}: 'bbox' must be a list of 4 numbers, got {_shown(box)}")
+        x, y, width, height, sure = (_number(value, where) for value in (*box, score))
+        corners = [x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5, sure]
+        boxes.setdefault(_image_of(record, names, where), []).append(_checked(corners, where))
+    return boxes
+
+
+def _images(listing: Any, path: Path | None) -> dict[Category, str]:
+    """Id -> name."""
+    records = listing.get("images") if isinstance(listing, dict) else None
+    if not isinstance(records, list):
+        raise UserError(f"{path}: must hold a list of 'images', whose ids the boxes refer to")
+    names: dict[Category, str] = {}
+    for place, record in enumerate(records, start=1):
+        where = f"{path}, image at place {place}"
+        key = _id(record.get("id")) if isinstance(record, dict) else None
+        if isinstance(key, bool) or not isinstance(key, int | str) or key in names:
+            raise UserError(f"{where}: must be an object with an 'id' of its own, got {_shown(key)}")
+        names[key] = _name(record.get("file_name"), where)
+    return names
+
+
+def _image_of(record: Mapping[str, Any], names: Mapping[Category, str] | None, where: str) -> str:
+    key = record.get("image_id") if names is None else _id(record.get("image_id"))
+    if names is None:
+        if not isinstance(key, str):
+            raise UserError(f"{where}: 'image_id' is no name; name the file that lists the images with detector.images")
+        return _name(key, where)
+    if isinstance(key, bool) or not isinstance(key, int | str) or key not in names:
+        raise UserError(f"{where}: there is no image with the id {_shown(key)}")
+    return names[key]
+
+
+def _category(listing: Mapping[str, Any], category: Category | None, path: Path) -> Any:
+    """The id of the chosen category."""
+    if not isinstance(category, str):
+        return category
+    listed = listing.get("categories")
+    known = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    ids = [_id(one.get("id")) for one in known if one.get("name") == category]
+    if len(ids) != 1:
+        raise UserError(f"{path}: {len(ids)} categories are called {category!r}; detector.category may be an id, too")
+    return ids[0]
+
+
+def _name(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value.strip() or not is_plain(value):
+        raise UserError(f"{where}: must name an image, got {_shown(value)}")
+    return composed(slashed(value))
+
+
+def _id(value: Any) -> Any:
+    return same_id(value) if isinstance(value, int | str) else value
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not abs(number) <= LARGEST_PX:
+        raise UserError(f"{where}: must be a number of at most {LARGEST_PX}, got {_shown(value)}")
+    return number
+
+
+def _checked(values: Sequence[float], where: str) -> Float[np.ndarray, " 5"]:
+    x0, y0, x1, y1, _ = values
+    if x1 <= x0 or y1 <= y0:
+        raise UserError(f"{where}: the box has no width or no height, from {x0:g}, {y0:g} to {x1:g}, {y1:g}")
+    return np.array(values, dtype=np.float64)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
+    except OSError as error:
+        raise UserError(f"{path}: not readable ({error.strerror})") from error
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not readable as JSON ({' '.join(str(error).split())}); is the file whole?") from error
+
+
+def _shown(value: Any) -> str:
+    return {dict: "an object", list: "a list", type(None): "nothing"}.get(type(value)) or repr(value)[:60]
 
 
 class GivenBoxes:

@@ -11,14 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from hmlpe.deploy.bench import Latency, latency
-from hmlpe.deploy.checkpoint import TorchEstimator
-from hmlpe.deploy.graph import exported_program, onnx_bytes
-from hmlpe.deploy.trained import Trained, card_of
-from hmlpe.deploy.trained import build_model as build_pose_model
 from hmlpe.evaluate.network import in_given_boxes
-from hmlpe.evaluate.truth import truth_of
+from hmlpe.evaluate.people import truth_of
+from hmlpe.predict.graph import exported_program, onnx_bytes
 from hmlpe.predict.onnx_file import OnnxEstimator
+from hmlpe.predict.timing import Latency, latency
+from hmlpe.predict.trained import TorchEstimator, Trained, card_of
+from hmlpe.predict.trained import build_model as build_pose_model
 from hmlpe.settings import make
 from hmlpe.training.build import build_data, build_model, build_tasks, start_from_statistics
 from hmlpe.training.settings import TrainSettings

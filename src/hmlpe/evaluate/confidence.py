@@ -9,10 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmlpe.evaluate.bootstrap import Bootstrap
-from hmlpe.evaluate.estimates import Estimates
+from hmlpe.evaluate.people import Estimates, Truth
 from hmlpe.evaluate.protocols import no_torso, unknown_items
 from hmlpe.evaluate.settings import ConfidenceSettings
-from hmlpe.evaluate.truth import Truth
 
 KEPT = tuple(share / 20 for share in range(1, 21))
 

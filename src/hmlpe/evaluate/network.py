@@ -12,8 +12,7 @@ from tqdm import tqdm
 from hmlpe.data.pack import Columns, Pack
 from hmlpe.data.record import Source
 from hmlpe.errors import UserError
-from hmlpe.evaluate.estimates import Estimates, of_joints
-from hmlpe.evaluate.truth import Truth
+from hmlpe.evaluate.people import Estimates, Truth, of_joints
 from hmlpe.geometry import crop_resized, crop_to_image
 from hmlpe.predict.estimator import Estimator, Poses
 from hmlpe.skeleton import Skeleton
@@ -117,7 +116,7 @@ def _crops(pack: Pack, rows: Rows, zoom: float | int, source: Source | None) -> 
     return np.stack([crop_resized(image, box, pack.size_px) for image, box in zip(images, boxes, strict=True)])
 
 
-def _padded(values: Float[np.ndarray, "row *rest"], truth: Truth) -> Float[np.ndarray, "person *rest"]:
+def _padded(values: Float[np.ndarray, row * rest], truth: Truth) -> Float[np.ndarray, person * rest]:
     nothing = np.full((len(truth) - len(values), *values.shape[1:]), np.nan)
     return np.concatenate([values, nothing])
 

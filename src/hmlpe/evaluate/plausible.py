@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from hmlpe.evaluate.estimates import Estimates, of_joints
+from hmlpe.evaluate.people import STICKS, Estimates, Truth, of_joints
 from hmlpe.evaluate.reference import Reference
-from hmlpe.evaluate.truth import STICKS, Truth
-from hmlpe.metrics.stick_errors import strict_errors
+from hmlpe.metrics.pcp import strict_errors
 
 NEAR = 0.4  # of the joints' root mean square distance from their mean: about MODEC's 0.2 torsos
 STICK = 0.5  # of the stick's length, as strict PCP has it

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from hmlpe.errors import UserError
 from hmlpe.evaluate.bootstrap import Bootstrap, Score
-from hmlpe.evaluate.estimates import Estimates
-from hmlpe.evaluate.truth import STICKS, Truth
+from hmlpe.evaluate.people import STICKS, Estimates, Truth
 from hmlpe.metrics import ModecPDJ, OfficialPCP, StrictPCP
 from hmlpe.metrics.pdj import THRESHOLDS
 from hmlpe.runs.metric import SHARE, MetricInfo, Reduction
@@ -246,7 +245,7 @@ class PcpOfficial(PcpStrict):
         return Measured(scores, {}, infos)
 
 
-def _rows(values: Float[np.ndarray, "person *rest"], counted: Bool[np.ndarray, " person"]) -> Tensor:
+def _rows(values: Float[np.ndarray, person * rest], counted: Bool[np.ndarray, " person"]) -> Tensor:
     return torch.from_numpy(np.asarray(values, dtype=np.float64)[counted])
 
 

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from hmlpe.data.labels import labels_of
-from hmlpe.data.pack import Columns, columns_of
+from hmlpe.data.pack import Columns, columns_of, labels_of
 from hmlpe.data.record import Person
 from hmlpe.data.selection import DataSet, Member
 from hmlpe.data.sources.folder import FileSource
 from hmlpe.data.sources.images import image_size
 from hmlpe.data.sources.own import OwnSource
 from hmlpe.errors import UserError
-from hmlpe.evaluate.truth import Truth, truth_of
+from hmlpe.evaluate.people import Truth, truth_of
 from hmlpe.geometry import crop_to_image, image_to_crop
 
 LOOKED_AT = 200  # images whose size is read

@@ -12,7 +12,7 @@ import numpy as np
 from hmlpe.errors import UserError
 from hmlpe.evaluate.cases import Case, cases
 from hmlpe.evaluate.confidence import ranking_of
-from hmlpe.evaluate.estimates import Estimates
+from hmlpe.evaluate.people import Estimates
 from hmlpe.evaluate.protocols import Protocol, Scores
 from hmlpe.evaluate.record import Numbers, Record, numbers
 from hmlpe.evaluate.settings import EvaluateSettings, check_folder, settings_of

@@ -16,8 +16,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hmlpe.inside.filters import Filter
-from hmlpe.inside.inspection import Layer
+from hmlpe.inside.inspection import Filter, Layer
 from hmlpe.pictures import Tiles, as_bytes, blank, coloured
 from hmlpe.runs.curves import Curves
 from hmlpe.runs.metric import LAYERS

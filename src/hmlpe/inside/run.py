@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from pydantic import Field
 from torch import nn
 
 from hmlpe import pictures
 from hmlpe.data.dataset import PeopleDataset
-from hmlpe.data.labels import labels_of
-from hmlpe.data.pack import Pack, open_pack
-from hmlpe.data.settings import DataSettings
+from hmlpe.data.pack import Pack, labels_of, open_pack
 from hmlpe.errors import UserError
 from hmlpe.inside import figures
 from hmlpe.inside.inspection import Inspection, People, inspect_network
 from hmlpe.inside.page import build_page
-from hmlpe.inside.patches import patches_at
 from hmlpe.inside.record import (
     FOLDER,
     LANDMARKS,
@@ -31,12 +30,13 @@ from hmlpe.inside.record import (
     maps_table,
     write_record,
 )
+from hmlpe.inside.responses import patches_at
 from hmlpe.inside.rows import UNTRAINED
-from hmlpe.inside.settings import InspectSettings
 from hmlpe.network import HeterogeneousNet
 from hmlpe.row_name import name_of_balance
 from hmlpe.runs.curves import Curves, read_curves
 from hmlpe.runs.folder import CHOSEN, RESULT
+from hmlpe.settings import Component, Count, DataSettings, Name, Settings, Text, Whole
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
 from hmlpe.tasks.detection import square
@@ -44,6 +44,43 @@ from hmlpe.training.build import build_model, build_tasks
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import ModelSettings
 from hmlpe.training.weights import model_of
+
+
+class PathSettings(Settings):
+    """Where files lie."""
+
+    data: Name
+    outputs: Name
+
+
+class InspectSettings(Settings, extra="forbid"):
+    """As in conf/inspect.yaml, which explains them."""
+
+    paths: PathSettings
+    skeleton: Component
+    data: DataSettings | None = None
+    checkpoint: Text | None = None
+    study: Text | None = None
+    layers: Annotated[list[str] | None, Field(description="a list of layers, e.g. [conv2], or null")] = None
+    people: Count | None = None
+    persons: Annotated[Whole | list[Whole], Field(description="how many, or a list of numbers of test people")] = 3
+    patches: Count = 8
+    mosaic: Whole = 0
+    near: Annotated[float, Field(ge=0.02, lt=1)] = 0.1  # memory grows with its inverse's square
+    draws: Annotated[int, Field(ge=19)] = 200  # fewer, and no p is below 0.05
+    removal: bool = True
+    out: Text | None = None
+    progress: bool = True
+    threads: Count | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
+    trust: Annotated[list[str], Field(description="a list of packages' names")] = Field(default_factory=list)
+
+    def check_all(self) -> None:
+        """Raise UserError unless there is one source of networks, and the device."""
+        if (self.checkpoint is None) == (self.study is None):
+            raise UserError("give either checkpoint=PATH, one network, or study=NAME, all finished runs of a study")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise UserError("device: there is no GPU here that torch can use; set device=cpu")
 
 
 def inspect_checkpoint(

@@ -8,9 +8,8 @@ NaN. `compute` gives a dict of named floats; NaN where there was nothing to meas
 
 from hmlpe.metrics.pcp import OfficialPCP, StrictPCP, StrictPCPOfJoints
 from hmlpe.metrics.pdj import ModecPDJ
-from hmlpe.metrics.person import GroupMetric, PersonMetric, TaskError
+from hmlpe.metrics.person import GroupMetric, PersonMetric, Rows, TaskError
 from hmlpe.metrics.pose import PixelError, Spread
-from hmlpe.metrics.rows import Rows
 from hmlpe.metrics.windows import MapAP, WindowAP
 
 __all__ = [

@@ -42,7 +42,7 @@ def open_estimator(
         from hmlpe.predict.onnx_file import OnnxEstimator
 
         return OnnxEstimator(path, threads)
-    from hmlpe.deploy.checkpoint import CheckpointEstimator
+    from hmlpe.predict.trained import CheckpointEstimator
 
     return CheckpointEstimator(path, device, threads, fires, trust)
 

@@ -2,10 +2,9 @@
 imported here.)"""
 
 from hmlpe.report.comparable import check_comparable
-from hmlpe.report.render import render_csv, render_markdown, render_tex, render_text
 from hmlpe.report.runs import collect
-from hmlpe.report.runs_csv import render_runs
 from hmlpe.report.summary import Line, Stat, Table, summarise
+from hmlpe.report.tables import render_csv, render_markdown, render_runs, render_tex, render_text
 from hmlpe.report.write import write_report
 from hmlpe.runs.result import Run
 

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hmlpe.data.box_fit import Fit, Training
+from hmlpe.data.boxes import Fit, Training
 from hmlpe.files import write_bytes_atomic
 
 _HEADER = ("choice", "across", "up", "down", "joints cut off", "of", "people with one", "of", "area")

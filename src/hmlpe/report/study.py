@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hmlpe.report.rules import lacking_other_rule, under_other_rule
 from hmlpe.report.runs import collect
 from hmlpe.report.statistics import Statistics, compare
 from hmlpe.report.summary import Table, summarise
 from hmlpe.runs.result import Run
+
+
+def lacking_other_rule(runs: Sequence[Run]) -> list[str]:
+    """The finished runs that know their numbers under the chosen rule alone, by name."""
+    return [run.name for run in runs if run.finished and run.other_rule is None]
+
+
+def under_other_rule(runs: Sequence[Run]) -> list[Run]:
+    """The runs as if the other rule had been chosen; those that did not finish stay as they are."""
+    return [
+        replace(
+            run,
+            metrics=run.other_metrics,
+            rule=run.other_rule,
+            other_rule=run.rule,
+            other_metrics=run.metrics,
+        )
+        if run.finished and run.other_rule is not None
+        else run
+        for run in runs
+    ]
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ from pathlib import Path
 from hmlpe.errors import UserError
 from hmlpe.files import write_text_atomic
 from hmlpe.report.published import Published
-from hmlpe.report.render import WIDTH, render_csv, render_markdown, render_tex, render_text
-from hmlpe.report.runs_csv import render_runs
 from hmlpe.report.statistics.render import render_paired_csv, render_paired_markdown, render_paired_text
 from hmlpe.report.study import Study, read_study
+from hmlpe.report.tables import WIDTH, render_csv, render_markdown, render_runs, render_tex, render_text
 
 WIDEST = 120  # characters of the console's table, however wide the terminal
 OTHER = "table_other_rule"  # the files of the table under the rule that was not chosen

@@ -1,4 +1,7 @@
-"""`result.json`, the record of truth of one run: the model of it, and one run as reports read it."""
+"""`result.json`, the record of truth of one run: the model of it, and one run as reports read it.
+
+A run is evaluated by both rules by which a checkpoint is chosen: best on validation, and last.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,26 @@ from hmlpe.checked import first_problem
 from hmlpe.errors import UserError
 from hmlpe.files import read_json
 from hmlpe.runs.metric import MetricInfo, TaskInfo
-from hmlpe.runs.rules import BASE
+
+BASE = "regression"  # the task whose rows are compared with, where a study has it
+RULES = ("best", "last")  # as `select` names them, and people/<rule>.npz
+
+
+def in_words(rule: str, base: str = BASE) -> str:
+    """The rule for a reader.
+
+    Args:
+        base: the task whose validation error chooses.
+    """
+    if rule == "last":
+        return "last epoch"
+    return f"lowest val/{base}_error (without {base}: the error of the first trained task)"
+
+
+def other_than(rule: str) -> str:
+    """The other of the two."""
+    return RULES[1 - RULES.index(rule)]
+
 
 SCHEMA = 3
 OLDEST = 2  # of the tag faults-1: metrics that do not say what they are (`metrics.before` does)

@@ -1,4 +1,7 @@
-"""What a job's process does: a log of its own, a lifeline to the launcher, then the job as a plain single run."""
+"""What a job's process does: a log of its own, a lifeline to the launcher, then the job as a plain single run.
+
+What Hydra keeps for a whole process (search paths, plugins, the job's configuration) is carried into it.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,27 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobStatus, run_job
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from hmlpe.sweep import hydra_state
+import hmlpe.row_name  # noqa: F401  its resolver, which the configurations name
 from hmlpe.sweep.outcome import Outcome, of_error
 from hmlpe.sweep.warm import FOR_THE_LAUNCHER, end_with_parent, stand_alone
 from hmlpe.training.watch import listen
+
+
+def take_hydra_state() -> dict[Any, Any]:
+    """The state of this process, without resolvers and plugins: functions and modules cannot be sent."""
+    instances: dict[Any, Any] = Singleton.get_state()["instances"]
+    return instances
+
+
+def give_hydra_state(instances: dict[Any, Any]) -> None:
+    """Make it this process's own. (Hydra's own way would look for all plugins again, in every job.)"""
+    setup_globals()
+    Singleton._instances.update(instances)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +131,7 @@ def redirect(log: Path) -> None:
 
 def run(pipe: Connection, errand: Errand) -> Any:
     """The job as a plain single run: what asks Hydra or sys.argv finds one, not a sweep."""
-    hydra_state.give(errand.hydra_state)
+    give_hydra_state(errand.hydra_state)
     config = errand.config
     with read_write(config), open_dict(config):
         config.hydra.mode = RunMode.RUN

@@ -9,9 +9,8 @@ from multiprocessing.connection import wait
 
 from hmlpe.errors import UserError
 from hmlpe.sweep.devices import Slot
-from hmlpe.sweep.jobs import Job
+from hmlpe.sweep.jobs import Job, note_end
 from hmlpe.sweep.outcome import RETRIED, Outcome
-from hmlpe.sweep.record import note_end
 from hmlpe.sweep.tries import Try
 from hmlpe.sweep.view import View
 

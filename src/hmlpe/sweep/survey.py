@@ -10,8 +10,7 @@ from typing import Any
 from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
 from hmlpe.runs.folder import State
-from hmlpe.sweep import hydra_state
-from hmlpe.sweep.child import lifeline
+from hmlpe.sweep.child import give_hydra_state, lifeline, take_hydra_state
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.warm import start
 
@@ -37,7 +36,7 @@ def survey(jobs: Sequence[Job], time_steps: bool) -> Survey:
     Raises:
         UserError: the process that looks has died.
     """
-    process, pipe = start(_look, jobs, time_steps, hydra_state.take())
+    process, pipe = start(_look, jobs, time_steps, take_hydra_state())
     try:
         found = pipe.recv()
     except EOFError:
@@ -54,7 +53,7 @@ def survey(jobs: Sequence[Job], time_steps: bool) -> Survey:
 
 def _look(pipe: Connection, jobs: Sequence[Job], timed: bool, state: Any) -> None:
     lifeline(pipe)
-    hydra_state.give(state)
+    give_hydra_state(state)
     try:
         pipe.send(_survey(jobs, timed))
     except BAD_INPUT as error:

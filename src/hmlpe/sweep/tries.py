@@ -11,8 +11,7 @@ from multiprocessing.connection import Connection
 from hydra.types import HydraContext, TaskFunction
 
 from hmlpe.control_group import memory_kills
-from hmlpe.sweep import hydra_state
-from hmlpe.sweep.child import Begun, Ended, Errand, work
+from hmlpe.sweep.child import Begun, Ended, Errand, take_hydra_state, work
 from hmlpe.sweep.devices import Slot
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.outcome import Outcome, of_exit
@@ -41,7 +40,7 @@ class Try:
         attempt = sum(job.attempts.values()) + 1
         errand = Errand(
             job.config, job.overrides, job.folder, job.log, slot.name, slot.environment, attempt, context, task,
-            hydra_state.take(),
+            take_hydra_state(),
         )  # fmt: skip
         self.started = time.monotonic()
         self.process, self.pipe = start(work, errand)

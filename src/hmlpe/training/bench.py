@@ -20,10 +20,9 @@ from lightning.pytorch.loggers import CSVLogger
 
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.dataset import Sample
-from hmlpe.training.build import build_data, build_model, build_tasks
+from hmlpe.training.build import build_data, build_model, build_tasks, resolve_precision
 from hmlpe.training.devices import threads_of
 from hmlpe.training.module import MultiTaskPose
-from hmlpe.training.precision import resolve_precision
 from hmlpe.training.settings import TrainerSettings, TrainSettings
 
 WARM_UP = 2

@@ -1,4 +1,4 @@
-"""Configuration -> datamodule and LightningModule. `_target_` is the registry."""
+"""Configuration -> datamodule, LightningModule and precision. `_target_` is the registry."""
 
 from __future__ import annotations
 
@@ -14,17 +14,29 @@ from hmlpe.data.collection import box_rules, configured_attributes
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import Pack
 from hmlpe.data.record import Attribute
-from hmlpe.data.settings import DataSettings
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
-from hmlpe.settings import make
+from hmlpe.settings import DataSettings, make
 from hmlpe.tasks import Task
 from hmlpe.training.checkpoint import KEY, kept_epoch, read_checkpoint
 from hmlpe.training.devices import gpus, threads_of, world_size
 from hmlpe.training.module import MultiTaskPose, collected, error_of
-from hmlpe.training.precision import resolve_precision
 from hmlpe.training.ranks import place
 from hmlpe.training.settings import ModelSettings, TrainSettings
+
+
+def resolve_precision(wanted: str, accelerator: str) -> str:
+    """Lightning's word for the precision; "auto" is bf16 mixed where the hardware multiplies bf16, else exact fp32.
+
+    On a CPU without bf16 instructions autocast falls back to code many times slower than fp32, so it is not used there.
+    """
+    if wanted != "auto":
+        return wanted
+    if accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available()):
+        return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
+    has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16-mixed" if has_bf16 else "32-true"
+
 
 # On what no result depends, or what is said of it elsewhere; all other settings are in a run's identity, so that a new
 # one cannot be forgotten.

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or absent, the last two states to go on from, and what a checkpoint says of itself."""
+"""Checkpoints: whole or absent, the last two states to go on from, and the two that a run keeps: best and last."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import warnings
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,31 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from hmlpe.errors import UserError
 from hmlpe.files import new_file
-from hmlpe.runs.folder import BEFORE, RESUME
+from hmlpe.runs.folder import BEFORE, CHOSEN, OTHER_BEST, RESUME
+from hmlpe.runs.result import BASE
 from hmlpe.skeleton import Skeleton
+
+
+def base_of(tasks: Iterable[str]) -> str:
+    """The task that chooses the checkpoint of all rows that train it: regression, else the first."""
+    names = list(tasks)
+    return BASE if BASE in names else names[0]
+
+
+def monitored(active: list[str]) -> str:
+    """The metric whose lowest value is best; the same for all rows that regress."""
+    return f"val/{base_of(active)}_error"
+
+
+def keepers(folder: Path, select: str, active: list[str]) -> dict[str, Keeper]:
+    """Callbacks that keep what is evaluated of a run, by rule: the chosen checkpoint, and another for the best one.
+
+    The last epoch needs none unless it is the chosen one: it is what a trained, or a resumed, model holds.
+    """
+    names = {select: CHOSEN} | ({} if select == "best" else {"best": OTHER_BEST})
+    best = monitored(active)
+    return {rule: Keeper(folder / name, best if rule == "best" else None) for rule, name in names.items()}
+
 
 log = logging.getLogger(__name__)
 

@@ -34,8 +34,7 @@ def seconds_per_step(settings: TrainSettings) -> float:
     from hmlpe.data.dataset import noise_batch
     from hmlpe.data.pack import open_pack
     from hmlpe.training.bench import bare
-    from hmlpe.training.build import build_model, build_tasks
-    from hmlpe.training.precision import resolve_precision
+    from hmlpe.training.build import build_model, build_tasks, resolve_precision
 
     before = torch.get_num_threads()
     trainer = settings.trainer

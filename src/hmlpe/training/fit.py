@@ -1,34 +1,163 @@
-"""Train, choose the checkpoint, evaluate."""
+"""Train, choose the checkpoint, and evaluate it on every split: scores, and what it says of each test person."""
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
+import numpy as np
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ProgressBar
 from lightning.pytorch.loggers import Logger
+from torch import Tensor
 
 from hmlpe.data.datamodule import PoseDataModule
+from hmlpe.data.dataset import Sample
+from hmlpe.data.pack import Columns
 from hmlpe.errors import UserError
+from hmlpe.metrics import Rows
 from hmlpe.runs.folder import CHOSEN
-from hmlpe.runs.people import people_file, write_people
-from hmlpe.runs.rules import in_words, other_than
+from hmlpe.runs.people import ERRORS, People, people_file, write_people
+from hmlpe.runs.result import in_words, other_than
 from hmlpe.settings import make
+from hmlpe.tasks import Task
 from hmlpe.training.build import mean_pose_metrics, start_from_statistics
 from hmlpe.training.callbacks import progress
-from hmlpe.training.checkpoint import KeptEpochs, ResumeCheckpoint, epoch_of, state_to_resume
-from hmlpe.training.counted import counted
-from hmlpe.training.described import described
+from hmlpe.training.checkpoint import Keeper, KeptEpochs, ResumeCheckpoint, base_of, epoch_of, keepers, state_to_resume
+from hmlpe.training.described import counted, described
 from hmlpe.training.logs import finish, loggers, mirror_lost, watchers
 from hmlpe.training.module import MultiTaskPose
-from hmlpe.training.people import EachPerson, people_of
 from hmlpe.training.ranks import OwnSignals, from_first, is_first, place, trainer_options
-from hmlpe.training.rules import base_of, keepers
-from hmlpe.training.scores import Metrics, both_rules, clean, evaluate_all, with_average
 from hmlpe.training.settings import TrainSettings
 from hmlpe.training.weights import load_weights
+
+Metrics = dict[str, dict[str, float | None]]
+"""By split and name; None where there was nothing to measure."""
+
+
+class Evaluation(NamedTuple):
+    """What one checkpoint scores, and what it says of each test person (`EachPerson.found`)."""
+
+    metrics: Metrics
+    people: dict[str, Tensor]
+
+
+def both_rules(
+    settings: TrainSettings,
+    trainer: L.Trainer,
+    model: MultiTaskPose,
+    data: PoseDataModule,
+    kept: Mapping[str, Keeper],
+    each: EachPerson,
+) -> dict[str, Evaluation]:
+    """What the checkpoints of both rules score; that of the other rule first and unlogged, so that nobody mixes them.
+
+    Args:
+        model: as the last epoch left it.
+        kept: see `keepers`.
+    """
+    found, loggers, skeleton = {}, trainer.loggers, make("skeleton", settings.skeleton)
+    for rule in (other_than(settings.select), settings.select):
+        if rule in kept:
+            load_weights(model, kept[rule].path, skeleton)
+        trainer.loggers = loggers if rule == settings.select else []
+        # The logs have the curve of the validation numbers, in which this checkpoint's would be one more epoch.
+        found[rule] = Evaluation(evaluate_all(trainer, model, data, unlogged=("val",)), each.found)
+    return found
+
+
+def evaluate_all(
+    trainer: L.Trainer, model: MultiTaskPose, data: PoseDataModule, unlogged: Collection[str] = ()
+) -> Metrics:
+    """`evaluate` of every split, and the average of the tested sets, where there are several.
+
+    Args:
+        unlogged: splits whose numbers go into no log.
+    """
+    loggers, found = trainer.loggers, {}
+    for split in data.plain:
+        trainer.loggers = [] if split in unlogged else loggers
+        found[split] = evaluate(trainer, model, data, split)
+    trainer.loggers = loggers
+    return with_average(found, data)
+
+
+def with_average(splits: Metrics, data: PoseDataModule) -> Metrics:
+    """And `test_average`, see `average`, where several sets are tested."""
+    sets = [splits[name] for name in data.test_splits]
+    return splits | ({"test_average": average(sets)} if sets else {})
+
+
+def average(splits: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    """The mean over sets, each counting once, of every metric that all of them have."""
+    shared = {key for key in splits[0] if all(split.get(key) is not None for split in splits)}
+    return {key: sum(split[key] or 0.0 for split in splits) / len(splits) for key in sorted(shared)}
+
+
+def evaluate(trainer: L.Trainer, model: MultiTaskPose, data: PoseDataModule, split: str) -> dict[str, float | None]:
+    """Errors and metrics of a split, in evaluation mode, by the test-crop rule."""
+    model.split = split
+    found = trainer.test(model, data.evaluation_loader(split), verbose=False)[0]
+    return clean({key.removeprefix(f"{split}/"): value for key, value in found.items()})
+
+
+def clean(values: Any) -> dict[str, float | None]:
+    """Plain floats; None where nothing was to be measured, as JSON has no NaN."""
+    return {key: float(value) if math.isfinite(value) else None for key, value in sorted(values.items())}
+
+
+SPLIT = "test"
+
+
+class EachPerson(Callback):
+    """Collects what an evaluation of the test people finds of each, on all processes.
+
+    Attributes:
+        found: of the last evaluation, by the names of `MultiTaskPose.validation_step` and `row`; the same everywhere.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[str, Tensor] = {}
+        self.rows: Rows | None = None
+
+    def on_test_batch_end(  # type: ignore[override]  # the outputs are those of test_step
+        self, trainer: L.Trainer, pl_module: MultiTaskPose, outputs: dict[str, Tensor], batch: Sample, *number: Any
+    ) -> None:
+        """Add a batch, if it is of the test people."""
+        if pl_module.split != SPLIT:
+            return
+        if self.rows is None:
+            self.rows = Rows(list(outputs)).to(pl_module.device)
+        self.rows.update(batch["row"], **outputs)
+
+    def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Gather them."""
+        if self.rows is not None:
+            self.found, self.rows = {name: value.cpu() for name, value in self.rows.compute().items()}, None
+
+
+def people_of(found: Mapping[str, Tensor], tasks: Iterable[Task], everyone: Columns) -> People:
+    """What the run's people file keeps.
+
+    Args:
+        found: see `EachPerson`.
+        tasks: that were trained.
+        everyone: of the whole pack.
+    """
+    index = found["row"].numpy()
+    arrays = {name: found[name].numpy() for name in ("truth_crop_px", "truth_px", "torso_px", "box_px")}
+    arrays |= {name: value.float().numpy() for name, value in found.items() if name.startswith(ERRORS)}
+    for task in tasks:
+        arrays |= task.kept(found)
+    return People(index, names_of(everyone)[index], everyone.drawn_together[index], arrays)
+
+
+def names_of(people: Columns) -> np.ndarray:
+    """(person,) where each is annotated, with the names of set and image: the same in all packs of these people."""
+    return np.strings.add(np.strings.add(people.image_ids, " "), people.where)
 
 
 def fit_and_evaluate(

@@ -1,21 +1,69 @@
-"""Where a run's numbers go while it trains: a CSV always, which is the record, and W&B beside it on wish."""
+"""Where a run's numbers go while it trains: a CSV always, which is the record, and W&B beside it on wish.
+
+W&B keeps some lines in memory, which a kill -9 loses; the next start sends it what the CSV has of earlier ones.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import lightning as L
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
+from hmlpe.runs.curves import rewrite, rows_before
 from hmlpe.runs.metric import MetricInfo
 from hmlpe.tracking.load import load_wandb
 from hmlpe.tracking.mirror import Mirror
-from hmlpe.training.csv_log import WholeCSV
-from hmlpe.training.replay import Replay
+from hmlpe.training.callbacks import GradientLog, MediaLog
 from hmlpe.training.settings import LoggerSettings, TrainSettings
-from hmlpe.training.watched import GradientLog, MediaLog
+
+
+class WholeCSV(CSVLogger):
+    """A CSVLogger whose file loses no row that was written, whenever a kill comes. (Its own empties the file first.)"""
+
+    @property
+    def experiment(self) -> ExperimentWriter:
+        """What writes the file; the first process of a run alone has a logger."""
+        if self._experiment is None:
+            self._experiment = _Writer(self.log_dir)
+        assert isinstance(self._experiment, ExperimentWriter)
+        return self._experiment
+
+
+class _Writer(ExperimentWriter):
+    def _rewrite_with_new_header(self, fieldnames: Sequence[str]) -> None:
+        rewrite(Path(self.metrics_file_path), fieldnames)
+
+
+class Replay(Callback):
+    """As a run goes on, sends the CSV rows of its steps before to W&B, whose new run then holds all of them.
+
+    Args:
+        folder: the run's `csv`.
+        current: the folder within of this start.
+    """
+
+    def __init__(self, folder: Path, current: str) -> None:
+        self.folder, self.current, self.sent = folder, current, False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Send them; what follows the step to go on from is done once more."""
+        mirrors = [logger for logger in trainer.loggers if isinstance(logger, Mirror)]
+        if self.sent or not mirrors:
+            return
+        self.sent = True
+        for step, row in rows_before(self.folder, self.current, trainer.global_step):
+            for mirror in mirrors:
+                mirror.log_metrics(row, step)
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Of a run that was killed after its last epoch, which does not train any more."""
+        self.on_train_start(trainer, pl_module)
+
 
 log = logging.getLogger(__name__)
 

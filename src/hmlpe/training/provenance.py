@@ -40,12 +40,11 @@ LIBRARIES = {"torch", "lightning", "hydra", "omegaconf", "torchmetrics", "albume
 MADE_OF = ("tasks", "metrics", "balance", "network", "optim", "augment", "windows", "skeleton")
 # Modules that only show numbers, or check what is given and read: what that comes to is in the configuration's digest.
 SHOWN = (
-    *(f"{package}/" for package in ("detect", "tracking", "sweep", "report", "deploy", "predict", "evaluate", "demo")),
+    *(f"{package}/" for package in ("detect", "tracking", "sweep", "report", "predict", "evaluate")),
     *("dashboard/", "cli/", "palette.py", "pictures.py", "api.py", "__init__.py", "lock.py", "address.py"),
     *("bad_input.py", "checked.py", "resample.py", "control_group.py", "words.py", "file_kinds.py", "row_name.py"),
-    *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "mirrors", "replay", "stages")),
-    *(f"training/{name}.py" for name in ("watch", "watched")),
-    *("settings.py", "data/settings.py", "training/settings.py", "runs/result.py"),
+    *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "mirrors", "stages", "watch")),
+    *("settings.py", "training/settings.py", "runs/result.py"),
 )
 PACKAGE = Path(hmlpe.__file__).parent
 # What begins a string is looked for together with what begins a comment, as each may stand in the other. (tokenize

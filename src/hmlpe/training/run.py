@@ -31,7 +31,7 @@ from hmlpe.runs.folder import (
     write_result,
 )
 from hmlpe.runs.metric import TaskInfo
-from hmlpe.runs.rules import in_words
+from hmlpe.runs.result import in_words
 from hmlpe.settings import make
 from hmlpe.training.build import (
     build_balance,
@@ -40,18 +40,16 @@ from hmlpe.training.build import (
     build_model,
     build_tasks,
     check_settings,
+    resolve_precision,
 )
-from hmlpe.training.checkpoint import KEY, kept, kept_epoch, read_checkpoint
-from hmlpe.training.counted import check_counted, counted
-from hmlpe.training.described import described
+from hmlpe.training.checkpoint import KEY, base_of, kept, kept_epoch, read_checkpoint
+from hmlpe.training.described import check_counted, counted, described
 from hmlpe.training.devices import check_devices, threads_of
 from hmlpe.training.fit import fit_and_evaluate
 from hmlpe.training.launch import over_devices
 from hmlpe.training.module import MultiTaskPose
-from hmlpe.training.precision import resolve_precision
 from hmlpe.training.provenance import MADE_BY, identity_of, provenance
 from hmlpe.training.ranks import from_first, is_first
-from hmlpe.training.rules import base_of
 from hmlpe.training.settings import TrainSettings
 
 log = logging.getLogger(__name__)

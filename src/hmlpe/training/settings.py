@@ -6,10 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hmlpe.data.settings import DataSettings
 from hmlpe.errors import UserError
 from hmlpe.row_name import check_row_name
-from hmlpe.settings import Component, Count, Name, Settings, Text, Whole
+from hmlpe.settings import Component, Count, DataSettings, Name, Settings, Text, Whole
 
 LARGEST_SEED = 2**32 - 1  # NumPy's
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]

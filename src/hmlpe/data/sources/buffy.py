@@ -4,7 +4,7 @@
 No licence is known, so research use; cite the paper. Coordinates are taken as MATLAB's, 1-based (grade I), and become
 0-based here. Frames of an episode at most 50 apart are taken for one shot. The set brings the detections of Eichner,
 Marin-Jimenez, Zisserman & Ferrari (2D articulated human pose estimation and retrieval in (almost) unconstrained still
-images, IJCV 2012) for the test episodes.
+images, IJCV 2012) for the test episodes, `techrep2010_buffy_results.mat` (FACTS 5).
 """
 
 from __future__ import annotations
@@ -13,18 +13,43 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+from jaxtyping import Float
+
 from hmlpe.data.record import Person, Split
-from hmlpe.data.sources.buffy_detections import Box, read_detections
-from hmlpe.data.sources.buffy_detections import Frame as EpisodeFrame
-from hmlpe.data.sources.folder import FolderSource
-from hmlpe.data.sources.shots import Frame, shots_of
-from hmlpe.data.sources.stickmen import Stickman, read_stickmen
+from hmlpe.data.sources.folder import FolderSource, Frame, shots_of
+from hmlpe.data.sources.matlab import box, field, read_struct_array, whole
+from hmlpe.data.sources.stickmen import ORIGIN_PX, Stickman, read_stickmen
 from hmlpe.data.sources.sticks import JOINTS, MEANINGS, window_of_sticks
 from hmlpe.data.sources.stickset import person_of
 from hmlpe.detect.match import detection_of
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of
 from hmlpe.skeleton import Skeleton
+
+Box = Float[np.ndarray, " 4"]
+EpisodeFrame = tuple[int, int]  # episode, number
+
+
+def read_detections(path: Path) -> dict[EpisodeFrame, list[Box]]:
+    """The boxes of every frame that the file lists, x0 y0 x1 y1, pixels counted from 0; a frame may have none.
+
+    Raises:
+        UserError: naming file, record and field; also if the file is missing.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: is missing; add it, or set data.source.detections=null to go without detections")
+    found: dict[EpisodeFrame, list[Box]] = {}
+    for i, record in enumerate(read_struct_array(path, "techrep2010_buffy"), start=1):
+        where = f"{path}, record {i}"
+        frame = whole(record, "episode", where), whole(record, "frame", where)
+        if frame in found:
+            raise UserError(f"{where}: episode {frame[0]}, frame {frame[1]} has a record already; fetch the file again")
+        found[frame] = [
+            box(stickman, "det", where) - ORIGIN_PX for stickman in np.atleast_1d(field(record, "stickmen", where))
+        ]
+    return found
+
 
 EPISODES = (2, 3, 4, 5, 6)
 

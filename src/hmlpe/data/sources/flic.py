@@ -17,9 +17,8 @@ import numpy as np
 from jaxtyping import Float
 
 from hmlpe.data.record import Person, Split
-from hmlpe.data.sources.folder import FolderSource, image_name
+from hmlpe.data.sources.folder import FolderSource, Frame, image_name, shots_of
 from hmlpe.data.sources.matlab import array, field, read_struct_array
-from hmlpe.data.sources.shots import Frame, shots_of
 from hmlpe.data.sources.sticks import HEAD, TORSO, window_of_sticks
 from hmlpe.errors import UserError
 

@@ -1,4 +1,4 @@
-"""What the readers of sets on disk share: annotation files beside a folder of images."""
+"""What the readers of sets on disk share: annotation files beside a folder of images, and the shots of films."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -18,6 +18,31 @@ from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_files
 from hmlpe.skeleton import Skeleton
 from hmlpe.spelling import composed, is_plain, on_disk
+
+GAP = 50  # frames, two seconds of film (U); frames of one shot 10 apart differ by up to 32 bits of their hashes
+
+
+class Frame(NamedTuple):
+    """A frame of a film, by its number."""
+
+    film: str
+    number: int
+
+
+def shots_of(frames: Sequence[Frame | None]) -> list[str]:
+    """The shot of every frame: a chain of frames of one film, each at most `GAP` after the one before it.
+
+    A shot is named after its first frame; a cut inside the chain is not seen. None is of no shot: its name is empty.
+    """
+    named: dict[Frame, str] = {}
+    before = first = Frame("", 0)
+    for frame in sorted({frame for frame in frames if frame is not None}):
+        if frame.film != before.film or frame.number - before.number > GAP:
+            first = frame
+        named[frame] = f"{first.film}/{first.number:08d}"
+        before = frame
+    return ["" if frame is None else named[frame] for frame in frames]
+
 
 LARGEST_PX = 100_000  # no photo is larger: what lies further out is an error of the file
 

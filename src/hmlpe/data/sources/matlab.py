@@ -1,8 +1,16 @@
-"""Reading struct arrays and matrices out of MATLAB files, with errors that name file, record and field."""
+"""Reading struct arrays and matrices out of MATLAB files, with errors that name file, record and field.
+
+Whether a file is sound is found out before scipy reads it, whose compiled reader a damaged one can crash. Format:
+MathWorks, MAT-File Format, level 5 (what MATLAB's save writes, -v7.3 aside). A file is a row of elements, each with a
+tag of type and size; a matrix is an element that holds a row of elements, and a cell or a struct holds matrices.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +19,102 @@ import scipy.io
 from jaxtyping import Float
 
 from hmlpe.data.sources.folder import LARGEST_PX
-from hmlpe.data.sources.mat5 import check_mat5
 from hmlpe.errors import UserError
+from hmlpe.file_kinds import other_kind
+
+INT8, INT32, UINT32, MATRIX, COMPRESSED, UTF8 = 1, 5, 6, 14, 15, 16  # types of elements
+NUMBERS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}
+TEXTS = {1, 2, 4, 16, 17, 18}
+CELL, STRUCT, CHAR, SPARSE, NUMERIC = 1, 2, 4, 5, range(6, 16)  # classes of matrices
+LARGEST = 2**30  # bytes of a decompressed element
+
+Element = tuple[int, memoryview]
+
+
+def check_mat5(path: Path) -> None:
+    """Raises UserError if the file is there, but damaged, or holds something that scipy does not read safely.
+
+    Of a whole file of another kind, MATLAB's version 7.3 among them, the error says what it is.
+    """
+    if not path.is_file():
+        return
+    try:
+        other = other_kind(path)
+        if other is not None:
+            raise UserError(f"{path}: {other}")
+        _file(path.read_bytes())
+    except (OSError, ValueError, RecursionError, zlib.error, struct.error) as error:
+        raise UserError(f"{path}: not a whole MATLAB file ({error}); fetch it again") from error
+
+
+def _file(data: bytes) -> None:
+    order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(data[124:128])
+    if order is None or 0 in data[:4]:
+        raise ValueError("not of MATLAB's versions 5 to 7")
+    for kind, content in _elements(memoryview(data)[128:], order):
+        inside = [(kind, content)]
+        if kind == COMPRESSED:
+            inflater = zlib.decompressobj()
+            inside = list(_elements(memoryview(inflater.decompress(content, LARGEST)), order))
+            if not inflater.eof or len(inside) != 1:
+                raise ValueError("a compressed matrix is cut off")
+        _matrices(inside, order)
+
+
+def _elements(data: memoryview, order: str) -> Iterator[Element]:
+    place = 0
+    while place < len(data):
+        kind, size = struct.unpack_from(f"{order}II", data, place)
+        start, most = place + 8, len(data)
+        if kind >> 16:  # a small element: size and type share four bytes, and the content lies in the other four
+            kind, size, start, most = kind & 0xFFFF, kind >> 16, place + 4, 4
+        end = start + size
+        place = end if kind == COMPRESSED else place + 8 * math.ceil((end - place) / 8)
+        if end > len(data) or size > most:
+            raise ValueError(f"an element of {size} bytes is cut off")
+        yield kind, data[start:end]
+
+
+def _matrices(elements: list[Element], order: str) -> None:
+    for kind, content in elements:
+        if kind != MATRIX or len(content) % 8:
+            raise ValueError(f"an element of type {kind} is where a matrix must be")
+        if content:  # else it is []
+            _matrix(list(_elements(content, order)), order)
+
+
+def _matrix(parts: list[Element], order: str) -> None:
+    kinds = [kind for kind, _ in parts[:3]]
+    if len(kinds) < 3 or kinds[0] != UINT32 or kinds[1] not in (INT32, UINT32) or kinds[2] not in (INT8, UTF8):
+        raise ValueError("a matrix without flags, dimensions and name")
+    flags, _ = struct.unpack(f"{order}II", parts[0][1])
+    dimensions = struct.unpack(f"{order}{len(parts[1][1]) // 4}i", parts[1][1])
+    if min(dimensions, default=-1) < 0:
+        raise ValueError(f"a matrix of dimensions {dimensions}")
+    kind, is_complex, content = flags & 0xFF, flags >> 11 & 1, parts[3:]
+    count = math.prod(dimensions)
+    if kind in NUMERIC or kind == SPARSE:
+        _expect(content, NUMBERS, (3 if kind == SPARSE else 1) + is_complex)
+    elif kind == CHAR:
+        _expect(content, TEXTS, 1)
+    elif kind == CELL:
+        _expect(content, {MATRIX}, count)
+        _matrices(content, order)
+    elif kind == STRUCT:
+        _expect(content[:2], {INT32, INT8}, 2)
+        (length,) = struct.unpack(f"{order}i", content[0][1])
+        names = len(content[1][1])
+        if names and (length <= 0 or names % length):
+            raise ValueError(f"{names} letters of field names of {length} letters each")
+        _expect(content[2:], {MATRIX}, count * (names // length if names else 0))
+        _matrices(content[2:], order)
+    else:
+        raise ValueError(f"a matrix of class {kind}, which is not read")
+
+
+def _expect(elements: list[Element], kinds: set[int], count: int) -> None:
+    if len(elements) != count or not {kind for kind, _ in elements} <= kinds:
+        raise ValueError(f"a matrix of {len(elements)} elements, of types {sorted({k for k, _ in elements})}")
 
 
 def read_struct_array(path: Path, variable: str) -> Sequence[Any]:
@@ -41,7 +143,7 @@ def field(record: Any, name: str, where: str) -> Any:
     return getattr(record, name)
 
 
-def array(record: Any, name: str, shape: tuple[int, ...], where: str) -> Float[np.ndarray, "..."]:
+def array(record: Any, name: str, shape: tuple[int, ...], where: str) -> Float[np.ndarray, ...]:
     """A field as floats of the given shape; raises UserError if it is anything else."""
     value = field(record, name, where)
     try:

@@ -14,13 +14,9 @@ from hmlpe.data.sources.matlab import array, box, field, whole
 from hmlpe.data.sources.sticks import window_of_sticks
 from hmlpe.detect.match import assign
 from hmlpe.errors import UserError
-from hmlpe.evaluate.estimates import Estimates
-from hmlpe.evaluate.predictions.mat_file import choose, load_mat, with_fields
-from hmlpe.evaluate.predictions.matched import check_matched
-from hmlpe.evaluate.predictions.options import flag, name_of, origin_of
-from hmlpe.evaluate.predictions.people import People
-from hmlpe.evaluate.predictions.points import check_points
-from hmlpe.evaluate.truth import STICKS, Truth
+from hmlpe.evaluate.people import STICKS, Estimates, Truth
+from hmlpe.evaluate.predictions.matched import People, check_matched, flag, name_of, origin_of
+from hmlpe.evaluate.predictions.points import check_points, choose, load_mat, with_fields
 
 FIELDS = ("episode", "frame", "stickmen")
 IMAGE = "buffy_s5e{episode}_original/{frame:06d}.jpg"

@@ -9,11 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from hmlpe.errors import UserError
-from hmlpe.evaluate.estimates import Estimates, of_joints
-from hmlpe.evaluate.predictions.mat_file import choose, describe, load_mat
-from hmlpe.evaluate.predictions.options import name_of, origin_of
-from hmlpe.evaluate.predictions.points import check_any, check_point
-from hmlpe.evaluate.truth import Truth
+from hmlpe.evaluate.people import Estimates, Truth, of_joints
+from hmlpe.evaluate.predictions.matched import name_of, origin_of
+from hmlpe.evaluate.predictions.points import check_any, check_point, choose, describe, load_mat
 
 AXES = ("xy", "joint", "person")
 

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from hmlpe.errors import UserError
-from hmlpe.evaluate.estimates import Estimates
+from hmlpe.evaluate.people import Estimates, Truth
 from hmlpe.evaluate.predictions.buffy_tool import FIELDS, BuffyToolReader
-from hmlpe.evaluate.predictions.mat_file import holds, load_mat, with_fields
-from hmlpe.evaluate.predictions.points import check_any
+from hmlpe.evaluate.predictions.points import check_any, holds, load_mat, with_fields
 from hmlpe.evaluate.predictions.table import CsvReader
-from hmlpe.evaluate.truth import Truth
 from hmlpe.file_kinds import other_kind
 
 

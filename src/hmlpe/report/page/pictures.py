@@ -1,21 +1,124 @@
-"""Best and worst predictions of each row, and what its part detectors see, as drawings over the crops."""
+"""Best and worst predictions of each row, and what its part detectors see, drawn over crops out of the pack."""
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
+from PIL import Image
 
 from hmlpe.errors import UserError
 from hmlpe.palette import part_colour, rgb
-from hmlpe.report.page.crops import Crops, open_crops, png_of_map
-from hmlpe.report.page.gallery import Drawing, Gallery, Maps, RowPictures, Stick
-from hmlpe.report.runs import by_row, people_of
-from hmlpe.report.setup import Setup, read_setup
+from hmlpe.report.runs import Setup, by_row, people_of, read_setup
 from hmlpe.runs.people import People
 from hmlpe.runs.result import Run
+from hmlpe.web import data_link
+
+QUALITY = 82  # of the JPEG: crops are 128 pixels wide, and the page must stay small
+
+
+class Crops:
+    """Those of one pack.
+
+    Raises:
+        UserError: the pack is gone, or holds other data.
+    """
+
+    def __init__(self, setup: Setup, digest: str) -> None:
+        from hmlpe.data.pack import open_pack
+
+        pack = open_pack(setup.pack, setup.skeleton)
+        if pack.manifest["digest"] != digest:
+            raise UserError(f"{setup.pack}: is of other data than these runs were; prepare that data again")
+        self._crops = pack.crops
+        self.size_px = setup.size_px
+        self.used: dict[int, str] = {}
+
+    def use(self, row: int) -> str:
+        """The name by which the page shows the crop of this row of the pack."""
+        name = f"crop-{row}"
+        if row not in self.used:
+            if not 0 <= row < len(self._crops):
+                raise UserError(f"the pack holds no person {row}")
+            self.used[row] = data_link("image/jpeg", _jpeg(np.asarray(self._crops[row])))
+        return name
+
+    def images(self) -> Sequence[tuple[str, str]]:
+        """Name and content of all that are used."""
+        return [(f"crop-{row}", link) for row, link in sorted(self.used.items())]
+
+
+def open_crops(setup: Setup, digest: str) -> Crops | str:
+    """The crops, or why there are none."""
+    try:
+        return Crops(setup, digest)
+    except UserError as error:
+        return str(error)
+
+
+def png_of_map(tile: UInt8[np.ndarray, "row column"], colour: tuple[int, int, int]) -> str:
+    """A map of windows as a picture of one pixel a window: the colour, as opaque as the window is sure."""
+    rgba = np.empty((*tile.shape, 4), np.uint8)
+    rgba[..., :3], rgba[..., 3] = colour, tile
+    out = io.BytesIO()
+    Image.fromarray(rgba).save(out, "PNG")
+    return data_link("image/png", out.getvalue())
+
+
+def _jpeg(image: UInt8[np.ndarray, "row column 3"]) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "JPEG", quality=QUALITY)
+    return out.getvalue()
+
+
+Stick = tuple[float, float, float, float, str]  # x0 y0 x1 y1 in pixels of the crop, and its colour
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A person with both poses."""
+
+    crop: str
+    label: str
+    words: str
+    truth: Sequence[Stick]
+    predicted: Sequence[Stick]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """A person's maps: for each part its name, the true and the predicted map as pictures."""
+
+    crop: str
+    label: str
+    parts: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class RowPictures:
+    """Of one run of a row: its people with the smallest and the largest joint error, and maps of some."""
+
+    row: str
+    seed: int
+    best: Sequence[Drawing]
+    worst: Sequence[Drawing]
+    maps: Sequence[Maps]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """All pictures; `lacking` says in words what there is none of, and why."""
+
+    rows: Sequence[RowPictures]
+    images: Sequence[tuple[str, str]]
+    size_px: int
+    windows: tuple[float, float]
+    lacking: Sequence[str]
+
 
 EACH = 6  # people at either end
 MAPPED = 3  # people whose maps are shown: the best, the middle one, the worst

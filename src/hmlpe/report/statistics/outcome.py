@@ -1,15 +1,89 @@
-"""What the comparison of a study's rows gives."""
+"""What the comparison of a study's rows gives: differences, their intervals, and what they say in words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
+from scipy.special import stdtrit
 
 from hmlpe.report.columns import Column
-from hmlpe.report.statistics.intervals import Interval
-from hmlpe.report.statistics.verdict import FEWEST_SEEDS, verdict
+from hmlpe.resample import interval
+
+DRAWS, LEVEL, SEED = 2000, 0.95, 0  # as hmlpe-evaluate draws
+
+Interval = tuple[float, float]
+
+
+def over_people(values: Float[np.ndarray, "seed draw"], shots: int) -> Interval:
+    """Of the mean over these very seeds: the people drawn anew, shot by shot.
+
+    Args:
+        values: of each seed, of the people themselves first, then of each draw of people.
+        shots: that were drawn.
+    """
+    return interval(values[:, 1:].mean(0), LEVEL, shots)
+
+
+def over_both(values: Float[np.ndarray, "seed draw"], shots: int) -> Interval:
+    """Of the mean over all seeds there could be, of two at least: the half widths over people and over seeds in one.
+
+    That over seeds is Student's (1908), t * s / sqrt(seeds), as a bootstrap over few seeds cannot leave their range.
+    """
+    seeds = values[:, 0].astype(float)
+    mean, (low, high) = float(seeds.mean()), over_people(values, shots)
+    quantile = float(stdtrit(len(seeds) - 1, (1 + LEVEL) / 2))
+    half = quantile * float(seeds.std(ddof=1)) / math.sqrt(len(seeds))
+    return mean - math.hypot(max(mean - low, 0.0), half), mean + math.hypot(max(high - mean, 0.0), half)
+
+
+FEWEST_SEEDS = 3  # with which a row may be called better or worse
+RULE = (
+    "Verdict: in how many seeds the row's difference has the sign of the mean difference; “no difference seen” "
+    "where the 95 % interval (over seeds and people; with one seed over people) holds 0, and “no interval” where "
+    "people's files are missing. With one seed nothing is known of other seeds, and two are too few to tell, so below "
+    "three no row is called better or worse. Nothing is corrected for the number of comparisons."
+)
+
+
+def verdict(differences: Sequence[float], interval: tuple[float, float] | None) -> str:
+    """The words.
+
+    Args:
+        differences: row minus base, of each paired seed.
+        interval: of the mean difference: over seeds and people, or with one seed over people; None: not known.
+    """
+    count = len(differences)
+    mean = sum(differences) / count
+    if mean == 0:
+        side, share = "equal in the mean", ""
+    else:
+        same = sum(each * mean > 0 for each in differences)
+        side = "lower" if mean < 0 else "higher"
+        share = f" in {_share(same, count)}"
+    words = [side + share]
+    if interval is None:
+        words.append("no interval")
+    elif interval[0] <= 0 <= interval[1]:
+        words.append("the interval holds 0: no difference seen")
+    elif share and same < count:
+        words.append("the interval leaves 0 out: a difference in the mean")
+    if count == 1:
+        words.append("nothing is known of other seeds")
+    elif count < FEWEST_SEEDS:
+        words.append("too few seeds to tell")
+    return "; ".join(words)
+
+
+def _share(same: int, count: int) -> str:
+    if count == 1:
+        return "the one seed"
+    if same < count:
+        return f"{same} of {count} seeds"
+    return "both seeds" if count == 2 else f"all {count} seeds"
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from hmlpe.report.columns import Column
-from hmlpe.report.statistics.intervals import DRAWS, Interval
-from hmlpe.report.statistics.outcome import Difference, Statistics
-from hmlpe.report.statistics.verdict import RULE
+from hmlpe.report.statistics.outcome import DRAWS, RULE, Difference, Interval, Statistics
 from hmlpe.words import filled
 
 _HEADER = ("row", "minus", "seeds", "difference", "95 % over people", "over seeds and people", "verdict")

@@ -13,13 +13,11 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from hmlpe.data.record import Person, Split
-from hmlpe.data.sources.embedded.figure import figure
-from hmlpe.data.sources.embedded.paint import Painter
+from hmlpe.data.sources.embedded.figure import Wardrobe, dress, figure
 from hmlpe.data.sources.embedded.pose import JOINTS, NECK, Body, heading, sample_body
-from hmlpe.data.sources.embedded.scene import background, before, behind, develop
+from hmlpe.data.sources.embedded.scene import Painter, background, before, behind, develop
 from hmlpe.data.sources.embedded.shapes import Layer
 from hmlpe.data.sources.embedded.style import Style
-from hmlpe.data.sources.embedded.wardrobe import Wardrobe, dress
 from hmlpe.errors import UserError
 
 VERSION: Final = 1  # raise it with every change that alters a pixel or a label, so that caches notice

@@ -1,0 +1,111 @@
+"""The workspace and the report of a study, as objects of wandb-workspaces, and their way to W&B."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from wandb_workspaces import workspaces as ws
+from wandb_workspaces.reports import v2 as wr
+
+from hmlpe.dashboard.panels import ROW, Section
+from hmlpe.dashboard.study import Study
+from hmlpe.dashboard.table import JOB, TABLE
+from hmlpe.errors import UserError
+from hmlpe.files import read_json, write_json_atomic
+from hmlpe.report.runs import base_of
+
+OPEN = 4  # sections that are unfolded at first
+
+
+def workspace_of(study: Study, sections: list[Section], entity: str, project: str) -> ws.Workspace:
+    """The view of the study's runs, one colour a row."""
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name=title_of(study),
+        sections=[
+            ws.Section(name=title, panels=panels, is_open=number < OPEN)
+            for number, (title, panels) in enumerate(sections)
+        ],
+        settings=ws.WorkspaceSettings(max_runs=100),
+        runset_settings=ws.RunsetSettings(filters=_runs_of(study), groupby=[ws.Config(ROW)]),
+    )
+
+
+def report_of(study: Study, sections: list[Section], entity: str, project: str) -> wr.Report:
+    """The same panels under text, and the study's table."""
+
+    def runs(name: str, filters: str, groups: list[str]) -> wr.Runset:
+        return wr.Runset(entity=entity, project=project, name=name, filters=filters, groupby=groups)
+
+    blocks: list[Any] = [
+        wr.P(
+            f"{len(study.runs)} runs of {len({run.row for run in study.runs})} rows. A band is the deviation over "
+            f"seeds. The record is the study's folder; hmlpe-dashboard made this report and overwrites it."
+        ),
+        wr.H2("A line a run"),
+        wr.PanelGrid(
+            runsets=[runs("summary", f"JobType = '{JOB}' and Group = '{study.name}'", [])],
+            panels=[wr.WeavePanelSummaryTable(table_name=TABLE, layout=wr.Layout(x=0, y=0, w=24, h=12))],
+        ),
+    ]
+    for title, panels in sections:
+        grid = wr.PanelGrid(runsets=[runs(study.name, _runs_of(study), [f"config.{ROW}"])], panels=panels)
+        blocks += [wr.H2(title), grid]
+    described = (
+        f"Weights of {', '.join(task for task in study.tasks if task != base_of(study.runs))} against both errors"
+    )
+    return wr.Report(
+        project=project, entity=entity, title=title_of(study), description=described, blocks=blocks, width="fluid"
+    )
+
+
+def title_of(study: Study) -> str:
+    """The name of view and report."""
+    return f"{study.name}: hmlpe"
+
+
+def _runs_of(study: Study) -> str:
+    return f"Group = '{study.name}' and JobType != '{JOB}'"
+
+
+PUBLISHED = "published.json"  # where the view and the report are, beside the specifications
+
+
+def publish(workspace: ws.Workspace, report: wr.Report, folder: Path) -> dict[str, str]:
+    """Create both, or update those that `folder` remembers. Returns their addresses, under workspace and report.
+
+    Raises:
+        UserError: W&B cannot be reached, or refuses.
+    """
+    path, owner = folder / PUBLISHED, f"{workspace.entity}/{workspace.project}"
+    published: dict[str, dict[str, str]] = read_json(path) if path.is_file() else {}
+    found = published.setdefault(owner, {})
+    try:
+        found["workspace"] = _view(workspace, found.get("workspace"))
+        write_json_atomic(path, published)  # should the report fail, the next call finds the view
+        found["report"] = _report(report, found.get("report"))
+    except Exception as error:  # of the network, the key, or the service: all of them W&B's
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise UserError(f"W&B: {said}; the specifications are in {folder}; the same command tries again") from error
+    write_json_atomic(path, published)
+    return found
+
+
+def _view(workspace: ws.Workspace, url: str | None) -> str:
+    with suppress(ValueError):  # somebody has deleted it
+        if url is not None:
+            old = ws.Workspace.from_url(url)
+            old.name, old.sections = workspace.name, workspace.sections
+            old.settings, old.runset_settings = workspace.settings, workspace.runset_settings
+            workspace = old
+    return str(workspace.save().url)
+
+
+def _report(report: wr.Report, url: str | None) -> str:
+    with suppress(ValueError, TypeError):  # as above
+        if url is not None:
+            report.id = wr.Report.from_url(url).id
+    return str(report.save().url)

@@ -1,0 +1,242 @@
+"""A trained network -> files that run by themselves, each checked against it before it appears."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from hmlpe.data.sources.embedded import EmbeddedSource
+from hmlpe.errors import UserError, install
+from hmlpe.files import write_bytes_atomic
+from hmlpe.geometry import crop_resized
+from hmlpe.predict.estimator import Poses
+from hmlpe.predict.graph import ProgramRunner, exported_program, onnx_bytes, program_bytes
+from hmlpe.predict.model import PoseModel
+from hmlpe.predict.onnx_file import KEY, OnnxEstimator, describe, described
+from hmlpe.predict.trained import DESIGN, TorchEstimator, Trained, build_model
+from hmlpe.training.trusted import blamed
+
+TOLERANCE = 1e-5
+TIE = 1e-4  # nearer than this to a threshold, rounding decides on which side a window falls
+BATCHES = (1, 2, 7, 16)
+Crops = UInt8[np.ndarray, "crop size size 3"]
+
+
+class Deviation(NamedTuple):
+    """Largest absolute differences of a file's outputs from the network's.
+
+    Attributes:
+        joints: of joint positions in crop sizes, as the network gives them, so that 1e-5 is about 0.001 pixels.
+        part_maps: of probabilities, and of what further tasks answer; 0 without any.
+        confidence: given the file's own joints and part maps, away from ties; 0 without detectors.
+        compared: share of the confidences that are away from ties.
+    """
+
+    joints: float
+    part_maps: float
+    confidence: float
+    compared: float
+
+    @property
+    def largest(self) -> float:
+        """Of the three; NaN if one is."""
+        return float(np.max([self.joints, self.part_maps, self.confidence]))
+
+
+def check(what: str, model: PoseModel, run: Callable[[Crops], Poses], size_px: int) -> Deviation:
+    """Compare on noise, on drawn people and on the extremes, at several batch sizes.
+
+    Args:
+        what: the file's name, for the error.
+        model: the network, on the CPU.
+        run: runs the file.
+        size_px: side of the crops.
+
+    Raises:
+        UserError: a difference above `TOLERANCE`.
+    """
+    crops, found = probe_crops(size_px), []
+    for size in BATCHES:
+        for start in range(0, len(crops) - size + 1, max(size, len(crops) // 4)):
+            found.append(deviation(model, crops[start : start + size], run))
+    joints, maps, confidence, compared = np.array(found).T
+    worst = Deviation(float(joints.max()), float(maps.max()), float(confidence.max()), float(compared.mean()))
+    if not worst.largest <= TOLERANCE:  # NaN too
+        raise UserError(
+            f"{what}: its outputs differ from the network's by {worst.largest:.1e} (joints in crop sizes, or "
+            f"probabilities), more than {TOLERANCE:g}; nothing was written"
+        )
+    return worst
+
+
+@torch.inference_mode()
+def deviation(model: PoseModel, crops: Crops, run: Callable[[Crops], Poses]) -> Deviation:
+    """The differences on one batch. Infinite where the file has other outputs, or NaN where the network has none."""
+    expected = model(torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))))
+    poses = run(crops)
+    joints = _largest(torch.from_numpy(poses.joints_px) - expected["joints_px"]) / crops.shape[1]
+    there = {*poses.others, *(() if poses.part_maps is None else ("part_maps",))}
+    if there != expected.keys() - {"joints_px", "confidence"}:
+        return Deviation(joints, np.inf, np.inf, 0.0)
+    others = [_largest(torch.from_numpy(value) - expected[name]) for name, value in poses.others.items()]
+    confidence = torch.from_numpy(poses.confidence)
+    if poses.part_maps is None:
+        return Deviation(joints, max([0.0, *others]), 0.0 if bool(confidence.isnan().all()) else np.inf, 1.0)
+    part_maps, own_px = torch.from_numpy(poses.part_maps), torch.from_numpy(poses.joints_px)
+    # From the file's own joints: a window that a deviation of 1e-7 moves over a threshold is no error of the file.
+    wanted = model.confidence(own_px, part_maps)
+    clear = ~ties(model, own_px, part_maps)
+    maps = float(np.max([_largest(part_maps - expected["part_maps"]), *others]))
+    if not torch.equal(wanted.isnan(), confidence.isnan()):
+        return Deviation(joints, maps, np.inf, 0.0)
+    difference = (confidence - wanted)[clear & ~wanted.isnan()]
+    return Deviation(joints, maps, _largest(difference), float(clear.float().mean()))
+
+
+def ties(
+    model: PoseModel, joints_px: Float[Tensor, "batch joint 2"], part_maps: Float[Tensor, "batch part window"]
+) -> Bool[Tensor, "batch joint"]:
+    """Joints in whose confidence rounding decides over a window: the stick's share inside it is at beta, or its
+    probability at `fires`."""
+    assert model.detection is not None
+    windows = model.detection[1].windows
+    tied = (windows.share_inside(joints_px[:, model.ends]) - windows.beta).abs() < TIE
+    if model.fires is not None:
+        tied |= (part_maps - model.fires).abs() < TIE
+    meets = model.share_of.nan_to_num() > 0
+    return (tied.any(-1)[:, :, None] & meets).any(1)
+
+
+@cache
+def probe_crops(size_px: int) -> Crops:
+    """(22, size, size, 3), read-only: five of noise, five of blurred noise, ten drawn people, black and white."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (5, size_px, size_px, 3), dtype=np.uint8)
+    blurred = [cv2.GaussianBlur(crop, (0, 0), 3) for crop in noise]
+    source = EmbeddedSource(train=10, test=0, seed=0)
+    people = [crop_resized(source.image(one.image), one.detection_px, size_px) for one in source.people()]
+    flat = [np.full((size_px, size_px, 3), value, np.uint8) for value in (0, 255)]
+    crops = np.stack([*noise, *blurred, *people, *flat])
+    crops.flags.writeable = False
+    return crops
+
+
+def _largest(difference: Tensor) -> float:
+    """NaN if one is; 0 of nothing."""
+    return float(difference.abs().max()) if difference.numel() else 0.0
+
+
+DESIGN_KEY = "hmlpe.design"
+"""Under which the metadata hold the configuration of network and tasks, as JSON."""
+
+
+def safetensors_bytes(trained: Trained) -> bytes:
+    """The file's content: weights by their names in the network, the description and the design."""
+    from safetensors.torch import save
+
+    weights = {name: value.contiguous() for name, value in trained.model.network.state_dict().items()}
+    design = {key: trained.config[key] for key in DESIGN}
+    return save(weights, {KEY: describe(trained.card, trained.model.fires), DESIGN_KEY: json.dumps(design)})
+
+
+def load_safetensors(path: Path, trust: Sequence[str] = ()) -> Trained:
+    """The network of a file of hmlpe-export. Raises UserError if it is none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path}: not a safetensors file ({' '.join(str(error).split())})") from error
+    if KEY not in metadata or DESIGN_KEY not in metadata:
+        raise UserError(f"{path}: safetensors, but not of hmlpe-export: its metadata have no {KEY!r}")
+    card, fires = described(metadata[KEY], path)
+    with blamed(path):
+        design = json.loads(metadata[DESIGN_KEY])
+        return Trained(build_model(design, weights, fires, trust), card, design)
+
+
+FILES = {"onnx": "model.onnx", "torch_export": "model.pt2", "safetensors": "model.safetensors"}
+NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch_export": (), "safetensors": ("safetensors",)}
+
+
+class Written(NamedTuple):
+    """A file that was written, its size in bytes, and how it differs from the network."""
+
+    path: Path
+    size: int
+    deviation: Deviation
+
+
+def export(trained: Trained, folder: Path, formats: Sequence[str], trust: Sequence[str] = ()) -> list[Written]:
+    """Write the formats (of `FILES`) into `folder`. All are checked before the first one is written.
+
+    Args:
+        trust: see `load_trained`.
+
+    Raises:
+        UserError: an unknown format, a package that is not installed, a folder that cannot be written to, or a file
+            that does not give what the network gives.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"out: {folder} is a file; name a folder")
+    unknown = [name for name in formats if name not in FILES]
+    if unknown or not formats:
+        raise UserError(f"formats: must be some of {', '.join(FILES)}, got {unknown[0] if unknown else 'none'!r}")
+    missing = [one for name in formats for one in NEEDS[name] if find_spec(one) is None]
+    if missing:
+        raise UserError(f"formats: {missing[0]} is not installed: {install('export')}")
+    make, found = _Maker(trained), []
+    with TemporaryDirectory() as elsewhere:
+        for name in dict.fromkeys(formats):
+            content = make(name)
+            trial = Path(elsewhere) / FILES[name]
+            trial.write_bytes(content)
+            difference = check(FILES[name], trained.model, reader(trial, trust), trained.card.size_px)
+            found.append((folder / FILES[name], content, difference))
+    for path, content, _ in found:
+        try:
+            write_bytes_atomic(path, content)
+        except OSError as error:
+            raise UserError(f"out: {path} cannot be written ({error.strerror})") from error
+    return [Written(path, len(content), difference) for path, content, difference in found]
+
+
+def reader(path: Path, trust: Sequence[str] = ()) -> Callable[[Crops], Poses]:
+    """What runs a file of `export`, as a stranger would."""
+    if path.suffix == ".onnx":
+        return OnnxEstimator(path, torch.get_num_threads())
+    if path.suffix == ".pt2":
+        return ProgramRunner(path.read_bytes())
+    return TorchEstimator(load_safetensors(path, trust))
+
+
+class _Maker:
+    """Content by format; ONNX and torch.export share the graph."""
+
+    def __init__(self, trained: Trained) -> None:
+        self.trained = trained
+
+    @cached_property
+    def program(self) -> ExportedProgram:
+        return exported_program(self.trained)
+
+    def __call__(self, name: str) -> bytes:
+        if name == "safetensors":
+            return safetensors_bytes(self.trained)
+        return (onnx_bytes if name == "onnx" else program_bytes)(self.program, self.trained)

@@ -1,0 +1,111 @@
+"""The network as a graph: torch.export, and ONNX from it."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch.export import Dim, ExportedProgram
+
+from hmlpe.predict.estimator import Poses
+from hmlpe.predict.onnx_file import INPUT, KEY, describe
+from hmlpe.predict.trained import Trained
+
+if TYPE_CHECKING:
+    import onnx
+
+
+CHATTER = {  # loggers, and from which level on they say something to a user
+    "torch.onnx._internal.exporter._registration": logging.ERROR,  # warns that torchvision, of no use here, is absent
+    "onnx_ir": logging.WARNING,  # passes over the graph, node by node
+    "onnxscript": logging.WARNING,  # idem
+}
+
+
+def exported_program(trained: Trained) -> ExportedProgram:
+    """The network by torch.export, for any number of crops of its size."""
+    size = trained.card.size_px
+    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)  # two: with one, the number of crops would be fixed
+    with quiet():
+        program = torch.export.export(trained.model, (example,), dynamic_shapes=({0: Dim("batch")},), strict=False)
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)  # names folders of the machine that exports
+    return program
+
+
+def program_bytes(program: ExportedProgram, trained: Trained) -> bytes:
+    """The content of a `.pt2` file, described in its extra file `hmlpe`."""
+    file = io.BytesIO()
+    with quiet():
+        torch.export.save(program, file, extra_files={KEY: describe(trained.card, trained.model.fires)})
+    return file.getvalue()
+
+
+class ProgramRunner:
+    """Runs the content of a `.pt2` file, as `predict.estimator.Estimator` does."""
+
+    def __init__(self, content: bytes) -> None:
+        with quiet():
+            self.run: Any = torch.export.load(io.BytesIO(content)).module()
+
+    @torch.inference_mode()
+    def __call__(self, crops: UInt8[np.ndarray, "crop size size 3"]) -> Poses:
+        """The poses in RGB crops."""
+        found = self.run(torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))))
+        return Poses.of({name: value.numpy() for name, value in found.items()})
+
+
+def onnx_bytes(program: ExportedProgram, trained: Trained) -> bytes:
+    """The content of an `.onnx` file that holds its weights and its description."""
+    with quiet():
+        made = torch.onnx.export(
+            program,
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=list(trained.model.outputs),
+            external_data=False,
+            verbose=False,
+        )
+    assert made is not None
+    proto = made.model_proto
+    _tidy(proto)
+    proto.metadata_props.add(key=KEY, value=describe(trained.card, trained.model.fires))
+    content: bytes = proto.SerializeToString()
+    return content
+
+
+def _tidy(proto: onnx.ModelProto) -> None:
+    """Call the first axis batch, and drop what the exporter notes of its own source and of this machine's folders."""
+    graph = proto.graph
+    axis = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if axis in dim.dim_param:
+                dim.dim_param = dim.dim_param.replace(axis, "batch")
+    for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what the exporter says to its own developers."""
+    before = {name: logging.getLogger(name).level for name in CHATTER}
+    for name, level in CHATTER.items():
+        logging.getLogger(name).setLevel(level)
+    try:
+        with warnings.catch_warnings():
+            # torch 2.13's exporter copies its own pytree specs, which the same release calls deprecated
+            warnings.filterwarnings("ignore", r".isinstance\(treespec, LeafSpec\)", FutureWarning)
+            yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
