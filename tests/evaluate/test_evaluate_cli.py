@@ -273,6 +273,7 @@ def test_what_is_no_checkpoint_is_refused_unread(trained: Path, tmp_path: Path) 
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.slow  # an export of the faithful network
 def test_the_bench_times_an_untrained_network(trained: Path) -> None:
     """The faithful one, whose untrained logits are too large for an export that is compared to 1e-5."""
     settings = [*SET, f"paths.data={trained}/data", "optim.batch_size=4", "trainer.threads=1"]

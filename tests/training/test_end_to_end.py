@@ -61,7 +61,7 @@ def check_same(whole: Path, run: Path) -> None:
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["model.ckpt"]
 
 
-@pytest.fixture(scope="module", params=["best", "last"])
+@pytest.fixture(scope="module", params=["best", pytest.param("last", marks=pytest.mark.slow)])
 def whole(folder: Path, request: pytest.FixtureRequest) -> Path:
     """A run that nothing disturbed, with either checkpoint chosen; its study is named after that."""
     finish("train", *words(f"study={request.param}", *SIX, f"select={request.param}", folder=folder))
