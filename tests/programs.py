@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -31,6 +32,11 @@ TINY = [
     "data.source.test=12",
 ]
 PATIENCE_S = 240
+
+
+def of_packs(*words: str) -> list[str]:
+    """Return those words that hmlpe-prepare takes, too: it refuses what only a run has."""
+    return [word for word in words if re.match("data|paths|skeleton|windows|size_px|prepare|experiment|-", word)]
 
 
 class Started:

@@ -193,6 +193,13 @@ def of_hydra(key: object) -> bool:
     return re.fullmatch("_.*_", str(key)) is not None
 
 
+class PathSettings(Settings, extra="forbid"):
+    """The folders that all programs share, as in conf/paths/default.yaml."""
+
+    data: Name
+    outputs: Name
+
+
 Sets = Annotated[str | list[str] | None, Field(description="a list of sets, e.g. [flic,buffy], or null")]
 
 

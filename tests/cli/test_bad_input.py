@@ -30,6 +30,15 @@ LONG = "x" * 300
         ("report", ["study=x", "paths.outputs=file"], "file/x: no such study folder"),
         ("fit_box", ["data=flic", "data.root=file"], "file"),
         ("export", ["checkpoint=folder"], "folder"),
+        ("prepare", ["trainer.devices=8"], "trainer.devices: hmlpe-prepare has no such setting; it has data, "),
+        ("prepare", ["row=det_1"], "row: hmlpe-prepare has no such setting"),
+        ("fit_box", ["epochs=3"], "epochs: hmlpe-fit-box has no such setting; it has data, experiment, out, paths"),
+        ("fit_detector", ["seed=2"], "seed: hmlpe-fit-detector has no such setting"),
+        ("report", ["study=x", "trainer.devices=8"], "trainer.devices: hmlpe-report has no such setting"),
+        ("report", ["study=x", "+epochs=8"], "epochs: there is no such setting; there are paths, study, "),
+        ("dashboard", ["study=x", "logger.mode=online"], "logger.mode: hmlpe-dashboard has no such setting"),
+        ("train", ["row=det"], "row=det: there is no such configuration; there are det_0.0001, "),
+        ("evaluate", ["protocol=[pck]"], "protocol=pck: there is no such configuration; there are pcp_official, "),
     ],
 )
 def test_it_is_one_line(program: str, words: list[str], error: str, tmp_path: Path, data: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ..examples import own
+from ..programs import of_packs
 from .sweeps import (
     REFERENCE,
     RUNS,
@@ -36,7 +37,7 @@ SLURM = "hydra.launcher.mem_gb=1"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prepared people, and the sweep by the reference launcher."""
     folder = tmp_path_factory.mktemp("cluster")
-    finish(program("prepare", *TINY), folder)
+    finish(program("prepare", *of_packs(*TINY)), folder)
     finish(sweep(REFERENCE, "all"), folder)
     return folder
 

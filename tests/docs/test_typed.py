@@ -86,7 +86,7 @@ def cannot(command: Command) -> str:
         return "another's program, or make"
     if any(word.startswith(("hydra/launcher=submitit", "hydra/launcher=ray")) for word in command.words):
         return "a cluster: tests/cluster has one"
-    if "logger.mode=online" in command.words:
+    if {"logger.mode=online", "publish=true"} & set(command.words):
         return "the network"
     if "experiment=weight_search" in command.words and not find_spec("hydra_plugins.hydra_optuna_sweeper"):
         return "an extra"

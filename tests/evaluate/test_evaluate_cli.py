@@ -21,7 +21,7 @@ from hmlpe.evaluate.people import annotated, truth_of
 from hmlpe.settings import DataSettings
 from hmlpe.training.settings import TrainSettings
 
-from ..programs import finish
+from ..programs import finish, of_packs
 from .conftest import CONF
 
 SET = ["data.source.train=40", "data.source.test=10"]
@@ -40,7 +40,7 @@ TINY = [
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    finish("prepare", *SET, "prepare.sheet=0", folder=folder)
+    finish("prepare", *of_packs(*SET), "prepare.sheet=0", folder=folder)
     finish("train", *TINY, folder=folder)
     return folder
 

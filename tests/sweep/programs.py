@@ -17,16 +17,17 @@ from typing import Any
 import pytest
 
 from ..programs import TINY as SMALLEST
-from ..programs import run
+from ..programs import of_packs, run
 
 TINY = [*SMALLEST, "trainer.accelerator=cpu"]  # on which the slots are counted
 PATIENCE_S = 120
 
 
 def call(program: str, *words: str, data: Path) -> list[str]:
-    """A program's command; `program` may hold a flag."""
+    """A program's command, of tiny data and networks where it has them; `program` may hold a flag."""
     name, *flags = program.split()
-    return [sys.executable, "-m", f"hmlpe.cli.{name}", *flags, f"paths.data={data}", *TINY, *words]
+    tiny = {"prepare": of_packs(*TINY), "report": []}.get(name, TINY)
+    return [sys.executable, "-m", f"hmlpe.cli.{name}", *flags, f"paths.data={data}", *tiny, *words]
 
 
 def sweep(*words: str, data: Path, outputs: Path) -> list[str]:

@@ -11,6 +11,7 @@ import torch
 from hmlpe.cli.app import CONFIGS
 
 from ..programs import TINY as SMALLEST
+from ..programs import of_packs
 
 LAUNCHER = "isolated"
 ROWS = ("regression_only", "det_0.1")
@@ -25,7 +26,8 @@ def test_rows_of_a_sweep_over_two_processes_are_those_typed_alone(tmp_path: Path
 
     def call(program: str, *overrides: str, flags: tuple[str, ...] = ()) -> str:
         paths = [f"paths.data={tmp_path / 'data'}", f"paths.outputs={tmp_path / 'outputs'}"]
-        command = [sys.executable, "-m", f"hmlpe.cli.{program}", *flags, *paths, *TINY, *overrides]
+        tiny = of_packs(*TINY) if program == "prepare" else TINY
+        command = [sys.executable, "-m", f"hmlpe.cli.{program}", *flags, *paths, *tiny, *overrides]
         done = subprocess.run(command, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout + done.stderr

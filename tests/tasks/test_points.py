@@ -15,7 +15,7 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.tasks.points import JointPoints, PointAP
 from hmlpe.windows import WindowGrid
 
-from ..programs import TINY, finish
+from ..programs import TINY, finish, of_packs
 from ..tracking.records import only, records, values
 
 NAN = float("nan")
@@ -43,7 +43,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which rows with and without the task were trained, mirrored to W&B, reported, shown and exported."""
     folder = tmp_path_factory.mktemp("points")
     data = [word for word in TINY if word.startswith("data.")]
-    finish("prepare", *data, "prepare.sheet=0", folder=folder)
+    finish("prepare", *of_packs(*data), "prepare.sheet=0", folder=folder)
     common = [*TINY, "+task=joint_points", "study=points", "epochs=1", "trainer.log_every_n_steps=1", "logger=csv"]
     for seed in (1, 2):
         finish("train", *common, f"seed={seed}", "row=regression_only", folder=folder)

@@ -28,7 +28,7 @@ from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.run import run
 from hmlpe.training.settings import TrainSettings
 
-from ..programs import TINY, finish
+from ..programs import TINY, finish, of_packs
 
 NAN = float("nan")
 TASKS = ("regression", "detection")
@@ -38,7 +38,7 @@ TASKS = ("regression", "detection")
 def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("counted")
     words = [f"paths.data={folder}", "logger=csv", "row=det_1", *TINY]
-    finish("prepare", *words[:1], *TINY, "prepare.sheet=0")
+    finish("prepare", *of_packs(*words), "prepare.sheet=0")
     return words
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from ..programs import Started, finish
+from ..programs import Started, finish, of_packs
 
 TINY = [
     "network=slim",
@@ -40,7 +40,7 @@ def torchrun() -> list[dict[str, str]]:
 def watched(folder: Path, accelerator: str) -> dict[str, dict[str, Any]]:
     """What one process and each of two saw, by "<rank> of <processes>"."""
     words = [*TINY, f"paths.data={folder / 'data'}", f"paths.outputs={folder / 'outputs'}"]
-    finish("prepare", *words, "prepare.sheet=0")
+    finish("prepare", *of_packs(*words), "prepare.sheet=0")
     asked = ["-c", PROGRAM.read_text(), str(folder), *words, f"trainer.accelerator={accelerator}"]
     started = [Started(*asked, environment=os.environ | place) for place in ({}, *torchrun())]
     for process in started:

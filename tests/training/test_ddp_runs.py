@@ -24,7 +24,7 @@ from hmlpe.training.settings import TrainSettings
 
 from ..programs import TINY as SMALLEST
 from ..programs import finish as finish_warm
-from ..programs import run
+from ..programs import of_packs, run
 
 TINY = [*SMALLEST, "data.source.test=13", "trainer.precision=32-true", "logger=csv"]
 NO_DROPOUT = ["network.head.keep=1.0", "optim.optimizer._target_=torch.optim.SGD"]  # comparable with one process
@@ -58,7 +58,7 @@ def of(folder: Path, study: str) -> tuple[dict[str, Any], dict[str, torch.Tensor
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ddp_runs")
-    finish_warm("prepare", *words(folder), "prepare.sheet=0")
+    finish_warm("prepare", *of_packs(*words(folder)), "prepare.sheet=0")
     return folder
 
 

@@ -18,7 +18,7 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.training.checkpoint import read_checkpoint
 from hmlpe.training.settings import TrainSettings
 
-from ..programs import TINY, Started, finish, run
+from ..programs import TINY, Started, finish, of_packs, run
 
 SIX = ["logger=csv", "epochs=6"]
 
@@ -30,7 +30,7 @@ def words(*overrides: str, folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("end_to_end")
-    finish("prepare", *words(folder=folder), "prepare.sheet=0")
+    finish("prepare", *of_packs(*words(folder=folder)), "prepare.sheet=0")
     return folder
 
 

@@ -19,7 +19,7 @@ from hmlpe.runs.metric import info_of
 from hmlpe.runs.result import read_run
 
 from ..programs import TINY as SMALLEST
-from ..programs import Started, finish, run
+from ..programs import Started, finish, of_packs, run
 from ..tracking.records import only, records, values
 
 TINY = [*SMALLEST, "trainer.log_every_n_steps=1", "logger.gradients_every_n_steps=2"]
@@ -34,7 +34,7 @@ def words(*overrides: str, folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wandb")
-    finish("prepare", *words(folder=folder), "prepare.sheet=0")
+    finish("prepare", *of_packs(*words(folder=folder)), "prepare.sheet=0")
     return folder
 
 

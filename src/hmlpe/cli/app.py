@@ -8,7 +8,7 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -75,11 +75,18 @@ warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against
 __all__ = ["CONFIGS", "run_app"]
 
 
-def run_app(config_name: str, task: Callable[[DictConfig], object], flags: Mapping[str, str] | None = None) -> None:
+def run_app(
+    config_name: str,
+    task: Callable[[DictConfig], object],
+    flags: Mapping[str, str] | None = None,
+    own: Collection[str] | None = None,
+) -> None:
     """Run `task` as a Hydra app over the packaged configurations.
 
     Args:
         flags: words on the command line, each short for an override.
+        own: the top-level settings that the program reads, where its configuration holds those of a run as well, so
+            that an experiment can be named; overrides of other settings are refused. None: all.
 
     Bad input, and a disk that is full or closed to us, end the process with exit code 2 and one line on stderr; Ctrl-C
     ends it with 130; a bug keeps its traceback.
@@ -88,12 +95,13 @@ def run_app(config_name: str, task: Callable[[DictConfig], object], flags: Mappi
         print(help_of(config_name))
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole; we make the line
-    job = partial(_job, task)
+    job = partial(_job, task, own)
     sys.argv[1:] = for_hydra([(flags or {}).get(word, word) for word in sys.argv[1:]])
     use()
     raise_and_remember()
     try:
-        _run(hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job))
+        program = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)
+        _run(program, f"hmlpe-{config_name.replace('_', '-')}")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:
@@ -101,26 +109,39 @@ def run_app(config_name: str, task: Callable[[DictConfig], object], flags: Mappi
             sys.exit(INTERRUPTED)
 
 
-def _run(program: Callable[[], object]) -> None:
+def _run(program: Callable[[], object], name: str) -> None:
     try:
         program()
     except SystemExit as leaving:
         if isinstance(leaving.code, Exception):  # of a callback: Hydra swallows its errors
-            _end(leaving.code)
+            _end(leaving.code, name)
         raise
     except Exception as error:
-        _end(error)
+        _end(error, name)
 
 
-def _end(error: Exception) -> NoReturn:
+def _end(error: Exception, program: str) -> NoReturn:
     """End the program by an error: with one line if it is the user's to mend."""
-    line = missing_extra(error)
+    line = missing_extra(error) or _unknown(error, program)
     if line is None and isinstance(error, (*BAD_INPUT, OSError)):
         _stop(error)
     line = line or engine_error(error) or _no_choice(error)
     if line is None:
         raise error
     _stop(UserError(line))
+
+
+def _unknown(error: Exception, program: str) -> str | None:
+    """Return the line for a setting, or for the name of a group's configuration, that there is not; else None."""
+    said = str(error)
+    if setting := re.match(r"Could not override '([^']+)'", said):
+        return f"{setting[1]}: {program} has no such setting; all of them: {program} --cfg job; +NAME=VALUE adds one"
+    if choice := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", said):
+        group, name = choice.groups()
+        listed = re.search(r"Available options in '[^']*':\n((?:\t.*\n)+)", said)
+        there = listed[1].split() if listed else sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+        return f"{group}={name}: there is no such configuration; there are {', '.join(there) or 'none'}"
+    return None
 
 
 def _no_choice(error: Exception) -> str | None:
@@ -139,13 +160,28 @@ def _names(word: str) -> bool:
     return re.fullmatch(r"[^\[\]{},]+", word.partition("=")[2]) is not None and not word.endswith("=null")
 
 
-def _job(task: Callable[[DictConfig], object], config: DictConfig) -> object:
+def _job(task: Callable[[DictConfig], object], own: Collection[str] | None, config: DictConfig) -> object:
     try:
+        if own is not None:
+            _refuse_others(own)
         return task(config)
     except (*BAD_INPUT, OSError) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # this job fails, the others go on
             raise
         _stop(error)  # before Hydra adds lines of its own
+
+
+def _refuse_others(own: Collection[str]) -> None:
+    """Raise UserError if an override is of a setting that the program does not read."""
+    known = {*own, "paths", "experiment"}
+    for word in HydraConfig.get().overrides.task:
+        name = word.lstrip("+~").partition("=")[0]
+        place = name.rpartition("@")[2]  # of GROUP@PLACE
+        if re.split("[./]", place)[0] not in known:
+            program = HydraConfig.get().job.name
+            raise UserError(
+                f"{name}: {program} has no such setting; it has {', '.join(sorted(known))} ({program} --help)"
+            )
 
 
 def _stop(error: Exception) -> NoReturn:

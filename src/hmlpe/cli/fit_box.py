@@ -36,7 +36,7 @@ def fit_box(config: DictConfig) -> None:
 
 def main() -> None:
     """Entry point."""
-    run_app("fit_box", fit_box)
+    run_app("fit_box", fit_box, own=("data", "out"))
 
 
 if __name__ == "__main__":

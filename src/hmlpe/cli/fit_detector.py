@@ -38,30 +38,32 @@ def fit_detector(config: DictConfig) -> None:
     from hmlpe.files import write_text_atomic
     from hmlpe.settings import DataSettings, plain
 
-    fit = config.fit
-    if fit.split not in ("train", "test"):
-        raise UserError(f"fit.split: must be train or test, got {fit.split!r}")
-    if fit.images is not None and not (isinstance(fit.images, int) and fit.images >= 1):
-        raise UserError(f"fit.images: must be a number of images, or null for all, got {fit.images!r}")
+    search = config.search
+    if search.split not in ("train", "test"):
+        raise UserError(f"search.split: must be train or test, got {search.split!r}")
+    if search.images is not None and not (isinstance(search.images, int) and search.images >= 1):
+        raise UserError(f"search.images: must be a number of images, or null for all, got {search.images!r}")
     detector = build_detector(plain(config.detector))
     if not isinstance(detector, CascadeDetector):
         raise UserError("detector: hmlpe-fit-detector measures cascades; take detector=cascade")
     looked: dict[str, _Looked] = {}
     for one in sets_of(DataSettings.of(config.data, "data"))[0]:
-        limit = None if fit.split == "test" else fit.images
-        looked[one.source.name] = _look(one.source, fit.split, limit, _tried(detector, config), detector)
-    if len(looked) > 1 and fit.split == "train":
+        limit = None if search.split == "test" else search.images
+        looked[one.source.name] = _look(one.source, search.split, limit, _tried(detector, config), detector)
+    if len(looked) > 1 and search.split == "train":
         looked["together"] = _Looked.joined(list(looked.values()))
-    thresholds = sorted({0.0, float(detector.least_score), *((fit.least_scores or ()) if fit.split == "train" else ())})
+    thresholds = sorted(
+        {0.0, float(detector.least_score), *((search.least_scores or ()) if search.split == "train" else ())}
+    )
     for name, seen in looked.items():
-        rows = [{"set": name, "split": fit.split, **row} for row in _rows(seen, detector, thresholds)]
+        rows = [{"set": name, "split": search.split, **row} for row in _rows(seen, detector, thresholds)]
         out = io.StringIO()
         writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        path = Path(config.out) / f"{name}_{fit.split}.csv"
+        path = Path(config.out) / f"{name}_{search.split}.csv"
         write_text_atomic(path, out.getvalue())
-        print(f"{name}: {rows[0]['people']} people in {rows[0]['images']} images, {fit.split}")
+        print(f"{name}: {rows[0]['people']} people in {rows[0]['images']} images, {search.split}")
         print(_table(rows), f"\nwrote {path}\n")
 
 
@@ -88,12 +90,12 @@ class _Looked:
 def _tried(detector: CascadeDetector, config: DictConfig) -> dict[str, Any]:
     """The detector's cascades by their names, and variants of them under further names."""
     tried = dict(detector.cascades)
-    if config.fit.split == "test":  # nothing is to be chosen
+    if config.search.split == "test":  # nothing is to be chosen
         return tried
     first = next(iter(detector.cascades.values()))
-    others = {file: replace(first, file=file) for file in config.fit.files or ()}
+    others = {file: replace(first, file=file) for file in config.search.files or ()}
     for name, cascade in (detector.cascades | others).items():
-        for count in config.fit.min_neighbours or (cascade.min_neighbours,):
+        for count in config.search.min_neighbours or (cascade.min_neighbours,):
             if name in others or count != cascade.min_neighbours:
                 tried[f"{name}, {count}"] = replace(cascade, min_neighbours=count)
     return tried
@@ -186,7 +188,7 @@ def _table(rows: Sequence[Row]) -> str:
 
 def main() -> None:
     """Entry point."""
-    run_app("fit_detector", fit_detector)
+    run_app("fit_detector", fit_detector, own=("data", "detector", "search", "out"))
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ def _draw(settings: PrepareSettings, folder: Path, sheet: Path) -> None:
 
 def main() -> None:
     """Entry point."""
-    run_app("prepare", prepare_pack, {"--check": "prepare.check=true"})
+    run_app("prepare", prepare_pack, {"--check": "prepare.check=true"}, PrepareSettings.model_fields)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from hmlpe.network import HeterogeneousNet
 from hmlpe.row_name import name_of_balance
 from hmlpe.runs.curves import Curves, read_curves
 from hmlpe.runs.folder import CHOSEN, RESULT
-from hmlpe.settings import Component, Count, DataSettings, Name, Settings, Text, Whole
+from hmlpe.settings import Component, Count, DataSettings, PathSettings, Settings, Text, Whole
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
 from hmlpe.tasks.detection import square
@@ -44,13 +44,6 @@ from hmlpe.training.build import build_model, build_tasks
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import ModelSettings
 from hmlpe.training.weights import model_of
-
-
-class PathSettings(Settings):
-    """Where files lie."""
-
-    data: Name
-    outputs: Name
 
 
 class InspectSettings(Settings, extra="forbid"):
