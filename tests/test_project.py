@@ -251,7 +251,7 @@ def test_the_wheel_is_whole(tmp_path: Path) -> None:
     expected = {f"hmlpe/{path.relative_to(SOURCE).as_posix()}" for path in _modules()}
     expected |= {f"hmlpe/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
     expected |= {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "hydra_plugins").rglob("*.py")}
-    own = ("report/page/page.html.j2", "report/page/script.js", "web/style.css")
+    own = ("py.typed", "report/page/page.html.j2", "report/page/script.js", "web/style.css")
     own += ("inside/section.html.j2", "inside/inspection.html.j2")
     expected |= {f"hmlpe/{name}" for name in own}
     assert {"hmlpe/conf/train.yaml", "hydra_plugins/hmlpe_isolated_launcher/__init__.py"} <= expected
