@@ -114,7 +114,7 @@ def removed(
             part = rows[start : start + batch]
             images = torch.from_numpy(np.array(crops[part])).permute(0, 3, 1, 2).contiguous().to(device)
             truth = joints_px[start : start + batch]
-            outputs = network.answers(network.features(images), names)
+            outputs = network.head_outputs(network.features(images), names)
             for name, found in _errors(tasks, outputs, truth, copies).items():
                 sums[name] = sums[name] + found if name in sums else found
             bar.update(len(part))
