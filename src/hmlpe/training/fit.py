@@ -18,7 +18,7 @@ from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.dataset import Sample
 from hmlpe.data.pack import Columns
 from hmlpe.errors import UserError
-from hmlpe.metrics import Rows
+from hmlpe.metrics import PersonArrays
 from hmlpe.runs.folder import CHOSEN
 from hmlpe.runs.people import ERRORS, People, people_file, write_people
 from hmlpe.runs.result import in_words, other_than
@@ -121,7 +121,7 @@ class EachPerson(Callback):
 
     def __init__(self) -> None:
         self.found: dict[str, Tensor] = {}
-        self.rows: Rows | None = None
+        self.rows: PersonArrays | None = None
 
     def on_test_batch_end(  # type: ignore[override]  # the outputs are those of test_step
         self, trainer: L.Trainer, pl_module: MultiTaskPose, outputs: dict[str, Tensor], batch: Sample, *number: Any
@@ -130,7 +130,7 @@ class EachPerson(Callback):
         if pl_module.split != SPLIT:
             return
         if self.rows is None:
-            self.rows = Rows(list(outputs)).to(pl_module.device)
+            self.rows = PersonArrays(list(outputs)).to(pl_module.device)
         self.rows.update(batch["row"], **outputs)
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
