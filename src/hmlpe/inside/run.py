@@ -39,7 +39,7 @@ from hmlpe.runs.folder import CHOSEN, RESULT
 from hmlpe.settings import Component, Count, DataSettings, Name, Settings, Text, Whole
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
-from hmlpe.tasks.detection import square
+from hmlpe.tasks.detection import to_grid
 from hmlpe.training.build import build_model, build_tasks
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import ModelSettings
@@ -363,5 +363,5 @@ def _part_maps(
     truth = test.joints_px[torch.from_numpy(persons)].to(model.device)
     of_truth, of_regression = (detector.target({"joints_px": joints}) for joints in (truth, joints_px))
     true = of_truth.values.where(of_truth.known, torch.nan)
-    one, two, three = (square(maps.reshape(shape).cpu().numpy()) for maps in (true, detected, of_regression.values))
+    one, two, three = (to_grid(maps.reshape(shape).cpu().numpy()) for maps in (true, detected, of_regression.values))
     return crops, one, two, three

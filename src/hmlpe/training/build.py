@@ -254,7 +254,7 @@ def mean_pose_metrics(
         targets = {name: model.tasks[name].target(batch) for name in known}
         metrics.update(**model.view(batch, outputs, targets))
         for name, output in outputs.items():
-            errors[name].update(model.tasks[name].error_of_each(output, targets[name]), targets[name].counts)
+            errors[name].update(model.tasks[name].sample_errors(output, targets[name]), targets[name].has_known)
     found = {key: float(value) for key, value in metrics.compute().items()}
     own = {key: float(value) for error in errors.values() for key, value in error.compute().items()}
     return own | found

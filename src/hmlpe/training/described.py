@@ -26,7 +26,7 @@ def counted(tasks: Mapping[str, Task], data: PoseDataModule) -> Counted:
     """Who counts, of every split and task."""
     everyone = {split: people.everyone() for split, people in data.plain.items()}
     return {
-        split: {name: int(task.target(sample).counts.sum()) for name, task in tasks.items()}
+        split: {name: int(task.target(sample).has_known.sum()) for name, task in tasks.items()}
         for split, sample in everyone.items()
     }
 

@@ -151,7 +151,7 @@ def people_of(found: Mapping[str, Tensor], tasks: Iterable[Task], everyone: Colu
     arrays = {name: found[name].numpy() for name in ("truth_crop_px", "truth_px", "torso_px", "box_px")}
     arrays |= {name: value.float().numpy() for name, value in found.items() if name.startswith(ERRORS)}
     for task in tasks:
-        arrays |= task.kept(found)
+        arrays |= task.stored_arrays(found)
     return People(index, names_of(everyone)[index], everyone.drawn_together[index], arrays)
 
 

@@ -221,9 +221,9 @@ class MultiTaskPose(L.LightningModule):
         """
         with torch.autocast(self.device.type, enabled=False):  # numbers that are reported are exact
             _, outputs, targets = self.losses(batch)
-            errors = {name: self.tasks[name].error_of_each(outputs[name], targets[name]) for name in targets}
+            errors = {name: self.tasks[name].sample_errors(outputs[name], targets[name]) for name in targets}
         for name, error in errors.items():
-            self._error(name).update(error, targets[name].counts)
+            self._error(name).update(error, targets[name].has_known)
         view = self.view(batch, outputs, targets)
         self.metrics.update(**view)
         kept = [*map(self._error, self.errors), *self.metrics.values()]
@@ -261,7 +261,7 @@ class MultiTaskPose(L.LightningModule):
             "box_px": batch["box_px"],
         }
         for name, output in outputs.items():
-            found |= self.tasks[name].found(output, targets[name], batch)
+            found |= self.tasks[name].metric_inputs(output, targets[name], batch)
         return found
 
     def configure_optimizers(self) -> Any:
