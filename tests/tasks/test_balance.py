@@ -18,7 +18,7 @@ from jaxtyping import TypeCheckError
 from omegaconf import DictConfig, open_dict
 from torch import Tensor
 
-from hmlpe.balance import FixedWeights, Moment
+from hmlpe.balance import FixedWeights, StepInfo
 from hmlpe.errors import UserError
 from hmlpe.geometry import crop_to_image
 from hmlpe.tasks import Sample, Target, Task
@@ -37,7 +37,7 @@ SMALL = [
     "optim.scheduler=null",
 ]
 NAN = float("nan")
-NOW = Moment(seed=0, epoch=0, step=0)
+NOW = StepInfo(seed=0, epoch=0, step=0)
 
 
 class Extent(Task):

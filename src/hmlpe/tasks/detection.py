@@ -64,7 +64,10 @@ class PartDetection(Task):
         return {"part_truth": known.reshape(-1, len(self.ends), len(self.windows))}
 
     def stored_arrays(self, inputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-        """Return part_maps_predicted and part_maps_true (person, part, row, column): probability x 255."""
+        """Return part_maps_predicted and part_maps_true (person, part, row, column).
+
+        Values are probability x 255, and 0 where the ground truth is unknown.
+        """
         names = {"part_maps_predicted": "part_maps", "part_maps_true": "part_truth"}
         return {name: probabilities_to_bytes(inputs[source]) for name, source in names.items()}
 

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric, MetricCollection
 
-from hmlpe.balance import Balance, Moment
+from hmlpe.balance import Balance, StepInfo
 from hmlpe.data.dataset import Sample
 from hmlpe.metrics import PersonMetric, TaskError
 from hmlpe.network import HeterogeneousNet
@@ -29,7 +29,7 @@ def backward_apart(
     balance: Balance,
     terms: Mapping[str, Float[Tensor, ""]],
     extra: Float[Tensor, ""] | None,
-    moment: Moment,
+    step_info: StepInfo,
 ) -> None:
     """Add to the parameters' gradients: at the trunk what the balance makes of the terms', elsewhere those of the sum.
 
@@ -49,7 +49,7 @@ def backward_apart(
         gradient = _gradient(term, [*shared, *own], keep=task != last)
         found[task] = gradient[:size]
         _add(own, gradient[size:])
-    _add(shared, balance.checked_combine(found, moment))
+    _add(shared, balance.checked_combine(found, step_info))
     if extra is not None and learned:
         _add(learned, _gradient(extra, learned))
 
@@ -114,7 +114,7 @@ class MultiTaskPose(L.LightningModule):
         self.step_terms: dict[str, Tensor] = {}  # of the balance, and what it adds
         self.step_extra: Tensor | None = None
         self.step_means: dict[str, Tensor] = {}  # of the losses, over all ranks
-        self.moment = Moment(seed, 0, 0)  # of the step
+        self.step_info = StepInfo(seed, 0, 0)  # of the step
         self.checked = False  # whether the tasks' shapes are known to fit
         self.config, self.made_by, self.steps_before = dict(config), dict(made_by), 0
         for name, head in network.heads.items():
@@ -155,15 +155,15 @@ class MultiTaskPose(L.LightningModule):
 
     def phi(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
         """What a step minimises; its parts stay, for `backward`."""
-        self.moment = Moment(self.seed, self.current_epoch, self.global_step)
-        self.step_terms, self.step_extra = self.balance.checked_terms(losses, self.moment), self.balance.extra()
+        self.step_info = StepInfo(self.seed, self.current_epoch, self.global_step)
+        self.step_terms, self.step_extra = self.balance.checked_terms(losses, self.step_info), self.balance.extra_loss()
         total = torch.stack(list(self.step_terms.values())).sum()
         return total if self.step_extra is None else total + self.step_extra
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Of phi; task by task for a balance that combines gradients."""
         if self.balance.combines_gradients:
-            backward_apart(self.network, self.balance, self.step_terms, self.step_extra, self.moment)
+            backward_apart(self.network, self.balance, self.step_terms, self.step_extra, self.step_info)
         else:
             super().backward(loss, *args, **kwargs)
 
@@ -193,20 +193,20 @@ class MultiTaskPose(L.LightningModule):
         for name, value in means.items():
             self.log(f"train/{name}", value, batch_size=size, prog_bar=name == "total", on_step=True, on_epoch=False)
         if self.balance.changes_weights:
-            for name, weight in self.balance.checked_weights(self.moment).items():
+            for name, weight in self.balance.checked_weights(self.step_info).items():
                 self.log(f"train/weight/{name}", weight, batch_size=size, on_step=True, on_epoch=False)
         return total
 
     def on_train_batch_end(self, outputs: Any, batch: Sample, batch_idx: int) -> None:
         """The balance sees what the step was made of and, if it asks, what it has brought."""
-        after = self.losses_after(batch) if self.balance.looks_again else None
-        self.balance.observe(self.step_means, self.moment, after)
+        after = self.losses_after(batch) if self.balance.needs_losses_after else None
+        self.balance.observe(self.step_means, self.step_info, after)
 
     @torch.no_grad()
     def losses_after(self, batch: Sample) -> dict[str, Float[Tensor, ""]]:
         """The losses of the step's batch after it, with its dropout, means over all ranks; no statistics take part."""
         kept = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
-        self.seed_dropout(self.moment.step)
+        self.seed_dropout(self.step_info.step)
         with self.trainer.precision_plugin.train_step_context():
             losses, _, _ = self.losses(batch)
         for name, buffer in self.network.named_buffers():

@@ -127,7 +127,7 @@ def _train(
     try:
         fields |= fit_and_evaluate(settings, folder, data, model, precision, name)
         if settings.fit:  # of the last step, whichever checkpoint is evaluated
-            fields["balance"] |= {"weights": model.balance.checked_weights(model.moment)}
+            fields["balance"] |= {"weights": model.balance.checked_weights(model.step_info)}
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
         log.warning("%s: interrupted; the same command goes on after the last whole epoch", name)
         write_result(folder, "failed", fields | {"error": "interrupted"}, is_first())
