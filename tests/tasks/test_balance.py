@@ -283,8 +283,8 @@ def test_a_third_task_is_one_file_and_one_config(with_extent: DictConfig) -> Non
     assert losses["extent"].item() == pytest.approx(by_hand.item())
     phi = sum({"regression": 1, "detection": 0.125, "extent": 2}[name] * loss.item() for name, loss in losses.items())
     assert model.training_step(batch, 0).item() == pytest.approx(phi, rel=1e-6)
-    assert {"predicted_crop_px", "part_maps", "extent_px"} <= set(model.view(batch, outputs, targets))
-    model.metrics.update(**model.view(batch, outputs, targets))
+    assert {"predicted_crop_px", "part_maps", "extent_px"} <= set(model.metric_inputs(batch, outputs, targets))
+    model.metrics.update(**model.metric_inputs(batch, outputs, targets))
     assert "error_px" in model.metrics.compute()
 
     before = copy.deepcopy(dict(model.network.named_parameters()))

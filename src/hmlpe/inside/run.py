@@ -43,7 +43,7 @@ from hmlpe.tasks.detection import to_grid
 from hmlpe.training.build import build_model, build_tasks
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import ModelSettings
-from hmlpe.training.weights import model_of
+from hmlpe.training.weights import load_model
 
 
 class PathSettings(Settings):
@@ -105,7 +105,7 @@ def inspect_checkpoint(
         raise UserError(f"checkpoint: {path}: there is no such file")
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    model = model_of(path, settings.trust).eval()
+    model = load_model(path, settings.trust).eval()
     config = model.config
     skeleton = Skeleton(**{key: config["skeleton"][key] for key in ("joints", "parts", "mirror")})
     data = settings.data or DataSettings.of(config["data"], "data")

@@ -58,14 +58,14 @@ def bench(settings: TrainSettings, steps: int, rounds: int) -> dict[str, float]:
     size = len(batch["image"])
     rates: dict[str, list[float]] = {"bare": [], "framework": [], "loader": []}
     for _ in range(rounds):
-        rates["bare"].append(size * steps / bare(model, batch, steps, precision, device))
-        rates["framework"].append(size * steps / framework(settings.trainer, model, data, steps, precision))
-        rates["loader"].append(size * steps / loading(data, steps))
+        rates["bare"].append(size * steps / time_bare_steps(model, batch, steps, precision, device))
+        rates["framework"].append(size * steps / time_trainer_steps(settings.trainer, model, data, steps, precision))
+        rates["loader"].append(size * steps / time_loading(data, steps))
     ratios = [whole / alone for whole, alone in zip(rates["framework"], rates["bare"], strict=True)]
     return {**{name: statistics.median(found) for name, found in rates.items()}, "ratio": statistics.median(ratios)}
 
 
-def bare(model: MultiTaskPose, batch: Sample, steps: int, precision: str, device: torch.device) -> float:
+def time_bare_steps(model: MultiTaskPose, batch: Sample, steps: int, precision: str, device: torch.device) -> float:
     """Seconds of forward, backward and step on one batch that lies ready."""
     model.to(device).train()
     batch = {key: value.to(device) for key, value in batch.items()}
@@ -85,7 +85,7 @@ def bare(model: MultiTaskPose, batch: Sample, steps: int, precision: str, device
     return time.perf_counter() - started
 
 
-def loading(data: PoseDataModule, steps: int) -> float:
+def time_loading(data: PoseDataModule, steps: int) -> float:
     """Seconds of loading as many training batches; more than an epoch starts over."""
     batches = itertools.chain.from_iterable(data.train_dataloader() for _ in itertools.count())
     for _ in range(WARM_UP):
@@ -96,7 +96,7 @@ def loading(data: PoseDataModule, steps: int) -> float:
     return time.perf_counter() - started
 
 
-def framework(
+def time_trainer_steps(
     trainer: TrainerSettings, model: MultiTaskPose, data: L.LightningDataModule, steps: int, precision: str
 ) -> float:
     """Seconds of as many steps of the trainer, with loading, augmentation and the CSV log."""

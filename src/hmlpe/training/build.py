@@ -20,8 +20,8 @@ from hmlpe.settings import DataSettings, make
 from hmlpe.tasks import Task
 from hmlpe.training.checkpoint import KEY, kept_epoch, read_checkpoint
 from hmlpe.training.devices import gpus, threads_of, world_size
-from hmlpe.training.module import MultiTaskPose, collected, error_of
-from hmlpe.training.ranks import place
+from hmlpe.training.module import MultiTaskPose, metric_collection, task_error_metric
+from hmlpe.training.ranks import rank_and_world
 from hmlpe.training.settings import ModelSettings, TrainSettings
 
 
@@ -40,7 +40,7 @@ def resolve_precision(wanted: str, accelerator: str) -> str:
 
 # On what no result depends, or what is said of it elsewhere; all other settings are in a run's identity, so that a new
 # one cannot be forgotten.
-OUTSIDE = {
+NOT_IN_IDENTITY = {
     "": {"paths", "logger", "study", "folder", "seed", "sweep", "overwrite", "stages", "objective", "varies", "bench"}
     | {"keep_epochs"},
     "data": {  # of the pack, whose own digest is in the identity
@@ -59,9 +59,9 @@ def config_digest(settings: TrainSettings, row: bool = True) -> str:
     """
     tree, trainer = settings.tree, settings.trainer
     on_gpu = gpus(trainer.accelerator) > 0
-    found = {key: value for key, value in tree.items() if key not in OUTSIDE[""]}
+    found = {key: value for key, value in tree.items() if key not in NOT_IN_IDENTITY[""]}
     for part in ("data", "trainer"):
-        found[part] = {key: value for key, value in tree[part].items() if key not in OUTSIDE[part]}
+        found[part] = {key: value for key, value in tree[part].items() if key not in NOT_IN_IDENTITY[part]}
     found["balance"] = {key: value for key, value in tree["balance"].items() if key != "name"}
     found |= {"checkpoint": start_digest(settings), "heads": None if settings.checkpoint is None else tree["heads"]}
     found["trainer"] |= {
@@ -70,17 +70,16 @@ def config_digest(settings: TrainSettings, row: bool = True) -> str:
         "devices": world_size(trainer),  # dropout and the order of sums depend on it
         "precision": resolve_precision(trainer.precision, trainer.accelerator),
     }
-    return digest_of(
-        _spelled({key: value for key, value in found.items() if row or key not in ("row", "balance", *settings.varies)})
-    )
+    kept = {key: value for key, value in found.items() if row or key not in ("row", "balance", *settings.varies)}
+    return digest_of(_with_whole_numbers(kept))
 
 
-def _spelled(value: Any) -> Any:
+def _with_whole_numbers(value: Any) -> Any:
     """The same with every number in one spelling: a weight of 1.0 is that of 1, as the row's name says."""
     if isinstance(value, dict):
-        return {key: _spelled(part) for key, part in value.items()}
+        return {key: _with_whole_numbers(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_spelled(part) for part in value]
+        return [_with_whole_numbers(part) for part in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -106,7 +105,7 @@ def build_data(settings: TrainSettings, evaluated_px: int | None = None) -> Pose
     Raises:
         UserError: there is no pack that fits.
     """
-    (rank, world), of = place(), settings.data
+    (rank, world), of = rank_and_world(), settings.data
     data = PoseDataModule(
         pack=of.pack,
         skeleton=make("skeleton", settings.skeleton),
@@ -155,7 +154,7 @@ def check_settings(data: DataSettings, pack: Pack) -> None:
         raise UserError(f"data.{other[0]}: the pack {data.pack} was prepared with another; run hmlpe-prepare again")
 
 
-def _named(attributes: Sequence[Attribute]) -> str:
+def _attributes_text(attributes: Sequence[Attribute]) -> str:
     return "; ".join(f"{one.name}: {', '.join(one.classes) or 'numbers'}" for one in attributes) or "none"
 
 
@@ -246,13 +245,13 @@ def mean_pose_metrics(
     pose = data.plain["train"].mean_pose_px()
     constants = {name: task.constant_output(pose) for name, task in model.tasks.items()}
     known = {name: constant for name, constant in constants.items() if constant is not None}
-    metrics = collected(build_metrics(settings), known)
-    errors = {name: error_of(name, model.tasks[name]) for name in known}
+    metrics = metric_collection(build_metrics(settings), known)
+    errors = {name: task_error_metric(name, model.tasks[name]) for name in known}
     for batch in data.evaluation_loader(split):
         size = len(batch["image"])
         outputs = {name: constant.expand(size, -1) for name, constant in known.items()}
         targets = {name: model.tasks[name].target(batch) for name in known}
-        metrics.update(**model.view(batch, outputs, targets))
+        metrics.update(**model.metric_inputs(batch, outputs, targets))
         for name, output in outputs.items():
             errors[name].update(model.tasks[name].sample_errors(output, targets[name]), targets[name].has_known)
     found = {key: float(value) for key, value in metrics.compute().items()}

@@ -17,7 +17,7 @@ from hmlpe.runs.metric import GRADIENT, LAYERS
 from hmlpe.tracking.gradients import diagnose, diagnose_layers, gradients_at
 from hmlpe.tracking.mirror import Mirror
 from hmlpe.training.module import MultiTaskPose
-from hmlpe.training.ranks import mean_of_all
+from hmlpe.training.ranks import mean_over_ranks
 from hmlpe.training.watch import Progress, listener
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class EpochLines(Callback):
         log.info("%s: epoch %d/%d, %s, %.0f s left", self.name, done, total, ", ".join(errors), left)
 
 
-class Telling(Callback):
+class ProgressReporter(Callback):
     """Tells the process's listener how the run goes, at most once in `every_s` seconds and after each validation."""
 
     def __init__(self, every_s: float = 0.5) -> None:
@@ -86,13 +86,13 @@ def progress(name: str, wanted: str) -> list[Callback]:
     """
     if wanted == "auto":
         wanted = "bar" if sys.stderr.isatty() else "lines"
-    telling: list[Callback] = [Telling()] if listener() else []
+    telling: list[Callback] = [ProgressReporter()] if listener() else []
     if wanted == "bar":
         return [TQDMProgressBar(refresh_rate=5), *telling]
     return [EpochLines(name), *telling] if wanted == "lines" else telling
 
 
-PEOPLE = 6  # in a picture
+PEOPLE_DRAWN = 6  # in a picture
 
 
 class GradientLog(Callback):
@@ -112,7 +112,7 @@ class GradientLog(Callback):
             return
         parameters = {name: p for name, p in pl_module.network.trunk.named_parameters() if p.requires_grad}
         found = gradients_at(pl_module.step_losses, list(parameters.values()))
-        means = {task: mean_of_all(gradient) for task, gradient in found.items()}
+        means = {task: mean_over_ranks(gradient) for task, gradient in found.items()}
         named = {f"{GRADIENT}{name}": value for name, value in diagnose(means).items()}
         named |= {f"{LAYERS}{name}": value for name, value in diagnose_layers(means, parameters).items()}
         for logger in trainer.loggers:
@@ -150,8 +150,8 @@ def draw(found: dict[str, Tensor], batch: Sample, model: MultiTaskPose) -> dict[
     Args:
         found: see `MultiTaskPose.validation_step`.
     """
-    crops = batch["image"][:PEOPLE].permute(0, 2, 3, 1).cpu().numpy()
-    first = {name: value[:PEOPLE].float().cpu().numpy() for name, value in found.items()}
+    crops = batch["image"][:PEOPLE_DRAWN].permute(0, 2, 3, 1).cpu().numpy()
+    first = {name: value[:PEOPLE_DRAWN].float().cpu().numpy() for name, value in found.items()}
     drawn: dict[str, pictures.Picture] = {}
     for task in model.balance.active:
         drawn |= model.tasks[task].draw(crops, first)

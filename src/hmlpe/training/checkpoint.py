@@ -28,18 +28,18 @@ def base_of(tasks: Iterable[str]) -> str:
     return BASE if BASE in names else names[0]
 
 
-def monitored(active: list[str]) -> str:
+def monitored_metric(active: list[str]) -> str:
     """The metric whose lowest value is best; the same for all rows that regress."""
     return f"val/{base_of(active)}_error"
 
 
-def keepers(folder: Path, select: str, active: list[str]) -> dict[str, Keeper]:
+def checkpoint_callbacks(folder: Path, select: str, active: list[str]) -> dict[str, Keeper]:
     """Callbacks that keep what is evaluated of a run, by rule: the chosen checkpoint, and another for the best one.
 
     The last epoch needs none unless it is the chosen one: it is what a trained, or a resumed, model holds.
     """
     names = {select: CHOSEN} | ({} if select == "best" else {"best": OTHER_BEST})
-    best = monitored(active)
+    best = monitored_metric(active)
     return {rule: Keeper(folder / name, best if rule == "best" else None) for rule, name in names.items()}
 
 
@@ -117,10 +117,10 @@ class KeptEpochs(Callback):
         """Write them, if it is time; all ranks take part."""
         done = trainer.current_epoch + 1
         if done in self.epochs:
-            trainer.save_checkpoint(kept(self.folder, done), weights_only=True)
+            trainer.save_checkpoint(epoch_file(self.folder, done), weights_only=True)
 
 
-def kept(folder: Path, epoch: int) -> Path:
+def epoch_file(folder: Path, epoch: int) -> Path:
     """The file of the weights after so many epochs."""
     return folder / f"epoch_{epoch}.ckpt"
 
@@ -128,10 +128,10 @@ def kept(folder: Path, epoch: int) -> Path:
 def kept_epoch(path: Path) -> int | None:
     """After how many epochs `KeptEpochs` wrote this file; None: it is another."""
     number = path.stem.removeprefix("epoch_")
-    return int(number) if number.isdecimal() and path.name == kept(path.parent, int(number)).name else None
+    return int(number) if number.isdecimal() and path.name == epoch_file(path.parent, int(number)).name else None
 
 
-class WholeFiles(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the checkpoint, then renames. (Lightning's own goes through the system's temporary folder.)"""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:

@@ -13,16 +13,16 @@ from hmlpe.errors import UserError
 from hmlpe.metrics import PersonMetric
 from hmlpe.runs.metric import MetricInfo, gradient_infos
 from hmlpe.tasks import Task
-from hmlpe.training.checkpoint import monitored
-from hmlpe.training.module import MultiTaskPose, error_of
+from hmlpe.training.checkpoint import monitored_metric
+from hmlpe.training.module import MultiTaskPose, task_error_metric
 
 log = logging.getLogger(__name__)
 
-Counted = dict[str, dict[str, int]]
+KnownCounts = dict[str, dict[str, int]]
 """Split -> task -> people who count."""
 
 
-def counted(tasks: Mapping[str, Task], data: PoseDataModule) -> Counted:
+def count_known(tasks: Mapping[str, Task], data: PoseDataModule) -> KnownCounts:
     """Who counts, of every split and task."""
     everyone = {split: people.everyone() for split, people in data.plain.items()}
     return {
@@ -31,7 +31,7 @@ def counted(tasks: Mapping[str, Task], data: PoseDataModule) -> Counted:
     }
 
 
-def check_counted(found: Counted, data: PoseDataModule, active: list[str], fit: bool, name: str) -> None:
+def check_known_counts(found: KnownCounts, data: PoseDataModule, active: list[str], fit: bool, name: str) -> None:
     """Say where not everyone counts, in the words of the run of this name.
 
     Args:
@@ -41,7 +41,7 @@ def check_counted(found: Counted, data: PoseDataModule, active: list[str], fit: 
     Raises:
         UserError: a task has nobody to learn from, or there is nobody to choose the checkpoint by.
     """
-    chooses = monitored(active).partition("/")[2].removesuffix("_error")
+    chooses = monitored_metric(active).partition("/")[2].removesuffix("_error")
     needed = {"train": active, "val": [chooses]} if fit else {}
     for split, counts in found.items():
         people = len(data.plain[split])
@@ -56,7 +56,7 @@ def check_counted(found: Counted, data: PoseDataModule, active: list[str], fit: 
                 log.warning("%s: %s; the others count in no error (%s)", name, said, remedy)
 
 
-def described(model: MultiTaskPose) -> dict[str, MetricInfo]:
+def logged_infos(model: MultiTaskPose) -> dict[str, MetricInfo]:
     """Every name that may be logged -> what it is; the metrics of each task before its own error.
 
     Raises:
@@ -64,12 +64,12 @@ def described(model: MultiTaskPose) -> dict[str, MetricInfo]:
     """
     found: dict[str, MetricInfo] = {}
     for name, task in model.tasks.items():
-        for key, metric in model.metrics_of.get(name, {}).items():
+        for key, metric in model.metrics_by_task.get(name, {}).items():
             found |= {
                 k: info.model_copy(update={"task": name}) for k, info in infos_of(metric, f"{name}.{key}").items()
             }
-        found |= error_of(name, task).infos()
-    found |= losses(list(model.tasks)) | gradient_infos(list(model.tasks))
+        found |= task_error_metric(name, task).infos()
+    found |= loss_infos(list(model.tasks)) | gradient_infos(list(model.tasks))
     found["lr-*"] = MetricInfo(title="learning rate", kind="rate")
     return found
 
@@ -93,7 +93,7 @@ def infos_of(metric: Metric, where: str) -> dict[str, MetricInfo]:
     return found
 
 
-def losses(tasks: list[str]) -> dict[str, MetricInfo]:
+def loss_infos(tasks: list[str]) -> dict[str, MetricInfo]:
     """What `MultiTaskPose.training_step` logs."""
     found = {"train/total": MetricInfo(title="weighted sum of the losses", better="low", kind="loss")}
     for task in tasks:

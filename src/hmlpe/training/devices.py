@@ -10,14 +10,14 @@ from hmlpe.errors import UserError
 from hmlpe.training.settings import TrainerSettings
 
 # What a process is told that is one of several of a run: by torchrun, or by `launch`.
-VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 ISOLATED = "IsolatedLauncher"  # of hydra/launcher=isolated, which runs each job in a process of its own
 CPU_PROCESSES = 2
 
 
 def is_rank() -> bool:
     """Whether this process is one of those of a run, started by torchrun or by `launch`."""
-    return all(name in os.environ for name in VARIABLES)
+    return all(name in os.environ for name in RANK_VARIABLES)
 
 
 def world_size(trainer: TrainerSettings) -> int:
@@ -53,7 +53,7 @@ def cores() -> int:
 
 def threads_of(trainer: TrainerSettings) -> int:
     """How many CPU threads each process of a run has: what `trainer.threads` says, else all that it may use."""
-    own = _own_threads()  # asked before anybody sets another number
+    own = _default_threads()  # asked before anybody sets another number
     if trainer.threads is not None:
         return trainer.threads
     here = int(os.environ["LOCAL_WORLD_SIZE"]) if is_rank() else world_size(trainer)
@@ -62,7 +62,7 @@ def threads_of(trainer: TrainerSettings) -> int:
 
 
 @cache
-def _own_threads() -> int:
+def _default_threads() -> int:
     """How many torch takes by itself: one for each physical core of its affinity, or what OMP_NUM_THREADS says."""
     import torch
 

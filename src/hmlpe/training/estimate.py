@@ -33,7 +33,7 @@ def seconds_per_step(settings: TrainSettings) -> float:
 
     from hmlpe.data.dataset import noise_batch
     from hmlpe.data.pack import open_pack
-    from hmlpe.training.bench import bare
+    from hmlpe.training.bench import time_bare_steps
     from hmlpe.training.build import build_model, build_tasks, resolve_precision
 
     before = torch.get_num_threads()
@@ -46,6 +46,6 @@ def seconds_per_step(settings: TrainSettings) -> float:
     batch = noise_batch(people, joints, len(pack.attributes), settings.size_px)
     precision = resolve_precision(trainer.precision, trainer.accelerator)
     device = torch.device("cuda" if gpus(trainer.accelerator) else "cpu")
-    taken = bare(model, batch, STEPS, precision, device)
+    taken = time_bare_steps(model, batch, STEPS, precision, device)
     torch.set_num_threads(before)
     return taken / STEPS

@@ -26,11 +26,19 @@ from hmlpe.settings import make
 from hmlpe.tasks import Task
 from hmlpe.training.build import mean_pose_metrics, start_from_statistics
 from hmlpe.training.callbacks import progress
-from hmlpe.training.checkpoint import Keeper, KeptEpochs, ResumeCheckpoint, base_of, epoch_of, keepers, state_to_resume
-from hmlpe.training.described import counted, described
-from hmlpe.training.logs import finish, loggers, mirror_lost, watchers
+from hmlpe.training.checkpoint import (
+    Keeper,
+    KeptEpochs,
+    ResumeCheckpoint,
+    base_of,
+    checkpoint_callbacks,
+    epoch_of,
+    state_to_resume,
+)
+from hmlpe.training.described import count_known, logged_infos
+from hmlpe.training.logs import close_loggers, loggers, logging_callbacks, mirror_failure
 from hmlpe.training.module import MultiTaskPose
-from hmlpe.training.ranks import OwnSignals, from_first, is_first, place, trainer_options
+from hmlpe.training.ranks import SignalHandlers, is_rank_zero, on_rank_zero, rank_and_world, trainer_options
 from hmlpe.training.settings import TrainSettings
 from hmlpe.training.weights import load_weights
 
@@ -39,25 +47,25 @@ Metrics = dict[str, dict[str, float | None]]
 
 
 class Evaluation(NamedTuple):
-    """What one checkpoint scores, and what it says of each test person (`EachPerson.found`)."""
+    """What one checkpoint scores, and what it says of each test person (`PersonCollector.collected`)."""
 
     metrics: Metrics
     people: dict[str, Tensor]
 
 
-def both_rules(
+def evaluate_both_rules(
     settings: TrainSettings,
     trainer: L.Trainer,
     model: MultiTaskPose,
     data: PoseDataModule,
     kept: Mapping[str, Keeper],
-    each: EachPerson,
+    collector: PersonCollector,
 ) -> dict[str, Evaluation]:
     """What the checkpoints of both rules score; that of the other rule first and unlogged, so that nobody mixes them.
 
     Args:
         model: as the last epoch left it.
-        kept: see `keepers`.
+        kept: see `checkpoint_callbacks`.
     """
     found, loggers, skeleton = {}, trainer.loggers, make("skeleton", settings.skeleton)
     for rule in (other_than(settings.select), settings.select):
@@ -65,7 +73,7 @@ def both_rules(
             load_weights(model, kept[rule].path, skeleton)
         trainer.loggers = loggers if rule == settings.select else []
         # The logs have the curve of the validation numbers, in which this checkpoint's would be one more epoch.
-        found[rule] = Evaluation(evaluate_all(trainer, model, data, unlogged=("val",)), each.found)
+        found[rule] = Evaluation(evaluate_all(trainer, model, data, unlogged=("val",)), collector.collected)
     return found
 
 
@@ -86,12 +94,12 @@ def evaluate_all(
 
 
 def with_average(splits: Metrics, data: PoseDataModule) -> Metrics:
-    """And `test_average`, see `average`, where several sets are tested."""
+    """And `test_average`, see `average_over_sets`, where several sets are tested."""
     sets = [splits[name] for name in data.test_splits]
-    return splits | ({"test_average": average(sets)} if sets else {})
+    return splits | ({"test_average": average_over_sets(sets)} if sets else {})
 
 
-def average(splits: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+def average_over_sets(splits: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
     """The mean over sets, each counting once, of every metric that all of them have."""
     shared = {key for key in splits[0] if all(split.get(key) is not None for split in splits)}
     return {key: sum(split[key] or 0.0 for split in splits) / len(splits) for key in sorted(shared)}
@@ -101,18 +109,18 @@ def evaluate(trainer: L.Trainer, model: MultiTaskPose, data: PoseDataModule, spl
     """Errors and metrics of a split, in evaluation mode, by the test-crop rule."""
     model.split = split
     found = trainer.test(model, data.evaluation_loader(split), verbose=False)[0]
-    return clean({key.removeprefix(f"{split}/"): value for key, value in found.items()})
+    return finite_or_none({key.removeprefix(f"{split}/"): value for key, value in found.items()})
 
 
-def clean(values: Any) -> dict[str, float | None]:
+def finite_or_none(values: Any) -> dict[str, float | None]:
     """Plain floats; None where nothing was to be measured, as JSON has no NaN."""
     return {key: float(value) if math.isfinite(value) else None for key, value in sorted(values.items())}
 
 
-SPLIT = "test"
+COLLECTED_SPLIT = "test"
 
 
-class EachPerson(Callback):
+class PersonCollector(Callback):
     """Collects what an evaluation of the test people finds of each, on all processes.
 
     Attributes:
@@ -120,14 +128,14 @@ class EachPerson(Callback):
     """
 
     def __init__(self) -> None:
-        self.found: dict[str, Tensor] = {}
+        self.collected: dict[str, Tensor] = {}
         self.rows: PersonArrays | None = None
 
     def on_test_batch_end(  # type: ignore[override]  # the outputs are those of test_step
         self, trainer: L.Trainer, pl_module: MultiTaskPose, outputs: dict[str, Tensor], batch: Sample, *number: Any
     ) -> None:
         """Add a batch, if it is of the test people."""
-        if pl_module.split != SPLIT:
+        if pl_module.split != COLLECTED_SPLIT:
             return
         if self.rows is None:
             self.rows = PersonArrays(list(outputs)).to(pl_module.device)
@@ -136,14 +144,14 @@ class EachPerson(Callback):
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Gather them."""
         if self.rows is not None:
-            self.found, self.rows = {name: value.cpu() for name, value in self.rows.compute().items()}, None
+            self.collected, self.rows = {name: value.cpu() for name, value in self.rows.compute().items()}, None
 
 
 def people_of(found: Mapping[str, Tensor], tasks: Iterable[Task], everyone: Columns) -> People:
     """What the run's people file keeps.
 
     Args:
-        found: see `EachPerson`.
+        found: see `PersonCollector`.
         tasks: that were trained.
         everyone: of the whole pack.
     """
@@ -152,10 +160,10 @@ def people_of(found: Mapping[str, Tensor], tasks: Iterable[Task], everyone: Colu
     arrays |= {name: value.float().numpy() for name, value in found.items() if name.startswith(ERRORS)}
     for task in tasks:
         arrays |= task.stored_arrays(found)
-    return People(index, names_of(everyone)[index], everyone.drawn_together[index], arrays)
+    return People(index, person_names(everyone)[index], everyone.drawn_together[index], arrays)
 
 
-def names_of(people: Columns) -> np.ndarray:
+def person_names(people: Columns) -> np.ndarray:
     """(person,) where each is annotated, with the names of set and image: the same in all packs of these people."""
     return np.strings.add(np.strings.add(people.image_ids, " "), people.where)
 
@@ -169,25 +177,25 @@ def fit_and_evaluate(
         start = load_weights(model, Path(settings.checkpoint), make("skeleton", settings.skeleton), settings.heads)
         model.steps_before = int(start.get("steps", 0))
     checkpoints = folder / "checkpoints"
-    kept = keepers(checkpoints, settings.select, model.balance.active)
+    kept = checkpoint_callbacks(checkpoints, settings.select, model.balance.active)
     files = [keeper.path for keeper in kept.values()]
     for_good = KeptEpochs(checkpoints, settings.keep_epochs)
-    each = EachPerson()
+    collector = PersonCollector()
     watching: list[Callback] = []
     active: list[Logger] = []
-    if is_first():
+    if is_rank_zero():
         watching = [LearningRateMonitor("step"), *progress(name, settings.trainer.progress)]
-        active = loggers(settings, folder, described(model))
-    watching += watchers(settings.logger, folder, active)
-    if place()[1] > 1:
-        watching.append(OwnSignals())
+        active = loggers(settings, folder, logged_infos(model))
+    watching += logging_callbacks(settings.logger, folder, active)
+    if rank_and_world()[1] > 1:
+        watching.append(SignalHandlers())
     exit_code = 1
     try:
         trainer = L.Trainer(
             **trainer_options(settings.trainer),
             precision=precision,  # type: ignore[arg-type]  # checked by Lightning
             max_epochs=settings.epochs,
-            callbacks=[*kept.values(), ResumeCheckpoint(checkpoints), for_good, each, *watching],
+            callbacks=[*kept.values(), ResumeCheckpoint(checkpoints), for_good, collector, *watching],
             logger=active,
             default_root_dir=folder,  # in which Lightning looks, under SLURM, for a state of its own to go on from
             log_every_n_steps=settings.trainer.log_every_n_steps,
@@ -205,21 +213,21 @@ def fit_and_evaluate(
             warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
             warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # what is logged is of all processes already
             if settings.fit:
-                path = from_first(lambda: state_to_resume(checkpoints, files, name))
+                path = on_rank_zero(lambda: state_to_resume(checkpoints, files, name))
                 trainer.fit(model, data, ckpt_path=path, weights_only=True)
-            found = both_rules(settings, trainer, model, data, kept, each) if settings.fit else {}
+            found = evaluate_both_rules(settings, trainer, model, data, kept, collector) if settings.fit else {}
             metrics = found[settings.select].metrics if found else evaluate_all(trainer, model, data)
         check_finite(metrics, model, data, name)
         exit_code = 0
     finally:
-        finish(active, exit_code)
-    if is_first():
+        close_loggers(active, exit_code)
+    if is_rank_zero():
         for rule, evaluation in found.items():
             trained = [model.tasks[task] for task in model.balance.active]
             write_people(people_file(folder, rule), people_of(evaluation.people, trained, data.pack.people))
     other = other_than(settings.select)
     tests = ["test", *data.test_splits]
-    mean_pose = {split: clean(mean_pose_metrics(settings, model, data, split)) for split in tests}
+    mean_pose = {split: finite_or_none(mean_pose_metrics(settings, model, data, split)) for split in tests}
     fields = {
         "steps": trainer.global_step,
         "steps_before": model.steps_before,
@@ -230,13 +238,13 @@ def fit_and_evaluate(
     other_rule = (
         {"checkpoint_rule": in_words(other, base_of(model.tasks)), "metrics": found[other].metrics} if found else None
     )
-    lost = mirror_lost(settings.logger, active) if is_first() else None
+    lost = mirror_failure(settings.logger, active) if is_rank_zero() else None
     return fields | ({"other_rule": other_rule} if other_rule else {}) | ({"mirror_lost": lost} if lost else {})
 
 
 def check_finite(metrics: Metrics, model: MultiTaskPose, data: PoseDataModule, name: str) -> None:
     """Raise UserError if a trained task's error over anybody is not a number: the run of this name has diverged."""
-    counts = counted(model.tasks, data)
+    counts = count_known(model.tasks, data)
     for split, numbers in metrics.items():
         for task in model.balance.active:
             if numbers.get(f"{task}_error", 0.0) is None and counts[split][task]:

@@ -40,20 +40,20 @@ from hmlpe.files import write_bytes_atomic
 from hmlpe.runs.folder import RESULT, mark_failed, read_record, written
 from hmlpe.settings import plain
 from hmlpe.training.devices import is_rank, world_size
-from hmlpe.training.ranks import joined
+from hmlpe.training.ranks import process_group
 from hmlpe.training.settings import TrainSettings
-from hmlpe.training.watch import listen, listener
+from hmlpe.training.watch import listener, set_listener
 
-Run = Callable[[TrainSettings, Path], dict[str, Any]]
+RunFunction = Callable[[TrainSettings, Path], dict[str, Any]]
 Error = UserError | RuntimeError
 
 
-class Killed(UserError):
+class RankKilled(UserError):
     """A rank was ended from outside, by no error of its own."""
 
 
 @dataclass(frozen=True)
-class Order:
+class RankJob:
     """What the processes of a run are started with, all the same.
 
     Attributes:
@@ -65,7 +65,7 @@ class Order:
         progress: where the first rank tells how the run goes; None: nobody listens.
     """
 
-    run: Run
+    run: RunFunction
     settings: TrainSettings
     folder: Path
     environment: dict[str, str]
@@ -74,7 +74,7 @@ class Order:
     progress: Connection | None
 
 
-def work(rank: int, order: Order) -> None:
+def run_rank(rank: int, order: RankJob) -> None:
     """Take part in the run; on an error leave a note of it, and of when it came."""
     multiprocessing._prctl_pr_set_pdeathsig(signal.SIGKILL)  # type: ignore[attr-defined]  # no orphans
     os.environ |= order.environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
@@ -83,7 +83,7 @@ def work(rank: int, order: Order) -> None:
         logging.config.dictConfig(order.job_logging)
     if order.progress is not None:
         if rank == 0:
-            listen(order.progress.send)
+            set_listener(order.progress.send)
         else:
             order.progress.close()
     try:
@@ -103,7 +103,7 @@ def work(rank: int, order: Order) -> None:
         os._exit(1)  # without waiting for what the others will not answer any more
 
 
-def error_of(notes: Path, codes: dict[int, int], world: int) -> Error | None:
+def first_error(notes: Path, codes: dict[int, int], world: int) -> Error | None:
     """What went wrong first, by the exit codes of the ranks that have ended; None: nothing.
 
     Errors that follow from another rank's do not count, and their tracebacks are not printed.
@@ -114,7 +114,7 @@ def error_of(notes: Path, codes: dict[int, int], world: int) -> Error | None:
     for rank, code in codes.items():
         if code != 0 and not (notes / str(rank)).is_file():
             how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            return Killed(
+            return RankKilled(
                 f"rank {rank} of {world} was killed ({how}); the same command goes on after the last whole epoch"
             )
     if not any(codes.values()):
@@ -134,7 +134,7 @@ GRACE_S = 10.0  # for the others to end by themselves, once one has failed
 log = logging.getLogger(__name__)
 
 
-def over_devices(run: Run) -> Run:
+def over_devices(run: RunFunction) -> RunFunction:
     """The same function, run by as many processes as the settings say; it returns what result.json holds.
 
     Raises:
@@ -148,14 +148,14 @@ def over_devices(run: Run) -> Run:
         if world == 1:
             return run(settings, folder)
         if is_rank():
-            with joined(settings.trainer):
+            with process_group(settings.trainer):
                 return run(settings, folder)
         return _start(wrapped, settings, folder, world)
 
     return wrapped
 
 
-def _start(run: Run, settings: TrainSettings, folder: Path, world: int) -> dict[str, Any]:
+def _start(run: RunFunction, settings: TrainSettings, folder: Path, world: int) -> dict[str, Any]:
     log.info("%s · seed %s: over %d processes", settings.row.name, settings.seed, world)
     before = written(folder / RESULT)
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
@@ -165,11 +165,11 @@ def _start(run: Run, settings: TrainSettings, folder: Path, world: int) -> dict[
     ours, theirs = connection.Pipe(duplex=False) if listener() else (None, None)
     error: Error | None = None
     with TemporaryDirectory() as notes, _sigterm_raises():
-        order = Order(run, settings, folder, _environment(world, store.port), Path(notes), job_logging, theirs)
+        order = RankJob(run, settings, folder, _environment(world, store.port), Path(notes), job_logging, theirs)
         # The ranks start with Ctrl-C blocked; until they are able to take it, it reaches this process alone.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            started = multiprocessing.start_processes(work, (order,), world, join=False)  # type: ignore[attr-defined, no-untyped-call]
+            started = multiprocessing.start_processes(run_rank, (order,), world, join=False)  # type: ignore[attr-defined, no-untyped-call]
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             if theirs is not None:
@@ -186,7 +186,7 @@ def _start(run: Run, settings: TrainSettings, folder: Path, world: int) -> dict[
         finally:
             _end(processes)
     if error is not None:
-        if not isinstance(error, UserError) or isinstance(error, Killed):
+        if not isinstance(error, UserError) or isinstance(error, RankKilled):
             mark_failed(folder, " ".join(str(error).splitlines()[-1].split()), NOT_FINISHED, before)
         raise error
     return read_record(folder)
@@ -219,7 +219,7 @@ def _watch(processes: Sequence[BaseProcess], notes: Path, told: Connection | Non
             except EOFError:  # the first rank has ended
                 told = None
         codes = {rank: process.exitcode for rank, process in left.items() if process.exitcode is not None}
-        error = error_of(notes, codes, len(processes))
+        error = first_error(notes, codes, len(processes))
         if error is not None:
             return error
         left = {rank: process for rank, process in left.items() if rank not in codes}

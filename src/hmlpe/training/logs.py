@@ -39,7 +39,7 @@ class _Writer(ExperimentWriter):
         rewrite(Path(self.metrics_file_path), fieldnames)
 
 
-class Replay(Callback):
+class CSVReplay(Callback):
     """As a run goes on, sends the CSV rows of its steps before to W&B, whose new run then holds all of them.
 
     Args:
@@ -126,7 +126,7 @@ def _mirror(settings: TrainSettings, folder: Path, infos: Mapping[str, MetricInf
     )
 
 
-def watchers(settings: LoggerSettings, folder: Path, active: list[Logger]) -> list[Callback]:
+def logging_callbacks(settings: LoggerSettings, folder: Path, active: list[Logger]) -> list[Callback]:
     """The callbacks that log more than the model does, on all processes, of which only the first has loggers."""
     found: list[Callback] = []
     if settings.gradients_every_n_steps:
@@ -134,11 +134,11 @@ def watchers(settings: LoggerSettings, folder: Path, active: list[Logger]) -> li
     if settings.media_every_epochs:
         found.append(MediaLog(settings.media_every_epochs))
     if any(isinstance(logger, Mirror) for logger in active):
-        found.append(Replay(folder / "csv", f"version_{active[0].version}"))
+        found.append(CSVReplay(folder / "csv", f"version_{active[0].version}"))
     return found
 
 
-def finish(active: list[Logger], exit_code: int) -> None:
+def close_loggers(active: list[Logger], exit_code: int) -> None:
     """Close the run's loggers, so that the next run of this process gets its own."""
     for logger in active:
         try:
@@ -149,7 +149,7 @@ def finish(active: list[Logger], exit_code: int) -> None:
             logger.finish(exit_code)
 
 
-def mirror_lost(settings: LoggerSettings, active: list[Logger]) -> str | None:
+def mirror_failure(settings: LoggerSettings, active: list[Logger]) -> str | None:
     """Why W&B does not hold all of the run, whose loggers are closed; None: it does, or was not to."""
     mirrors = [logger for logger in active if isinstance(logger, Mirror)]
     if settings.name == "wandb" and not mirrors:

@@ -16,7 +16,7 @@ from hmlpe.runs.folder import mirrors_lost
 log = logging.getLogger(__name__)
 
 
-def say_lost(folders: Iterable[Path], since: str = "") -> None:
+def warn_of_incomplete_mirrors(folders: Iterable[Path], since: str = "") -> None:
     """Name them, in one line; see `mirrors_lost`."""
     lost = mirrors_lost(folders, since)
     if lost:
@@ -33,4 +33,4 @@ class SweepMirrors(Callback):
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Say it."""
         if "Isolated" not in str(config.hydra.launcher.get("_target_")):
-            say_lost(sorted(Path(config.hydra.sweep.dir).glob("*/")), self.since)
+            warn_of_incomplete_mirrors(sorted(Path(config.hydra.sweep.dir).glob("*/")), self.since)

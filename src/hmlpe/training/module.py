@@ -21,10 +21,10 @@ from hmlpe.network import HeterogeneousNet
 from hmlpe.runs.people import ERRORS
 from hmlpe.tasks import Target, Task
 from hmlpe.training.checkpoint import KEY
-from hmlpe.training.ranks import mean_of_all, place
+from hmlpe.training.ranks import mean_over_ranks, rank_and_world
 
 
-def backward_apart(
+def backward_per_task(
     network: HeterogeneousNet,
     balance: Balance,
     terms: Mapping[str, Float[Tensor, ""]],
@@ -59,7 +59,7 @@ def _gradient(
 ) -> Float[Tensor, " value"]:
     """In one vector, the mean over all ranks; zero where the value does not depend on a parameter."""
     parts = torch.autograd.grad(value, parameters, retain_graph=keep, allow_unused=True, materialize_grads=True)
-    return mean_of_all(torch.cat([part.flatten() for part in parts]))
+    return mean_over_ranks(torch.cat([part.flatten() for part in parts]))
 
 
 def _add(parameters: Sequence[nn.Parameter], gradient: Float[Tensor, " value"]) -> None:
@@ -106,9 +106,9 @@ class MultiTaskPose(L.LightningModule):
         super().__init__()
         self.network, self.tasks, self.balance = network, dict(tasks), balance
         self.make_optimizer, self.make_scheduler, self.seed = optimizer, scheduler, seed
-        self.metrics = collected(metrics, balance.active)
-        self.metrics_of = {name: dict(own) for name, own in metrics.items()}
-        self.errors = nn.ModuleDict({name: error_of(name, self.tasks[name]) for name in balance.active})
+        self.metrics = metric_collection(metrics, balance.active)
+        self.metrics_by_task = {name: dict(own) for name, own in metrics.items()}
+        self.errors = nn.ModuleDict({name: task_error_metric(name, self.tasks[name]) for name in balance.active})
         self.split = "val"
         self.step_losses: dict[str, Tensor] = {}  # unweighted, with their graph: for who wants to look into the step
         self.step_terms: dict[str, Tensor] = {}  # of the balance, and what it adds
@@ -129,14 +129,14 @@ class MultiTaskPose(L.LightningModule):
         Args:
             checkpoint_path: a run's checkpoints/model.ckpt.
             map_location: the device; None: the CPU.
-            trust: see `weights.model_of`.
+            trust: see `weights.load_model`.
 
         Raises:
-            UserError: see `weights.model_of`.
+            UserError: see `weights.load_model`.
         """
-        from hmlpe.training.weights import model_of
+        from hmlpe.training.weights import load_model
 
-        return model_of(Path(checkpoint_path), trust).to(map_location or "cpu")
+        return load_model(Path(checkpoint_path), trust).to(map_location or "cpu")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say what the checkpoint is of; it still loads under `weights_only`."""
@@ -163,7 +163,7 @@ class MultiTaskPose(L.LightningModule):
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Of phi; task by task for a balance that combines gradients."""
         if self.balance.combines_gradients:
-            backward_apart(self.network, self.balance, self.step_terms, self.step_extra, self.step_info)
+            backward_per_task(self.network, self.balance, self.step_terms, self.step_extra, self.step_info)
         else:
             super().backward(loss, *args, **kwargs)
 
@@ -179,7 +179,7 @@ class MultiTaskPose(L.LightningModule):
 
     def seed_dropout(self, step: int) -> None:
         """Dropout draws from here on what it draws in this step."""
-        torch.manual_seed(self.seed * 1_000_003 + step + place()[0] * RANK_STRIDE)
+        torch.manual_seed(self.seed * 1_000_003 + step + rank_and_world()[0] * RANK_STRIDE)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """phi of the batch."""
@@ -188,7 +188,7 @@ class MultiTaskPose(L.LightningModule):
         total = self.phi(losses)
         size = len(batch["image"])
         shown = {"total": total, **losses, **{f"{name}_weighted": term for name, term in self.step_terms.items()}}
-        means = dict(zip(shown, mean_of_all(torch.stack(list(shown.values()))), strict=True))
+        means = dict(zip(shown, mean_over_ranks(torch.stack(list(shown.values()))), strict=True))
         self.step_means = {name: means[name] for name in losses}
         for name, value in means.items():
             self.log(f"train/{name}", value, batch_size=size, prog_bar=name == "total", on_step=True, on_epoch=False)
@@ -211,7 +211,7 @@ class MultiTaskPose(L.LightningModule):
             losses, _, _ = self.losses(batch)
         for name, buffer in self.network.named_buffers():
             buffer.copy_(kept[name])
-        return dict(zip(losses, mean_of_all(torch.stack(list(losses.values()))), strict=True))
+        return dict(zip(losses, mean_over_ranks(torch.stack(list(losses.values()))), strict=True))
 
     def validation_step(self, batch: Sample, batch_idx: int) -> dict[str, Tensor]:
         """Errors and metrics of an evaluation batch, under the name of the split that is being read.
@@ -224,10 +224,10 @@ class MultiTaskPose(L.LightningModule):
             errors = {name: self.tasks[name].sample_errors(outputs[name], targets[name]) for name in targets}
         for name, error in errors.items():
             self._error(name).update(error, targets[name].has_known)
-        view = self.view(batch, outputs, targets)
-        self.metrics.update(**view)
+        inputs = self.metric_inputs(batch, outputs, targets)
+        self.metrics.update(**inputs)
         kept = [*map(self._error, self.errors), *self.metrics.values()]
-        return view | {f"{ERRORS}{one.array}": one.last for one in kept if isinstance(one, PersonMetric)}
+        return inputs | {f"{ERRORS}{one.array}": one.last for one in kept if isinstance(one, PersonMetric)}
 
     def on_validation_epoch_end(self) -> None:
         """Log errors and metrics of the split, over all people of all processes."""
@@ -252,7 +252,9 @@ class MultiTaskPose(L.LightningModule):
         """As validation."""
         self.on_validation_epoch_end()
 
-    def view(self, batch: Sample, outputs: Mapping[str, Tensor], targets: Mapping[str, Target]) -> dict[str, Tensor]:
+    def metric_inputs(
+        self, batch: Sample, outputs: Mapping[str, Tensor], targets: Mapping[str, Target]
+    ) -> dict[str, Tensor]:
         """What metrics may ask for: the decoded outputs of the active tasks, and the truth."""
         found = {
             "truth_crop_px": batch["joints_px"],
@@ -285,12 +287,12 @@ class MultiTaskPose(L.LightningModule):
             parameter.grad = gradient
 
 
-def error_of(name: str, task: Task) -> TaskError:
+def task_error_metric(name: str, task: Task) -> TaskError:
     """The metric of a task's own error."""
     return TaskError(name, task.symbol or name, task.digits)
 
 
-def collected(metrics: Mapping[str, Mapping[str, Metric]], tasks: Iterable[str]) -> MetricCollection:
+def metric_collection(metrics: Mapping[str, Mapping[str, Metric]], tasks: Iterable[str]) -> MetricCollection:
     """The metrics of these tasks as one; each takes of a `view` what it asks for."""
     own = {f"{task}_{name}": metric for task in tasks for name, metric in metrics.get(task, {}).items()}
     return MetricCollection(own, compute_groups=False)  # type: ignore[arg-type]  # a dict of metrics is one of its kinds

@@ -22,10 +22,10 @@ from hmlpe.files import digest_of, digest_of_file
 from hmlpe.training.build import config_digest
 from hmlpe.training.devices import world_size
 from hmlpe.training.settings import TrainSettings
-from hmlpe.training.trusted import everything
+from hmlpe.training.trusted import walk_config
 
-OWN = "own_code"  # of the packages of a user's own: only in what is made of some
-MADE_BY = ("code", "data", "config", OWN)  # what of a run's identity its checkpoints carry
+USER_CODE = "own_code"  # of the packages of a user's own: only in what is made of some
+MADE_BY = ("code", "data", "config", USER_CODE)  # what of a run's identity its checkpoints carry
 PACKAGES = (
     "torch",
     "lightning",
@@ -39,7 +39,7 @@ PACKAGES = (
 LIBRARIES = {"torch", "lightning", "hydra", "omegaconf", "torchmetrics", "albumentations", "cv2", "numpy"}  # imported
 MADE_OF = ("tasks", "metrics", "balance", "network", "optim", "augment", "windows", "skeleton")
 # Modules that only show numbers, or check what is given and read: what that comes to is in the configuration's digest.
-SHOWN = (
+NOT_IN_CODE_DIGEST = (
     *(f"{package}/" for package in ("detect", "tracking", "sweep", "report", "predict", "evaluate")),
     *("dashboard/", "cli/", "palette.py", "pictures.py", "api.py", "__init__.py", "lock.py", "address.py"),
     *("bad_input.py", "checked.py", "resample.py", "control_group.py", "words.py", "file_kinds.py", "row_name.py"),
@@ -61,14 +61,16 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 def code_digest() -> str:
     """Digest of the source that numbers depend on: all of the package but what only shows them, without its words."""
     sources = [
-        path for path in sorted(PACKAGE.rglob("*.py")) if not path.relative_to(PACKAGE).as_posix().startswith(SHOWN)
+        path
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if not path.relative_to(PACKAGE).as_posix().startswith(NOT_IN_CODE_DIGEST)
     ]
-    return digest_of({str(path.relative_to(PACKAGE)): without_words(path.read_text("utf-8")) for path in sources})
+    return digest_of({str(path.relative_to(PACKAGE)): strip_comments(path.read_text("utf-8")) for path in sources})
 
 
-def own_code(settings: TrainSettings) -> dict[str, str]:
+def user_code_digests(settings: TrainSettings) -> dict[str, str]:
     """Digests of the packages of a user's own that a run is made of, by name; they are not imported."""
-    nodes = everything([settings.tree[part] for part in MADE_OF])
+    nodes = walk_config([settings.tree[part] for part in MADE_OF])
     targets = {str(one["_target_"]) for one in nodes if isinstance(one, Mapping) and "_target_" in one}
     names = {target.partition(".")[0] for target in targets} - {"hmlpe"} - LIBRARIES - sys.stdlib_module_names
     return {name: digest for name in sorted(names) if (digest := package_digest(name)) is not None}
@@ -87,19 +89,21 @@ def package_digest(name: str) -> str | None:
     found = [(path.relative_to(folder), path) for folder in folders for path in sorted(folder.rglob("*.py"))]
     if not folders and spec.origin is not None:
         found = [(Path(Path(spec.origin).name), Path(spec.origin))]
-    return digest_of({path.as_posix(): _of_anyone(file.read_text("utf-8", "backslashreplace")) for path, file in found})
+    return digest_of(
+        {path.as_posix(): _strip_if_python(file.read_text("utf-8", "backslashreplace")) for path, file in found}
+    )
 
 
-def _of_anyone(source: str) -> str:
+def _strip_if_python(source: str) -> str:
     """Source that may be no Python, or another one's, without its words where they can be told."""
     try:
         with warnings.catch_warnings(action="ignore"):
-            return without_words(source)
+            return strip_comments(source)
     except (SyntaxError, ValueError, RecursionError):
         return source
 
 
-def without_words(source: str) -> str:
+def strip_comments(source: str) -> str:
     """The source without comments, docstrings and empty lines, which change no number; else as it stands."""
     source = _STRING_OR_COMMENT.sub(lambda found: found[0] if found["comment"] is None else "", source)
     lines, gone = source.split("\n"), []  # Python's lines: a form feed ends none
@@ -120,8 +124,8 @@ def identity_of(settings: TrainSettings, data: str) -> dict[str, str]:
     """What a result is of, by which a later call knows it again; `data` is the pack's digest."""
     start = digest_of_file(Path(settings.checkpoint)) if settings.checkpoint else "scratch"
     made_by = {"code": code_digest(), "data": data, "config": config_digest(settings)}
-    if own := own_code(settings):
-        made_by[OWN] = digest_of(own)
+    if own := user_code_digests(settings):
+        made_by[USER_CODE] = digest_of(own)
     return {**made_by, "start": start, "seed": str(settings.seed)}
 
 
@@ -132,7 +136,7 @@ def provenance(settings: TrainSettings, data: str, precision: str) -> dict[str, 
         "git_revision": revision,
         "git_dirty": None if revision is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
         "code": code_digest(),
-        **({OWN: own} if (own := own_code(settings)) else {}),
+        **({USER_CODE: own} if (own := user_code_digests(settings)) else {}),
         "data": data,
         "config": config_digest(settings),
         "settings": config_digest(settings, row=False),

@@ -25,7 +25,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch import distributed as dist
 
-from hmlpe.training.checkpoint import WholeFiles
+from hmlpe.training.checkpoint import AtomicCheckpointIO
 from hmlpe.training.devices import gpus, threads_of
 from hmlpe.training.settings import TrainerSettings
 
@@ -34,24 +34,24 @@ TIMEOUT = timedelta(minutes=10)  # nobody waits longer for another; the first ra
 T = TypeVar("T")
 
 
-def place() -> tuple[int, int]:
+def rank_and_world() -> tuple[int, int]:
     """This process's number among those of the run, and how many they are."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
 
 
-def is_first() -> bool:
+def is_rank_zero() -> bool:
     """Whether this process writes the run's files and speaks for it."""
-    return place()[0] == 0
+    return rank_and_world()[0] == 0
 
 
-def from_first(function: Callable[[], T]) -> T:
+def on_rank_zero(function: Callable[[], T]) -> T:
     """What `function` gives, or raises, in the first process: called there alone, so that nobody races for a file."""
-    if place()[1] == 1:
+    if rank_and_world()[1] == 1:
         return function()
     box: list[Any] = [None, None]
-    if is_first():
+    if is_rank_zero():
         try:
             box[0] = function()
         except Exception as error:
@@ -63,16 +63,16 @@ def from_first(function: Callable[[], T]) -> T:
     return found
 
 
-def mean_of_all(values: Float[Tensor, " value"]) -> Float[Tensor, " value"]:
+def mean_over_ranks(values: Float[Tensor, " value"]) -> Float[Tensor, " value"]:
     """Mean over all processes, none of which has more samples than another."""
-    world, total = place()[1], values.detach().clone()
+    world, total = rank_and_world()[1], values.detach().clone()
     if world > 1:
         dist.all_reduce(total)
     return total / world
 
 
 @contextmanager
-def joined(trainer: TrainerSettings) -> Iterator[None]:
+def process_group(trainer: TrainerSettings) -> Iterator[None]:
     """Within, this process is a rank of its run: in the process group, quiet unless it is the first, interruptible.
 
     The group stays until the process ends, as the next stage of a chain goes on in it.
@@ -89,7 +89,7 @@ def joined(trainer: TrainerSettings) -> Iterator[None]:
         signal.signal(number, _interrupt)
     if not dist.is_initialized():
         dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=TIMEOUT)
-    if not is_first():  # all say the same
+    if not is_rank_zero():  # all say the same
         logging.disable(logging.WARNING)
         warnings.simplefilter("ignore")
     yield
@@ -100,15 +100,15 @@ def joined(trainer: TrainerSettings) -> Iterator[None]:
 def _interrupt(signum: int, frame: object) -> None:
     """As Ctrl-C, once: what is written of the interruption is not interrupted."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _deaf)  # not SIG_IGN: Python complains of one that has come already
+        signal.signal(number, _ignore_signal)  # not SIG_IGN: Python complains of one that has come already
     raise KeyboardInterrupt
 
 
-def _deaf(signum: int, frame: object) -> None:
+def _ignore_signal(signum: int, frame: object) -> None:
     pass
 
 
-class OwnSignals(Callback):
+class SignalHandlers(Callback):
     """Takes SIGTERM back from Lightning, whose handler waits for an answer of ranks that may be gone."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -127,12 +127,12 @@ def trainer_options(trainer: TrainerSettings) -> dict[str, Any]:
     DDP that does not look for such ones regroups the gradients after its first step, and three ranks or more then add
     them up in another order: a resumed run would not end where an undisturbed one does.
     """
-    world = place()[1]
+    world = rank_and_world()[1]
     if world == 1:
         return {
             "accelerator": trainer.accelerator,
             "devices": 1,
-            "plugins": [LightningEnvironment(), WholeFiles()],
+            "plugins": [LightningEnvironment(), AtomicCheckpointIO()],
         }
     local = int(os.environ["LOCAL_WORLD_SIZE"])
     return {
@@ -140,5 +140,5 @@ def trainer_options(trainer: TrainerSettings) -> dict[str, Any]:
         "devices": local,
         "num_nodes": world // local,
         "strategy": DDPStrategy(find_unused_parameters=True),
-        "plugins": [TorchElasticEnvironment(), WholeFiles()],
+        "plugins": [TorchElasticEnvironment(), AtomicCheckpointIO()],
     }

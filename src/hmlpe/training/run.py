@@ -42,19 +42,19 @@ from hmlpe.training.build import (
     check_settings,
     resolve_precision,
 )
-from hmlpe.training.checkpoint import KEY, base_of, kept, kept_epoch, read_checkpoint
-from hmlpe.training.described import check_counted, counted, described
+from hmlpe.training.checkpoint import KEY, base_of, epoch_file, kept_epoch, read_checkpoint
+from hmlpe.training.described import check_known_counts, count_known, logged_infos
 from hmlpe.training.devices import check_devices, threads_of
 from hmlpe.training.fit import fit_and_evaluate
 from hmlpe.training.launch import over_devices
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.provenance import MADE_BY, identity_of, provenance
-from hmlpe.training.ranks import from_first, is_first
+from hmlpe.training.ranks import is_rank_zero, on_rank_zero
 from hmlpe.training.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 
-LOCK_PATIENCE_S = 10.0  # a killed run's loading processes hold its lock until they notice
+LOCK_TIMEOUT_S = 10.0  # a killed run's loading processes hold its lock until they notice
 
 
 @over_devices
@@ -81,11 +81,11 @@ def run(settings: TrainSettings, folder: Path) -> dict[str, Any]:
     model = build_model(settings, tasks, {key: identity[key] for key in MADE_BY if key in identity})
     warn_of_another_pack(settings, name, identity["data"])
     with ExitStack() as held:
-        from_first(lambda: held.enter_context(locked(folder / ".lock", "run", LOCK_PATIENCE_S)))
+        on_rank_zero(lambda: held.enter_context(locked(folder / ".lock", "run", LOCK_TIMEOUT_S)))
         overwrite = settings.overwrite or settings.sweep.redo == "stale"
-        done = from_first(lambda: finished_result(folder, identity, overwrite))
+        done = on_rank_zero(lambda: finished_result(folder, identity, overwrite))
         if done is not None:
-            check_kept(settings, folder)
+            check_kept_epochs(settings, folder)
             log.info("%s: finished already, skipped (%s)", name, folder)
             return done
         return _train(settings, folder, data, model, identity, name)
@@ -112,17 +112,17 @@ def _train(
 ) -> dict[str, Any]:
     """The record says that it runs, then that it failed or finished."""
     precision = resolve_precision(settings.trainer.precision, settings.trainer.accelerator)
-    counts = counted(model.tasks, data)
-    check_counted(counts, data, model.balance.active, settings.fit, name)
+    counts = count_known(model.tasks, data)
+    check_known_counts(counts, data, model.balance.active, settings.fit, name)
     fields = describe(settings, data, model) | {
         "counted": counts,
         "identity": identity,
         "provenance": provenance(settings, identity["data"], precision),
         "started": first_start(folder) or now(),
     }
-    if is_first():
+    if is_rank_zero():
         write_config(folder, settings.tree)
-    write_result(folder, "running", fields, is_first())
+    write_result(folder, "running", fields, is_rank_zero())
     started = time.monotonic()
     try:
         fields |= fit_and_evaluate(settings, folder, data, model, precision, name)
@@ -130,16 +130,16 @@ def _train(
             fields["balance"] |= {"weights": model.balance.checked_weights(model.step_info)}
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
         log.warning("%s: interrupted; the same command goes on after the last whole epoch", name)
-        write_result(folder, "failed", fields | {"error": "interrupted"}, is_first())
+        write_result(folder, "failed", fields | {"error": "interrupted"}, is_rank_zero())
         raise
     except BaseException as error:
         with suppress(OSError):  # on a full disk there is no room for the record either; the error itself is raised
             said = " ".join(f"{type(error).__name__}: {error}".split())
-            write_result(folder, "failed", fields | {"error": said}, is_first())
+            write_result(folder, "failed", fields | {"error": said}, is_rank_zero())
         raise
     fields |= {"finished": now(), "seconds": round(time.monotonic() - started, 1)}  # seconds of the last start
-    result = write_result(folder, "finished", fields, is_first())
-    if is_first():
+    result = write_result(folder, "finished", fields, is_rank_zero())
+    if is_rank_zero():
         remove_spent(folder)
     return result
 
@@ -163,7 +163,7 @@ def describe(settings: TrainSettings, data: PoseDataModule, model: MultiTaskPose
         "base": base_of(model.tasks),
         "tasks": {name: TaskInfo(symbol=task.symbol or name).model_dump() for name, task in model.tasks.items()},
         "described": {
-            name: info.model_dump(mode="json", exclude_defaults=True) for name, info in described(model).items()
+            name: info.model_dump(mode="json", exclude_defaults=True) for name, info in logged_infos(model).items()
         },
         "pictures": [name for task in model.balance.active for name in model.tasks[task].pictures] + [FILTERS],
         "checkpoint_rule": in_words(settings.select, base_of(model.tasks)) if settings.fit else "the given checkpoint",
@@ -202,10 +202,10 @@ def check_start(settings: TrainSettings) -> None:
         )
 
 
-def check_kept(settings: TrainSettings, folder: Path) -> None:
+def check_kept_epochs(settings: TrainSettings, folder: Path) -> None:
     """Raise UserError if a finished run has not kept the weights of an epoch that are asked for."""
     for epoch in settings.keep_epochs:
-        if not kept(folder / "checkpoints", epoch).is_file():
+        if not epoch_file(folder / "checkpoints", epoch).is_file():
             raise UserError(
                 f"keep_epochs: {folder} is finished, and has not kept the weights after epoch {epoch}; move it away, "
                 "so that it is trained again"

@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hmlpe.errors import UserError
 from hmlpe.training.settings import TrainSettings
 
-OWN = ("study", "folder", "checkpoint", "row.name", "data.train_sets", "data.test_sets")  # of each stage
+STAGE_SETTINGS = ("study", "folder", "checkpoint", "row.name", "data.train_sets", "data.test_sets")  # of each stage
 
 
 def stages_of(settings: TrainSettings, overrides: Sequence[str]) -> list[TrainSettings]:
@@ -36,7 +36,7 @@ def stage_settings(stage: str | int | float, overrides: Sequence[str]) -> TrainS
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     named = [str(one.key_or_group) for one in parsed]
     kept = [text for text, name in zip(overrides, named, strict=True) if name not in ("experiment", "stages")]
-    taken = [name for name in named if name in OWN]
+    taken = [name for name in named if name in STAGE_SETTINGS]
     if taken:
         raise UserError(f"{taken[0]}: each stage has its own; set it in the stage's experiment file")
     found = TrainSettings.of(compose("train", [f"experiment={stage}", *kept]))

@@ -24,7 +24,7 @@ PLAIN = ("hmlpe.network.init", "hmlpe.training.optim")  # whose functions only m
 
 
 @contextmanager
-def blamed(path: Path) -> Iterator[None]:
+def blame_file(path: Path) -> Iterator[None]:
     """Whatever goes wrong inside is the file's fault, and said in one line."""
     try:
         yield
@@ -66,7 +66,7 @@ def check(config: Any, trust: Sequence[str] = (), optimisers: bool = False) -> N
         optimisers: whether those, and what makes their settings, may be built too.
     """
     trust = (trust,) if isinstance(trust, str) else trust
-    for one in everything(config):
+    for one in walk_config(config):
         if isinstance(one, str) and "${" in one:  # Hydra would resolve it, and a resolver can call anything
             raise UserError(f"its configuration holds {one[:80]!r}, which was to be resolved before it was written")
         if not isinstance(one, Mapping | list | tuple | str | int | float | None):
@@ -133,13 +133,13 @@ def arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if not key.startswith("_")}
 
 
-def everything(value: Any) -> Iterator[Any]:
+def walk_config(value: Any) -> Iterator[Any]:
     """A configuration's value, and all keys and values below."""
     yield value
     if isinstance(value, Mapping):
         for key, one in value.items():
             yield key
-            yield from everything(one)
+            yield from walk_config(one)
     elif isinstance(value, list | tuple):
         for one in value:
-            yield from everything(one)
+            yield from walk_config(one)

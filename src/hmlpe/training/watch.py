@@ -31,7 +31,7 @@ Listener = Callable[[Progress], None]
 _listeners: list[Listener] = []
 
 
-def listen(to: Listener) -> None:
+def set_listener(to: Listener) -> None:
     """From now on `to` is told of every run of this process."""
     _listeners[:] = [to]
 

@@ -13,7 +13,7 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import ModelSettings
-from hmlpe.training.trusted import blamed, check
+from hmlpe.training.trusted import blame_file, check
 
 FIXED = "hmlpe.balance.FixedWeights"  # of checkpoints from before there were others
 HEADS = "network.heads."  # how the names of the heads' weights begin
@@ -48,7 +48,7 @@ def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton, heads: st
     return described
 
 
-def model_of(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
+def load_model(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
     """The LightningModule of a checkpoint, rebuilt from the configuration that it carries.
 
     Args:
@@ -60,7 +60,7 @@ def model_of(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
     from hmlpe.training.build import build_model, build_tasks
 
     content = read_checkpoint(path)
-    with blamed(path):
+    with blame_file(path):
         tree = {"balance": {"name": "fixed", "_target_": FIXED}, **content[KEY]["config"]}
         check([tree.get(part) for part in ModelSettings.model_fields], trust, optimisers=True)
         settings = ModelSettings.of(tree)
