@@ -1,4 +1,7 @@
-"""How long a run will take: its steps, and the time of one. Every program loads this module: heavy imports wait."""
+"""Estimate of a run's duration: the number of its steps, and the time of one step.
+
+Every program loads this module, so it imports heavy packages only where they are needed.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,15 @@ from hmlpe.settings import make
 from hmlpe.training.devices import gpus, threads_of, world_size
 from hmlpe.training.settings import TrainSettings
 
-STEPS = 2
+STEPS = 2  # number of steps that are timed
 
 
 def steps_of(settings: TrainSettings) -> float:
-    """Steps of one run, by the pack's people and the configured epochs. Raises UserError: there is no such pack."""
+    """Return the approximate number of steps of a run, from the pack's people and the configured epochs.
+
+    Raises:
+        UserError: there is no such pack.
+    """
     import numpy as np
 
     from hmlpe.data.pack import open_pack
@@ -28,7 +35,7 @@ def steps_of(settings: TrainSettings) -> float:
 
 
 def seconds_per_step(settings: TrainSettings) -> float:
-    """Time of a training step of the configured net, on noise, on the device that the run would use."""
+    """Return the seconds of one training step of the configured network, timed on noise on the run's device."""
     import torch
 
     from hmlpe.data.dataset import noise_batch

@@ -1,4 +1,4 @@
-"""Train, choose the checkpoint, and evaluate it on every split: scores, and what it says of each test person."""
+"""Train, select the checkpoint, and evaluate it on every split: scores, and the predictions for each test person."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ from hmlpe.training.settings import TrainSettings
 from hmlpe.training.weights import load_weights
 
 Metrics = dict[str, dict[str, float | None]]
-"""By split and name; None where there was nothing to measure."""
+"""Values by split and name; None where there was nothing to measure."""
 
 
 class Evaluation(NamedTuple):
-    """What one checkpoint scores, and what it says of each test person (`PersonCollector.collected`)."""
+    """The scores of one checkpoint, and its results for each test person (`PersonCollector.collected`)."""
 
     metrics: Metrics
     people: dict[str, Tensor]
@@ -61,18 +61,24 @@ def evaluate_both_rules(
     kept: Mapping[str, Keeper],
     collector: PersonCollector,
 ) -> dict[str, Evaluation]:
-    """What the checkpoints of both rules score; that of the other rule first and unlogged, so that nobody mixes them.
+    """Evaluate the checkpoints of both rules ("best" and "last"), and return the results by rule.
+
+    The rule that is not selected is evaluated first and not logged, so that nobody confuses its values with the others.
 
     Args:
-        model: as the last epoch left it.
+        settings: the settings of the run.
+        trainer: Lightning's trainer.
+        model: the module in the state after the last epoch.
+        data: the datamodule.
         kept: see `checkpoint_callbacks`.
+        collector: the callback that collects the results for each test person.
     """
     found, loggers, skeleton = {}, trainer.loggers, make("skeleton", settings.skeleton)
     for rule in (other_than(settings.select), settings.select):
         if rule in kept:
             load_weights(model, kept[rule].path, skeleton)
         trainer.loggers = loggers if rule == settings.select else []
-        # The logs have the curve of the validation numbers, in which this checkpoint's would be one more epoch.
+        # The logs hold the curves of the validation values, in which this checkpoint's values would look like an epoch.
         found[rule] = Evaluation(evaluate_all(trainer, model, data, unlogged=("val",)), collector.collected)
     return found
 
@@ -80,10 +86,13 @@ def evaluate_both_rules(
 def evaluate_all(
     trainer: L.Trainer, model: MultiTaskPose, data: PoseDataModule, unlogged: Collection[str] = ()
 ) -> Metrics:
-    """`evaluate` of every split, and the average of the tested sets, where there are several.
+    """Evaluate every split, and add the average over the test sets if there are several.
 
     Args:
-        unlogged: splits whose numbers go into no log.
+        trainer: Lightning's trainer.
+        model: the module to evaluate.
+        data: the datamodule.
+        unlogged: splits whose values are not logged.
     """
     loggers, found = trainer.loggers, {}
     for split in data.plain:
@@ -94,37 +103,46 @@ def evaluate_all(
 
 
 def with_average(splits: Metrics, data: PoseDataModule) -> Metrics:
-    """And `test_average`, see `average_over_sets`, where several sets are tested."""
+    """Add `test_average` (see `average_over_sets`) to the values of the splits, if there are several test sets."""
     sets = [splits[name] for name in data.test_splits]
     return splits | ({"test_average": average_over_sets(sets)} if sets else {})
 
 
 def average_over_sets(splits: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
-    """The mean over sets, each counting once, of every metric that all of them have."""
+    """Return, for every metric that all sets have, its mean over the sets; each set counts once.
+
+    >>> average_over_sets([{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": None}])
+    {'a': 2.0}
+    """
     shared = {key for key in splits[0] if all(split.get(key) is not None for split in splits)}
     return {key: sum(split[key] or 0.0 for split in splits) / len(splits) for key in sorted(shared)}
 
 
 def evaluate(trainer: L.Trainer, model: MultiTaskPose, data: PoseDataModule, split: str) -> dict[str, float | None]:
-    """Errors and metrics of a split, in evaluation mode, by the test-crop rule."""
+    """Return errors and metrics of a split, computed in evaluation mode on the crops of the test rule."""
     model.split = split
     found = trainer.test(model, data.evaluation_loader(split), verbose=False)[0]
     return finite_or_none({key.removeprefix(f"{split}/"): value for key, value in found.items()})
 
 
 def finite_or_none(values: Any) -> dict[str, float | None]:
-    """Plain floats; None where nothing was to be measured, as JSON has no NaN."""
+    """Return the values as plain floats, sorted by name; None for those that are not finite, as JSON has no NaN.
+
+    >>> finite_or_none({"b": float("nan"), "a": 1})
+    {'a': 1.0, 'b': None}
+    """
     return {key: float(value) if math.isfinite(value) else None for key, value in sorted(values.items())}
 
 
-COLLECTED_SPLIT = "test"
+COLLECTED_SPLIT = "test"  # the split whose people `PersonCollector` collects
 
 
 class PersonCollector(Callback):
-    """Collects what an evaluation of the test people finds of each, on all processes.
+    """Collects the results of an evaluation for each test person, from all processes.
 
     Attributes:
-        found: of the last evaluation, by the names of `MultiTaskPose.validation_step` and `row`; the same everywhere.
+        collected: the arrays of the last evaluation, by the names of `MultiTaskPose.validation_step`, and `row`; they
+            are the same on all processes.
     """
 
     def __init__(self) -> None:
@@ -134,7 +152,7 @@ class PersonCollector(Callback):
     def on_test_batch_end(  # type: ignore[override]  # the outputs are those of test_step
         self, trainer: L.Trainer, pl_module: MultiTaskPose, outputs: dict[str, Tensor], batch: Sample, *number: Any
     ) -> None:
-        """Add a batch, if it is of the test people."""
+        """Add a batch, if it belongs to the split "test"."""
         if pl_module.split != COLLECTED_SPLIT:
             return
         if self.rows is None:
@@ -142,18 +160,18 @@ class PersonCollector(Callback):
         self.rows.update(batch["row"], **outputs)
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Gather them."""
+        """Gather the results from all processes."""
         if self.rows is not None:
             self.collected, self.rows = {name: value.cpu() for name, value in self.rows.compute().items()}, None
 
 
 def people_of(found: Mapping[str, Tensor], tasks: Iterable[Task], everyone: Columns) -> People:
-    """What the run's people file keeps.
+    """Return the content of the run's people file.
 
     Args:
-        found: see `PersonCollector`.
-        tasks: that were trained.
-        everyone: of the whole pack.
+        found: the arrays of `PersonCollector.collected`.
+        tasks: the trained tasks.
+        everyone: the people of the whole pack.
     """
     index = found["row"].numpy()
     arrays = {name: found[name].numpy() for name in ("truth_crop_px", "truth_px", "torso_px", "box_px")}
@@ -164,14 +182,29 @@ def people_of(found: Mapping[str, Tensor], tasks: Iterable[Task], everyone: Colu
 
 
 def person_names(people: Columns) -> np.ndarray:
-    """(person,) where each is annotated, with the names of set and image: the same in all packs of these people."""
+    """Return a name for each person (person,): the image's name with its set, and where in it the person is annotated.
+
+    A person has the same name in all packs.
+    """
     return np.strings.add(np.strings.add(people.image_ids, " "), people.where)
 
 
 def fit_and_evaluate(
     settings: TrainSettings, folder: Path, data: PoseDataModule, model: MultiTaskPose, precision: str, name: str
 ) -> dict[str, Any]:
-    """Train, choose the checkpoint, then read train, validation and (once) test people."""
+    """Train, select the checkpoint, and evaluate it on the train, validation and (once) test people.
+
+    Args:
+        settings: the settings of the run.
+        folder: folder of the run.
+        data: the datamodule.
+        model: the module, whose weights were freshly drawn.
+        precision: Lightning's name of the precision.
+        name: name of the run, for the log.
+
+    Returns:
+        The fields of the run's result that training and evaluation determine.
+    """
     start_from_statistics(model, data, settings.optim.start_at_mean)
     if settings.checkpoint is not None:
         start = load_weights(model, Path(settings.checkpoint), make("skeleton", settings.skeleton), settings.heads)
@@ -197,7 +230,7 @@ def fit_and_evaluate(
             max_epochs=settings.epochs,
             callbacks=[*kept.values(), ResumeCheckpoint(checkpoints), for_good, collector, *watching],
             logger=active,
-            default_root_dir=folder,  # in which Lightning looks, under SLURM, for a state of its own to go on from
+            default_root_dir=folder,  # where Lightning, under SLURM, looks for a state of its own to resume from
             log_every_n_steps=settings.trainer.log_every_n_steps,
             gradient_clip_val=settings.optim.gradient_clip,
             num_sanity_val_steps=0,
@@ -207,11 +240,11 @@ def fit_and_evaluate(
             deterministic=True,
         )
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*does not have many workers.*")  # measured: loading is hidden without
-            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is meant
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")  # measured: loading takes no extra time
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is intended
             warnings.filterwarnings("ignore", "The number of training batches")  # few people: all epochs are logged
             warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
-            warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # what is logged is of all processes already
+            warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # logged values are means over processes already
             if settings.fit:
                 path = on_rank_zero(lambda: state_to_resume(checkpoints, files, name))
                 trainer.fit(model, data, ckpt_path=path, weights_only=True)
@@ -243,7 +276,14 @@ def fit_and_evaluate(
 
 
 def check_finite(metrics: Metrics, model: MultiTaskPose, data: PoseDataModule, name: str) -> None:
-    """Raise UserError if a trained task's error over anybody is not a number: the run of this name has diverged."""
+    """Raise UserError if a trained task's error is not finite on a split with known ground truth: the run has diverged.
+
+    Args:
+        metrics: the values of all splits.
+        model: the module.
+        data: the datamodule.
+        name: name of the run, for the error message.
+    """
     counts = count_known(model.tasks, data)
     for split, numbers in metrics.items():
         for task in model.balance.active:
