@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def train(config: DictConfig) -> float | None:
     """Train what the configuration says. Returns the objective (of the last stage), for sweepers that search."""
-    from hmlpe.tracking.load import drop_one_run_variables
+    from hmlpe.tracking.load import forget_one_run
     from hmlpe.training.build import build_data
     from hmlpe.training.devices import check_devices, check_sweep
     from hmlpe.training.settings import TrainSettings
@@ -30,7 +30,7 @@ def train(config: DictConfig) -> float | None:
     if hydra.mode == RunMode.MULTIRUN:  # a swept trainer.devices: this row fails
         check_sweep(settings.trainer, hydra.launcher._target_)
     if hydra.mode == RunMode.MULTIRUN or settings.stages:
-        drop_one_run_variables()
+        forget_one_run()
     if not settings.stages:
         return train_one(settings, Path(hydra.runtime.output_dir))
     words: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)

@@ -39,11 +39,11 @@ class Isolated(Launcher):
             UserError: settings that cannot work, or another process sweeps in this folder.
         """
         from hmlpe.sweep.batch import Batch
-        from hmlpe.tracking.load import drop_one_run_variables
+        from hmlpe.tracking.load import forget_one_run
 
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        drop_one_run_variables()  # before the processes that get this environment
+        forget_one_run()  # before the processes that get this environment
         batch = Batch(self.settings, self.context, self.task, self.config, self.jobs)
         if initial_job_idx == 0 and not batch.dry:
             batch.lock(self.held)

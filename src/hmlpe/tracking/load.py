@@ -24,7 +24,7 @@ _ONE_RUN_NAMES = (
 ONE_RUN_VARIABLES = tuple(f"WANDB_{name}" for name in _ONE_RUN_NAMES)
 
 
-def drop_one_run_variables() -> None:
+def forget_one_run() -> None:
     """Remove the variables that select one run from the environment, with a warning.
 
     It is called before this process and its children do several runs.
@@ -35,7 +35,10 @@ def drop_one_run_variables() -> None:
 
 
 def load_wandb() -> ModuleType:
-    """Import and return wandb, without its reports of errors to its makers, unless the user has allowed them."""
+    """Import and return wandb.
+
+    W&B reports its own errors to its makers unless told otherwise; here it does so only if the user has allowed it.
+    """
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 

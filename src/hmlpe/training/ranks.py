@@ -101,9 +101,8 @@ def process_group(trainer: TrainerSettings) -> Iterator[None]:
 def _interrupt(signum: int, frame: object) -> None:
     """Raise KeyboardInterrupt, and ignore further signals, so that the interruption can be recorded undisturbed."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(
-            number, _ignore_signal
-        )  # not SIG_IGN: with it, Python complains of a signal that has already arrived
+        # Not SIG_IGN: with it, Python complains of a signal that has already arrived.
+        signal.signal(number, _ignore_signal)
     raise KeyboardInterrupt
 
 
