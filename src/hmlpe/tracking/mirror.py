@@ -110,7 +110,7 @@ class Mirror(WandbLogger):
         return not self.broken
 
     def _stop_service(self) -> None:
-        """End W&B's own service silently, which would otherwise print at the program's end; the next run starts its own."""
+        """End W&B's service silently, as it would otherwise print at the program's end; the next run starts its own."""
         with suppress(Exception, SystemExit):  # W&B would end the program with its service's exit code
             wandb = load_wandb()
             wandb.run = None  # type: ignore[attr-defined]  # else the next logger of this process continues this run

@@ -149,7 +149,7 @@ def check_settings(data: DataSettings, pack: Pack) -> None:
         if set(attributes) != set(pack.attributes_of(name)):
             raise UserError(
                 f"data.source.attributes: the pack {data.pack} was prepared with other attributes of {name} "
-                f"({_named(pack.attributes_of(name))}) than these ({_named(attributes)}); run hmlpe-prepare again"
+                f"({_in_words(pack.attributes_of(name))}) than these ({_in_words(attributes)}); run hmlpe-prepare again"
             )
     wanted = {
         "boxes": rules,
@@ -160,7 +160,7 @@ def check_settings(data: DataSettings, pack: Pack) -> None:
         raise UserError(f"data.{other[0]}: the pack {data.pack} was prepared with another; run hmlpe-prepare again")
 
 
-def _attributes_text(attributes: Sequence[Attribute]) -> str:
+def _in_words(attributes: Sequence[Attribute]) -> str:
     return "; ".join(f"{one.name}: {', '.join(one.classes) or 'numbers'}" for one in attributes) or "none"
 
 
