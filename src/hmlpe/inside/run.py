@@ -115,7 +115,7 @@ def inspect_checkpoint(
     train, test = (_people(pack, skeleton, data, split, settings) for split in ("train", "test"))
     tasks = {name: model.tasks[name] for name in model.balance.active}
     if settings.device == "cuda":
-        torch.backends.cudnn.allow_tf32 = False  # the default rounds inside convolutions
+        torch.backends.cudnn.allow_tf32 = False  # TF32, which is the default, rounds inside convolutions
     network = untrained_network(model, train) if untrained else model.network
     network.to(settings.device)
     model.to(settings.device)

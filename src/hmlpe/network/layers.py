@@ -121,7 +121,9 @@ class Trunk(nn.Sequential):
             if norm == "batch":
                 layers[f"norm{i}"] = GlobalBatchNorm2d(maps)
             elif norm == "lrn":
-                layers[f"norm{i}"] = nn.LocalResponseNorm(5, alpha=0.0025, beta=0.75)  # grade I; size: U
+                layers[f"norm{i}"] = nn.LocalResponseNorm(
+                    5, alpha=0.0025, beta=0.75
+                )  # alpha, beta: grade I; size: grade U
             elif norm != "none":
                 raise UserError(f"network.trunk.norm: must be none, batch or lrn, got {norm!r}")
             if stage["relu"]:

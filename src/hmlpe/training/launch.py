@@ -95,7 +95,7 @@ def run_rank(rank: int, job: RankJob) -> None:
         trace = ""
         if isinstance(cause, BAD_INPUT):
             found = UserError(str(cause))
-        elif isinstance(cause, KeyboardInterrupt | SystemExit):  # Lightning turns the one into the other
+        elif isinstance(cause, KeyboardInterrupt | SystemExit):  # Lightning turns KeyboardInterrupt into SystemExit
             found = KeyboardInterrupt()
         else:
             trace = "".join(traceback.format_exception(error))

@@ -124,8 +124,8 @@ class MultiTaskPose(L.LightningModule):
         self.errors = nn.ModuleDict({name: task_error_metric(name, self.tasks[name]) for name in balance.active})
         self.split = "val"
         self.step_losses: dict[str, Tensor] = {}  # unweighted, with their graph, for callbacks
-        self.step_terms: dict[str, Tensor] = {}  # the balance's terms; and below its extra loss
-        self.step_extra: Tensor | None = None
+        self.step_terms: dict[str, Tensor] = {}  # the balance's terms
+        self.step_extra: Tensor | None = None  # the balance's extra loss
         self.step_means: dict[str, Tensor] = {}  # the losses' means over all ranks
         self.step_info = StepInfo(seed, 0, 0)
         self.checked = False  # whether the shapes of the tasks' targets and losses have been checked

@@ -81,7 +81,7 @@ def process_group(trainer: TrainerSettings) -> Iterator[None]:
     atexit.unregister(dist.destroy_process_group)
     local = int(os.environ["LOCAL_RANK"])
     threads = threads_of(trainer)
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # Lightning sets another number where there is none
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # else Lightning sets another number
     torch.set_num_threads(threads)
     on_gpu = gpus(trainer.accelerator) > 0
     if on_gpu:

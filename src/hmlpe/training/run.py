@@ -136,7 +136,7 @@ def _train(
         fields |= fit_and_evaluate(settings, folder, data, model, precision, name)
         if settings.fit:  # the weights of the last step, whichever checkpoint is evaluated
             fields["balance"] |= {"weights": model.balance.checked_weights(model.step_info)}
-    except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns KeyboardInterrupt into SystemExit
         log.warning("%s: interrupted; the same command goes on after the last whole epoch", name)
         write_result(folder, "failed", fields | {"error": "interrupted"}, is_rank_zero())
         raise
