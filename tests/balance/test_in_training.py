@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from hmlpe.balance import Balance, FixedWeights, Moment, UncertaintyWeights
+from hmlpe.balance import Balance, FixedWeights, StepInfo, UncertaintyWeights
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import Target
@@ -51,27 +51,29 @@ def one_thread() -> Iterator[None]:
 class Summed(Balance):
     """Combines the gradients to what they would be anyway."""
 
-    def combine(self, gradients: Mapping[str, Tensor], moment: Moment) -> Tensor:
+    def combine(self, gradients: Mapping[str, Tensor], step_info: StepInfo) -> Tensor:
         return torch.stack(list(gradients.values())).sum(0)
 
 
 class Shortened(Balance):
-    def combine(self, gradients: Mapping[str, Tensor], moment: Moment) -> Tensor:
+    def combine(self, gradients: Mapping[str, Tensor], step_info: StepInfo) -> Tensor:
         return next(iter(gradients.values()))[1:]
 
 
 class Seeing(Balance):
     """Notes what it is shown."""
 
-    looks_again: ClassVar[bool] = True
+    needs_losses_after: ClassVar[bool] = True
 
     def __init__(self, weights: Mapping[str, object]) -> None:
         super().__init__(weights)
-        self.seen: list[tuple[Moment, dict[str, float], dict[str, float]]] = []
+        self.seen: list[tuple[StepInfo, dict[str, float], dict[str, float]]] = []
 
-    def observe(self, losses: Mapping[str, Tensor], moment: Moment, after: Mapping[str, Tensor] | None = None) -> None:
+    def observe(
+        self, losses: Mapping[str, Tensor], step_info: StepInfo, after: Mapping[str, Tensor] | None = None
+    ) -> None:
         assert after is not None and not any(value.requires_grad for value in (*losses.values(), *after.values()))
-        self.seen.append((moment, {k: v.item() for k, v in losses.items()}, {k: v.item() for k, v in after.items()}))
+        self.seen.append((step_info, {k: v.item() for k, v in losses.items()}, {k: v.item() for k, v in after.items()}))
 
 
 class Wrong(Balance):
@@ -81,23 +83,23 @@ class Wrong(Balance):
         super().__init__(weights)
         self.bad, self.steps = bad, 0
 
-    def observe(self, losses: Any, moment: Moment, after: Any = None) -> None:
-        self.steps = moment.step + 1
+    def observe(self, losses: Any, step_info: StepInfo, after: Any = None) -> None:
+        self.steps = step_info.step + 1
 
-    def effective(self) -> dict[str, float]:
-        return super().effective() | ({"detection": self.bad} if self.steps == 2 else {})
+    def effective_weights(self) -> dict[str, float]:
+        return super().effective_weights() | ({"detection": self.bad} if self.steps == 2 else {})
 
 
 class Forgetful(Balance):
-    def terms(self, losses: Mapping[str, Tensor], moment: Moment) -> dict[str, Tensor]:
+    def terms(self, losses: Mapping[str, Tensor], step_info: StepInfo) -> dict[str, Tensor]:
         return {"regression": losses["regression"]}
 
 
 class Nothing(Balance):
     """Of whose terms one is no number."""
 
-    def terms(self, losses: Mapping[str, Tensor], moment: Moment) -> dict[str, Tensor]:
-        found = super().terms(losses, moment)
+    def terms(self, losses: Mapping[str, Tensor], step_info: StepInfo) -> dict[str, Tensor]:
+        found = super().terms(losses, step_info)
         return found | {"detection": found["detection"] * float("nan")}
 
 
@@ -209,7 +211,7 @@ def test_a_resumed_run_ends_with_the_same_bits(balance: str, tmp_path: Path) -> 
     resumed = model_of(f"balance={balance}")
     fit(resumed, 3, tmp_path / "one.ckpt")
     same(whole.state_dict(), resumed.state_dict())
-    assert whole.moment == resumed.moment == Moment(1, 2, 5)
+    assert whole.step_info == resumed.step_info == StepInfo(1, 2, 5)
     learned = [value for name, value in whole.state_dict().items() if name.startswith("balance.")]
     assert [bool((value != 0).all()) for value in learned] == ([True] if balance == "uncertainty" else [])
 
@@ -221,7 +223,7 @@ def test_what_a_balance_is_shown_changes_no_bit() -> None:
     same(plain.state_dict(), seeing.state_dict())
     seen = seeing.balance.seen
     assert isinstance(seen, list)
-    assert [moment for moment, _, _ in seen] == [Moment(1, epoch, 2 * epoch + i) for epoch in (0, 1) for i in (0, 1)]
+    assert [moment for moment, _, _ in seen] == [StepInfo(1, epoch, 2 * epoch + i) for epoch in (0, 1) for i in (0, 1)]
     assert all(set(losses) == set(after) == {"regression", "detection", "extent"} for _, losses, after in seen)
 
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hmlpe.balance import Balance, FixedWeights, Moment, PCGrad, ScheduledWeights, UncertaintyWeights
+from hmlpe.balance import Balance, FixedWeights, PCGrad, ScheduledWeights, StepInfo, UncertaintyWeights
 from hmlpe.errors import UserError
 
-NOW = Moment(seed=3, epoch=0, step=0)
+NOW = StepInfo(seed=3, epoch=0, step=0)
 BOTH = {"a": 1.0, "b": 1.0}
 
 
@@ -22,13 +22,13 @@ BOTH = {"a": 1.0, "b": 1.0}
 def test_learned_weights_reach_their_optimum(weights: dict[str, float]) -> None:
     """Of (x - 1)^2 + 4 and ten times (x + 1)^2 + 4 the logarithms' sum is least at 0: there they are 5 and 50."""
     balance, x = UncertaintyWeights(weights).double(), torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
-    assert balance.effective() == weights
+    assert balance.effective_weights() == weights
     optimizer = torch.optim.LBFGS([x, *balance.parameters()], max_iter=300, line_search_fn="strong_wolfe")
 
     def phi() -> Tensor:
         optimizer.zero_grad()
         losses = {"a": (x - 1) ** 2 + 4, "b": 10 * ((x + 1) ** 2 + 4)}
-        value = sum(balance.terms(losses, NOW).values(), balance.extra())
+        value = sum(balance.terms(losses, NOW).values(), balance.extra_loss())
         value.backward()
         return value
 
@@ -36,7 +36,7 @@ def test_learned_weights_reach_their_optimum(weights: dict[str, float]) -> None:
     assert x.item() == pytest.approx(0, abs=1e-3)
     expected = [math.log(weights["a"] * 5), math.log(weights["b"] * 50)]
     assert balance.log_variances.tolist() == pytest.approx(expected, abs=1e-3)
-    assert balance.effective() == pytest.approx({"a": 1 / 5, "b": 1 / 50}, rel=1e-3)
+    assert balance.effective_weights() == pytest.approx({"a": 1 / 5, "b": 1 / 50}, rel=1e-3)
 
 
 def test_what_a_balance_does_is_known_from_what_it_overrides() -> None:
@@ -86,11 +86,11 @@ def test_the_order_of_three_is_drawn_by_seed_and_step_and_by_nothing_else() -> N
     given = gradients(a=[1.0, 0.0, 0.2], b=[-1.0, 0.7, 0.0], c=[-0.2, -1.0, 0.1])
     balance = PCGrad(dict.fromkeys("abc", 1.0))
     before = torch.get_rng_state()
-    found = [balance.combine(given, Moment(seed, 0, step)) for seed in (1, 2) for step in range(8)]
+    found = [balance.combine(given, StepInfo(seed, 0, step)) for seed in (1, 2) for step in range(8)]
     assert torch.equal(torch.get_rng_state(), before)
     assert len({tuple(one.tolist()) for one in found}) > 2
     torch.rand(3)
-    again = [balance.combine(given, Moment(seed, 5, step)) for seed in (1, 2) for step in range(8)]
+    again = [balance.combine(given, StepInfo(seed, 5, step)) for seed in (1, 2) for step in range(8)]
     assert all(torch.equal(one, other) for one, other in zip(found, again, strict=True))
 
 
@@ -98,8 +98,8 @@ def test_a_balance_is_what_is_written_of_it() -> None:
     """The least that one of one's own says."""
 
     class Halved(Balance):
-        def terms(self, losses: dict[str, Tensor], moment: Moment) -> dict[str, Tensor]:
-            return {name: term / 2 for name, term in super().terms(losses, moment).items()}
+        def terms(self, losses: dict[str, Tensor], step_info: StepInfo) -> dict[str, Tensor]:
+            return {name: term / 2 for name, term in super().terms(losses, step_info).items()}
 
     terms = Halved({"a": 3.0, "b": 0.0}).checked_terms({"a": torch.tensor(2.0), "b": torch.tensor(1.0)}, NOW)
     assert terms == {"a": 3.0}
@@ -108,8 +108,8 @@ def test_a_balance_is_what_is_written_of_it() -> None:
 def test_a_schedule_s_factors() -> None:
     balance = ScheduledWeights({"a": 2.0, "b": 1.0, "c": 0.0}, [["b", 4, 0.5], ["b", 2, 0]])
     losses = {"a": torch.tensor(1.0), "b": torch.tensor(10.0)}
-    found = [balance.terms(losses, Moment(seed=3, epoch=epoch, step=0))["b"].item() for epoch in range(6)]
-    assert found == [10, 10, 0, 0, 5, 5] and balance.effective() == {"a": 2, "b": 0.5}
+    found = [balance.terms(losses, StepInfo(seed=3, epoch=epoch, step=0))["b"].item() for epoch in range(6)]
+    assert found == [10, 10, 0, 0, 5, 5] and balance.effective_weights() == {"a": 2, "b": 0.5}
     assert balance.changes_weights and not balance.combines_gradients
 
 

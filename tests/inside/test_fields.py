@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hmlpe.errors import UserError
-from hmlpe.inside.fields import Field, fields_of
+from hmlpe.inside.fields import ReceptiveField, fields_of
 from hmlpe.network import Head, HeterogeneousNet, Trunk
 
 GOLDEN = {"conv1": (9, 1), "pool1": (11, 2), "conv2": (19, 2), "pool2": (23, 4), "conv3": (39, 4), "pool3": (47, 8)}
@@ -108,7 +108,9 @@ def test_paddings_and_joins_of_equal_windows() -> None:
             return self.last(torch.cat([self.one(x), nn.functional.hardswish(self.other(x))], dim=1))
 
     found = fields_of(Joined(), torch.zeros(1, 3, 20, 20), ["one", "last"])
-    assert found["one"] == Field((3, 3), (1, 1), (-1, -2)) and found["last"] == Field((5, 5), (1, 1), (-2, -3))
+    assert found["one"] == ReceptiveField((3, 3), (1, 1), (-1, -2)) and found["last"] == ReceptiveField(
+        (5, 5), (1, 1), (-2, -3)
+    )
     whole = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2, track_running_stats=False), nn.Conv2d(2, 2, 3))
     with pytest.raises(UserError, match="1 normalises by the batch and the whole map"):
         fields_of(whole, torch.zeros(1, 3, 20, 20), ["2"])
@@ -117,7 +119,7 @@ def test_paddings_and_joins_of_equal_windows() -> None:
 def test_networks_of_others() -> None:
     image = torch.zeros(1, 3, 31, 31)
     found = fields_of(Branches(functional=True), image, ["stem", "side", "last"])
-    assert found["last"] == Field((10, 10), (2, 2), (-2, -2)), "a pooling that is no module counts"
+    assert found["last"] == ReceptiveField((10, 10), (2, 2), (-2, -2)), "a pooling that is no module counts"
     network = Branches(functional=True)
     network.train()
     fields_of(network, image, ["stem"])

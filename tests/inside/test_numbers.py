@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from hmlpe.errors import UserError
 from hmlpe.inside import figures
-from hmlpe.inside.fields import Field
-from hmlpe.inside.inspection import People, describe, inspect_network, removed
-from hmlpe.inside.responses import Answers, Averages, Network, nearest, patches_at
+from hmlpe.inside.fields import ReceptiveField
+from hmlpe.inside.inspection import People, describe_filters, inspect_network, removal_cost
+from hmlpe.inside.responses import InspectedNetwork, LayerResponses, PatchAverager, nearest_patches, patches_at
 from hmlpe.inside.rows import trends
 from hmlpe.inside.selectivity import Information, selectivity
 from hmlpe.network import Head, HeterogeneousNet, Trunk
@@ -32,7 +32,7 @@ def test_a_wave_s_frequency_and_orientation(frequency: float, degrees: float) ->
     angle = math.radians(degrees)
     # Crests along `degrees`, as seen: counter-clockwise from a row, rows counted downwards
     wave = np.cos(2 * math.pi * frequency * (across * math.sin(angle) + down * math.cos(angle)))
-    (found,) = describe(np.repeat(wave[None, None], 3, axis=1).astype(np.float32))
+    (found,) = describe_filters(np.repeat(wave[None, None], 3, axis=1).astype(np.float32))
     assert found.frequency == pytest.approx(frequency, abs=0.02)
     assert abs((found.orientation_deg - degrees + 90) % 180 - 90) < 6
     assert found.oriented > 0.8 and found.colour == pytest.approx(0, abs=1e-6)
@@ -42,14 +42,16 @@ def test_a_blob_has_no_orientation_and_colour_is_seen() -> None:
     down, across = np.mgrid[-7:8, -7:8]
     blob = np.exp(-(down**2 + across**2) / 8)
     red = np.stack([blob, -blob / 2, -blob / 2])
-    grey, colour, nothing = describe(np.stack([np.repeat(blob[None], 3, axis=0), red, 0 * red]).astype(np.float32))
+    grey, colour, nothing = describe_filters(
+        np.stack([np.repeat(blob[None], 3, axis=0), red, 0 * red]).astype(np.float32)
+    )
     assert grey.oriented < 0.05 < 0.9 < colour.colour
     assert nothing.frequency == nothing.oriented == 0
 
 
 def test_patches_are_the_windows_zero_beyond_the_image() -> None:
     images = torch.arange(2 * 3 * 6 * 7).remainder(251).to(torch.uint8).reshape(2, 3, 6, 7)
-    field = Field((4, 3), (2, 2), (-1, 0))
+    field = ReceptiveField((4, 3), (2, 2), (-1, 0))
     unit = torch.tensor([[[0, 0], [1, 1]], [[2, 2], [1, 0]]])
     found = patches_at(images, unit, field)
     padded = nn.functional.pad(images, (0, 4, 1, 4))
@@ -68,19 +70,19 @@ def test_an_average_finds_what_the_map_looks_for() -> None:
         crop[row : row + 3, column : column + 3][cross] = 250
     layer = nn.Conv2d(3, 1, 3, bias=False)
     layer.weight.data = torch.from_numpy(np.where(cross, 1.0, -0.5)).float().expand(1, 3, 3, 3).contiguous()
-    network = Network(nn.Sequential(_Float(), layer), 24)
-    averages, units, order = Averages("1", network.fields["1"]), [], []
-    for answers in network.answers(crops, np.arange(90), batch=32):
-        averages.update(answers)
-        units.append(answers.units["1"])
-        order.append(answers.people)
+    network = InspectedNetwork(nn.Sequential(_Float(), layer), 24)
+    averages, units, order = PatchAverager("1", network.fields["1"]), [], []
+    for responses in network.responses(crops, np.arange(90), batch=32):
+        averages.update(responses)
+        units.append(responses.units["1"])
+        order.append(responses.people)
     where = torch.cat(units)[torch.from_numpy(np.argsort(np.concatenate(order)))]
     assert (where[:, 0].numpy() == places).mean() > 0.95
     found = averages.average()
     assert found.people == 90 and (found.mean[0][:, cross] > 240).all() and (found.mean[0][:, ~cross] < 80).all()
     assert found.null.max() < 100 and found.contrast[0] > 5
     assert found.spread[0][:, cross].max() < 40 < found.spread[0][:, ~cross].min() + 25
-    real = nearest(crops, np.arange(90), where, network.fields["1"], found.mean, 5, batch=32)
+    real = nearest_patches(crops, np.arange(90), where, network.fields["1"], found.mean, 5, batch=32)
     assert real.shape == (1, 5, 3, 3, 3) and (real[0, :, :, cross] == 250).all()
 
 
@@ -124,7 +126,7 @@ def test_maps_that_answer_anywhere_are_not_selective(null: str) -> None:
 
 def test_information_is_that_of_the_indicator() -> None:
     """A map that answers 1 where its window holds the part and 0 elsewhere tells all of it; noise tells nothing."""
-    field = Field((10, 10), (10, 10), (0, 0))
+    field = ReceptiveField((10, 10), (10, 10), (0, 0))
     sticks = np.zeros((400, 3, 2), np.float32)
     sticks[:, 0] = RNG.integers(0, 4, (400, 2)) * 10 + 2
     sticks[:, 1] = sticks[:, 0] + 5
@@ -135,7 +137,9 @@ def test_information_is_that_of_the_indicator() -> None:
     counted = Information("l", field, torch.tensor([[0, 1]]), 0.3, torch.from_numpy(sticks))
     for start in range(0, 400, 100):
         people = np.arange(start, start + 100)
-        counted.update(Answers(people, torch.zeros(100, 3, 40, 40, dtype=torch.uint8), {"l": maps[people]}, {}, {}))
+        counted.update(
+            LayerResponses(people, torch.zeros(100, 3, 40, 40, dtype=torch.uint8), {"l": maps[people]}, {}, {})
+        )
     bits, null = counted.bits()
     entropy = -(1 / 16 * math.log2(1 / 16) + 15 / 16 * math.log2(15 / 16))
     assert bits[0, 0] == pytest.approx(entropy, abs=0.06)  # eight bins cut at the first batch's quantiles
@@ -157,7 +161,7 @@ def test_a_map_that_is_not_read_costs_nothing() -> None:
     joints[0, 2] = torch.nan
     task = JointRegression(SKELETON, 16, 0.9)
     mean = torch.rand(3, 14, 14)
-    found = removed(network, {"regression": task}, "trunk.conv1", mean, crops, np.arange(11), joints)
+    found = removal_cost(network, {"regression": task}, "trunk.conv1", mean, crops, np.arange(11), joints)
     assert network.training, "left as it was, though looked into without dropout and by the norms' own statistics"
     network.eval()
     changed = [name for name, value in network.state_dict().items() if not torch.equal(value, before[name])]
@@ -167,8 +171,8 @@ def test_a_map_that_is_not_read_costs_nothing() -> None:
     images = torch.from_numpy(crops).permute(0, 3, 1, 2)
 
     def error() -> Tensor:
-        answers = task.decode(network(images)["regression"])["predicted_crop_px"]
-        return (answers - joints).norm(dim=-1).nanmean(0)
+        responses = task.decode(network(images)["regression"])["predicted_crop_px"]
+        return (responses - joints).norm(dim=-1).nanmean(0)
 
     with torch.no_grad():
         whole = error()
@@ -186,7 +190,7 @@ def test_a_network_of_one_s_own_is_looked_into() -> None:
     network = nn.Sequential(_Float(), nn.Conv2d(3, 2, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(2, 3, 3))
     found = inspect_network(network, people, people, SKELETON, ["4"], draws=19, mosaic=2, progress=False)
     assert network.training and all(one.requires_grad for one in network.parameters()), "left as it was"
-    assert list(found.layers) == ["4"] and found.layers["4"].loss is None and len(found.filters) == 2
+    assert list(found.layers) == ["4"] and found.layers["4"].removal is None and len(found.filters) == 2
     assert found.network.fields["4"].extent == (10, 10) and found.layers["4"].places_px.shape == (20, 3, 2)
 
 
@@ -237,7 +241,7 @@ def test_a_map_that_follows_two_joints_alike_is_selective_by_chance_s_measure_al
 
 def test_a_network_without_convolutions_is_refused() -> None:
     with pytest.raises(UserError, match="its network, a Linear, has no convolution to look into"):
-        Network(nn.Linear(3, 3), 8)
+        InspectedNetwork(nn.Linear(3, 3), 8)
 
 
 def test_people_of_whom_nothing_is_known_are_refused() -> None:

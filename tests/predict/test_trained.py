@@ -17,7 +17,7 @@ from hmlpe.predict.open import open_estimator
 from hmlpe.predict.trained import CheckpointEstimator, load_trained
 from hmlpe.tasks import JointRegression, PartDetection
 from hmlpe.training.checkpoint import KEY
-from hmlpe.training.weights import model_of
+from hmlpe.training.weights import load_model
 
 CROPS = np.random.default_rng(2).integers(0, 256, (5, 112, 112, 3), dtype=np.uint8)
 
@@ -146,7 +146,7 @@ def of(target: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("trap", TRAPS)
-@pytest.mark.parametrize("load", [load_trained, model_of])
+@pytest.mark.parametrize("load", [load_trained, load_model])
 def test_no_way_around_the_targets_runs_code(
     tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, load: Callable[..., Any], trap: str
 ) -> None:
@@ -251,11 +251,11 @@ FOR_BOTH = [
 @pytest.mark.parametrize(
     ("load", "how"),
     [
-        *((load, how) for load in (load_trained, model_of) for how in FOR_BOTH),
+        *((load, how) for load in (load_trained, load_model) for how in FOR_BOTH),
         (load_trained, "a weight is not finite"),
         (load_trained, "other weights"),
-        (model_of, "no recipe"),
-        (model_of, "a recipe of nothing"),
+        (load_model, "no recipe"),
+        (load_model, "a recipe of nothing"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_itself_is_one_line(

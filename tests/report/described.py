@@ -7,7 +7,7 @@ from typing import Any
 from hmlpe.metrics import ModecPDJ, PixelError, Spread, StrictPCPOfJoints, TaskError, WindowAP
 from hmlpe.runs.metric import MetricInfo, gradient_infos
 from hmlpe.skeleton import Skeleton
-from hmlpe.training.described import losses
+from hmlpe.training.described import loss_infos
 
 SKELETON = Skeleton(
     ["head", "left_shoulder", "neck", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"],
@@ -37,7 +37,7 @@ def infos() -> dict[str, MetricInfo]:
             found |= {name: info.model_copy(update={"task": task}) for name, info in metric.infos().items()}
         found |= TaskError(task, *TASKS[task]).infos()
     rates = {"lr-*": MetricInfo(title="learning rate", kind="rate")}
-    return found | losses(list(TASKS)) | gradient_infos(list(TASKS)) | rates
+    return found | loss_infos(list(TASKS)) | gradient_infos(list(TASKS)) | rates
 
 
 DESCRIBED: dict[str, Any] = {

@@ -18,7 +18,7 @@ from jaxtyping import TypeCheckError
 from omegaconf import DictConfig, open_dict
 from torch import Tensor
 
-from hmlpe.balance import FixedWeights, Moment
+from hmlpe.balance import FixedWeights, StepInfo
 from hmlpe.errors import UserError
 from hmlpe.geometry import crop_to_image
 from hmlpe.tasks import Sample, Target, Task
@@ -37,7 +37,7 @@ SMALL = [
     "optim.scheduler=null",
 ]
 NAN = float("nan")
-NOW = Moment(seed=0, epoch=0, step=0)
+NOW = StepInfo(seed=0, epoch=0, step=0)
 
 
 class Extent(Task):
@@ -283,8 +283,8 @@ def test_a_third_task_is_one_file_and_one_config(with_extent: DictConfig) -> Non
     assert losses["extent"].item() == pytest.approx(by_hand.item())
     phi = sum({"regression": 1, "detection": 0.125, "extent": 2}[name] * loss.item() for name, loss in losses.items())
     assert model.training_step(batch, 0).item() == pytest.approx(phi, rel=1e-6)
-    assert {"predicted_crop_px", "part_maps", "extent_px"} <= set(model.view(batch, outputs, targets))
-    model.metrics.update(**model.view(batch, outputs, targets))
+    assert {"predicted_crop_px", "part_maps", "extent_px"} <= set(model.metric_inputs(batch, outputs, targets))
+    model.metrics.update(**model.metric_inputs(batch, outputs, targets))
     assert "error_px" in model.metrics.compute()
 
     before = copy.deepcopy(dict(model.network.named_parameters()))

@@ -92,18 +92,18 @@ def test_loss_by_hand() -> None:
     assert task.loss(output, target).item() == pytest.approx((0.02 + 0.20 + 0) / 3)
 
 
-def test_the_error_of_each_is_of_who_counts() -> None:
+def test_sample_errors_count_known_people() -> None:
     task = two_joints()
     joints = torch.tensor([[[50.0, 20.0], [NAN, NAN]], [[NAN, NAN], [NAN, 3.0]], [[10.0, 10.0], [20.0, 20.0]]])
     output = torch.tensor([[0.6, 0.1, 0.3, 0.3], [0.9, 0.9, 0.9, 0.9], [NAN, 0.1, 0.2, 0.2]]).atanh()
     target = task.target({"joints_px": joints})
-    assert target.counts.tolist() == [True, False, True]
-    errors = task.error_of_each(output, target)
+    assert target.has_known.tolist() == [True, False, True]
+    errors = task.sample_errors(output, target)
     assert errors[0].item() == pytest.approx(0.01 + 0.01) and errors[1:].isnan().all()
     mean = TaskError("regression", "r")
-    mean.update(errors[:2], target.counts[:2])
+    mean.update(errors[:2], target.has_known[:2])
     assert mean.compute()["regression_error"].item() == pytest.approx(0.02), "over one person, not over two"
-    mean.update(errors[2:], target.counts[2:])
+    mean.update(errors[2:], target.has_known[2:])
     assert not mean.compute()["regression_error"].isfinite(), "of a broken prediction"
 
 

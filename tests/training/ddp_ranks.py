@@ -27,7 +27,7 @@ from hmlpe.training.callbacks import GradientLog
 from hmlpe.training.devices import is_rank
 from hmlpe.training.fit import evaluate
 from hmlpe.training.module import MultiTaskPose
-from hmlpe.training.ranks import from_first, joined, mean_of_all, place, trainer_options
+from hmlpe.training.ranks import mean_over_ranks, on_rank_zero, process_group, rank_and_world, trainer_options
 from hmlpe.training.settings import TrainSettings
 
 ROWS = ("regression_only", "det_0.1", "detection_only")
@@ -132,23 +132,23 @@ def served(settings: TrainSettings) -> dict[str, list[Any]]:
 
 
 def decided() -> dict[str, Any]:
-    """What `from_first` gives, and raises."""
-    rank, _ = place()
+    """What `on_rank_zero` gives, and raises."""
+    rank, _ = rank_and_world()
 
     def fails() -> int:
         raise ValueError(f"of rank {rank}")
 
     try:
-        from_first(fails)
+        on_rank_zero(fails)
     except ValueError as error:
         raised = str(error)
-    mean = mean_of_all(torch.tensor([float(rank)]))
-    return {"from_first": from_first(lambda: rank), "raised": raised, "mean": float(mean)}
+    mean = mean_over_ranks(torch.tensor([float(rank)]))
+    return {"from_first": on_rank_zero(lambda: rank), "raised": raised, "mean": float(mean)}
 
 
 def normalised() -> dict[str, torch.Tensor]:
     """This rank's part of a batch through the normalisation and back, in fp64; gradients of the mean of all losses."""
-    rank, world = place()
+    rank, world = rank_and_world()
     draw = torch.Generator().manual_seed(0)
     x, weight = (torch.randn(16, 3, 5, 7, dtype=torch.float64, generator=draw) for _ in range(2))
     x, weight = (3 * x + 100).chunk(world)[rank].requires_grad_(), weight.chunk(world)[rank]
@@ -157,7 +157,7 @@ def normalised() -> dict[str, torch.Tensor]:
     ((y.square() * weight).sum() / len(x)).backward()
     assert x.grad is not None
     found = {"y": y.detach(), "x": x.grad / world, **{name: value.clone() for name, value in norm.state_dict().items()}}
-    return found | {f"d_{name}": mean_of_all(value.grad) for name, value in norm.named_parameters()}
+    return found | {f"d_{name}": mean_over_ranks(value.grad) for name, value in norm.named_parameters()}
 
 
 def drawn() -> list[torch.Tensor]:
@@ -188,6 +188,6 @@ if __name__ == "__main__":
     folder, *WORDS = sys.argv[1:]
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    with joined(composed(*WORDS).trainer) if is_rank() else nullcontext():
-        rank, world = place()
+    with process_group(composed(*WORDS).trainer) if is_rank() else nullcontext():
+        rank, world = rank_and_world()
         torch.save(seen(), Path(folder) / f"{rank}_of_{world}.pt")

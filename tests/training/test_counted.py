@@ -22,8 +22,8 @@ from hmlpe.report.statistics.differences import scores_of
 from hmlpe.runs.people import read_people, write_people
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import build_data, build_model, build_tasks, mean_pose_metrics, start_from_statistics
-from hmlpe.training.described import counted, described
-from hmlpe.training.fit import EachPerson, check_finite, clean, evaluate, people_of
+from hmlpe.training.described import count_known, logged_infos
+from hmlpe.training.fit import PersonCollector, check_finite, evaluate, finite_or_none, people_of
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.run import run
 from hmlpe.training.settings import TrainSettings
@@ -61,17 +61,19 @@ def forget(data: PoseDataModule, split: str, which: slice) -> None:
 
 def measured(settings: TrainSettings, data: PoseDataModule, model: MultiTaskPose, folder: Path) -> dict[str, Any]:
     """The test people's numbers wherever they come from: a mean over batches, the mean pose, people's own file."""
-    each = EachPerson()
+    each = PersonCollector()
     trainer = L.Trainer(
         accelerator="cpu", logger=False, callbacks=[each], enable_progress_bar=False, enable_model_summary=False
     )
     found = {"network": evaluate(trainer, model, data, "test"), "validation": evaluate(trainer, model, data, "val")}
-    found["mean pose"] = clean(mean_pose_metrics(settings, model, data))
+    found["mean pose"] = finite_or_none(mean_pose_metrics(settings, model, data))
     folder.mkdir()
-    write_people(folder / "best.npz", people_of(each.found, model.tasks.values(), data.pack.people))
+    write_people(folder / "best.npz", people_of(each.collected, model.tasks.values(), data.pack.people))
     people = read_people(folder / "best.npz")
-    scores = scores_of(people, {name: i.model_copy(update={"shown": True}) for name, i in described(model).items()})
-    found["report"] = clean({name: score.values(np.ones((1, len(people))))[0] for name, score in scores.items()})
+    scores = scores_of(people, {name: i.model_copy(update={"shown": True}) for name, i in logged_infos(model).items()})
+    found["report"] = finite_or_none(
+        {name: score.values(np.ones((1, len(people))))[0] for name, score in scores.items()}
+    )
     return found | {"people": people.arrays}
 
 
@@ -101,7 +103,7 @@ def test_over_nobody_there_is_no_number_and_none_has_diverged(words: list[str], 
     settings = settings_of(words)
     data, model = built(settings)
     forget(data, "test", slice(None))
-    assert counted(model.tasks, data)["test"] == {"regression": 0, "detection": 0}
+    assert count_known(model.tasks, data)["test"] == {"regression": 0, "detection": 0}
     found = measured(settings, data, model, tmp_path / "nobody")
     for where in ("network", "mean pose", "report"):
         assert set(found[where].values()) == {None}, where

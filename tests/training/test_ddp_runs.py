@@ -17,8 +17,8 @@ from hydra import compose, initialize_config_dir
 from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.training.build import config_digest
-from hmlpe.training.devices import VARIABLES, check_sweep, world_size
-from hmlpe.training.launch import error_of
+from hmlpe.training.devices import RANK_VARIABLES, check_sweep, world_size
+from hmlpe.training.launch import first_error
 from hmlpe.training.run import look
 from hmlpe.training.settings import TrainSettings
 
@@ -226,7 +226,7 @@ def test_which_sweeps_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     check_sweep(two.trainer, "hydra_plugins.hmlpe_isolated_launcher.launcher.IsolatedLauncher")
     with pytest.raises(UserError, match="which BasicLauncher does not"):
         check_sweep(two.trainer, basic)
-    for name in VARIABLES:
+    for name in RANK_VARIABLES:
         monkeypatch.setenv(name, "1")
     with pytest.raises(UserError, match="under torchrun every process would sweep"):
         check_sweep(composed().trainer, basic)
@@ -235,7 +235,7 @@ def test_which_sweeps_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_devices_are_a_number_of_the_environment_or_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for name in VARIABLES:
+    for name in RANK_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     cpu = "trainer.accelerator=cpu"
     assert world_size(composed(cpu).trainer) == 1
@@ -269,10 +269,10 @@ def test_the_first_error_is_what_counts_and_a_silent_end_comes_before_any(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "0").write_bytes(pickle.dumps((2.0, RuntimeError("connection closed"), "Traceback: connection\n")))
-    assert "rank 1 of 2 was killed (SIGKILL)" in str(error_of(tmp_path, {0: 1, 1: -9}, 2))
+    assert "rank 1 of 2 was killed (SIGKILL)" in str(first_error(tmp_path, {0: 1, 1: -9}, 2))
     (tmp_path / "1").write_bytes(pickle.dumps((1.0, UserError("no pack"), "")))
-    assert str(error_of(tmp_path, {0: 1, 1: 1}, 2)) == "no pack"
-    assert error_of(tmp_path, {0: 0, 1: 0}, 2) is None and error_of(tmp_path, {}, 2) is None
+    assert str(first_error(tmp_path, {0: 1, 1: 1}, 2)) == "no pack"
+    assert first_error(tmp_path, {0: 0, 1: 0}, 2) is None and first_error(tmp_path, {}, 2) is None
     assert capsys.readouterr().err == ""
     (tmp_path / "0").write_bytes(pickle.dumps((0.5, RuntimeError("a bug"), "Traceback: a bug\n")))
-    assert str(error_of(tmp_path, {0: 1}, 2)) == "a bug" and capsys.readouterr().err == "Traceback: a bug\n"
+    assert str(first_error(tmp_path, {0: 1}, 2)) == "a bug" and capsys.readouterr().err == "Traceback: a bug\n"

@@ -27,12 +27,12 @@ def test_a_broken_wandb_leaves_the_csv(
         found = logs.loggers(wandb, tmp_path, {})
     assert [type(logger).__name__ for logger in found] == ["WholeCSV"]
     assert caplog.messages == ["W&B cannot start (ImportError: half installed); the CSV has all"]
-    assert logs.mirror_lost(wandb.logger, found) == "it could not start"
+    assert logs.mirror_failure(wandb.logger, found) == "it could not start"
     for failure in ("", "OSError: gone"):
-        assert logs.mirror_lost(wandb.logger, [*found, Mock(spec=Mirror, broken=bool(failure), failure=failure)]) == (
-            failure or None
-        )
-    assert logs.mirror_lost(csv.logger, found) is None
+        assert logs.mirror_failure(
+            wandb.logger, [*found, Mock(spec=Mirror, broken=bool(failure), failure=failure)]
+        ) == (failure or None)
+    assert logs.mirror_failure(csv.logger, found) is None
 
 
 def test_a_network_that_cannot_be_drawn_is_a_warning(

@@ -36,7 +36,7 @@ LINES = {  # what a line becomes
 
 
 def test_words_go_and_nothing_else_does() -> None:
-    assert provenance.without_words("\n".join(LINES)) == "\n".join(filter(None, LINES.values()))
+    assert provenance.strip_comments("\n".join(LINES)) == "\n".join(filter(None, LINES.values()))
 
 
 def test_comments_are_those_of_the_language() -> None:
@@ -51,7 +51,7 @@ def test_comments_are_those_of_the_language() -> None:
 
 
 def test_what_is_left_out_is_there() -> None:
-    for name in provenance.SHOWN:
+    for name in provenance.NOT_IN_CODE_DIGEST:
         assert (provenance.PACKAGE / name).exists(), name
 
 
@@ -83,7 +83,7 @@ def test_a_changed_package_of_ones_own_makes_its_results_stale(tmp_path: Path, m
         return state_of(tmp_path, provenance.identity_of(settings, "data"))
 
     assert look(BALANCE).kind == "missing"
-    own = provenance.own_code(settings)
+    own = provenance.user_code_digests(settings)
     assert list(own) == ["mine_alone", "single"] and "mine_alone" not in sys.modules
     identity = provenance.identity_of(settings, "data")
     (tmp_path / "result.json").write_text(json.dumps({"status": "finished", "identity": identity}))

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from hmlpe.errors import UserError
 from hmlpe.files import write_text_atomic
 from hmlpe.runs.folder import finished_result, first_start, mark_failed, objective_of, state_of, write_result, written
-from hmlpe.training.checkpoint import monitored, readable, state_to_resume
+from hmlpe.training.checkpoint import monitored_metric, readable, state_to_resume
 from hmlpe.training.mirrors import SweepMirrors
 
 OURS = {"code": "a", "data": "b", "config": "c", "seed": "1"}
@@ -82,8 +82,12 @@ def test_a_cut_checkpoint_is_not_readable(tmp_path: Path) -> None:
 
 
 def test_regression_chooses_the_checkpoint_in_any_order() -> None:
-    assert monitored(["detection", "regression"]) == monitored(["regression", "detection"]) == "val/regression_error"
-    assert monitored(["detection"]) == "val/detection_error"
+    assert (
+        monitored_metric(["detection", "regression"])
+        == monitored_metric(["regression", "detection"])
+        == "val/regression_error"
+    )
+    assert monitored_metric(["detection"]) == "val/detection_error"
 
 
 def test_what_cannot_be_opened_is_not_called_broken(tmp_path: Path) -> None:

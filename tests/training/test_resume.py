@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from hmlpe.training.checkpoint import ResumeCheckpoint, epoch_of, keepers, state_to_resume
+from hmlpe.training.checkpoint import ResumeCheckpoint, checkpoint_callbacks, epoch_of, state_to_resume
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -41,7 +41,7 @@ class Scripted(L.LightningModule):
 def fit(run: Path, errors: Sequence[float], select: str = "best") -> Path | None:
     """Train an epoch for each error, or go on with that; returns what it has gone on from."""
     checkpoints = run / "checkpoints"
-    kept = keepers(checkpoints, select, ["regression"])
+    kept = checkpoint_callbacks(checkpoints, select, ["regression"])
     start = state_to_resume(checkpoints, [keeper.path for keeper in kept.values()], "run")
     trainer = L.Trainer(
         max_epochs=len(errors), accelerator="cpu", logger=False, num_sanity_val_steps=0, enable_progress_bar=False,

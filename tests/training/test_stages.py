@@ -18,7 +18,7 @@ from hmlpe.settings import make
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import build_data, build_model, build_tasks
 from hmlpe.training.estimate import steps_of
-from hmlpe.training.fit import average
+from hmlpe.training.fit import average_over_sets
 from hmlpe.training.run import check_start, protocol
 from hmlpe.training.settings import TrainSettings
 from hmlpe.training.stages import stage_settings
@@ -175,7 +175,7 @@ def test_heads_are_kept_or_renewed(tmp_path: Path, heads: str) -> None:
 
 
 def test_the_average_counts_each_set_once_and_drops_what_one_lacks() -> None:
-    assert average([{"a": 1.0, "b": 2.0, "c": None}, {"a": 2.0, "c": 1.0, "d": 4.0}]) == {"a": 1.5}
+    assert average_over_sets([{"a": 1.0, "b": 2.0, "c": None}, {"a": 2.0, "c": 1.0, "d": 4.0}]) == {"a": 1.5}
 
 
 def test_a_start_that_is_not_finished_is_refused(folder: Path, chain: dict[str, dict[str, Any]]) -> None:

@@ -11,7 +11,7 @@ import hmlpe.training.devices as devices
 from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.training.build import config_digest
-from hmlpe.training.devices import VARIABLES, threads_of
+from hmlpe.training.devices import RANK_VARIABLES, threads_of
 from hmlpe.training.settings import TrainSettings
 
 
@@ -23,10 +23,10 @@ def composed(*overrides: str) -> TrainSettings:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Of eight cores, all of which torch takes."""
-    for name in VARIABLES:
+    for name in RANK_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(devices, "cores", lambda: 8)
-    monkeypatch.setattr(devices, "_own_threads", lambda: 8)
+    monkeypatch.setattr(devices, "_default_threads", lambda: 8)
     return monkeypatch
 
 
@@ -34,7 +34,7 @@ def test_all_cores_are_a_number(machine: pytest.MonkeyPatch) -> None:
     """Not the same on a machine of four."""
     silent, said = config_digest(composed()), config_digest(composed("trainer.threads=8"))
     assert silent == said != config_digest(composed("trainer.threads=4"))
-    machine.setattr(devices, "_own_threads", lambda: 4)  # physical ones, or as OMP_NUM_THREADS says
+    machine.setattr(devices, "_default_threads", lambda: 4)  # physical ones, or as OMP_NUM_THREADS says
     assert config_digest(composed()) == config_digest(composed("trainer.threads=4")) != silent
     assert config_digest(composed("trainer.threads=8")) == said
 
@@ -49,9 +49,9 @@ def test_processes_of_a_run_share_the_cores_however_they_start(machine: pytest.M
     two = composed("trainer.devices=2")
     digest = config_digest(two)
     assert threads_of(two.trainer) == 4
-    for name, value in zip(VARIABLES, ("1", "1", "2", "2", "a", "1"), strict=True):
+    for name, value in zip(RANK_VARIABLES, ("1", "1", "2", "2", "a", "1"), strict=True):
         machine.setenv(name, value)
-    machine.setattr(devices, "_own_threads", lambda: 1)  # as torchrun says
+    machine.setattr(devices, "_default_threads", lambda: 1)  # as torchrun says
     assert threads_of(two.trainer) == 4 and config_digest(two) == digest
 
 

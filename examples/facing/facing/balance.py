@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hmlpe.balance import Balance, Moment
+from hmlpe.balance import Balance, StepInfo
 
 
 class Warming(Balance):
@@ -27,11 +27,11 @@ class Warming(Balance):
         self.first, self.steps = first, steps
         self.register_buffer("share", torch.zeros(()))  # in checkpoints
 
-    def terms(self, losses: Mapping[str, Float[Tensor, ""]], moment: Moment) -> dict[str, Float[Tensor, ""]]:
+    def terms(self, losses: Mapping[str, Float[Tensor, ""]], step_info: StepInfo) -> dict[str, Float[Tensor, ""]]:
         """Each task's loss times its weight of now."""
-        self.share.fill_(min(1.0, (moment.step + 1) / self.steps))
-        return {task: weight * losses[task] for task, weight in self.effective().items()}
+        self.share.fill_(min(1.0, (step_info.step + 1) / self.steps))
+        return {task: weight * losses[task] for task, weight in self.effective_weights().items()}
 
-    def effective(self) -> dict[str, float]:
+    def effective_weights(self) -> dict[str, float]:
         """The weights of now."""
         return {task: self.weights[task] * (1.0 if task == self.first else float(self.share)) for task in self.active}

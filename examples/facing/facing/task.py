@@ -66,7 +66,7 @@ class Facing(Task):
 
     def truth(self, target: Target, sample: Sample) -> dict[str, Tensor]:
         """facing_truth (batch,): the class, NaN where unknown."""
-        return {"facing_truth": target.values.argmax(-1).float().where(target.counts, torch.nan)}
+        return {"facing_truth": target.values.argmax(-1).float().where(target.has_known, torch.nan)}
 
 
 class FacingAccuracy(PersonMetric):

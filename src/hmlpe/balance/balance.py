@@ -1,4 +1,7 @@
-"""What a balance is. A new one is a subclass in a file of its own, and a config in `conf/balance/` that names it."""
+"""The interface of a balance: how the tasks' losses are weighted, or their gradients combined.
+
+A new balance is a subclass in a file of its own, and a config in `conf/balance/` that names the class.
+"""
 
 from __future__ import annotations
 
@@ -14,34 +17,38 @@ from torch import Tensor, nn
 from hmlpe.errors import UserError
 
 
-class Moment(NamedTuple):
-    """When in a run: its seed, the epoch and the step, counted from 0. The same on all ranks, and in a resumed run."""
+class StepInfo(NamedTuple):
+    """The run's seed, and the epoch and step, counted from 0. They are the same on all ranks, and in a resumed run."""
 
     seed: int
     epoch: int
     step: int
 
     def rng(self) -> np.random.Generator:
-        """For all that is drawn at random: a function of (seed, step), so that a resumed run draws the same."""
+        """Return a generator for everything that a balance draws at random in this step.
+
+        It depends on (seed, step) alone, so that a resumed run draws the same numbers.
+        """
         return np.random.default_rng([self.seed, self.step])
 
 
 class Balance(nn.Module):
-    """Makes one step of the tasks' losses: phi = sum of weight x loss, unless a subclass says otherwise.
+    """Combines the tasks' losses into one training step: phi = sum of weight x loss, unless a subclass differs.
 
-    Its parameters, if it has any, learn with the network's; its buffers and parameters are in the checkpoints that a
-    run goes on from. A task of weight zero is not active: its term is skipped (0 * NaN would be NaN) and its head is
-    left untouched.
+    The parameters of a balance, if it has any, are trained with the network's; its buffers and parameters are stored in
+    the checkpoints from which a run is resumed. A task of weight zero is not active: its term is skipped (0 * NaN would
+    be NaN) and its head is left untouched.
 
     Args:
-        weights: task name -> weight, at least 0: those of the row.
+        weights: task name -> weight of the row, at least 0.
 
     Raises:
-        UserError: a weight is negative or not finite, none is positive, or there are no two gradients to combine.
+        UserError: a weight is negative or not finite; none is positive; or the balance combines gradients, and fewer
+            than two tasks have a positive weight.
     """
 
-    looks_again: ClassVar[bool] = False
-    """Whether `observe` gets the losses of the same batch after the step too, for one more forward pass."""
+    needs_losses_after: ClassVar[bool] = False
+    """Whether `observe` also gets the losses of the same batch after the step, which costs one more forward pass."""
 
     def __init__(self, weights: Mapping[str, object]) -> None:
         super().__init__()
@@ -56,60 +63,77 @@ class Balance(nn.Module):
 
     @property
     def active(self) -> list[str]:
-        """Names of the tasks with a positive weight."""
+        """Return the names of the tasks with a positive weight."""
         return [name for name, weight in self.weights.items() if weight > 0]
 
     @property
     def combines_gradients(self) -> bool:
-        """Whether the trunk's gradient is what `combine` makes of the tasks', each from a backward pass of its own."""
+        """Return whether the subclass overrides `combine`.
+
+        If so, each task has a backward pass of its own, and `combine` makes the trunk's gradient of the tasks' ones.
+        """
         return type(self).combine is not Balance.combine
 
     @property
     def changes_weights(self) -> bool:
-        """Whether `effective` may differ from step to step; it is logged then."""
-        return type(self).effective is not Balance.effective
+        """Return whether `effective_weights` may differ from step to step, in which case the weights are logged."""
+        return type(self).effective_weights is not Balance.effective_weights
 
-    def terms(self, losses: Mapping[str, Float[Tensor, ""]], moment: Moment) -> dict[str, Float[Tensor, ""]]:
-        """The terms of phi, one for each active task, whose sum is minimised. Called once in a step."""
+    def terms(self, losses: Mapping[str, Float[Tensor, ""]], step_info: StepInfo) -> dict[str, Float[Tensor, ""]]:
+        """Return the terms of phi, one for each active task; their sum is minimised. Called once in each step."""
         return {name: self.weights[name] * losses[name] for name in self.active}
 
-    def extra(self) -> Float[Tensor, ""] | None:
-        """What is minimised beside the terms: of no task, but of the balance's own parameters."""
+    def extra_loss(self) -> Float[Tensor, ""] | None:
+        """Return a loss on the balance's own parameters that is minimised with the terms; None if there is none."""
         return None
 
-    def effective(self) -> dict[str, float]:
-        """The weights of the active tasks as they are now."""
+    def effective_weights(self) -> dict[str, float]:
+        """Return the present weights of the active tasks."""
         return {name: self.weights[name] for name in self.active}
 
-    def combine(self, gradients: Mapping[str, Float[Tensor, " value"]], moment: Moment) -> Float[Tensor, " value"]:
-        """The trunk's gradient from those of the terms, each in one vector and the mean over all ranks.
+    def combine(self, gradients: Mapping[str, Float[Tensor, " value"]], step_info: StepInfo) -> Float[Tensor, " value"]:
+        """Return the trunk's gradient, made of the gradients of the terms.
 
-        The heads, and the balance's own parameters, get the gradients of the sum.
+        The heads, and the balance's own parameters, get the gradients of the terms' sum.
+
+        Args:
+            gradients: by task, each flattened to one vector and averaged over all ranks.
+            step_info: of the present step.
         """
         raise NotImplementedError
 
     def observe(
         self,
         losses: Mapping[str, Float[Tensor, ""]],
-        moment: Moment,
+        step_info: StepInfo,
         after: Mapping[str, Float[Tensor, ""]] | None = None,
     ) -> None:
-        """Called after each step, with the unweighted losses that it was made of: means over all ranks, no graph.
+        """Take note of a step's losses; called after each step.
 
         Args:
-            after: the losses of the same batch, with the same dropout, after the step; None without `looks_again`.
+            losses: the unweighted losses of the step, averaged over all ranks, without their graph.
+            step_info: of this step.
+            after: the losses of the same batch, with the same dropout, after the step; None unless
+                `needs_losses_after`.
         """
 
-    def checked_terms(self, losses: Mapping[str, Float[Tensor, ""]], moment: Moment) -> dict[str, Float[Tensor, ""]]:
-        """`terms`. Raises UserError unless there is one for each active task, and no other."""
-        found = self.terms(losses, moment)
+    def checked_terms(
+        self, losses: Mapping[str, Float[Tensor, ""]], step_info: StepInfo
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Return `terms`, checked.
+
+        Raises:
+            UserError: the terms are not exactly those of the active tasks, or (looked at in the first step alone) a
+                term is not finite although its loss is.
+        """
+        found = self.terms(losses, step_info)
         wrong = sorted(set(found) ^ set(self.active))
         if wrong:
             raise UserError(
                 f"balance: {type(self).__name__} gives terms of {', '.join(found) or 'nothing'}, "
                 f"but those with a weight are {', '.join(self.active)}"
             )
-        if moment.step == 0:  # later it is no fault of the balance alone, and looking costs a GPU its lead
+        if step_info.step == 0:  # later the balance may not be to blame, and the check makes the CPU wait for the GPU
             for name, term in found.items():
                 if torch.isfinite(losses[name]) and not torch.isfinite(term):
                     raise UserError(
@@ -117,22 +141,22 @@ class Balance(nn.Module):
                     )
         return found
 
-    def checked_weights(self, moment: Moment) -> dict[str, float]:
-        """`effective`. Raises UserError if one is negative or not finite."""
-        found = self.effective()
+    def checked_weights(self, step_info: StepInfo) -> dict[str, float]:
+        """Return `effective_weights`. Raises UserError if a weight is negative or not finite."""
+        found = self.effective_weights()
         for task, weight in found.items():
             if not (math.isfinite(weight) and weight >= 0):
                 raise UserError(
-                    f"balance: {type(self).__name__} gives the weight {weight:g} to {task} at step {moment.step}; "
+                    f"balance: {type(self).__name__} gives the weight {weight:g} to {task} at step {step_info.step}; "
                     "weights are finite and at least 0"
                 )
         return found
 
     def checked_combine(
-        self, gradients: Mapping[str, Float[Tensor, " value"]], moment: Moment
+        self, gradients: Mapping[str, Float[Tensor, " value"]], step_info: StepInfo
     ) -> Float[Tensor, " value"]:
-        """`combine`. Raises UserError if it gives a vector of another length."""
-        found = self.combine(gradients, moment)
+        """Return the result of `combine`. Raises UserError if it is not a vector as long as the gradients."""
+        found = self.combine(gradients, step_info)
         length = len(next(iter(gradients.values())))
         if found.shape != (length,):
             raise UserError(

@@ -4,4 +4,7 @@ from hmlpe.balance.balance import Balance
 
 
 class FixedWeights(Balance):
-    """phi = lambda_r E_r + lambda_d E_d, for any number of tasks: what a balance is unless it says otherwise."""
+    """Weights that stay as the row gives them: phi = lambda_r E_r + lambda_d E_d, for any number of tasks.
+
+    This is what the base class does.
+    """

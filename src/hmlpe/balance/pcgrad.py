@@ -1,4 +1,4 @@
-"""Gradient surgery: what of a task's gradient opposes another's is taken out (Yu et al., NeurIPS 2020, algorithm 1)."""
+"""Gradient surgery: the conflicting parts of tasks' gradients are removed (Yu et al., NeurIPS 2020, algorithm 1)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hmlpe.balance.balance import Balance, Moment
+from hmlpe.balance.balance import Balance, StepInfo
 
 
 class PCGrad(Balance):
-    """The trunk's gradient is the sum of the weighted losses', each first projected so that it opposes no other.
+    """Sums the gradients of the weighted losses after projecting out what conflicts with another task's gradient.
 
-    With two tasks a gradient is projected onto the plane that is normal to the other, if they conflict. With more
-    the others come one after another, in an order that is drawn anew for each task and step.
+    Two gradients conflict if their scalar product is negative. With two tasks, each gradient is then projected onto the
+    plane normal to the other. With more tasks, a gradient is projected against the others one after another, in an
+    order that is drawn anew for each task and step.
     """
 
-    def combine(self, gradients: Mapping[str, Float[Tensor, " value"]], moment: Moment) -> Float[Tensor, " value"]:
-        """The sum of the projected gradients; to the bit the plain sum where nothing conflicts."""
-        rng, total = moment.rng(), None
+    def combine(self, gradients: Mapping[str, Float[Tensor, " value"]], step_info: StepInfo) -> Float[Tensor, " value"]:
+        """Return the sum of the projected gradients; bit for bit the plain sum where nothing conflicts."""
+        rng, total = step_info.rng(), None
         for task, gradient in gradients.items():
             others = [other for name, other in gradients.items() if name != task]
             for index in rng.permutation(len(others)):

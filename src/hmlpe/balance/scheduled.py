@@ -1,4 +1,4 @@
-"""Weights by a schedule: a task is switched off, or on, in the midst of training."""
+"""Weights by a schedule, which can switch a task off or on during training."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from collections.abc import Mapping, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from hmlpe.balance.balance import Balance, Moment
+from hmlpe.balance.balance import Balance, StepInfo
 from hmlpe.errors import UserError
 
 
 class ScheduledWeights(Balance):
-    """phi = sum over tasks of weight * factor * loss, where a task's factor changes with the epoch.
+    """Minimises phi = sum over tasks of weight * factor * loss, where a task's factor changes with the epoch.
 
     Args:
-        factors: triples of a task, the epoch from which it holds, counted from 0, and its factor; a task's factor is 1
-            before its first.
+        weights: task name -> weight of the row, at least 0.
+        factors: triples of a task, the epoch (counted from 0) from which the factor holds, and the factor. Before its
+            first triple a task's factor is 1.
 
     Raises:
-        UserError: a factor is no number of at least 0, an epoch no whole number, or a task has no weight.
+        UserError: a factor is not a finite number of at least 0, an epoch is not a whole number of at least 0, a task
+            has no weight, or a task has two factors from the same epoch.
     """
 
     def __init__(self, weights: Mapping[str, object], factors: Sequence[object]) -> None:
@@ -33,19 +35,22 @@ class ScheduledWeights(Balance):
         self.epoch = 0
 
     def factor(self, task: str) -> float:
-        """That of the present epoch."""
+        """Return a task's factor in the present epoch."""
         found = 1.0
         for name, start, factor in self.factors:
             found = factor if name == task and start <= self.epoch else found
         return found
 
-    def terms(self, losses: Mapping[str, Float[Tensor, ""]], moment: Moment) -> dict[str, Float[Tensor, ""]]:
-        """weight * factor * loss. Of a factor 0 no gradient comes, though the optimiser's momentum may go on."""
-        self.epoch = moment.epoch
-        return {name: self.factor(name) * term for name, term in super().terms(losses, moment).items()}
+    def terms(self, losses: Mapping[str, Float[Tensor, ""]], step_info: StepInfo) -> dict[str, Float[Tensor, ""]]:
+        """Return weight * factor * loss of each active task.
 
-    def effective(self) -> dict[str, float]:
-        """weight * factor."""
+        With a factor of 0 a task has no gradient, though the optimiser's momentum of earlier steps may still act.
+        """
+        self.epoch = step_info.epoch
+        return {name: self.factor(name) * term for name, term in super().terms(losses, step_info).items()}
+
+    def effective_weights(self) -> dict[str, float]:
+        """Return weight * factor of each active task."""
         return {name: self.weights[name] * self.factor(name) for name in self.active}
 
 

@@ -10,7 +10,7 @@ from wandb_workspaces.reports import v2 as wr
 
 from hmlpe.dashboard.study import Named, Study
 from hmlpe.report.runs import base_of
-from hmlpe.tracking.mirror import STEP, THRESHOLD
+from hmlpe.tracking.mirror import STEP_AXIS, THRESHOLD_AXIS
 
 ROW = "row.name"  # where a run's configuration names its row; its seeds are drawn as a band about their mean
 BAND = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
@@ -77,7 +77,7 @@ def _over_thresholds(study: Study, metrics: Sequence[Named]) -> list[Any]:
     return [
         wr.LinePlot(
             title=f"{named.info.section} {named.info.label} over the threshold, {named.split}".replace("_", " "),
-            x=THRESHOLD,
+            x=THRESHOLD_AXIS,
             y=[name],
             groupby=wr.Config(ROW),
             **BAND,
@@ -91,7 +91,7 @@ def _lines(metrics: Sequence[Named], by: Callable[[Named], str] = lambda named: 
     """Validation numbers over the steps."""
     curves = [named for named in metrics if named.split == "val"]
     return [
-        wr.LinePlot(title=title, x=STEP, y=[named.name for named in group], groupby=wr.Config(ROW), **BAND)
+        wr.LinePlot(title=title, x=STEP_AXIS, y=[named.name for named in group], groupby=wr.Config(ROW), **BAND)
         for title, group in _grouped(curves, by)
     ]
 
@@ -114,7 +114,7 @@ def _steps(metrics: Sequence[Named], together: bool = False, **options: Any) -> 
     return [
         wr.LinePlot(
             title=title if not together else "learning rates",
-            x=STEP,
+            x=STEP_AXIS,
             y=[named.name for named in group],
             groupby=wr.Config(ROW),
             **BAND,
@@ -132,7 +132,7 @@ def _by_layer(metrics: Sequence[Named]) -> list[Any]:
     return [
         wr.LinePlot(
             title=f"{key.replace('_', ' ')} at each layer",
-            x=STEP,
+            x=STEP_AXIS,
             y=names,
             groupby=wr.Config(ROW),
             **BAND,

@@ -1,1 +1,1 @@
-"""What a network's shared layers have learnt: receptive fields, average patches, selectivity, maps taken away."""
+"""Inspection of a network's shared layers: receptive fields, average patches, selectivity, removal of maps."""

@@ -1,7 +1,7 @@
-"""Receptive fields: which window of the input a unit of a map sees (FACTS 8).
+"""Receptive fields: which window of the input a unit of a feature map sees (FACTS 8).
 
-They follow from the operations that a network runs, seen as they run, so that they hold for any network of
-convolutions and poolings, whatever it is written like.
+They are derived from the operations of one forward pass, so that they are right for any network of convolutions and
+poolings, however its code is written.
 """
 
 from __future__ import annotations
@@ -19,76 +19,84 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from hmlpe.errors import UserError
 
-Pair = tuple[int, int]  # down, across
+Pair = tuple[int, int]  # (down, across)
 
 
-class Field(NamedTuple):
-    """What the units of a layer see of the input: unit i the pixels start + stride i ... start + stride i + extent - 1.
+class ReceptiveField(NamedTuple):
+    """The receptive field of a layer's units.
+
+    Along each axis, unit i sees the input's pixels start + stride i ... start + stride i + extent - 1.
 
     Attributes:
         extent: height and width of the window, in pixels of the input.
-        stride: distance between the windows of neighbouring units.
-        start: the first pixel of unit 0's window; below 0 with padding.
+        stride: distance between the windows of neighbouring units, in pixels of the input.
+        start: first pixel of unit 0's window; negative with padding.
     """
 
     extent: Pair
     stride: Pair
     start: Pair
 
-    def grown(self, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Field:
-        """That of a layer of such windows on this one's map (x <- x s, extent <- extent s + k - s, traced forward)."""
+    def through_layer(self, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> ReceptiveField:
+        """Return the receptive field of a further layer with this kernel, stride, padding and dilation.
+
+        (It is the recursion x <- x s, extent <- extent s + k - s, applied from the input forward.)
+        """
         axes = range(2)
-        return Field(
+        return ReceptiveField(
             _pair(self.extent[a] + dilation[a] * (kernel[a] - 1) * self.stride[a] for a in axes),
             _pair(self.stride[a] * stride[a] for a in axes),
             _pair(self.start[a] - padding[a] * self.stride[a] for a in axes),
         )
 
     def corners(self, unit: Int[Tensor, "*batch 2"]) -> Int[Tensor, "*batch 2"]:
-        """First pixel (row, column) of the windows of units (row, column)."""
+        """Return the first pixel (row, column) of the windows of units, given as (row, column)."""
         return unit * unit.new_tensor(self.stride) + unit.new_tensor(self.start)
 
     def centres(self, unit: Int[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
-        """Centres (x, y) of the windows of units (row, column), in pixels of the input, pixel centres at integers."""
+        """Return the centres (x, y) of the windows of units, given as (row, column).
+
+        They are in pixels of the input, whose centres are at integer coordinates.
+        """
         return (self.corners(unit) + (torch.tensor(self.extent) - 1) / 2).flip(-1)
 
 
-class _Lost(NamedTuple):
-    """No window: why."""
+class _NoField(NamedTuple):
+    """The reason why a layer has no receptive field of one size."""
 
     why: str
 
 
-def fields_of(network: nn.Module, image: Tensor, layers: Sequence[str]) -> dict[str, Field]:
-    """The receptive fields of the named layers' outputs.
+def fields_of(network: nn.Module, image: Tensor, layers: Sequence[str]) -> dict[str, ReceptiveField]:
+    """Return the receptive fields of the named layers' outputs.
 
     Args:
-        network: is called with `image` in evaluation mode, and runs once.
-        image: (1, channel, height, width) of the size and type that it takes.
-        layers: names of its modules, as `named_modules` has them.
+        network: the network, which is called once with `image`, in evaluation mode.
+        image: (1, channel, height, width), of the size and type that the network takes.
+        layers: names of the network's modules, as in `named_modules`.
 
     Raises:
-        UserError: there is no such layer, or its units see no window of one size: a branch that joins windows of
-            several sizes, or an operation that does not act locally.
+        UserError: there is no such layer, or its units have no receptive field of one size, because branches with
+            different fields are joined, or because an operation does not act locally.
     """
     modules = dict(network.named_modules())
     for layer in layers:
         check_layer(network, layer)
-    trace, found = _Trace(), dict[str, Field | _Lost]()
-    with _hooks(modules, trace, found, layers), in_evaluation(network), torch.no_grad(), trace:
-        trace.seen[image] = Field((1, 1), (1, 1), (0, 0))
+    trace, found = _Trace(), dict[str, ReceptiveField | _NoField]()
+    with _hooks(modules, trace, found, layers), evaluation_mode(network), torch.no_grad(), trace:
+        trace.seen[image] = ReceptiveField((1, 1), (1, 1), (0, 0))
         network(image)
     for layer in layers:
         if layer not in found:
             raise UserError(f"layers: {layer} does not run on an image, or gives no map")
         field = found[layer]
-        if isinstance(field, _Lost):
+        if isinstance(field, _NoField):
             raise UserError(f"layers: {layer}: its units see no window of one size, as {field.why}")
-    return {layer: field for layer in layers if isinstance(field := found[layer], Field)}
+    return {layer: field for layer in layers if isinstance(field := found[layer], ReceptiveField)}
 
 
 def check_layer(network: nn.Module, layer: str) -> None:
-    """Raise UserError, listing those that there are, unless the network has a layer of this name."""
+    """Raise UserError, which lists the network's layers, unless the network has a layer of this name."""
     if layer and layer in dict(network.named_modules()):
         return
     there = [name for name, module in network.named_modules() if name and not list(module.children())]
@@ -98,16 +106,16 @@ def check_layer(network: nn.Module, layer: str) -> None:
 _CONV = ("convolution", "_convolution", "conv2d")
 _POOL = ("max_pool2d_with_indices", "max_pool2d", "avg_pool2d")
 _SAME = ("clone", "_to_copy", "detach", "alias", "contiguous", "native_dropout", "_prelu_kernel", "hardswish")
-_LOCAL = (nn.LocalResponseNorm,)  # modules that mix maps at a place, and are made of operations that mix more
+_LOCAL = (nn.LocalResponseNorm,)  # modules that mix maps at one place only, though not each of their operations does
 
 
 class _Trace(TorchDispatchMode):
-    """Follows fields from tensor to tensor, operation by operation."""
+    """Derives the receptive field of each tensor from those of the operation's inputs, operation by operation."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seen: Any = WeakTensorKeyDictionary()
-        self.inside: list[str] = []  # names of the modules that run, the innermost last
+        self.inside: list[str] = []  # names of the modules that are running, the innermost last
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -120,42 +128,46 @@ class _Trace(TorchDispatchMode):
                     self.seen[one] = field
         return found
 
-    def _of(self, func: Any, args: Any, kwargs: Any, fields: list[Field | _Lost]) -> Field | _Lost:
+    def _of(
+        self, func: Any, args: Any, kwargs: Any, fields: list[ReceptiveField | _NoField]
+    ) -> ReceptiveField | _NoField:
         name, where = func.overloadpacket.__name__, self.inside[-1] if self.inside else "the network"
         for one in fields:
-            if isinstance(one, _Lost):
+            if isinstance(one, _NoField):
                 return one
         if any(one != fields[0] for one in fields):
-            return _Lost(f"{where} joins branches whose windows differ")
+            return _NoField(f"{where} joins branches whose windows differ")
         (field, *_) = fields
-        assert isinstance(field, Field)
+        assert isinstance(field, ReceptiveField)
         given = {one.name: one.default_value for one in func._schema.arguments if one.has_default_value()}
         given |= dict(zip((one.name for one in func._schema.arguments), args, strict=False)) | kwargs
         if name in _CONV and not given.get("transposed") and len(given["stride"]) == 2:
             kernel = given["weight"].shape[-2:]
-            return field.grown(_two(kernel), _two(given["stride"]), _two(given["padding"]), _two(given["dilation"]))
+            return field.through_layer(
+                _two(kernel), _two(given["stride"]), _two(given["padding"]), _two(given["dilation"])
+            )
         if name in _POOL:
             kernel = _two(given["kernel_size"])
-            return field.grown(
+            return field.through_layer(
                 kernel, _two(given["stride"], kernel), _two(given["padding"]), _two(given.get("dilation", 1))
             )
-        if name == "constant_pad_nd":  # pad: across before and after, then down
+        if name == "constant_pad_nd":  # pad: (left, right, top, bottom)
             pad = [int(one) for one in given["pad"]]
             first = (pad[2] if len(pad) > 2 else 0, pad[0])
             return field._replace(start=_pair(field.start[a] - first[a] * field.stride[a] for a in range(2)))
         if "batch_norm" in name and given.get("training"):
-            return _Lost(f"{where} normalises by the batch and the whole map")
+            return _NoField(f"{where} normalises by the batch and the whole map")
         joins = name == "cat" and given.get("dim") == 1
         if torch.Tag.pointwise in func.tags or name.rstrip("_") in _SAME or "batch_norm" in name or joins:
             return field
-        return _Lost(f"{where} does {name}, which is neither a convolution, a pooling nor the same at every place")
+        return _NoField(f"{where} does {name}, which is neither a convolution, a pooling nor the same at every place")
 
 
 @contextmanager
 def _hooks(
-    modules: Mapping[str, nn.Module], trace: _Trace, found: dict[str, Field | _Lost], layers: Sequence[str]
+    modules: Mapping[str, nn.Module], trace: _Trace, found: dict[str, ReceptiveField | _NoField], layers: Sequence[str]
 ) -> Iterator[None]:
-    """While they run, modules say so, and the fields of their outputs are found."""
+    """Register hooks, inside the `with` block, by which the trace knows the running module, and `found` is filled."""
 
     def before(module: nn.Module, args: Any, name: str) -> None:
         trace.inside.append(name or type(module).__name__)
@@ -166,7 +178,7 @@ def _hooks(
             trace.seen[output] = trace.seen[args[0]]
         if name in layers and name not in found and isinstance(output, Tensor) and output in trace.seen:
             field = trace.seen[output]
-            found[name] = field if output.ndim == 4 else _Lost("it gives no map")
+            found[name] = field if output.ndim == 4 else _NoField("it gives no map")
 
     handles = []
     for name, module in modules.items():
@@ -180,8 +192,8 @@ def _hooks(
 
 
 @contextmanager
-def in_evaluation(network: nn.Module) -> Iterator[None]:
-    """While it holds, the network is in evaluation mode; afterwards each module as it was."""
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Put the network in evaluation mode inside the `with` block; afterwards restore the mode of each module."""
     training = {module: module.training for module in network.modules()}
     network.eval()
     try:
@@ -192,7 +204,10 @@ def in_evaluation(network: nn.Module) -> Iterator[None]:
 
 
 def _two(value: Any, otherwise: Pair = (0, 0)) -> Pair:
-    """A number or one or two numbers; `otherwise` for none, as torch writes a pooling's stride that is its kernel."""
+    """Return a number, or a list of one or two numbers, as a pair.
+
+    An empty list gives `otherwise`: torch writes the stride of a pooling so if it equals the kernel.
+    """
     values = [value] if isinstance(value, int) else list(value)
     return (int(values[0]), int(values[-1])) if values else otherwise
 

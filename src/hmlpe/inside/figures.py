@@ -1,4 +1,4 @@
-"""The figures of an inspection: filters, averages, where maps answer, what they are worth, gradients, patches."""
+"""The figures of an inspection: filters, average patches, places of responses, cost of removal, gradients, patches."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from hmlpe.pictures import Tiles, as_bytes, blank, coloured
 from hmlpe.runs.curves import Curves
 from hmlpe.runs.metric import LAYERS
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's, a layer each
-ACROSS = 8  # maps in a row
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's colours, one per layer
+MAPS_IN_ROW = 8  # number of maps in a row of a figure
 
 
-class Marked(NamedTuple):
-    """The windows of one person's most responsive maps.
+class MarkedWindows(NamedTuple):
+    """The windows of one layer's most responsive maps for one person.
 
     Attributes:
-        crop: (size, size, 3).
-        layer: its name.
-        maps: numbers, the largest answer first.
-        corners_px: (map, 2) first pixel (row, column) of each window.
-        patches: (map, 3, down, across).
+        crop: (size, size, 3) the person's crop.
+        layer: name of the layer.
+        maps: numbers of the maps, the most responsive first.
+        corners_px: (map, 2) first pixel (row, column) of each map's window.
+        patches: (map, 3, down, across) the pixels in the windows.
     """
 
     crop: UInt8[np.ndarray, "size size 3"]
@@ -44,7 +44,7 @@ class Marked(NamedTuple):
 
 
 def waves_figure(filters: Sequence[Filter]) -> Figure:
-    """Which waves the first layer's filters look for."""
+    """Draw the frequency, orientation and colour of the first layer's filters."""
     figure = blank(5.4, 4.0)
     ax = figure.add_subplot(projection="polar")
     for found in filters:
@@ -61,10 +61,12 @@ def waves_figure(filters: Sequence[Filter]) -> Figure:
 
 
 def averages_figure(name: str, layer: Layer, prefers: Sequence[str]) -> Figure:
-    """The average backtracked patch of each map; below it the null picture, and the spread over people.
+    """Draw the average backtracked patch of each map and, below it, the null picture and the spread over people.
 
     Args:
-        prefers: what each map prefers, in words.
+        name: name of the layer.
+        layer: the results for the layer.
+        prefers: the joint that each map prefers, in words.
     """
     average = layer.average
     middle = average.null.mean()
@@ -75,7 +77,7 @@ def averages_figure(name: str, layer: Layer, prefers: Sequence[str]) -> Figure:
     ]
     kinds.append(matplotlib.colormaps["magma"](average.spread.mean(axis=1) / widest)[..., :3])
     maps = range(len(average.mean))
-    rows = [maps[start : start + ACROSS] for start in range(0, len(maps), ACROSS)]
+    rows = [maps[start : start + MAPS_IN_ROW] for start in range(0, len(maps), MAPS_IN_ROW)]
     tiles = Tiles(
         [[as_bytes(kind[number]) for number in row] for row in rows for kind in kinds],
         heads=[
@@ -88,7 +90,7 @@ def averages_figure(name: str, layer: Layer, prefers: Sequence[str]) -> Figure:
 
 
 def mosaic_figure(name: str, mosaic: UInt8[np.ndarray, "map patch 3 down across"]) -> Figure:
-    """The real patches nearest to each map's average: frames of the data."""
+    """Draw the real patches nearest to each map's average, which are cut out of the data's images."""
     rows = [[patch.transpose(1, 2, 0) for patch in patches] for patches in mosaic]
     return Tiles(rows, heads=[], sides=[str(number) for number in range(len(rows))]).figure(
         f"{name}: the real patches nearest to the average", []
@@ -98,7 +100,17 @@ def mosaic_figure(name: str, mosaic: UInt8[np.ndarray, "map patch 3 down across"
 def positions_figure(
     name: str, layer: Layer, joints_px: Float[np.ndarray, "person joint 2"], joints: Sequence[str], count: int = 8
 ) -> Figure:
-    """Where the most selective maps answer, relative to the joint that each prefers; and to another person's."""
+    """Draw histograms of where the most selective maps respond, relative to the joint that each prefers.
+
+    The upper row is relative to the person's own joint, the lower row to another person's joint.
+
+    Args:
+        name: name of the layer.
+        layer: the results for the layer.
+        joints_px: the people's joints in crop pixels, NaN where unknown.
+        joints: names of the joints.
+        count: number of maps.
+    """
     found = layer.joints
     order = np.argsort(-found.index)[:count]
     reach = joints_px[np.isfinite(joints_px)].max(initial=1.0) / 3
@@ -134,8 +146,8 @@ def positions_figure(
 
 
 def removal_figure(layers: Mapping[str, Layer], joints: Sequence[str], parts: Sequence[str]) -> Figure:
-    """What the network loses without each map, over how selective it is; and of which joint and part."""
-    with_loss = {name: (layer, layer.loss) for name, layer in layers.items() if layer.loss is not None}
+    """Draw the cost of removing each map over the map's selectivity, and which joints and parts the cost concerns."""
+    with_loss = {name: (layer, layer.removal) for name, layer in layers.items() if layer.removal is not None}
     kinds = [
         (title, label, words, kind)
         for title, label, words, kind in (
@@ -174,7 +186,7 @@ def removal_figure(layers: Mapping[str, Layer], joints: Sequence[str], parts: Se
 
 
 def gradients_figure(curves: Curves) -> Figure | None:
-    """What the tasks' gradients did at each layer while the network was trained; None if that was not logged."""
+    """Draw the norms and cosines of the tasks' gradients at each layer during training; None if not logged."""
     logged = {name.removeprefix(LAYERS): curve for name, curve in curves.items() if name.startswith(LAYERS)}
     keys = dict.fromkeys(name.partition("/")[2] for name in logged)
     layers = list(dict.fromkeys(name.partition("/")[0] for name in logged))
@@ -202,7 +214,7 @@ def gradients_figure(curves: Curves) -> Figure | None:
 
 
 def rows_figure(table: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
-    """Measures of the rows, layer by layer: each run, and the mean over seeds."""
+    """Draw the measures of the rows, layer by layer: a dot for each run, a dash for the mean over seeds."""
     layers, rows = list(table.layer.unique()), list(table.row.unique())
     shown = [name for name in measures if table[name].notna().any()]
     figure = blank(max(3.2 * len(shown), 4.0) + 0.12 * len(rows) * len(shown), 4.4)
@@ -224,8 +236,8 @@ def rows_figure(table: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
     return figure
 
 
-def people_figure(people: Sequence[Sequence[Marked]]) -> Figure:
-    """Of each person, layer by layer: the windows of the most responsive maps on the crop, and the patches in order."""
+def people_figure(people: Sequence[Sequence[MarkedWindows]]) -> Figure:
+    """Draw, for each person and layer, the windows of the most responsive maps on the crop, and their patches."""
     lines = [one for person in people for one in person]
     count = max(len(one.maps) for one in lines)
     figure = blank(2.0 + 0.95 * count, 1.85 * len(lines) + 0.5)
@@ -235,7 +247,7 @@ def people_figure(people: Sequence[Sequence[Marked]]) -> Figure:
         first.imshow(line.crop)
         first.set_ylabel(line.layer.rpartition(".")[2], fontsize=8)
         for ax in (first, *rest):
-            _bare(ax)
+            _hide_ticks(ax)
         colours = matplotlib.colormaps["plasma"](np.linspace(0, 0.9, len(line.maps)))
         down, across = line.patches.shape[-2:]
         for number, (ax, colour) in enumerate(zip(rest, colours, strict=False)):
@@ -261,7 +273,7 @@ def part_maps_figure(
     regressed: Float[np.ndarray, "person part row column"],
     parts: Sequence[str],
 ) -> Figure:
-    """Part maps of people: true, detected, of the regressed joints, and detected minus regressed."""
+    """Draw part maps of people: true, detected, made from the regressed joints, and detected minus regressed."""
     rows: list[list[UInt8[np.ndarray, "height width 3"]]] = []
     for person, crop in enumerate(crops):
         lines = [(one[person], "viridis", 0.0) for one in (truth, detected, regressed)]
@@ -275,5 +287,5 @@ def part_maps_figure(
     )
 
 
-def _bare(ax: Axes) -> None:
+def _hide_ticks(ax: Axes) -> None:
     ax.set(xticks=(), yticks=())

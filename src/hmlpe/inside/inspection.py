@@ -1,4 +1,4 @@
-"""What a network's layers have learnt, measured: filters, patches, selectivity, and what is lost without a map."""
+"""Measurements of what a network's layers have learnt: filters, average patches, selectivity, cost of removing maps."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from hmlpe.inside.fields import in_evaluation
-from hmlpe.inside.responses import Average, Averages, Network, nearest
-from hmlpe.inside.selectivity import DRAWS, NEAR, SURE, Information, Selectivity, middles, selectivity
+from hmlpe.inside.fields import evaluation_mode
+from hmlpe.inside.responses import InspectedNetwork, PatchAverage, PatchAverager, nearest_patches
+from hmlpe.inside.selectivity import DRAWS, NEAR, SIGNIFICANCE, Information, Selectivity, part_middles, selectivity
 from hmlpe.network import HeterogeneousNet
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
 
-PAD = 64  # of the spectrum, which interpolates between the few frequencies that so small a filter has
-GREY = np.array([0.299, 0.587, 0.114])
+SPECTRUM_SIZE = 64  # side of the zero-padded spectrum, which interpolates between the few frequencies of a small filter
+GREY = np.array([0.299, 0.587, 0.114])  # weights of R, G and B in the luminance
 
 
 class Filter(NamedTuple):
-    """What one filter looks for.
+    """The pattern to which one filter of the first layer responds.
 
     Attributes:
-        frequency: cycles a pixel of the strongest wave, 0 to 0.71; 0: it has no contrast at all.
-        orientation_deg: of that wave's crests, hence of an edge that fits: 0 along a row, 90 along a column, [0, 180).
-        oriented: 0 to 1, how much of the spectrum agrees on it; 0 for a blob.
-        colour: 0 to 1, the share of its energy that is no light and dark.
+        frequency: frequency of the filter's strongest wave in cycles per pixel, 0 to 0.71; 0 if it has no contrast.
+        orientation_deg: orientation of that wave's crests, and so of a matching edge: 0 along a row, 90 along a column,
+            in [0, 180).
+        oriented: 0 to 1, how much of the spectrum agrees on the orientation; 0 for a blob.
+        colour: 0 to 1, the share of the filter's energy that is colour contrast, not brightness.
     """
 
     frequency: float
@@ -40,16 +41,16 @@ class Filter(NamedTuple):
     colour: float
 
 
-def describe(weights: Float[np.ndarray, "map 3 down across"]) -> list[Filter]:
-    """Every filter of a first layer on RGB."""
-    return [_describe(one.astype(np.float64)) for one in weights]
+def describe_filters(weights: Float[np.ndarray, "map 3 down across"]) -> list[Filter]:
+    """Describe each filter of a first layer whose input is RGB."""
+    return [_describe_filter(one.astype(np.float64)) for one in weights]
 
 
-def _describe(weight: Float[np.ndarray, "3 down across"]) -> Filter:
+def _describe_filter(weight: Float[np.ndarray, "3 down across"]) -> Filter:
     grey = np.tensordot(GREY, weight, axes=1)
     centred = grey - grey.mean()
-    power = np.abs(np.fft.fft2(centred, s=(PAD, PAD))) ** 2
-    down, across = np.meshgrid(np.fft.fftfreq(PAD), np.fft.fftfreq(PAD), indexing="ij")
+    power = np.abs(np.fft.fft2(centred, s=(SPECTRUM_SIZE, SPECTRUM_SIZE))) ** 2
+    down, across = np.meshgrid(np.fft.fftfreq(SPECTRUM_SIZE), np.fft.fftfreq(SPECTRUM_SIZE), indexing="ij")
     total = power.sum()
     shade = weight.sum(axis=0) / 3
     energy = (weight**2).sum()
@@ -57,24 +58,25 @@ def _describe(weight: Float[np.ndarray, "3 down across"]) -> Filter:
     if total < 1e-20:
         return Filter(0.0, 0.0, 0.0, max(colour, 0.0))
     peak = np.unravel_index(power.argmax(), power.shape)
-    wave = np.arctan2(down[peak], across[peak])  # the way that brightness changes
+    wave = np.arctan2(down[peak], across[peak])  # the direction in which the brightness changes
     angles = np.arctan2(down, across)
     oriented = abs((power * np.exp(2j * angles)).sum()) / total
-    # Rows count downwards: the crest is at right angles to the wave, and angles are said as seen, counter-clockwise
+    # Crests are perpendicular to the wave's direction. Rows count downwards, while angles are given as seen,
+    # counter-clockwise, hence the minus sign.
     orientation = float(np.degrees(-wave) + 90) % 180
     return Filter(float(np.hypot(down[peak], across[peak])), orientation, float(oriented), max(colour, 0.0))
 
 
-LARGEST = 16_000_000
-"""Values of a layer at once, for all copies of a batch: 64 MB."""
+MAX_VALUES = 16_000_000
+"""Largest number of a layer's values in memory at a time, for all copies of a batch: 64 MB."""
 
 
-class Loss(NamedTuple):
-    """What the network loses without a map, which answers its mean over people instead.
+class RemovalCost(NamedTuple):
+    """The growth of the errors when a map is removed, i.e. replaced by its mean over people.
 
     Attributes:
         joints_px: (map, joint) growth of the mean joint error, in crop pixels; empty without a joint regression.
-        parts: (map, part) growth of the part's share of E_d; empty without a part detection.
+        parts: (map, part) growth of the part's contribution to E_d; empty without a part detection.
     """
 
     joints_px: Float[np.ndarray, "map joint"]
@@ -82,7 +84,7 @@ class Loss(NamedTuple):
 
 
 @torch.inference_mode()
-def removed(
+def removal_cost(
     network: HeterogeneousNet,
     tasks: dict[str, Task],
     layer: str,
@@ -91,22 +93,28 @@ def removed(
     rows: Int[np.ndarray, " person"],
     joints_px: Float[Tensor, "person joint 2"],
     words: str | None = None,
-) -> Loss:
-    """Take each map of a layer away in turn. The layers before it run once for all of them.
+) -> RemovalCost:
+    """Remove each map of a layer in turn, and return how much the errors grow.
+
+    The layers before it run only once for all maps.
 
     Args:
-        tasks: those that were trained, by their heads' names.
-        mean: what the maps answer on average, at each place.
-        joints_px: of the people, NaN where unknown, in pixels of the crops.
-        words: beside a progress bar; None: none is shown.
+        network: the network.
+        tasks: the trained tasks, by the names of their heads.
+        layer: name of the layer.
+        mean: the maps' mean response over people, at each place.
+        crops: the crops of many people.
+        rows: rows of the people who are shown to the network.
+        joints_px: the joints of these people, in crop pixels, NaN where unknown.
+        words: label of a progress bar; None shows no bar.
     """
     names, copies = list(tasks), len(mean) + 1
     device = next(network.parameters()).device
     joints_px, mean = joints_px.to(device), mean.to(device)
-    batch = min(64, max(1, LARGEST // (copies * mean.numel())))
+    batch = min(64, max(1, MAX_VALUES // (copies * mean.numel())))
     sums: dict[str, Tensor] = {}
     with (
-        in_evaluation(network),
+        evaluation_mode(network),
         _without_each(network.get_submodule(layer), mean),
         tqdm(total=len(rows), desc=words, unit="people", disable=None if words else True) as bar,
     ):
@@ -114,20 +122,20 @@ def removed(
             part = rows[start : start + batch]
             images = torch.from_numpy(np.array(crops[part])).permute(0, 3, 1, 2).contiguous().to(device)
             truth = joints_px[start : start + batch]
-            outputs = network.answers(network.features(images), names)
+            outputs = network.head_outputs(network.features(images), names)
             for name, found in _errors(tasks, outputs, truth, copies).items():
                 sums[name] = sums[name] + found if name in sums else found
             bar.update(len(part))
-    means = {name: (total[:, :, 0] / total[:, :, 1]).numpy() for name, total in sums.items()}  # NaN: known of nobody
-    growth = {name: values[1:] - values[:1] for name, values in means.items()}  # the first is the whole network
+    means = {name: (total[:, :, 0] / total[:, :, 1]).numpy() for name, total in sums.items()}  # NaN: known for nobody
+    growth = {name: values[1:] - values[:1] for name, values in means.items()}  # the first is the complete network
     empty = np.zeros((len(mean), 0))
-    return Loss(growth.get("joints", empty), growth.get("parts", empty))
+    return RemovalCost(growth.get("joints", empty), growth.get("parts", empty))
 
 
 def _errors(
     tasks: dict[str, Task], outputs: dict[str, Tensor], truth: Float[Tensor, "person joint 2"], copies: int
 ) -> dict[str, Float[Tensor, "copy item 2"]]:
-    """Sum of the errors and number of people who count, by copy of the network and item."""
+    """Return the sum of the errors and the number of people with known truth, by copy of the network and item."""
     found = {}
     for name, task in tasks.items():
         if isinstance(task, JointRegression):
@@ -147,10 +155,13 @@ def _errors(
 
 @contextmanager
 def _without_each(module: nn.Module, mean: Float[Tensor, "map row column"]) -> Iterator[None]:
-    """While it holds, a layer answers to a batch several times: as it is, then without its first map, and so on."""
+    """Make a layer repeat its output for a batch: unchanged, then without its first map, without its second, etc.
+
+    This holds inside the `with` block. A missing map is replaced by its mean.
+    """
 
     def replace(_: nn.Module, args: Any, output: Tensor) -> Tensor:
-        every = torch.cat([output] * (len(mean) + 1))  # keeps the layout in memory, on which speed depends
+        every = torch.cat([output] * (len(mean) + 1))  # keeps the memory layout, on which speed depends
         for number, one in enumerate(mean, start=1):
             every[number * len(output) : (number + 1) * len(output), number - 1] = one
         return every
@@ -164,12 +175,12 @@ def _without_each(module: nn.Module, mean: Float[Tensor, "map row column"]) -> I
 
 @dataclass(frozen=True)
 class People:
-    """Whom a network is shown.
+    """The people who are shown to a network.
 
     Attributes:
-        crops: (person, size, size, 3) of many, as they lie on disk.
-        rows: which of them.
-        joints_px: (row, joint, 2) in pixels of the crops, NaN where unknown.
+        crops: (person, size, size, 3) crops of many people, memory-mapped.
+        rows: rows of the people in `crops`.
+        joints_px: (row, joint, 2) their joints in pixels of the crops, NaN where unknown.
     """
 
     crops: UInt8[np.ndarray, "person size size 3"]
@@ -178,43 +189,44 @@ class People:
 
 
 class Layer(NamedTuple):
-    """What was found of one layer's maps.
+    """The results for one layer's maps.
 
     Attributes:
-        average: of its backtracked patches.
-        joints, parts: its selectivity for joints and for the middles of parts.
-        bits, bits_null: (map, part) information on whether a unit's window holds the part, and with other people's
-            parts; None where windows are no squares, or there are no parts.
-        loss: without each map; None if the network is not one of ours.
+        average: the average of its backtracked patches.
+        joints, parts: its selectivity for joints and for the middles of parts; None for parts if no middle is known.
+        bits, bits_null: (map, part) mutual information on whether a unit's window contains the part, and the same with
+            the parts of other people; None if windows are not squares, or there are no parts.
+        removal: the cost of removing each map; None if it was not measured.
         mosaic: (map, patch, 3, down, across) the real patches nearest to the average; None if not asked for.
-        places_px: (test person, map, 2) centre of the window of the largest answer, (x, y) in crop pixels.
-        usual: (map, 2) mean and standard deviation over the test people of the largest answer.
+        places_px: (test person, map, 2) centre of the window of the largest response, (x, y) in crop pixels.
+        response_stats: (map, 2) mean and standard deviation of the largest response over the test people.
     """
 
-    average: Average
+    average: PatchAverage
     joints: Selectivity
     parts: Selectivity | None
     bits: Float[np.ndarray, "map part"] | None
     bits_null: Float[np.ndarray, "map part"] | None
-    loss: Loss | None
+    removal: RemovalCost | None
     mosaic: UInt8[np.ndarray, "map patch 3 down across"] | None
     places_px: Float[np.ndarray, "person map 2"]
-    usual: Float[np.ndarray, "map 2"]
+    response_stats: Float[np.ndarray, "map 2"]
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """Of one network.
+    """The results of inspecting one network.
 
     Attributes:
-        network: that was looked into.
-        skeleton: of the people.
-        filters: of its first layer; empty if that does not look at RGB.
-        layers: by name.
-        train, test: how many people the averages, and the rest, stand on.
+        network: the inspected network.
+        skeleton: the skeleton of the people.
+        filters: descriptions of the first layer's filters; empty if its input is not RGB.
+        layers: the results for each layer, by name.
+        train: number of training people, on whom the averages are based.
+        test: number of test people, on whom everything else is based.
     """
 
-    network: Network
+    network: InspectedNetwork
     skeleton: Skeleton
     filters: list[Filter]
     layers: dict[str, Layer] = field(default_factory=dict)
@@ -223,11 +235,11 @@ class Inspection:
 
     @property
     def words(self) -> str:
-        """What was found, a line a layer."""
+        """Return a summary in words, one line per layer."""
         lines = [f"{self.train} training people, {self.test} test people"]
         for name, layer in self.layers.items():
             found = layer.joints
-            sure = (found.index_p < SURE).sum()
+            sure = (found.index_p < SIGNIFICANCE).sum()
             best = int(found.index.argmax())
             lines.append(
                 f"{name}: {sure} of {len(found.index)} maps follow a joint beyond chance, one most of all; map {best} "
@@ -250,69 +262,72 @@ def inspect_network(
     mosaic: int = 0,
     progress: bool = True,
 ) -> Inspection:
-    """Look into a network.
+    """Inspect the layers of a network.
 
     Args:
-        network: takes (batch, 3, size, size) uint8, RGB; see `responses.Network`.
-        train: of whom the average patches are.
-        test: of whom selectivity and all else is.
-        layers: names; None: all convolutions of the shared layers.
-        tasks: of one of our networks, those that were trained, by the heads' names: what maps are taken away from.
-        beta: share of a part that its window holds (`windows.WindowGrid`).
-        near: the distance to a joint that is near, in shares of the crop's side.
-        draws: permutations of people.
-        mosaic: how many nearest real patches of each map are kept; 0: none.
+        network: takes (batch, 3, size, size) uint8, RGB; see `responses.InspectedNetwork`.
+        train: the people whose patches are averaged.
+        test: the people from whom everything else is measured.
+        skeleton: the skeleton of the people.
+        layers: names of layers; None means all convolutions.
+        tasks: the trained tasks of a heterogeneous network, by the names of their heads; the cost of removing maps is
+            measured on them. None: it is not measured.
+        beta: share of a part that a window must contain (`windows.WindowGrid`).
+        near: distance within which a response counts as near a landmark, as a share of the crop's side.
+        draws: number of permutations of people.
+        mosaic: number of nearest real patches that are kept of each map; 0 for none.
+        progress: whether progress bars are shown.
 
     Raises:
-        UserError: see `responses.Network`.
+        UserError: see `responses.InspectedNetwork`.
     """
     size = train.crops.shape[1]
-    opened = Network(network, size, layers)
-    averages = {layer: Averages(layer, opened.fields[layer]) for layer in opened.layers}
+    opened = InspectedNetwork(network, size, layers)
+    averages = {layer: PatchAverager(layer, opened.fields[layer]) for layer in opened.layers}
     train_units: dict[str, list[tuple[Int[np.ndarray, " row"], Tensor]]] = {layer: [] for layer in opened.layers}
-    for answers in opened.answers(train.crops, train.rows, words="training people" if progress else None):
+    for responses in opened.responses(train.crops, train.rows, words="training people" if progress else None):
         for layer, average in averages.items():
-            average.update(answers)
-            train_units[layer].append((answers.people, answers.units[layer]))
+            average.update(responses)
+            train_units[layer].append((responses.people, responses.units[layer]))
     ends = torch.tensor(skeleton.part_ends, dtype=torch.long).reshape(-1, 2)
     counted = {layer: Information(layer, opened.fields[layer], ends, beta, test.joints_px) for layer in opened.layers}
     test_units: dict[str, list[tuple[Int[np.ndarray, " row"], Tensor]]] = {layer: [] for layer in opened.layers}
     means: dict[str, Tensor] = {}
     values: dict[str, list[Tensor]] = {layer: [] for layer in opened.layers}
-    for answers in opened.answers(test.crops, test.rows, words="test people" if progress else None):
+    for responses in opened.responses(test.crops, test.rows, words="test people" if progress else None):
         for layer, information in counted.items():
-            if information.serves:
-                information.update(answers)
-            test_units[layer].append((answers.people, answers.units[layer]))
-            values[layer].append(answers.values[layer])
-            total = answers.maps[layer].sum(0).double() / len(test.rows)
+            if information.applies:
+                information.update(responses)
+            test_units[layer].append((responses.people, responses.units[layer]))
+            values[layer].append(responses.values[layer])
+            total = responses.maps[layer].sum(0).double() / len(test.rows)
             means[layer] = means[layer] + total if layer in means else total
     filters = opened.first_filters()
     found = Inspection(
         opened,
         skeleton,
-        [] if filters is None else describe(filters.numpy()),
+        [] if filters is None else describe_filters(filters.numpy()),
         train=len(train.rows),
         test=len(test.rows),
     )
     joints = test.joints_px.numpy().astype(np.float64)
     for layer in opened.layers:
         where = opened.fields[layer]
-        mean, units = averages[layer].average(), _in_order(test_units[layer])
+        mean, units = averages[layer].average(), _in_order_of_rows(test_units[layer])
         places = where.centres(units).numpy().astype(np.float64)
         words = f"permutations, {layer}" if progress else None
-        sticks = middles(joints, skeleton)
+        sticks = part_middles(joints, skeleton)
         of_parts = None
         if np.isfinite(sticks).all(-1).any():
             of_parts = selectivity(places, sticks, near * size, draws, words=words)
-        bits = counted[layer].bits() if counted[layer].serves else None
-        loss = None
+        bits = counted[layer].bits() if counted[layer].applies else None
+        removal = None
         measured: dict[str, Task] = {
             name: task for name, task in (tasks or {}).items() if isinstance(task, JointRegression | PartDetection)
         }
         if measured and isinstance(network, HeterogeneousNet):
             words = f"without maps of {layer}" if progress else None
-            loss = removed(
+            removal = removal_cost(
                 network, measured, layer, means[layer].float(), test.crops, test.rows, test.joints_px, words=words
             )
         found.layers[layer] = Layer(
@@ -321,17 +336,19 @@ def inspect_network(
             parts=of_parts,
             bits=bits and bits[0],
             bits_null=bits and bits[1],
-            loss=loss,
-            mosaic=nearest(train.crops, train.rows, _in_order(train_units[layer]), where, mean.mean, mosaic)
+            removal=removal,
+            mosaic=nearest_patches(
+                train.crops, train.rows, _in_order_of_rows(train_units[layer]), where, mean.mean, mosaic
+            )
             if mosaic
             else None,
             places_px=places,
-            usual=torch.stack(torch.std_mean(torch.cat(values[layer]).double(), dim=0)[::-1], dim=1).numpy(),
+            response_stats=torch.stack(torch.std_mean(torch.cat(values[layer]).double(), dim=0)[::-1], dim=1).numpy(),
         )
     return found
 
 
-def _in_order(parts: list[tuple[Int[np.ndarray, " row"], Tensor]]) -> Int[Tensor, "row map 2"]:
-    """Of all people, in the order of their rows."""
+def _in_order_of_rows(parts: list[tuple[Int[np.ndarray, " row"], Tensor]]) -> Int[Tensor, "row map 2"]:
+    """Return the units of all people, in the order of the people's rows."""
     people = np.concatenate([people for people, _ in parts])
     return torch.cat([units for _, units in parts])[torch.from_numpy(np.argsort(people))]

@@ -1,4 +1,4 @@
-"""An inspection as one HTML file, and as a section of the report's page: both from what its folder holds."""
+"""An inspection as one HTML file, and as a section of the report's page; both are made from the inspection's folder."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ import pandas as pd
 
 from hmlpe.errors import UserError
 from hmlpe.inside.record import COLUMNS, MAPS, Record
-from hmlpe.inside.selectivity import SURE
+from hmlpe.inside.selectivity import SIGNIFICANCE
 from hmlpe.web import STYLE, content_of, data_link, render
 
 HERE = Path(__file__).parent
-MOST = 12  # maps in the table
+MAX_MAPS = 12  # maps that the table shows
 
 
-def section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, bytes]) -> dict[str, Any]:
-    """What `inspected` of section.html.j2 shows.
+def page_section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return what the macro `inspected` of section.html.j2 shows.
 
     Args:
-        maps: `record.maps_table`.
-        pictures: the files' contents by name; those that are not there are left out.
+        record: the record of the inspection.
+        maps: the table of `record.maps_table`.
+        pictures: contents of the picture files, by name; missing ones are left out.
+
+    Raises:
+        UserError: the table lacks a column, or has empty cells.
     """
     layers = [
         (
@@ -39,7 +43,7 @@ def section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, bytes]) -
     missing = sorted(set(COLUMNS) - set(maps))
     if missing or maps[list(COLUMNS)].isna().any(axis=None):
         raise UserError(f"{MAPS}: {'has no ' + missing[0] if missing else 'has empty cells'}; inspect again")
-    top = maps.sort_values("joint_index", ascending=False).head(MOST)
+    top = maps.sort_values("joint_index", ascending=False).head(MAX_MAPS)
     lines = [
         (
             f"{line['layer'].rpartition('.')[2]} {line['map']:.0f}",
@@ -57,7 +61,7 @@ def section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, bytes]) -
         "about": (
             f"{record.network}, {record.checkpoint}, shown people of {record.dataset}: averages of {record.train} "
             f"training people; all else of {record.test} test people. Near is within {record.near_px:.1f} crop pixels "
-            f"along each axis. Selective: a joint is followed beyond chance, one most of all, p < {SURE:g} by "
+            f"along each axis. Selective: a joint is followed beyond chance, one most of all, p < {SIGNIFICANCE:g} by "
             "permuting people, corrected for the maps of the layer; people of one film resemble each other, so that p "
             "is too small by an unknown amount."
         ),
@@ -82,10 +86,13 @@ def section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, bytes]) -
 
 
 def build_page(record: Record, tables: Mapping[str, str], maps: pd.DataFrame, pictures: Mapping[str, bytes]) -> str:
-    """The page.
+    """Return the HTML page.
 
     Args:
-        tables: texts of the csv files by name.
+        record: the record of the inspection.
+        tables: texts of the csv files, by name, which the page offers as downloads.
+        maps: the table of `record.maps_table`.
+        pictures: contents of the picture files, by name.
     """
     return render(
         "inspection.html.j2",
@@ -93,7 +100,7 @@ def build_page(record: Record, tables: Mapping[str, str], maps: pd.DataFrame, pi
         {
             "title": record.network,
             "style": content_of(STYLE),
-            "one": section(record, maps, pictures),
+            "one": page_section(record, maps, pictures),
             "downloads": [(name, data_link("text/csv", text.encode())) for name, text in tables.items()],
         },
     )

@@ -1,4 +1,4 @@
-"""The folder of an inspection: `inspection.json`, its tables and pictures: their names, writer and reader."""
+"""The folder of an inspection: names, writer and reader of `inspection.json`, the tables and the pictures."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hmlpe.checked import first_problem
 from hmlpe.errors import UserError
 from hmlpe.files import read_json, write_bytes_atomic, write_json_atomic, write_text_atomic
 from hmlpe.inside.inspection import Inspection, Layer
-from hmlpe.inside.selectivity import SURE, Selectivity
+from hmlpe.inside.selectivity import SIGNIFICANCE, Selectivity
 
 VERSION = 1
-FOLDER, RECORD = "inspected", "inspection.json"  # in a run's folder, and in that one
+FOLDER, RECORD = "inspected", "inspection.json"  # the inspection's folder in a run's folder, and the record in it
 MAPS, LANDMARKS = "maps.csv", "landmarks.csv"
-COLUMNS = {  # of maps.csv, those that a page shows
+COLUMNS = {  # the columns of maps.csv that a page shows, with their types
     "layer": str,
     "joint": str,
     **dict.fromkeys(("map", "joint_index", "joint_index_p", "joint_hits", "joint_chance"), float),
@@ -28,16 +28,17 @@ COLUMNS = {  # of maps.csv, those that a page shows
 
 
 class LayerRecord(BaseModel):
-    """Of one layer, in numbers.
+    """The numbers of one inspected layer.
 
     Attributes:
-        extent_px, stride_px, start_px: of its units' windows, (down, across).
-        maps: how many.
-        people: of the averages.
-        selective: how many maps follow a joint, one most of all, beyond chance (corrected p < 0.05).
+        name: name of the layer.
+        extent_px, stride_px, start_px: the receptive fields of its units, (down, across).
+        maps: number of maps.
+        people: number of people whose patches are averaged.
+        selective: number of maps that prefer a joint beyond chance (corrected p of the index < 0.05).
         index: mean selectivity index of the maps for joints.
-        bits: mean over maps of the largest information on a part beyond that of places alone.
-        used: over maps, Spearman's correlation of the index and the growth of the joint error without the map.
+        bits: mean over maps of the largest information on a part, minus the information that the place alone gives.
+        used: Spearman's correlation, over maps, of the index and the growth of the joint error without the map.
     """
 
     model_config = ConfigDict(strict=True)
@@ -55,7 +56,7 @@ class LayerRecord(BaseModel):
 
 
 class Picture(BaseModel):
-    """A picture of the folder: its file, title, what it shows, and whether people are recognisable in it."""
+    """A picture in the folder: its file, its title, what it shows, and whether people are recognisable in it."""
 
     model_config = ConfigDict(strict=True)
 
@@ -66,18 +67,23 @@ class Picture(BaseModel):
 
 
 class Record(BaseModel):
-    """What was looked into, whom it was shown, and what was found.
+    """The record of an inspection: the network, the people it was shown, and the results.
 
     Attributes:
+        version: version of the file format.
         network: study/row_s<seed>, or what the caller says.
-        checkpoint: its file's name.
-        balance: of the losses; fixed: the weights are what they say.
-        weights: the row's, by task.
-        seed: of the run.
+        checkpoint: name of the checkpoint file.
+        dataset, data: name and digest of the pack whose people were shown.
+        balance: name of the balance; with "fixed", the losses' weights are those in `weights`.
+        row: name of the row.
+        weights: the row's weights, by task.
+        seed: seed of the run.
         made_by: digests of the run's code, configuration and data.
-        dataset, data: the pack's name, and its digest, whose people were shown.
-        train, test: how many.
-        near_px: the distance to a joint that is near.
+        train, test: numbers of training and test people.
+        near_px: the distance within which a response counts as near a joint.
+        joints, parts: names of the skeleton's joints and parts.
+        layers: the numbers of each layer.
+        pictures: the pictures in the folder.
     """
 
     model_config = ConfigDict(strict=True)
@@ -102,7 +108,7 @@ class Record(BaseModel):
 
 
 def layer_records(found: Inspection) -> list[LayerRecord]:
-    """The layers in numbers."""
+    """Return the numbers of each inspected layer."""
     records = []
     for name, layer in found.layers.items():
         where = found.network.fields[name]
@@ -115,7 +121,7 @@ def layer_records(found: Inspection) -> list[LayerRecord]:
                 start_px=list(where.start),
                 maps=len(layer.joints.index),
                 people=layer.average.people,
-                selective=int((layer.joints.index_p < SURE).sum()),
+                selective=int((layer.joints.index_p < SIGNIFICANCE).sum()),
                 index=round(float(layer.joints.index.mean()), 4),
                 bits=None if beyond is None else round(float(beyond.mean()), 4),
                 used=_used(layer),
@@ -125,16 +131,19 @@ def layer_records(found: Inspection) -> list[LayerRecord]:
 
 
 def _used(layer: Layer) -> float | None:
-    if layer.loss is None or not layer.loss.joints_px.shape[1]:
+    if layer.removal is None or not layer.removal.joints_px.shape[1]:
         return None
-    index, growth = layer.joints.index, np.nanmean(layer.loss.joints_px, axis=1)
+    index, growth = layer.joints.index, np.nanmean(layer.removal.joints_px, axis=1)
     if min(len(np.unique(index)), len(np.unique(growth))) < 2:
         return None
     return round(float(spearmanr(index, growth).statistic), 4)
 
 
 def maps_table(found: Inspection) -> pd.DataFrame:
-    """A line a map: what it prefers, by how much, what it tells, and what is lost without it."""
+    """Return a table with one line per map.
+
+    It holds what the map prefers and by how much, the information it gives, and the errors' growth without it.
+    """
     joints, parts = found.skeleton.joints, list(found.skeleton.parts)
     return pd.DataFrame(
         [line for name, layer in found.layers.items() for line in _map_lines(name, layer, joints, parts)]
@@ -162,18 +171,18 @@ def _map_lines(name: str, layer: Layer, joints: tuple[str, ...], parts: list[str
             beyond = layer.bits[number] - layer.bits_null[number]
             line |= {"informs_of": parts[beyond.argmax()], "bits": layer.bits[number, beyond.argmax()]}
             line |= {"bits_by_place": layer.bits_null[number, beyond.argmax()]}
-        if layer.loss is not None and layer.loss.joints_px.shape[1]:
-            growth = layer.loss.joints_px[number]
+        if layer.removal is not None and layer.removal.joints_px.shape[1]:
+            growth = layer.removal.joints_px[number]
             line |= {"joint_error_growth_px": np.nanmean(growth), "costs_most_joint": joints[int(np.nanargmax(growth))]}
-        if layer.loss is not None and layer.loss.parts.shape[1]:
-            growth = layer.loss.parts[number]
+        if layer.removal is not None and layer.removal.parts.shape[1]:
+            growth = layer.removal.parts[number]
             line |= {"detection_growth": np.nanmean(growth), "costs_most_part": parts[int(np.nanargmax(growth))]}
         lines.append(line)
     return lines
 
 
 def landmarks_table(found: Inspection) -> pd.DataFrame:
-    """A line for each map and joint, and map and part: all that `maps_table` chooses from."""
+    """Return a table with one line for each map and joint, and each map and part; `maps_table` shows a selection."""
     lines = []
     for name, layer in found.layers.items():
         kinds: list[tuple[str, Selectivity, tuple[str, ...], np.ndarray | None]] = [
@@ -182,7 +191,9 @@ def landmarks_table(found: Inspection) -> pd.DataFrame:
         if layer.parts is not None:
             kinds.append(("part", layer.parts, tuple(found.skeleton.parts), layer.bits))
         for kind, one, names, bits in kinds:
-            growth = None if layer.loss is None else layer.loss.joints_px if kind == "joint" else layer.loss.parts
+            growth = (
+                None if layer.removal is None else layer.removal.joints_px if kind == "joint" else layer.removal.parts
+            )
             for number, at in np.ndindex(one.hits.shape):
                 line: dict[str, Any] = {
                     "layer": name,
@@ -208,10 +219,13 @@ def landmarks_table(found: Inspection) -> pd.DataFrame:
 def write_record(
     folder: Path, record: Record, tables: Mapping[str, pd.DataFrame], pictures: Mapping[str, bytes], page: str
 ) -> list[Path]:
-    """Write an inspection's folder; the record last, so that a folder with one is whole. Returns the files."""
+    """Write an inspection's folder and return the files.
+
+    The record is written last, so that a folder with a record is complete.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECORD).unlink(missing_ok=True)
-    for before in folder.glob("*.png"):  # of another call; they may show people
+    for before in folder.glob("*.png"):  # pictures of an earlier call; they may show people
         before.unlink()
     for name, content in pictures.items():
         write_bytes_atomic(folder / name, content)
@@ -223,10 +237,10 @@ def write_record(
 
 
 def read_record(folder: Path) -> tuple[Record, pd.DataFrame] | None:
-    """The record and `maps_table` of an inspection's folder; None if there is no inspection.
+    """Read the record and the table of `maps_table` from an inspection's folder; None if there is no inspection.
 
     Raises:
-        UserError: it is broken, or of another version.
+        UserError: the inspection is broken, or of another version.
     """
     path = folder / RECORD
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""What makes a map respond: its strongest places over the people, and the average patch around them."""
+"""What makes a feature map respond: the place of its largest response for each person, and the average patch there."""
 
 from __future__ import annotations
 
@@ -13,17 +13,23 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from hmlpe.errors import UserError
-from hmlpe.inside.fields import Field, check_layer, fields_of, in_evaluation
+from hmlpe.inside.fields import ReceptiveField, check_layer, evaluation_mode, fields_of
 from hmlpe.network import HeterogeneousNet
 
-LARGEST = 16_000_000
-"""Values of patches at once: 64 MB."""
+MAX_VALUES = 16_000_000
+"""Largest number of patch values in memory at a time: 64 MB."""
 
 
 def patches_at(
-    images: UInt8[Tensor, "person 3 height width"], unit: Int[Tensor, "person map 2"], field: Field
+    images: UInt8[Tensor, "person 3 height width"], unit: Int[Tensor, "person map 2"], field: ReceptiveField
 ) -> UInt8[Tensor, "person map 3 down across"]:
-    """The window of each unit, cropped; zero outside of the image."""
+    """Return the pixels in the window (receptive field) of each unit; zero outside of the image.
+
+    Args:
+        images: the images.
+        unit: row and column of one unit per person and map.
+        field: the receptive field of the maps' layer.
+    """
     (down, across), first = field.extent, field.corners(unit)
     height, width = images.shape[-2:]
     low = (-first.amin(dim=(0, 1))).clamp(min=0).tolist()
@@ -34,13 +40,13 @@ def patches_at(
     return windows[person, :, first[..., 0] + low[0], first[..., 1] + low[1]]
 
 
-class Average(NamedTuple):
+class PatchAverage(NamedTuple):
     """Of one layer's backtracked patches.
 
     Attributes:
         mean, spread: (map, 3, down, across), 0-255: the mean and the standard deviation over people.
-        null: the mean with the places of other people's answers: what the places alone make.
-        people: how many.
+        null: the mean of patches at the places of other people's responses, which shows the effect of the places alone.
+        people: number of people.
     """
 
     mean: Float[np.ndarray, "map 3 down across"]
@@ -50,33 +56,37 @@ class Average(NamedTuple):
 
     @property
     def contrast(self) -> Float[np.ndarray, " map"]:
-        """How much the mean's pixels differ from one another, of those of the null picture: 1 if it shows no more."""
+        """Return the standard deviation of the mean picture's pixels, relative to that of the null picture.
+
+        It is 1 if the mean shows no more than the null picture.
+        """
         mean, null = (one.std(axis=(1, 2, 3)) for one in (self.mean, self.null))
         return np.asarray(mean / np.maximum(null, 1e-9))
 
 
-class Averages:
-    """Sums patches up, batch after batch.
+class PatchAverager:
+    """Accumulates the patches of a layer, batch by batch.
 
     Args:
-        layer, field: whose.
+        layer: name of the layer.
+        field: its receptive field.
     """
 
-    def __init__(self, layer: str, field: Field) -> None:
+    def __init__(self, layer: str, field: ReceptiveField) -> None:
         self.layer, self.field, self.people = layer, field, 0
         self.sum: Tensor | None = None
         self.squares: Tensor | None = None
         self.null: Tensor | None = None
 
-    def update(self, answers: Answers) -> None:
-        """Add a batch."""
-        units = answers.units[self.layer]
+    def update(self, responses: LayerResponses) -> None:
+        """Add the patches of a batch."""
+        units = responses.units[self.layer]
         size = 3 * self.field.extent[0] * self.field.extent[1] * len(units)
         parts: dict[str, list[Tensor]] = {"sum": [], "squares": [], "null": []}
-        for unit in units.split(max(1, LARGEST // size), dim=1):
-            patches = patches_at(answers.images, unit, self.field).float()
-            others = patches_at(answers.images, unit.roll(1, 0), self.field).float()
-            # A batch's sums of bytes and of their squares are exact in float32 up to 2^24, and near enough beyond
+        for unit in units.split(max(1, MAX_VALUES // size), dim=1):
+            patches = patches_at(responses.images, unit, self.field).float()
+            others = patches_at(responses.images, unit.roll(1, 0), self.field).float()
+            # In float32, a batch's sums of bytes and of their squares are exact up to 2^24, and close enough beyond.
             for name, values in (("sum", patches), ("squares", patches.square()), ("null", others)):
                 parts[name].append(values.sum(0).double())
         for name, sums in parts.items():
@@ -84,27 +94,33 @@ class Averages:
             setattr(self, name, total if before is None else before + total)
         self.people += len(units)
 
-    def average(self) -> Average:
-        """Of what was added."""
+    def average(self) -> PatchAverage:
+        """Return the average of all patches added so far."""
         assert self.sum is not None and self.squares is not None and self.null is not None
         mean, null = self.sum / self.people, self.null / self.people
         spread = (self.squares / self.people - mean.square()).clamp(min=0).sqrt()
-        return Average(mean.float().numpy(), spread.float().numpy(), null.float().numpy(), self.people)
+        return PatchAverage(mean.float().numpy(), spread.float().numpy(), null.float().numpy(), self.people)
 
 
-def nearest(
+def nearest_patches(
     crops: UInt8[np.ndarray, "person size size 3"],
     rows: Int[np.ndarray, " person"],
     unit: Int[Tensor, "person map 2"],
-    field: Field,
+    field: ReceptiveField,
     mean: Float[np.ndarray, "map 3 down across"],
     count: int,
     batch: int = 64,
 ) -> UInt8[np.ndarray, "map place 3 down across"]:
-    """The real patches that are nearest to the average of their map, the nearest first.
+    """Return the real patches that are nearest to the average of their map, the nearest first.
 
     Args:
-        rows: the people, in the order of `unit`.
+        crops: the crops of many people.
+        rows: the people's rows in `crops`, in the order of `unit`.
+        unit: row and column of each map's largest response.
+        field: the receptive field of the maps' layer.
+        mean: the average patch of each map.
+        count: number of patches per map.
+        batch: number of people that are processed at a time.
     """
     centre = torch.from_numpy(mean)
     best: Tensor | None = None
@@ -122,15 +138,15 @@ def nearest(
     return kept.transpose(0, 1).numpy()
 
 
-class Answers(NamedTuple):
-    """Of one batch of people, by layer.
+class LayerResponses(NamedTuple):
+    """The responses of the layers to one batch of people.
 
     Attributes:
-        people: (person,) their places in what was given.
+        people: (person,) the people's indices in the rows that were asked for.
         images: (person, 3, size, size) uint8, RGB.
-        maps: (person, map, row, column) of every layer.
-        units: (person, map, 2) row and column of each map's largest answer.
-        values: (person, map) that answer.
+        maps: (person, map, row, column) feature maps of each layer.
+        units: (person, map, 2) row and column of each map's largest response, by layer.
+        values: (person, map) the largest responses, by layer.
     """
 
     people: Int[np.ndarray, " person"]
@@ -140,16 +156,17 @@ class Answers(NamedTuple):
     values: Mapping[str, Float[Tensor, "person map"]]
 
 
-class Network:
-    """A network that is looked into.
+class InspectedNetwork:
+    """A network whose layers are inspected.
 
     Args:
-        network: takes (batch, 3, size, size) uint8, RGB; a heterogeneous net, or any module with convolutions.
-        size_px: side of its input.
-        layers: names of its layers, or their ends ("conv2" for "trunk.conv2"); None: all of its convolutions.
+        network: takes (batch, 3, size, size) uint8, RGB; a heterogeneous network, or any module with convolutions.
+        size_px: side of its input in pixels.
+        layers: names of layers, or the ends of names ("conv2" for "trunk.conv2"); None means all convolutions.
 
     Raises:
-        UserError: it has no convolution; a layer is not there, or its units see no window of one size.
+        UserError: the network has no convolution, a layer does not exist, or a layer's units have no receptive field of
+            one size.
     """
 
     def __init__(self, network: nn.Module, size_px: int, layers: Sequence[str] | None = None) -> None:
@@ -160,7 +177,9 @@ class Network:
         self.layers = self.convolutions if layers is None else [self._named(layer) for layer in layers]
         self.device = next(network.parameters()).device
         image = torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=self.device)
-        self.fields: dict[str, Field] = fields_of(_Called(network), image, [f"network.{one}" for one in self.layers])
+        self.fields: dict[str, ReceptiveField] = fields_of(
+            _ForwardOnly(network), image, [f"network.{one}" for one in self.layers]
+        )
         self.fields = {name.removeprefix("network."): field for name, field in self.fields.items()}
 
     def _named(self, layer: str) -> str:
@@ -171,32 +190,36 @@ class Network:
         return layer if layer in names else names[0]
 
     def first_filters(self) -> Float[Tensor, "map 3 down across"] | None:
-        """The weights of the first convolution; None if it does not look at an RGB image."""
+        """Return the weights of the first convolution; None if its input does not have three channels."""
         first = self.network.get_submodule(self.convolutions[0])
         assert isinstance(first, nn.Conv2d)
         return first.weight.detach().float().cpu() if first.weight.shape[1] == 3 else None
 
-    def answers(
+    def responses(
         self,
         crops: UInt8[np.ndarray, "person size size 3"],
         rows: Int[np.ndarray, " person"],
         batch: int = 64,
         words: str | None = None,
-    ) -> Iterator[Answers]:
-        """The answers to people in batches, in a fixed random order, as neighbours in a set are often one film's.
+    ) -> Iterator[LayerResponses]:
+        """Yield the responses to people, batch by batch, in a fixed random order.
+
+        The order is random because neighbours in a set are often from the same film.
 
         Args:
-            crops: of many, as they lie on disk.
-            rows: who is looked at.
-            words: beside a progress bar; None: none is shown.
+            crops: the crops of many people, memory-mapped.
+            rows: rows of the people who are shown to the network.
+            batch: approximate number of people in a batch.
+            words: label of a progress bar; None shows no bar.
         """
         order = np.random.default_rng(0).permutation(len(rows))
-        parts = np.array_split(order, max(1, round(len(rows) / batch)))  # as even as can be: no batch of one
+        # Batches of about equal size, so that none has only one person.
+        parts = np.array_split(order, max(1, round(len(rows) / batch)))
         with tqdm(total=len(rows), desc=words, unit="people", disable=None if words else True) as bar:
             for part in parts:
                 images = torch.from_numpy(np.array(crops[rows[part]])).permute(0, 3, 1, 2).contiguous().to(self.device)
-                with torch.no_grad(), in_evaluation(self.network), _captured(self.network, self.layers) as maps:
-                    _call(self.network, images)
+                with torch.no_grad(), evaluation_mode(self.network), _captured(self.network, self.layers) as maps:
+                    _run(self.network, images)
                 units, values = {}, {}
                 for layer, found in maps.items():
                     flat = found.float().flatten(2)
@@ -205,23 +228,23 @@ class Network:
                     units[layer] = torch.stack([index // across, index % across], dim=-1).cpu()
                     values[layer] = value.cpu()
                 cpu = {layer: found.float().cpu() for layer, found in maps.items()}
-                yield Answers(part, images.cpu(), cpu, units, values)
+                yield LayerResponses(part, images.cpu(), cpu, units, values)
                 bar.update(len(part))
 
 
-class _Called(nn.Module):
-    """A network that is called as `_call` does."""
+class _ForwardOnly(nn.Module):
+    """A module whose forward pass calls the network as `_run` does."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, image: Tensor) -> None:
-        """Run it."""
-        _call(self.network, image)
+        """Run the network."""
+        _run(self.network, image)
 
 
-def _call(network: nn.Module, image: Tensor) -> None:
+def _run(network: nn.Module, image: Tensor) -> None:
     if isinstance(network, HeterogeneousNet):
         network(image, tasks=())  # the shared layers alone
     else:
@@ -230,12 +253,12 @@ def _call(network: nn.Module, image: Tensor) -> None:
 
 @contextmanager
 def _captured(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """The outputs of the layers, while the network runs."""
+    """Record the outputs of the layers while the network runs inside the `with` block."""
     found: dict[str, Tensor] = {}
 
     def keep(layer: str, output: Any) -> None:
-        if layer not in found:  # of its first run, as its window is
-            found[layer] = output.clone()  # what follows may work in place
+        if layer not in found:  # if a layer runs twice, its first output, as for its receptive field
+            found[layer] = output.clone()  # later layers may work in place
 
     handles = [
         network.get_submodule(layer).register_forward_hook(lambda m, a, output, layer=layer: keep(layer, output))

@@ -1,4 +1,4 @@
-"""Open a checkpoint and its people, look inside, and write what was found."""
+"""Open a checkpoint and its people, inspect the network, and write the results."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ from hmlpe.runs.folder import CHOSEN, RESULT
 from hmlpe.settings import Component, Count, DataSettings, PathSettings, Settings, Text, Whole
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
-from hmlpe.tasks.detection import square
+from hmlpe.tasks.detection import to_grid
 from hmlpe.training.build import build_model, build_tasks
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import ModelSettings
-from hmlpe.training.weights import model_of
+from hmlpe.training.weights import load_model
 
 
 class InspectSettings(Settings, extra="forbid"):
-    """As in conf/inspect.yaml, which explains them."""
+    """The settings of an inspection, as in conf/inspect.yaml, which explains them."""
 
     paths: PathSettings
     skeleton: Component
@@ -59,8 +59,8 @@ class InspectSettings(Settings, extra="forbid"):
     persons: Annotated[Whole | list[Whole], Field(description="how many, or a list of numbers of test people")] = 3
     patches: Count = 8
     mosaic: Whole = 0
-    near: Annotated[float, Field(ge=0.02, lt=1)] = 0.1  # memory grows with its inverse's square
-    draws: Annotated[int, Field(ge=19)] = 200  # fewer, and no p is below 0.05
+    near: Annotated[float, Field(ge=0.02, lt=1)] = 0.1  # memory grows with 1 / near^2
+    draws: Annotated[int, Field(ge=19)] = 200  # with fewer, no p can be below 0.05
     removal: bool = True
     out: Text | None = None
     progress: bool = True
@@ -69,7 +69,7 @@ class InspectSettings(Settings, extra="forbid"):
     trust: Annotated[list[str], Field(description="a list of packages' names")] = Field(default_factory=list)
 
     def check_all(self) -> None:
-        """Raise UserError unless there is one source of networks, and the device."""
+        """Raise UserError unless exactly one of checkpoint and study is given, and the device exists."""
         if (self.checkpoint is None) == (self.study is None):
             raise UserError("give either checkpoint=PATH, one network, or study=NAME, all finished runs of a study")
         if self.device == "cuda" and not torch.cuda.is_available():
@@ -79,26 +79,27 @@ class InspectSettings(Settings, extra="forbid"):
 def inspect_checkpoint(
     settings: InspectSettings, path: Path | None = None, folder: Path | None = None, untrained: bool = False
 ) -> tuple[Inspection, Record, list[Path]]:
-    """Look into the network of a checkpoint, and write what was found.
+    """Inspect the network of a checkpoint, and write the results.
 
     Args:
-        path: of the checkpoint; None: the settings'.
-        folder: of what is written; None: the settings', or `inspected` in the run's own.
-        untrained: look into a network of that kind and seed as it is before training, of which nothing is drawn.
+        settings: the settings of the inspection.
+        path: path of the checkpoint; None takes that of the settings.
+        folder: folder to write to; None takes that of the settings, else the folder `inspected` of the run.
+        untrained: inspect a network of the same kind and seed before training instead; no pictures are drawn of it.
 
     Returns:
-        What was found, its record, and the files.
+        The results, their record, and the written files.
 
     Raises:
-        UserError: no such checkpoint, or of another skeleton than the pack; fewer people than are asked for; see
-            `inspection.inspect_network`.
+        UserError: there is no such checkpoint, its skeleton is not that of the pack, or there are fewer people than
+            asked for; see also `inspection.inspect_network`.
     """
     path, folder = path or Path(str(settings.checkpoint)), folder or (Path(settings.out) if settings.out else None)
     if not path.is_file():
         raise UserError(f"checkpoint: {path}: there is no such file")
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    model = model_of(path, settings.trust).eval()
+    model = load_model(path, settings.trust).eval()
     config = model.config
     skeleton = Skeleton(**{key: config["skeleton"][key] for key in ("joints", "parts", "mirror")})
     data = settings.data or DataSettings.of(config["data"], "data")
@@ -107,8 +108,8 @@ def inspect_checkpoint(
     train, test = (_people(pack, skeleton, data, split, settings) for split in ("train", "test"))
     tasks = {name: model.tasks[name] for name in model.balance.active}
     if settings.device == "cuda":
-        torch.backends.cudnn.allow_tf32 = False  # the default rounds inside convolutions
-    network = as_before_training(model, train) if untrained else model.network
+        torch.backends.cudnn.allow_tf32 = False  # TF32, which is the default, rounds inside convolutions
+    network = untrained_network(model, train) if untrained else model.network
     network.to(settings.device)
     model.to(settings.device)
     found = inspect_network(
@@ -160,15 +161,15 @@ def inspect_checkpoint(
     return found, record, written
 
 
-def as_before_training(model: MultiTaskPose, people: People) -> HeterogeneousNet:
-    """The network with freshly drawn weights, its norms' statistics those of the people."""
+def untrained_network(model: MultiTaskPose, people: People) -> HeterogeneousNet:
+    """Return the network with freshly drawn weights; the statistics of its batch normalisation are those of people."""
     settings = ModelSettings.of(model.config)
     network = build_model(settings, build_tasks(settings, attributes=None)).network
     network.mean_image.copy_(model.network.mean_image)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # the mean over all batches
+        norm.momentum = None  # None makes the running statistics the mean over all batches
     with torch.no_grad():
         for start in range(0, min(len(people.rows), 1024) if norms else 0, 64):
             images = torch.from_numpy(np.array(people.crops[people.rows[start : start + 64]]))
@@ -178,7 +179,10 @@ def as_before_training(model: MultiTaskPose, people: People) -> HeterogeneousNet
 
 
 def _own_folder(checkpoint: Path, settings: InspectSettings) -> Path:
-    """`inspected` in the run's folder, of its evaluated checkpoint and its own people; of others with their names."""
+    """Return the folder `inspected` of the run, or of the checkpoint's folder if that is not in a run.
+
+    The name of another checkpoint than the evaluated one, and of other people than the run's own, is appended.
+    """
     run = checkpoint.parent.parent
     own = "" if checkpoint.name == CHOSEN else f"_{checkpoint.stem}"
     people = "" if settings.data is None else f"_{settings.data.name}"
@@ -187,7 +191,7 @@ def _own_folder(checkpoint: Path, settings: InspectSettings) -> Path:
 
 def _people(pack: Pack, skeleton: Skeleton, data: DataSettings, split: str, settings: InspectSettings) -> People:
     rows = pack.indices(split)
-    if settings.people is not None and settings.people < len(rows):  # drawn, as the first ones are often one film's
+    if settings.people is not None and settings.people < len(rows):  # random, as the first ones may be from one film
         rows = np.sort(np.random.default_rng(0).permutation(rows)[: settings.people])
     asked = {"people": 2, "mosaic": settings.mosaic}
     if split == "test":
@@ -205,7 +209,7 @@ def _people(pack: Pack, skeleton: Skeleton, data: DataSettings, split: str, sett
 def _pictures(
     found: Inspection, model: MultiTaskPose, test: People, settings: InspectSettings, curves: Curves
 ) -> list[tuple[Picture, bytes]]:
-    """All pictures: those of averages and numbers first, then those that show people."""
+    """Draw all pictures; return each with its file's content."""
     drawn: list[tuple[Picture, bytes]] = []
 
     def add(file: str, title: str, words: str, figure: Figure, people: bool = False) -> None:
@@ -259,7 +263,7 @@ def _pictures(
             "Of the test people, relative to the joint that the map prefers: above their own, below another person's.",
             figures.positions_figure(name, layer, truth, joints),
         )
-    if any(layer.loss is not None for layer in found.layers.values()):
+    if any(layer.removal is not None for layer in found.layers.values()):
         add(
             "removal.png",
             "What is lost without a map",
@@ -299,7 +303,7 @@ def _pictures(
 
 
 def _persons(settings: InspectSettings, count: int) -> np.ndarray:
-    """Whose patches are drawn: places among the test people."""
+    """Return the people whose patches are drawn, as indices among the test people."""
     if isinstance(settings.persons, int):
         return np.sort(np.random.default_rng(0).permutation(count)[: settings.persons])
     beyond = [person for person in settings.persons if person >= count]
@@ -308,25 +312,25 @@ def _persons(settings: InspectSettings, count: int) -> np.ndarray:
     return np.array(settings.persons, dtype=np.int64)
 
 
-def _marked(found: Inspection, test: People, persons: np.ndarray, count: int) -> list[list[figures.Marked]]:
-    """The most responsive maps of each layer but the first, of each person."""
-    network, marked = found.network, list[list[figures.Marked]]()
+def _marked(found: Inspection, test: People, persons: np.ndarray, count: int) -> list[list[figures.MarkedWindows]]:
+    """Return the most responsive maps of each layer but the first (unless it is the only one), for each person."""
+    network, marked = found.network, list[list[figures.MarkedWindows]]()
     layers = network.layers[1:] or network.layers
     for person in persons:
         row = test.rows[[person]]
-        (answers,) = network.answers(test.crops, row)
+        (responses,) = network.responses(test.crops, row)
         lines = []
         for layer in layers:
-            values, units, where = answers.values[layer][0], answers.units[layer], network.fields[layer]
-            mean, std = torch.from_numpy(found.layers[layer].usual).unbind(1)
+            values, units, where = responses.values[layer][0], responses.units[layer], network.fields[layer]
+            mean, std = torch.from_numpy(found.layers[layer].response_stats).unbind(1)
             order = ((values - mean) / std.clamp(min=1e-9)).argsort(descending=True)[:count]
             lines.append(
-                figures.Marked(
+                figures.MarkedWindows(
                     crop=np.asarray(test.crops[row[0]]),
                     layer=layer,
                     maps=order.numpy(),
                     corners_px=where.corners(units)[0][order].numpy(),
-                    patches=patches_at(answers.images, units, where)[0][order].numpy(),
+                    patches=patches_at(responses.images, units, where)[0][order].numpy(),
                 )
             )
         marked.append(lines)
@@ -337,7 +341,10 @@ def _marked(found: Inspection, test: People, persons: np.ndarray, count: int) ->
 def _part_maps(
     model: MultiTaskPose, test: People, persons: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    """Crops, and part maps that are true, detected and of the regressed joints; None unless both tasks were trained."""
+    """Return crops and three kinds of part maps: true, detected, and made from the regressed joints.
+
+    Returns None unless both a joint regression and a part detection were trained.
+    """
     tasks: dict[type[Task], tuple[str, Task]] = {}
     for name in model.balance.active:
         for kind in (JointRegression, PartDetection):
@@ -356,5 +363,5 @@ def _part_maps(
     truth = test.joints_px[torch.from_numpy(persons)].to(model.device)
     of_truth, of_regression = (detector.target({"joints_px": joints}) for joints in (truth, joints_px))
     true = of_truth.values.where(of_truth.known, torch.nan)
-    one, two, three = (square(maps.reshape(shape).cpu().numpy()) for maps in (true, detected, of_regression.values))
+    one, two, three = (to_grid(maps.reshape(shape).cpu().numpy()) for maps in (true, detected, of_regression.values))
     return crops, one, two, three

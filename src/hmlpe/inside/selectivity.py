@@ -1,4 +1,4 @@
-"""Selectivity in numbers: does a map answer where one joint is, more than where others are and than by chance?"""
+"""Selectivity: does a map respond near one joint, more than near other joints, and more than by chance?"""
 
 from __future__ import annotations
 
@@ -11,45 +11,47 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hmlpe.errors import UserError
-from hmlpe.inside.fields import Field
-from hmlpe.inside.responses import Answers
+from hmlpe.inside.fields import ReceptiveField
+from hmlpe.inside.responses import LayerResponses
 from hmlpe.skeleton import Skeleton
 from hmlpe.windows import WindowGrid
 
 NEAR = 0.1
-"""How near is near: of the crop's side."""
-SURE = 0.05
-"""A p below this is called beyond chance."""
+"""Default distance within which a response counts as near a landmark, as a share of the crop's side."""
+SIGNIFICANCE = 0.05
+"""The significance level: a result with a smaller p is called beyond chance."""
 DRAWS = 200
-"""Permutations of people."""
-EDGES = (0.5, 0.75, 0.875, 0.9375, 0.96875, 0.984375, 0.9921875)
-"""Quantiles of a map's answers between which they count as the same: finer where they are large, as parts are rare."""
-ACROSS = 13
-"""Units along a side that tell of information: of a larger map, every n-th."""
-CELLS = 4
-"""Cells across the square that counts as near, by which the best offset is looked for."""
+"""Default number of permutations of people."""
+BIN_QUANTILES = (0.5, 0.75, 0.875, 0.9375, 0.96875, 0.984375, 0.9921875)
+"""Quantiles of a map's responses that divide them into bins: finer for large responses, as parts are rare."""
+MAX_UNITS_ACROSS = 13
+"""Largest number of units along a side that enter the mutual information; of a larger map, every n-th is taken."""
+CELLS_ACROSS = 4
+"""Grid cells along a side of the square that counts as near; the best offset is searched in steps of a cell."""
 
 
 @dataclass(frozen=True)
 class Selectivity:
-    """Of one layer's maps for landmarks: the joints, or the parts' middles.
+    """The selectivity of one layer's maps for landmarks: the joints, or the middles of the parts.
 
-    All that is said of chance comes from permutations of people, in each of which the very same is computed, offsets
-    and all; p are corrected for the layer's maps and landmarks (Westfall and Young's maxT).
+    Chance values come from permutations of people, for each of which everything, including the offsets, is computed
+    anew. The p-values are corrected for the number of the layer's maps and landmarks (Westfall and Young's maxT).
 
     Attributes:
-        hits: (map, landmark) share of the people whose landmark lies, but for one offset that all people share, near
-            the map's largest answer: a detector of heads may well look at the neck below. The offset is that of most
-            hits; near is a square of twice the given distance.
-        chance: (map, landmark) the same with other people's landmarks, the mean over permutations.
+        hits: (map, landmark) share of the people whose landmark, shifted by one offset common to all people, is near
+            the map's largest response: a detector of heads may well look at the neck below. The offset is the one with
+            the most hits; near means inside a square whose side is twice the given distance.
+        chance: (map, landmark) the hits with other people's landmarks, averaged over permutations.
         z: (map, landmark) hits - chance, in standard deviations of the permutations.
-        p: (map, landmark) whether the map's place depends on the landmark: the share of permutations in which any z of
-            the layer is as large.
-        index: (map,) excess of the preferred landmark over the next best one, 0 to 1; 0 without any excess.
-        index_p: (map,) the share of permutations in which any map of the layer has as large an index: whether the map
-            follows a landmark, one of them most; a map that follows two alike has an index beyond chance, too.
-        offset_px: (map, landmark, 2) that offset, answer - landmark, (x, y) in crop pixels.
-        people: (landmark,) of whom it is known; where it is of nobody, all else is NaN.
+        p: (map, landmark) p-value that the place of the map's response depends on the landmark: the share of
+            permutations in which any z of the layer is as large.
+        index: (map,) the selectivity index, 0 to 1: the excess (hits - chance) of the preferred landmark over that of
+            the second best; 0 without any excess.
+        index_p: (map,) p-value that the map follows a landmark, one of them most: the share of permutations in which
+            any map of the layer has as large an index. A map that follows two landmarks alike has an index beyond
+            chance, too.
+        offset_px: (map, landmark, 2) the offset, response - landmark, (x, y) in crop pixels.
+        people: (landmark,) number of people whose landmark is known; if there are none, all else is NaN.
     """
 
     hits: Float[np.ndarray, "map landmark"]
@@ -63,12 +65,12 @@ class Selectivity:
 
     @property
     def excess(self) -> Float[np.ndarray, "map landmark"]:
-        """Hits beyond chance."""
+        """Return the hits minus those by chance."""
         return np.asarray(self.hits - self.chance)
 
     @property
     def best(self) -> Int[np.ndarray, " map"]:
-        """The landmark of the largest excess of each map."""
+        """Return the preferred landmark of each map: the one with the largest excess."""
         return np.asarray(np.nanargmax(self.excess, axis=1))
 
 
@@ -80,24 +82,28 @@ def selectivity(
     seed: int = 0,
     words: str | None = None,
 ) -> Selectivity:
-    """How selective maps are.
+    """Return the selectivity of maps for landmarks.
 
     Args:
-        place_px: where each map answers most, (x, y) in crop pixels.
-        landmarks_px: NaN where unknown.
-        near_px: the largest distance, along each axis, that is near.
-        draws: permutations of people, for what chance gives: a map that always answers in one place hits by chance.
-        words: beside a progress bar; None: none is shown.
+        place_px: place of each map's largest response, (x, y) in crop pixels.
+        landmarks_px: places of the landmarks, (x, y) in crop pixels, NaN where unknown.
+        near_px: largest distance, along each axis, that counts as near.
+        draws: number of permutations of people, which give the hits by chance: a map that always responds at the same
+            place has some.
+        seed: seed of the permutations.
+        words: label of a progress bar; None shows no bar.
 
     Raises:
-        UserError: no landmark is known of anybody.
+        UserError: no landmark of any person is known.
     """
     known = torch.from_numpy(np.isfinite(landmarks_px).all(-1))
     there = known.any(0)
     if not there.any():
         raise UserError("data: no joint is known of any of the people that are looked at")
     if not there.all():
-        return _among(there.numpy(), selectivity(place_px, landmarks_px[:, there.numpy()], near_px, draws, seed, words))
+        return _with_nan_columns(
+            there.numpy(), selectivity(place_px, landmarks_px[:, there.numpy()], near_px, draws, seed, words)
+        )
     counted = _Offsets(torch.from_numpy(place_px), torch.from_numpy(landmarks_px), known, near_px)
     seen, offset = counted.densest()
     generator = torch.Generator().manual_seed(seed)
@@ -106,23 +112,23 @@ def selectivity(
         drawn.append(counted.densest(torch.randperm(len(known), generator=generator))[0])
     null = torch.stack(drawn).double()
     chance, spread = null.mean(0), null.std(0)
-    spread = torch.where(spread > 1e-9, spread, torch.inf)  # what cannot vary tells nothing
+    spread = torch.where(spread > 1e-9, spread, torch.inf)  # values that cannot vary get z = 0
     z, largest = (seen - chance) / spread, ((null - chance) / spread).amax(dim=(1, 2))
     index, indices = _index(seen - chance), _index(null - chance).amax(1)
     return Selectivity(
         hits=seen.double().numpy(),
         chance=chance.numpy(),
         z=z.numpy(),
-        p=_share(largest, z),
+        p=_p_values(largest, z),
         index=index.numpy(),
-        index_p=_share(indices, index),
+        index_p=_p_values(indices, index),
         offset_px=offset.double().numpy(),
         people=known.sum(0).numpy(),
     )
 
 
-def _among(there: Bool[np.ndarray, " landmark"], found: Selectivity) -> Selectivity:
-    """The same with a NaN for each landmark that is known of nobody."""
+def _with_nan_columns(there: Bool[np.ndarray, " landmark"], found: Selectivity) -> Selectivity:
+    """Return the selectivity with NaN added for each landmark that is known for nobody."""
 
     def filled(values: Float[np.ndarray, "map some *more"]) -> Float[np.ndarray, "map landmark *more"]:
         every = np.full((len(values), len(there), *values.shape[2:]), np.nan)
@@ -136,7 +142,7 @@ def _among(there: Bool[np.ndarray, " landmark"], found: Selectivity) -> Selectiv
 
 
 class _Offsets:
-    """Counts people by their place less their landmark, in cells of a grid that all permutations share."""
+    """Counts people by the offset of response and landmark, in cells of a grid that all permutations share."""
 
     def __init__(
         self,
@@ -145,15 +151,15 @@ class _Offsets:
         known: Bool[Tensor, "person landmark"],
         near_px: float | int,
     ) -> None:
-        self.cell, self.known = 2 * near_px / CELLS, known
+        self.cell, self.known = 2 * near_px / CELLS_ACROSS, known
         self.places = (places / self.cell).float().permute(2, 1, 0).contiguous()  # (x, y), map, person
         self.landmarks = (landmarks / self.cell).float().permute(2, 1, 0)[:, None].contiguous()
         lowest, highest = (self.landmarks.where(known.T, sign * torch.inf).flatten(1) for sign in (1, -1))
         first = (self.places.flatten(1).amin(1) - highest.amax(1)).floor()
         last = (self.places.flatten(1).amax(1) - lowest.amin(1)).floor()
-        self.low = first - CELLS + 1  # so that a square reaches over the first cell, and likewise the last
-        self.across, self.down = (int(size) for size in last - first + 2 * CELLS - 1)
-        # Where a landmark is unknown: one cell beyond all
+        self.low = first - CELLS_ACROSS + 1  # so that a square reaches over the first cell, and likewise the last
+        self.across, self.down = (int(size) for size in last - first + 2 * CELLS_ACROSS - 1)
+        # People with an unknown landmark are counted in one extra cell at the end (index `self.size`).
         pairs = torch.arange(self.places.shape[1] * known.shape[1]).reshape(-1, known.shape[1], 1)
         self.size = pairs.numel() * self.down * self.across
         self.base = pairs * self.down * self.across
@@ -161,10 +167,10 @@ class _Offsets:
     def densest(
         self, order: Int[Tensor, " person"] | None = None
     ) -> tuple[Float[Tensor, "map landmark"], Float[Tensor, "map landmark 2"]]:
-        """The largest share of people whose offset lies in one square; and that square's middle, in pixels.
+        """Return the largest share of people whose offsets lie in one square, and that square's middle in pixels.
 
         Args:
-            order: people whose places are taken instead of one's own.
+            order: a permutation of people, whose responses are combined with the landmarks; None for no permutation.
         """
         places = self.places if order is None else self.places[:, :, order]
         x, y = ((one[:, None] - mark).floor_() for one, mark in zip(places, self.landmarks, strict=True))
@@ -173,46 +179,51 @@ class _Offsets:
         flat.masked_fill_(~self.known.T, self.size)
         counts = torch.bincount(flat.flatten(), minlength=self.size + 1)[: self.size].int()
         counts = counts.reshape(*self.base.shape[:2], self.down, self.across)
-        rows, columns = self.down - CELLS + 1, self.across - CELLS + 1
-        counts = sum((counts[:, :, k : k + rows] for k in range(1, CELLS)), counts[:, :, :rows])
-        counts = sum((counts[..., k : k + columns] for k in range(1, CELLS)), counts[..., :columns])
+        rows, columns = self.down - CELLS_ACROSS + 1, self.across - CELLS_ACROSS + 1
+        counts = sum((counts[:, :, k : k + rows] for k in range(1, CELLS_ACROSS)), counts[:, :, :rows])
+        counts = sum((counts[..., k : k + columns] for k in range(1, CELLS_ACROSS)), counts[..., :columns])
         most, where = counts.flatten(2).max(2)
-        middle = torch.stack([where % columns, where // columns], dim=-1) + self.low + CELLS / 2
+        middle = torch.stack([where % columns, where // columns], dim=-1) + self.low + CELLS_ACROSS / 2
         return most / self.known.sum(0).clamp(min=1), middle * self.cell
 
 
 def _index(excess: Float[Tensor, "*draw map landmark"]) -> Float[Tensor, "*draw map"]:
-    padded = torch.nn.functional.pad(excess, (1, 0)).clamp(min=0)  # a landmark of no excess is always there
+    padded = torch.nn.functional.pad(excess, (1, 0)).clamp(min=0)  # the padding is a landmark without excess
     best = padded.topk(2, dim=-1).values
     return best[..., 0] - best[..., 1]
 
 
-def _share(drawn: Float[Tensor, " draw"], values: Float[Tensor, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """The share of draws, and of what was seen, that is as large."""
+def _p_values(drawn: Float[Tensor, " draw"], values: Float[Tensor, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """Return p-values: the share of values at least as large, among the draws and the observed value itself."""
     beyond = (drawn.reshape(-1, *[1] * values.ndim) >= values - 1e-9).sum(0)
     return np.asarray(((1 + beyond) / (1 + len(drawn))).numpy())
 
 
-def middles(joints_px: Float[np.ndarray, "person joint 2"], skeleton: Skeleton) -> Float[np.ndarray, "person part 2"]:
-    """The middles of the parts; NaN where an end is unknown."""
+def part_middles(
+    joints_px: Float[np.ndarray, "person joint 2"], skeleton: Skeleton
+) -> Float[np.ndarray, "person part 2"]:
+    """Return the middles of the parts; NaN where an end is unknown."""
     ends = np.array(skeleton.part_ends, dtype=np.int64).reshape(-1, 2)
     return np.asarray(joints_px[:, ends].mean(axis=2))
 
 
 class Information:
-    """Counts what a map's answer at a place says of whether its window holds a part (paper section 3.2's indicator).
+    """Mutual information between a unit's response and whether its window contains a part.
+
+    The window is the unit's receptive field; the indicator is that of the paper's section 3.2.
 
     Args:
-        layer, field: whose.
-        ends: (part, 2) of the skeleton.
-        beta: of the indicator (`windows.WindowGrid`).
-        joints_px: (person, joint, 2) of all people.
+        layer: name of the layer.
+        field: the receptive field of the layer.
+        ends: (part, 2) the joints at the ends of each part of the skeleton.
+        beta: parameter of the indicator (`windows.WindowGrid`).
+        joints_px: (person, joint, 2) joints of all people, in crop pixels.
     """
 
     def __init__(
         self,
         layer: str,
-        field: Field,
+        field: ReceptiveField,
         ends: Int[Tensor, "part 2"],
         beta: float,
         joints_px: Float[Tensor, "person joint 2"],
@@ -220,33 +231,34 @@ class Information:
         self.layer, self.field, self.ends, self.beta = layer, field, ends, beta
         self.joints_px = joints_px
         self.edges: Tensor | None = None
-        self.counts: Tensor | None = None  # (map, bin, part, holds it or not), as it is, and after it by chance
+        # (map, bin, part, whether the window contains the part); `null` is counted with the parts of other people.
+        self.counts: Tensor | None = None
         self.null: Tensor | None = None
 
     @property
-    def serves(self) -> bool:
-        """Whether the windows are squares on a square grid, as the indicator has them; and there is a part."""
+    def applies(self) -> bool:
+        """Return whether the windows are squares on a square grid, as the indicator needs, and there are parts."""
         return len(set(self.field.extent)) == len(set(self.field.stride)) == 1 and len(self.ends) > 0
 
-    def update(self, answers: Answers) -> None:
-        """Count a batch."""
-        maps = answers.maps[self.layer]
+    def update(self, responses: LayerResponses) -> None:
+        """Add the counts of a batch."""
+        maps = responses.maps[self.layer]
         side = max(maps.shape[-2:])
-        skip = -(-side // ACROSS)
+        skip = -(-side // MAX_UNITS_ACROSS)
         maps = maps[..., ::skip, ::skip]
         rows, columns = maps.shape[-2:]
         stride, count = self.field.stride[0] * skip, max(rows, columns)
         grid = WindowGrid(count, stride, max(self.field.extent[0] - 1, 1), self.beta)
         start = torch.tensor([self.field.start[1], self.field.start[0]])
-        sticks = self.joints_px[torch.from_numpy(answers.people)][:, self.ends] - start
+        sticks = self.joints_px[torch.from_numpy(responses.people)][:, self.ends] - start
         known = sticks.isfinite().flatten(2).all(-1)  # person, part
         holds = grid.contains(sticks).reshape(*known.shape, count, count)[..., :rows, :columns]
         flat = maps.transpose(0, 1).flatten(1)  # map, person x unit
         if self.edges is None:
-            self.edges = torch.from_numpy(np.quantile(flat.numpy(), EDGES, axis=1).T.copy())
+            self.edges = torch.from_numpy(np.quantile(flat.numpy(), BIN_QUANTILES, axis=1).T.copy())
         bins = torch.searchsorted(self.edges.to(flat.dtype), flat.contiguous())
         hot = torch.nn.functional.one_hot(
-            bins.reshape(len(flat), len(maps), -1), len(EDGES) + 1
+            bins.reshape(len(flat), len(maps), -1), len(BIN_QUANTILES) + 1
         ).float()  # map, person, unit, bin
         for name, shift in (("counts", 0), ("null", 1)):
             found = _counted(hot, holds.roll(shift, 0).flatten(2), known.roll(shift, 0))
@@ -254,7 +266,10 @@ class Information:
             setattr(self, name, found if before is None else before + found)
 
     def bits(self) -> tuple[Float[np.ndarray, "map part"], Float[np.ndarray, "map part"]]:
-        """The mutual information, and that with the parts of other people, in bits: what places alone tell."""
+        """Return two mutual informations, in bits: with the person's own parts, and with those of another person.
+
+        The second is the information that places alone give.
+        """
         assert self.counts is not None and self.null is not None
         return _information(self.counts).numpy(), _information(self.null).numpy()
 
@@ -270,7 +285,7 @@ def _counted(
 
 
 def _information(counts: Float[Tensor, "map bin part 2"]) -> Float[Tensor, "map part"]:
-    """Mutual information of bin and indicator, in bits."""
+    """Return the mutual information of bin and indicator, in bits."""
     joint = counts / counts.sum(dim=(1, 3), keepdim=True).clamp(min=1)
     product = joint.sum(1, keepdim=True) * joint.sum(3, keepdim=True)
     ratio = torch.where(joint > 0, joint / product.clamp(min=1e-300), torch.ones_like(joint))

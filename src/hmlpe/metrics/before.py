@@ -1,6 +1,6 @@
-"""Runs of the tag faults-1, whose results do not say what their numbers are, made into runs of today.
+"""Upgrade of runs made by the tag faults-1, whose results do not describe their own numbers, to today's form.
 
-Only this package's own metrics are built, whatever a file names.
+Only this package's own metrics are built, whatever classes a file names.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ _KINDS = {
 
 
 def upgraded(run: Run) -> Run:
-    """The run with what its metrics are; one of today as it is, and one that has not got far, too."""
+    """Return the run with descriptions of its metrics added.
+
+    A run in today's form is returned unchanged, and so is one that neither has finished nor has a configuration file.
+    """
     begun = run.finished or (run.file.parent / CONFIG).is_file()
     if run.result.schema_ != OLDEST or not begun:
         return run
@@ -55,7 +58,7 @@ def upgraded(run: Run) -> Run:
 
 
 def with_errors(run: Run, people: People) -> People:
-    """The people's file of a run of then, with the errors that its metrics count anew from what it keeps."""
+    """Return the per-person arrays of a run of that tag, with the errors that its metrics recompute from the arrays."""
     arrays = {name: torch.from_numpy(one) for name, one in people.arrays.items() if one.dtype.kind == "f"}
     errors = {f"{ERRORS}{name}": one[:, None].numpy() for name, one in arrays.items() if name.endswith("_error")}
     for metric in (one for metrics in metrics_of(run).values() for one in metrics if isinstance(one, PersonMetric)):
@@ -67,7 +70,11 @@ def with_errors(run: Run, people: People) -> People:
 
 
 def metrics_of(run: Run) -> dict[str, list[Any]]:
-    """The metrics of its configuration, by task. Raises UserError: there is none, or it is none of a run."""
+    """Return the metrics of the run's configuration, by task.
+
+    Raises:
+        UserError: the configuration is missing or is not that of a run.
+    """
     config = read_config(run.file.parent)
     try:
         skeleton = Skeleton(**_arguments(config["skeleton"]))

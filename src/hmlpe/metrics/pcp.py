@@ -1,4 +1,4 @@
-"""PCP: the share of sticks whose both ends are near enough, by the rules in use (FACTS 6)."""
+"""PCP: the share of sticks (limbs) whose ends are both near enough to the true ends, by the rules in use (FACTS 6)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ AnySticks = Float[Tensor, "*batch 2 2"]
 
 
 def strict_errors(predicted_px: AnySticks, truth_px: AnySticks, free_ends: bool) -> Float[Tensor, "*batch"]:
-    """The larger of both ends' distances; a true stick of no length allows no distance at all.
+    """Return the larger distance of the two ends, in lengths of the true stick.
+
+    For a true stick of length zero the error is 0 if the prediction is exact and infinite otherwise.
 
     Args:
-        free_ends: which end comes first says nothing, so the better of the two pairings counts.
+        predicted_px: the predicted end points.
+        truth_px: the true end points.
+        free_ends: whether the order of the end points has no meaning, so that the better of the two pairings counts.
     """
     length = _length(truth_px)
     error = _worse_end(predicted_px - truth_px)
@@ -30,10 +34,12 @@ def strict_errors(predicted_px: AnySticks, truth_px: AnySticks, free_ends: bool)
 
 
 def official_errors(predicted_px: AnySticks, truth_px: AnySticks) -> Float[Tensor, "*batch"]:
-    """The official Buffy tool's rule: the larger of the mean parallel and the mean perpendicular distance of the ends.
+    """Return the errors by the official Buffy tool's rule, in lengths of the true stick.
 
-    The estimated stick's FIRST end is paired with whichever true end is nearer, its second with the other; each end's
-    error is turned onto the true stick; the absolute parallel and perpendicular parts are averaged over both ends.
+    The error is the larger of the mean parallel and the mean perpendicular distance of the ends. The estimated stick's
+    FIRST end is paired with whichever true end is nearer, its second end with the other one. Each end's error is split
+    into a part parallel to the true stick and a part perpendicular to it; the absolute parts are averaged over both
+    ends.
     """
     length = _length(truth_px)
     first = (predicted_px[..., :1, :] - truth_px).norm(dim=-1)
@@ -63,14 +69,14 @@ Sticks = Float[Tensor, "batch stick 2 2"]
 
 
 class StrictPCP(GroupMetric):
-    """Corrected PCP, the paper's own: BOTH end points within half the true stick's length of theirs.
+    """Corrected PCP, the paper's own: BOTH end points must lie within half the true stick's length of the true ones.
 
     Args:
         sticks: names of the sticks.
         groups: name in the result -> sticks, e.g. upper_arm -> left_upper_arm, right_upper_arm; the group's value is
             the mean over its sticks, as the paper reports it.
-        threshold: share of the true stick's length.
-        free_ends: the end points' order says nothing, so the better of the two pairings counts.
+        threshold: largest allowed distance, as a share of the true stick's length.
+        free_ends: whether the order of the end points has no meaning, so that the better of the two pairings counts.
     """
 
     protocol = "pcp_strict"
@@ -87,15 +93,15 @@ class StrictPCP(GroupMetric):
         self.threshold, self.free_ends = threshold, free_ends
 
     def update(self, predicted_sticks_px: Sticks, true_sticks_px: Sticks) -> None:
-        """Add people; a stick with an unknown end does not count, and one that is not predicted (NaN) is wrong."""
+        """Add a batch; a stick with an unknown true end is left out, and one that is not predicted (NaN) is wrong."""
         self.add(self.stick_errors(predicted_sticks_px, true_sticks_px), true_sticks_px.flatten(2).isfinite().all(-1))
 
     def stick_errors(self, predicted_px: Sticks, truth_px: Sticks) -> Float[Tensor, "batch stick"]:
-        """In lengths of the true stick."""
+        """Return the error of each stick, in lengths of the true stick."""
         return strict_errors(predicted_px, truth_px, self.free_ends)
 
     def infos(self) -> dict[str, MetricInfo]:
-        """`<protocol>_<group>`, in [0, 1]."""
+        """Return the descriptions of the numbers `<protocol>_<group>`, each in [0, 1]."""
         words = self.protocol.removeprefix("pcp_")
         return {
             f"{self.protocol}_{name}": MetricInfo(
@@ -111,7 +117,7 @@ class StrictPCP(GroupMetric):
         }
 
     def reduction(self, group: str, threshold: float) -> Reduction:
-        """The share of a group's sticks within another threshold."""
+        """Return the reduction that computes the share of a group's sticks within `threshold`."""
         return Reduction(
             errors=self.array,
             items=self.groups[group],
@@ -122,35 +128,35 @@ class StrictPCP(GroupMetric):
 
 
 class OfficialPCP(StrictPCP):
-    """PCP of the official Buffy tool: the MEAN over both ends of the parallel and of the perpendicular distance counts.
+    """PCP of the official Buffy tool, which takes the MEAN over both ends of the parallel and perpendicular distances.
 
-    It is given people who are detected alone; the tool multiplies by the detection rate afterwards.
+    It must be given only people who were detected; the tool multiplies the result by the detection rate afterwards.
     """
 
     protocol = "pcp_official"
     inclusive = False
 
     def stick_errors(self, predicted_px: Sticks, truth_px: Sticks) -> Float[Tensor, "batch stick"]:
-        """In lengths of the true stick."""
+        """Return the error of each stick, in lengths of the true stick."""
         return official_errors(predicted_px, truth_px)
 
 
 class StrictPCPOfJoints(StrictPCP):
-    """Corrected PCP of the sticks between joints, whose ends are therefore paired.
+    """Corrected PCP of the sticks between joints; as their ends are joints, it is known which ends belong together.
 
     Args:
-        skeleton: whose parts are the sticks.
+        skeleton: the skeleton whose parts are the sticks.
         groups: name in the result -> parts.
-        threshold: share of the true stick's length.
+        threshold: largest allowed distance, as a share of the true stick's length.
     """
 
     def __init__(self, skeleton: Skeleton, groups: Mapping[str, Sequence[str]], threshold: float = 0.5) -> None:
         super().__init__(list(skeleton.parts), groups, threshold)
         self.ends = torch.tensor(skeleton.part_ends)
 
-    def update(  # by these names, as a collection of metrics hands out
+    def update(  # the argument names by which a MetricCollection passes its inputs on
         self, predicted_px: Float[Tensor, "batch joint 2"], truth_px: Float[Tensor, "batch joint 2"]
     ) -> None:
-        """Add people; a stick with an unknown end does not count."""
+        """Add a batch; a stick with an unknown true end is left out."""
         ends = self.ends.to(truth_px.device)
         super().update(predicted_px[:, ends], truth_px[:, ends])

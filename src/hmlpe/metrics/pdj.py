@@ -1,4 +1,4 @@
-"""PDJ by MODEC's rule: the share of joints within t % of the torso's length, t = 1 ... 20 (FACTS 6)."""
+"""PDJ by MODEC's rule: the share of joints predicted within t % of the torso's length, t = 1 ... 20 (FACTS 6)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from hmlpe.runs.metric import SHARE, MetricInfo, Reduction
 from hmlpe.skeleton import Skeleton
 
 THRESHOLDS = tuple(t / 100 for t in range(1, 21))
-SHOWN = 0.2  # in tables
+SHOWN = 0.2  # the threshold that tables show
 
 
 class ModecPDJ(GroupMetric):
-    """Curve of detected joints; error / |left shoulder - right hip| <= threshold, in image pixels.
+    """Percentage-of-detected-joints curve: a joint counts if error / |left shoulder - right hip| <= threshold.
 
-    The length is handed in (`data.labels.Labels.torso_px`): under sides=image MODEC's left shoulder of a person seen
-    from behind is the person's own right one, and the hip stays the own right one: MODEC's hips never change places.
+    Distances are in image pixels. The torso length is an input (`data.pack.Labels.torso_px`): under sides=image
+    MODEC's left shoulder of a person seen from behind is the person's own right shoulder, while the hip stays the
+    person's own right hip, as MODEC never swaps the hips.
 
-    Left and right joints of a group are pooled. A person without a torso length, or a joint without coordinates, does
-    not count.
+    Left and right joints of a group are pooled. People without a torso length, and joints without coordinates, are left
+    out.
 
     Args:
-        skeleton: of the predictions.
+        skeleton: the skeleton of the predictions.
         groups: name in the result -> joints, e.g. wrist -> left_wrist, right_wrist.
     """
 
@@ -41,12 +42,15 @@ class ModecPDJ(GroupMetric):
         truth_px: Float[Tensor, "batch joint 2"],
         torso_px: Float[Tensor, " batch"],
     ) -> None:
-        """Add people; a joint that is not predicted (NaN) is wrong."""
+        """Add a batch; a joint that is not predicted (NaN) is wrong."""
         error = (predicted_px - truth_px).norm(dim=-1) / torso_px[:, None]
         self.add(error, (truth_px.sum(-1) + torso_px[:, None]).isfinite())
 
     def infos(self) -> dict[str, MetricInfo]:
-        """`pdj_modec_<group>@<threshold>` for each threshold, and `pdj_modec_<group>_auc`, the curve's mean."""
+        """Return the descriptions of the numbers.
+
+        They are `pdj_modec_<group>@<threshold>` for each threshold, and `pdj_modec_<group>_auc`, the curve's mean.
+        """
         found = {}
         for name, items in self.groups.items():
             words, curve = name.replace("_", " "), f"{self.protocol}_{name}"

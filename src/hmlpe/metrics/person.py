@@ -1,4 +1,4 @@
-"""What is measured person by person: the rows that are kept, and metrics that average over them."""
+"""Measurements kept for each person, and metrics that average over them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from hmlpe.errors import UserError
 from hmlpe.runs.metric import MetricInfo, Reduction
 
 
-class Rows(Metric):
-    """Named arrays, a line a person, in the order of their row numbers, however people lie in batches and on processes.
+class PersonArrays(Metric):
+    """Collects named arrays with one entry per person, gathered over batches and processes.
+
+    The result is ordered by the people's row numbers in the pack, however they were spread over batches and processes.
 
     Args:
-        names: of the arrays.
+        names: names of the arrays.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -29,27 +31,29 @@ class Rows(Metric):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, row: Int[Tensor, " batch"], **found: Shaped[Tensor, "batch ..."]) -> None:
-        """Add people; what no name was given for is left out."""
+        """Add a batch; arrays that are not among `names` are left out."""
         for name, value in {"row": row, **found}.items():
             if name in self.names:
                 getattr(self, name).append(value.detach())
 
     def compute(self) -> dict[str, Tensor]:
-        """`row` (person,), growing, and every named array, (person, ...)."""
+        """Return `row` (person,), in increasing order, and every named array (person, ...) in that order."""
         found = {name: dim_zero_cat(getattr(self, name)) for name in self.names}
         order = torch.argsort(found["row"])
         return {name: value[order] for name, value in found.items()}
 
 
 class PersonMetric(Metric):
-    """Keeps every person's item errors, so that any threshold, curve or resampling of people is the same code.
+    """A metric that keeps the errors of every person's items (joints, sticks, or a single one).
 
-    A metric of one's own is a subclass: `update` takes, by name, what it needs of `hmlpe.metrics`' list, and hands its
-    errors to `add`; `infos` says which numbers they become, and what these are. In an evaluation the errors are kept in
-    the run's people file, under `array`.
+    Any threshold, curve or resampling of people is then computed from the same errors by the same code.
+
+    To add a metric, write a subclass: its `update` takes, by name, the inputs that it needs (`hmlpe.metrics` lists
+    them) and passes its errors to `add`; its `infos` describes the numbers that are computed from them. An evaluation
+    stores the errors in the run's people file, under `array`.
 
     Args:
-        array: name of the errors.
+        array: name of the array of errors.
     """
 
     errors: list[Tensor]
@@ -61,31 +65,39 @@ class PersonMetric(Metric):
 
     @abstractmethod
     def infos(self) -> dict[str, MetricInfo]:
-        """The numbers by name, each with a reduction of the errors."""
+        """Return a description of each number, by name, with the reduction that computes it from the errors."""
 
     def add(self, errors: Float[Tensor, "batch item"], known: Bool[Tensor, "batch item"]) -> None:
-        """Add people; an error that is NaN though the truth is known is that of no answer."""
+        """Add the errors of a batch.
+
+        An error that is NaN although the truth is known means that there is no prediction; it is stored as infinite.
+        """
         missed = torch.full_like(errors, torch.inf)
         self.errors.append(torch.where(errors.isnan(), missed, errors).where(known, torch.nan).detach())
 
     @property
     def last(self) -> Float[Tensor, "batch item"]:
-        """The errors of the people who were added last."""
+        """Return the errors of the batch that was added last."""
         return self.errors[-1]
 
     def all_errors(self) -> Float[Tensor, "person item"]:
-        """Everyone's errors; NaN where the truth is unknown, infinite where there is no answer."""
+        """Return the errors of all people: NaN where the truth is unknown, infinite where there is no prediction."""
         return dim_zero_cat(self.errors) if len(self.errors) else torch.empty(0, 1)
 
     def number(self, name: str, counts: Float[Tensor, "draw person"] | None = None) -> Float[Tensor, " draw"]:
-        """One of the numbers, of each of several resamplings of people, or with everyone once."""
+        """Return one of the numbers for each of several resamplings of the people.
+
+        Args:
+            name: name of the number, as in `infos`.
+            counts: how often each resampling contains each person; None: one value, with each person once.
+        """
         reduction = self.infos()[name].reduction
         assert reduction is not None
         errors = self.all_errors().cpu().numpy()
         return torch.from_numpy(reduction(errors, None if counts is None else counts.double().numpy()))
 
     def compute(self) -> dict[str, Tensor]:
-        """All numbers, everyone counting once."""
+        """Return all numbers, with each person counted once."""
         errors = self.all_errors().cpu().numpy() if len(self.errors) else None
         found = {}
         for name, info in self.infos().items():
@@ -96,12 +108,15 @@ class PersonMetric(Metric):
 
 
 class GroupMetric(PersonMetric):
-    """One whose numbers are those of groups of items (joints, sticks).
+    """A metric whose numbers are those of groups of items (joints, sticks).
 
     Args:
-        array: name of the errors.
+        array: name of the array of errors.
         items: names of the joints or sticks.
         groups: name in the result -> items, e.g. wrist -> left_wrist, right_wrist.
+
+    Raises:
+        UserError: a group names an item that is not in `items`.
     """
 
     def __init__(self, array: str, items: Sequence[str], groups: Mapping[str, Sequence[str]]) -> None:
@@ -115,15 +130,16 @@ class GroupMetric(PersonMetric):
 
 
 class TaskError(PersonMetric):
-    """The task's own error, averaged over the people of whom anything is known: its loss, unweighted.
+    """A task's own error: its unweighted loss, averaged over the people whose ground truth is at least partly known.
 
-    Two means are not used, as they are wrong here: Lightning's over processes divides by the mean of their counts
-    rounded down to a whole (2.6), and torchmetrics' MeanMetric that keeps NaN forgets the weights (1.9).
+    Two existing means are wrong here and not used: Lightning's mean over processes (2.6) divides by the mean of
+    the processes' counts, rounded down to a whole number; torchmetrics' MeanMetric (1.9), when it keeps NaN, forgets
+    the weights.
 
     Args:
-        task: its name.
-        symbol: of its error, E_<symbol>.
-        digits: with which it is shown.
+        task: name of the task.
+        symbol: index of its error, which is shown as E_<symbol>.
+        digits: number of decimal places with which the error is shown.
     """
 
     def __init__(self, task: str, symbol: str, digits: int = 4) -> None:
@@ -131,7 +147,7 @@ class TaskError(PersonMetric):
         self.task, self.symbol, self.digits = task, symbol, digits
 
     def infos(self) -> dict[str, MetricInfo]:
-        """`<task>_error`."""
+        """Return the description of the number `<task>_error`."""
         info = MetricInfo(
             title=f"{self.task.replace('_', ' ')} error",
             heading=f"E_{self.symbol}",
@@ -143,6 +159,6 @@ class TaskError(PersonMetric):
         )
         return {self.array: info}
 
-    def update(self, errors: Float[Tensor, " batch"], counts: Bool[Tensor, " batch"]) -> None:
-        """Add people, of whom some count."""
-        self.add(errors[:, None], counts[:, None])
+    def update(self, errors: Float[Tensor, " batch"], known: Bool[Tensor, " batch"]) -> None:
+        """Add the errors of a batch; people who are not `known` are left out of the mean."""
+        self.add(errors[:, None], known[:, None])

@@ -1,4 +1,4 @@
-"""The pose in pixels of the crop: its mean error, and how much the predictions vary at all."""
+"""Metrics of the pose in crop pixels: the mean error, and how much the predictions vary between people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PixelError(PersonMetric):
         super().__init__("error_px")
 
     def infos(self) -> dict[str, MetricInfo]:
-        """`error_px`."""
+        """Return the description of the number `error_px`."""
         reduction = Reduction(errors=self.array)
         return {
             "error_px": MetricInfo(title="joint error", unit="px", better="low", section=SECTION, reduction=reduction)
@@ -31,14 +31,16 @@ class PixelError(PersonMetric):
     def update(
         self, predicted_crop_px: Float[Tensor, "batch joint 2"], truth_crop_px: Float[Tensor, "batch joint 2"]
     ) -> None:
-        """Add people."""
+        """Add a batch; joints with unknown ground truth are left out."""
         self.add((predicted_crop_px - truth_crop_px).norm(dim=-1), truth_crop_px.isfinite().all(-1))
 
 
 class Spread(Metric):
-    """Spread of the predictions relative to the truth's: 0 is one pose for every image, 1 is as varied as people are.
+    """Spread of the predictions relative to that of the ground truth.
 
-    The square root of the ratio of total variances over people, joints' coordinates in the crop, known joints alone.
+    0 means the same pose for every image, 1 that the predictions vary as much as the true poses. It is the square root
+    of the ratio of two total variances over people, of the predicted and of the true coordinates of the joints in the
+    crop; only known joints are counted.
     """
 
     count: Tensor
@@ -54,7 +56,7 @@ class Spread(Metric):
     def update(
         self, predicted_crop_px: Float[Tensor, "batch joint 2"], truth_crop_px: Float[Tensor, "batch joint 2"]
     ) -> None:
-        """Add people."""
+        """Add a batch; joints with unknown ground truth are left out."""
         known = truth_crop_px.isfinite()
         predicted = predicted_crop_px.double().where(known, 0)
         truth = truth_crop_px.double().where(known, 0)
@@ -62,13 +64,13 @@ class Spread(Metric):
         self.sums += torch.stack([predicted, predicted**2, truth, truth**2]).sum(1)
 
     def infos(self) -> dict[str, MetricInfo]:
-        """`spread`."""
+        """Return the description of the number `spread`."""
         return {"spread": MetricInfo(title="spread of predictions", kind="check", section=SECTION, below=COLLAPSED)}
 
     def compute(self) -> dict[str, Tensor]:
-        """`spread`."""
+        """Return the number `spread`."""
         known = self.count > 0
         mean = self.sums[:, known] / self.count[known]
-        predicted = (mean[1] - mean[0] ** 2).clamp(min=0).sum()  # NaN of a broken prediction stays NaN
+        predicted = (mean[1] - mean[0] ** 2).clamp(min=0).sum()  # a NaN from a broken prediction stays NaN
         truth = (mean[3] - mean[2] ** 2).sum()
         return {"spread": (predicted / truth).sqrt().float()}

@@ -1,4 +1,4 @@
-"""How well the windows are detected."""
+"""Average precision of the classifiers that say which windows contain which part."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hmlpe.skeleton import Skeleton
 
 
 class MapAP(Metric):
-    """Average precision of each item's detectors, over all windows and people together.
+    """Average precision of each item's window classifiers, over all windows and people together.
 
     Args:
-        items: names, one a map.
-        name: of the mean in the result; `<name>_<item>` are those of single items.
-        title: for a reader.
-        section: of a dashboard.
+        items: names of the items (parts, joints), one per map.
+        name: name of the mean in the result; single items have the names `<name>_<item>`.
+        title: title of the mean, for readers.
+        section: the dashboard's section that shows the numbers.
     """
 
     scores: list[Tensor]
@@ -35,12 +35,12 @@ class MapAP(Metric):
         self.add_state("truth", [], dist_reduce_fx="cat")
 
     def add(self, maps: Float[Tensor, "batch item window"], truth: Float[Tensor, "batch item window"]) -> None:
-        """Add people; an item with NaN truth does not count."""
+        """Add a batch; windows in which an item's ground truth is NaN are left out for that item."""
         self.scores.append(maps.transpose(1, 2).flatten(0, 1))
         self.truth.append(truth.transpose(1, 2).flatten(0, 1))
 
     def infos(self) -> dict[str, MetricInfo]:
-        """The mean's and each item's."""
+        """Return the descriptions of the mean over the items and of each item's average precision."""
         told = SHARE | {"section": self.section}
         single = {
             f"{self.name}_{item}": MetricInfo(title=f"{self.title} {item.replace('_', ' ')}", shown=False, **told)
@@ -49,7 +49,7 @@ class MapAP(Metric):
         return {self.name: MetricInfo(title=self.title, **told)} | single
 
     def compute(self) -> dict[str, Tensor]:
-        """`<name>_<item>`, and `<name>`, the mean over the items that occur."""
+        """Return `<name>_<item>` for each item, and `<name>`, the mean over the items that occur in some window."""
         scores, truth = dim_zero_cat(self.scores), dim_zero_cat(self.truth)
         found = {}
         for i, item in enumerate(self.items):
@@ -65,10 +65,10 @@ class MapAP(Metric):
 
 
 class WindowAP(MapAP):
-    """Of each part's detectors.
+    """Average precision of each part's window classifiers.
 
     Args:
-        skeleton: whose parts they are.
+        skeleton: the skeleton that names the parts.
     """
 
     def __init__(self, skeleton: Skeleton) -> None:
@@ -77,5 +77,5 @@ class WindowAP(MapAP):
     def update(
         self, part_maps: Float[Tensor, "batch part window"], part_truth: Float[Tensor, "batch part window"]
     ) -> None:
-        """Add people; a part with NaN truth does not count."""
+        """Add a batch; windows in which a part's ground truth is NaN are left out for that part."""
         self.add(part_maps, part_truth)

@@ -12,18 +12,19 @@ from hmlpe.network.layers import Head, Trunk
 
 
 class HeterogeneousNet(nn.Module):
-    """A trunk that all tasks share, and a head for each.
+    """A trunk that all tasks share, and one head for each task.
 
-    Maps of the faithful trunk (FACTS 3), input 112:
+    Feature maps of the faithful trunk (maps x side, FACTS 3) for an input of 112 pixels:
 
         input  3 x 112   conv1 32 x 104   pool1 32 x 52   conv2 16 x 48   pool2 16 x 24   conv3 16 x 20   pool3 16 x 10
 
     Args:
         trunk: the shared layers.
-        head: makes a head, given `inputs` and `outputs`.
+        head: factory that makes a head from the keyword arguments `inputs` and `outputs`.
         outputs: number of outputs per task, by the task's name.
-        size_px: side of the input crop.
-        scale: factor on the input after the mean image is taken off; 1 is the original's 0-255 range.
+        size_px: side of the input crop in pixels.
+        scale: factor by which the input is multiplied after the mean image has been subtracted; 1 keeps the original's
+            0-255 range.
     """
 
     mean_image: Tensor
@@ -38,7 +39,7 @@ class HeterogeneousNet(nn.Module):
         self.register_buffer("mean_image", torch.zeros(3, size_px, size_px))
 
     def head(self, task: str) -> Head:
-        """The head of a task."""
+        """Return the head of a task."""
         head = self.heads[task]
         assert isinstance(head, Head)
         return head
@@ -46,17 +47,20 @@ class HeterogeneousNet(nn.Module):
     def forward(
         self, image: UInt8[Tensor, "batch 3 size size"], tasks: Collection[str] | None = None
     ) -> dict[str, Float[Tensor, "batch _"]]:
-        """Outputs of the named tasks, or of all. The image is RGB, 0-255; heads that are not named do not run."""
-        return self.answers(self.features(image), tasks)
+        """Return the outputs of the named tasks, or of all tasks; heads that are not named do not run.
+
+        The image is RGB, 0-255.
+        """
+        return self.head_outputs(self.features(image), tasks)
 
     def features(self, image: UInt8[Tensor, "batch 3 size size"]) -> Float[Tensor, "_ feature"]:
-        """What the trunk makes of the image, for all heads."""
+        """Return the trunk's features of the images, flattened: the input of all heads."""
         x = (image.to(self.mean_image.dtype) - self.mean_image) * self.scale
         features: Tensor = self.trunk(x.contiguous(memory_format=torch.channels_last)).flatten(1)
         return features
 
-    def answers(
+    def head_outputs(
         self, features: Float[Tensor, "batch feature"], tasks: Collection[str] | None = None
     ) -> dict[str, Float[Tensor, "batch _"]]:
-        """The heads' outputs."""
+        """Return the outputs of the named tasks' heads, or of all heads, for features of the trunk."""
         return {name: head(features) for name, head in self.heads.items() if tasks is None or name in tasks}

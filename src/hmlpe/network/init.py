@@ -1,4 +1,4 @@
-"""How weights start: the original's Gaussians, or He's rule."""
+"""Weight initialisation: the original's Gaussians, or He's rule."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from hmlpe.network.heterogeneous import HeterogeneousNet
 
 
 def gaussian_(network: HeterogeneousNet, conv1: float, conv: float, fc: float) -> None:
-    """Gaussian weights with the given standard deviations, zero biases, in place (FACTS 4, grade C)."""
+    """Draw Gaussian weights with the given standard deviations and set biases to zero, in place (FACTS 4, grade C).
+
+    Args:
+        network: the network to initialise.
+        conv1: standard deviation of the first convolution's weights.
+        conv: standard deviation of the other convolutions' weights.
+        fc: standard deviation of the fully connected layers' weights.
+    """
     first = True
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -20,7 +27,10 @@ def gaussian_(network: HeterogeneousNet, conv1: float, conv: float, fc: float) -
 
 
 def he_(network: HeterogeneousNet, last: float) -> None:
-    """He's normal rule (fan in, ReLU), zero biases, in place; each head's last layer Gaussian with std `last`."""
+    """Draw weights by He's normal rule (fan-in, ReLU) and set biases to zero, in place.
+
+    Each head's last layer is drawn from a Gaussian with standard deviation `last` instead.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

@@ -1,4 +1,4 @@
-"""The layers of trunk and heads, normalised or as in the paper (paper section 3; FACTS 3)."""
+"""The layers of trunk and heads, with batch normalisation or as in the paper (paper section 3; FACTS 3)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from hmlpe.errors import UserError
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
-    """nn.BatchNorm2d whose training statistics are those of the batches of all processes together.
+    """An nn.BatchNorm2d whose training statistics are taken over the batches of all processes together.
 
-    With one process, and in evaluation, it is nn.BatchNorm2d; so is its state in a checkpoint. All processes have
-    batches of the same size.
+    With one process, and in evaluation, it behaves like nn.BatchNorm2d; its state in a checkpoint is that of
+    nn.BatchNorm2d, too. All processes must have batches of the same size.
     """
 
     def forward(self, x: Float[Tensor, "batch map height width"]) -> Float[Tensor, "batch map height width"]:
-        """Normalise each map: the mean first, then the squared deviations, as one pass over sums loses digits."""
+        """Normalise each map.
+
+        The mean is computed first, then the squared deviations from it: one pass over sums would lose digits.
+        """
         parallel = self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
         if not parallel:
             return super().forward(x)
@@ -30,9 +33,9 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         assert momentum is not None and self.running_mean is not None and self.running_var is not None
         with torch.autocast(x.device.type, enabled=False):
             wide = x.to(self.weight.dtype)
-            mean = total(wide.mean((0, 2, 3))) / world
+            mean = all_reduce_sum(wide.mean((0, 2, 3))) / world
             centred = wide - mean[:, None, None]
-            variance = total(centred.square().mean((0, 2, 3))) / world
+            variance = all_reduce_sum(centred.square().mean((0, 2, 3))) / world
             count = x.numel() // x.shape[1] * world
             with torch.no_grad():
                 self.running_mean.lerp_(mean, momentum)
@@ -43,35 +46,41 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
             return (centred * factor[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
 
-def total(value: Float[Tensor, " map"]) -> Float[Tensor, " map"]:
-    """The sum over all processes, differentiable."""
-    found: Tensor = Total.apply(value)  # type: ignore[no-untyped-call]
+def all_reduce_sum(value: Float[Tensor, " map"]) -> Float[Tensor, " map"]:
+    """Return the sum over all processes; differentiable."""
+    found: Tensor = AllReduceSum.apply(value)  # type: ignore[no-untyped-call]
     return found
 
 
-class Total(torch.autograd.Function):
-    """The sum over all processes. What one process puts in counts in the loss of each, so the gradients add up too."""
+class AllReduceSum(torch.autograd.Function):
+    """The sum over all processes as an autograd function.
+
+    The value of one process enters the loss of every process, so the backward pass sums the gradients as well.
+    """
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:
-        """Sum of the values."""
+        """Return the sum of the values over all processes."""
         found = value.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(found)
         return found
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        """Sum of the gradients."""
-        return Total.forward(ctx, gradients[0])
+        """Return the sum of the gradients over all processes."""
+        return AllReduceSum.forward(ctx, gradients[0])
 
 
 class Dropout(nn.Module):
-    """Dropout that keeps a unit with probability `keep`, scaled as the original or as torch does (FACTS 3).
+    """Dropout that keeps a unit with probability `keep`, scaled as in the original or as in torch (FACTS 3).
 
     Args:
-        keep: probability of keeping, in (0, 1].
+        keep: probability of keeping a unit, in (0, 1].
         scaling: "original" scales by 1 in training and by `keep` in evaluation; "inverted" is torch's: by 1 / `keep`
-            in training and by 1 in evaluation. Each has the same expectation in its two modes.
+            in training and by 1 in evaluation. With either, the expectation is the same in training and evaluation.
+
+    Raises:
+        UserError: `keep` or `scaling` has another value.
     """
 
     def __init__(self, keep: float, scaling: str) -> None:
@@ -81,19 +90,25 @@ class Dropout(nn.Module):
         self.keep, self.scaling = keep, scaling
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Drop units in training mode, scale as said above."""
+        """Drop units in training mode, and scale the output as `scaling` says."""
         if self.training:
             x = nn.functional.dropout(x, 1 - self.keep, training=True)
         return x * self.keep if self.scaling == "original" else x
 
 
 class Trunk(nn.Sequential):
-    """Stages of convolution, pooling, normalisation, activation; no padding, pooling rounds up (FACTS 3).
+    """Stages of convolution, pooling, normalisation and activation, without padding; pooling rounds up (FACTS 3).
 
     Args:
-        stages: per stage: maps, kernel, relu.
-        pool: kernel and stride of every max pooling. Pooling before ReLU gives the same values as after it, for less.
-        norm: "none", "batch" (after each pooling) or "lrn" (after each pooling; the companion has one, after conv2).
+        stages: one mapping per stage: `maps` (number of feature maps), `kernel` (side in pixels), `relu` (whether a
+            ReLU follows).
+        pool: kernel and stride of every max pooling. Pooling before the ReLU gives the same values as after it, at
+            lower cost.
+        norm: "none", "batch" (after each pooling) or "lrn" (local response normalisation after each pooling; the
+            companion paper's network has a single one, after conv2).
+
+    Raises:
+        UserError: `norm` has another value.
     """
 
     def __init__(self, stages: Sequence[Mapping[str, Any]], pool: Sequence[int], norm: str = "none") -> None:
@@ -106,7 +121,9 @@ class Trunk(nn.Sequential):
             if norm == "batch":
                 layers[f"norm{i}"] = GlobalBatchNorm2d(maps)
             elif norm == "lrn":
-                layers[f"norm{i}"] = nn.LocalResponseNorm(5, alpha=0.0025, beta=0.75)  # I; size U
+                layers[f"norm{i}"] = nn.LocalResponseNorm(
+                    5, alpha=0.0025, beta=0.75
+                )  # alpha, beta: grade I; size: grade U
             elif norm != "none":
                 raise UserError(f"network.trunk.norm: must be none, batch or lrn, got {norm!r}")
             if stage["relu"]:
@@ -114,7 +131,7 @@ class Trunk(nn.Sequential):
         super().__init__(layers)
 
     def shapes(self, size_px: int) -> list[tuple[int, int, int]]:
-        """(maps, height, width) after the input, each convolution and each pooling, for a square input."""
+        """Return (maps, height, width) of a square input and after each convolution and each pooling, in order."""
         device = next(self.parameters()).device
         x, found = torch.zeros(1, 3, size_px, size_px, device=device), [(3, size_px, size_px)]
         with torch.no_grad():
@@ -126,13 +143,13 @@ class Trunk(nn.Sequential):
 
 
 class Head(nn.Sequential):
-    """Three fully connected layers, dropout after the first (FACTS 3).
+    """Three fully connected layers, with dropout after the first (FACTS 3).
 
     Args:
-        inputs: features of the trunk.
-        outputs: of the task.
+        inputs: number of the trunk's features.
+        outputs: number of the task's outputs.
         hidden: widths of the first two layers.
-        keep, scaling: of `Dropout`.
+        keep, scaling: see `Dropout`.
     """
 
     def __init__(self, inputs: int, outputs: int, hidden: Sequence[int], keep: float, scaling: str) -> None:
@@ -149,7 +166,7 @@ class Head(nn.Sequential):
 
     @property
     def last(self) -> nn.Linear:
-        """The layer that makes the task's outputs."""
+        """Return the last layer, which computes the task's outputs."""
         layer = self.fc3
         assert isinstance(layer, nn.Linear)
         return layer

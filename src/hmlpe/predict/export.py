@@ -26,7 +26,7 @@ from hmlpe.predict.graph import ProgramRunner, exported_program, onnx_bytes, pro
 from hmlpe.predict.model import PoseModel
 from hmlpe.predict.onnx_file import KEY, OnnxEstimator, describe, described
 from hmlpe.predict.trained import DESIGN, TorchEstimator, Trained, build_model
-from hmlpe.training.trusted import blamed
+from hmlpe.training.trusted import blame_file
 
 TOLERANCE = 1e-5
 TIE = 1e-4  # nearer than this to a threshold, rounding decides on which side a window falls
@@ -166,7 +166,7 @@ def load_safetensors(path: Path, trust: Sequence[str] = ()) -> Trained:
     if KEY not in metadata or DESIGN_KEY not in metadata:
         raise UserError(f"{path}: safetensors, but not of hmlpe-export: its metadata have no {KEY!r}")
     card, fires = described(metadata[KEY], path)
-    with blamed(path):
+    with blame_file(path):
         design = json.loads(metadata[DESIGN_KEY])
         return Trained(build_model(design, weights, fires, trust), card, design)
 

@@ -19,7 +19,7 @@ from hmlpe.predict.model import FIRES, PoseModel, check_fires
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
 from hmlpe.training.checkpoint import KEY, read_checkpoint
-from hmlpe.training.trusted import arguments, blamed, build
+from hmlpe.training.trusted import arguments, blame_file, build
 from hmlpe.windows import WindowGrid
 
 
@@ -82,7 +82,7 @@ def load_trained(path: Path, fires: float | int | None = FIRES, trust: Sequence[
     """
     check_fires(fires)  # a setting, and not the file's fault
     content = read_checkpoint(path)
-    with blamed(path):
+    with blame_file(path):
         config, state = content[KEY]["config"], content["state_dict"]
         weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
         model = build_model(config, weights, fires, trust)

@@ -14,7 +14,7 @@ Names and shapes, of N people (arrays of a task that is not trained are left out
     part_maps_predicted, part_maps_true       uint8 (N, part, row, column), of the part detection: probability x 255 for
                                               each window; the truth is 0 where it is unknown
 
-What other tasks keep (`tasks.Task.kept`) lies beside these.
+What other tasks keep (`tasks.Task.stored_arrays`) lies beside these.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from hmlpe.sweep.survey import Survey, survey
 from hmlpe.sweep.tries import Try
 from hmlpe.sweep.view import check_kind, duration, view_of
 from hmlpe.sweep.warm import warm_up
-from hmlpe.training.mirrors import say_lost
+from hmlpe.training.mirrors import warn_of_incomplete_mirrors
 from hmlpe.words import number
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ class Batch:
             if job.outcome is not None and job.outcome.kind != "finished":
                 log.error("%s: %s; its log: %s", job.name, job.outcome, job.log)
         log.info("%s", counts(self.known.values()))
-        say_lost(job.folder for job in todo)
+        warn_of_incomplete_mirrors(job.folder for job in todo)
         return [job.result() for job in jobs]
 
     def note(self) -> None:

@@ -28,7 +28,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 import hmlpe.row_name  # noqa: F401  its resolver, which the configurations name
 from hmlpe.sweep.outcome import Outcome, of_error
 from hmlpe.sweep.warm import FOR_THE_LAUNCHER, end_with_parent, stand_alone
-from hmlpe.training.watch import listen
+from hmlpe.training.watch import set_listener
 
 
 def take_hydra_state() -> dict[Any, Any]:
@@ -140,7 +140,7 @@ def run(pipe: Connection, errand: Errand) -> Any:
             config.hydra.job_logging.root.handlers = ["console"]  # which is the log file already
     HydraConfig.instance().set_config(config)
     sys.argv[1:] = [*errand.overrides, f"hydra.run.dir={errand.folder}"]
-    listen(pipe.send)
+    set_listener(pipe.send)
     pipe.send(Begun())
     done = run_job(
         task_function=errand.task_function,

@@ -1,4 +1,4 @@
-"""The tasks that one network learns at once; each owns its target, its loss and how its output is read."""
+"""The tasks that one network learns together; each defines its target, its loss and how its output is decoded."""
 
 from hmlpe.tasks.detection import PartDetection
 from hmlpe.tasks.regression import JointRegression

@@ -17,13 +17,14 @@ MAPS = "media/part_maps"
 
 
 class PartDetection(Task):
-    """E_d = sum over parts and windows of the cross-entropy; one classifier for each part at each window.
+    """Part detection with one binary classifier for each part at each window of a grid.
 
-    A part with an unknown end counts in none of its windows.
+    The error E_d is the sum of the cross-entropy over parts and windows. A part with an unknown end counts in none of
+    its windows.
 
     Args:
-        skeleton: the parts; without any there is nothing to learn, and no output.
-        windows: the grid and the indicator.
+        skeleton: the skeleton that names the parts; without parts there is nothing to learn, and no output.
+        windows: the grid of windows, and the indicator that says which windows contain a part.
     """
 
     symbol, digits = "d", 2
@@ -35,11 +36,11 @@ class PartDetection(Task):
 
     @property
     def outputs(self) -> int:
-        """One logit for every part and window: index part * windows + window."""
+        """Return the number of logits: one for each part and window, at index part * number of windows + window."""
         return len(self.ends) * len(self.windows)
 
     def target(self, sample: Sample) -> Target:
-        """The indicator of every part and window, (batch, part * window)."""
+        """Return the indicator of each part and window, (batch, part * window): 1 if the window contains the part."""
         return self._of_joints(sample["joints_px"])
 
     def _of_joints(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
@@ -50,39 +51,42 @@ class PartDetection(Task):
     def element_loss(
         self, output: Float[Tensor, "batch output"], values: Float[Tensor, "batch output"]
     ) -> Float[Tensor, "batch output"]:
-        """Cross-entropy of each logit."""
+        """Return the binary cross-entropy of each logit."""
         return torch.nn.functional.binary_cross_entropy_with_logits(output, values, reduction="none")
 
     def decode(self, output: Float[Tensor, "batch output"]) -> dict[str, Tensor]:
-        """part_maps (batch, part, window): the probability that the window contains the part."""
+        """Return part_maps (batch, part, window): the probability that the window contains the part."""
         return {"part_maps": output.float().sigmoid().reshape(-1, len(self.ends), len(self.windows))}
 
     def truth(self, target: Target, sample: Sample) -> dict[str, Tensor]:
-        """part_truth (batch, part, window): 1 where the window contains the part, NaN where that is unknown."""
+        """Return part_truth (batch, part, window): 1 where the window contains the part, NaN where that is unknown."""
         known = target.values.where(target.known, torch.nan)
         return {"part_truth": known.reshape(-1, len(self.ends), len(self.windows))}
 
-    def kept(self, found: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-        """part_maps_predicted and part_maps_true (person, part, row, column), probability x 255; 0 where unknown."""
+    def stored_arrays(self, inputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+        """Return part_maps_predicted and part_maps_true (person, part, row, column).
+
+        Values are probability x 255, and 0 where the ground truth is unknown.
+        """
         names = {"part_maps_predicted": "part_maps", "part_maps_true": "part_truth"}
-        return {name: bytes_of(found[source]) for name, source in names.items()}
+        return {name: probabilities_to_bytes(inputs[source]) for name, source in names.items()}
 
     def draw(
-        self, crops: UInt8[np.ndarray, "person size size 3"], found: Mapping[str, np.ndarray]
+        self, crops: UInt8[np.ndarray, "person size size 3"], inputs: Mapping[str, np.ndarray]
     ) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
-        """Predicted and true maps of three people."""
-        from hmlpe.pictures import part_maps  # matplotlib waits until it is wanted
+        """Draw predicted and true part maps of three people."""
+        from hmlpe.pictures import part_maps  # imported here, as it loads matplotlib
 
-        predicted, truth = (square(found[name][:3]) for name in ("part_maps", "part_truth"))
+        predicted, truth = (to_grid(inputs[name][:3]) for name in ("part_maps", "part_truth"))
         return {MAPS: part_maps(crops[:3], predicted, truth, list(self.skeleton.parts))}
 
 
-def bytes_of(maps: Float[Tensor, "person item window"]) -> UInt8[np.ndarray, "person item row column"]:
-    """Probabilities, NaN where unknown -> 0 to 255."""
-    return square((maps.nan_to_num() * 255).round().to(torch.uint8).numpy())
+def probabilities_to_bytes(maps: Float[Tensor, "person item window"]) -> UInt8[np.ndarray, "person item row column"]:
+    """Return probabilities (NaN where unknown) as square grids of bytes: probability x 255, 0 where unknown."""
+    return to_grid((maps.nan_to_num() * 255).round().to(torch.uint8).numpy())
 
 
-def square(maps: Shaped[np.ndarray, "person item window"]) -> Shaped[np.ndarray, "person item row column"]:
-    """Windows as the square grid that they are."""
+def to_grid(maps: Shaped[np.ndarray, "person item window"]) -> Shaped[np.ndarray, "person item row column"]:
+    """Reshape the list of windows to the square grid that the windows form."""
     side = round(maps.shape[-1] ** 0.5)
     return maps.reshape(*maps.shape[:-1], side, side)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hmlpe.metrics import MapAP
 from hmlpe.skeleton import Skeleton
-from hmlpe.tasks.detection import square
+from hmlpe.tasks.detection import to_grid
 from hmlpe.tasks.task import Sample, Target, Task
 from hmlpe.windows import WindowGrid
 
@@ -19,14 +19,14 @@ MAPS = "media/point_maps"
 
 
 class JointPoints(Task):
-    """The sum over joints and windows of the cross-entropy; one classifier for each joint at each window.
+    """Joint detection with one binary classifier for each joint at each window of a grid.
 
-    Window l contains joint i where the joint's point lies in its closed rectangle. A joint without coordinates counts
-    in none.
+    The error is the sum of the cross-entropy over joints and windows. A window contains a joint if the joint's point
+    lies in the window's closed rectangle. A joint without coordinates counts in none of its windows.
 
     Args:
-        skeleton: the joints.
-        windows: the grid.
+        skeleton: the skeleton that names the joints.
+        windows: the grid of windows.
     """
 
     symbol, digits = "p", 2
@@ -37,11 +37,11 @@ class JointPoints(Task):
 
     @property
     def outputs(self) -> int:
-        """One logit for every joint and window: index joint * windows + window."""
+        """Return the number of logits: one for each joint and window, at index joint * number of windows + window."""
         return len(self.skeleton.joints) * len(self.windows)
 
     def target(self, sample: Sample) -> Target:
-        """The indicator of every joint and window, (batch, joint * window)."""
+        """Return the indicator of each joint and window, (batch, joint * window): 1 if the window holds the joint."""
         return self._of_joints(sample["joints_px"])
 
     def _of_joints(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
@@ -54,33 +54,33 @@ class JointPoints(Task):
     def element_loss(
         self, output: Float[Tensor, "batch output"], values: Float[Tensor, "batch output"]
     ) -> Float[Tensor, "batch output"]:
-        """Cross-entropy of each logit."""
+        """Return the binary cross-entropy of each logit."""
         return torch.nn.functional.binary_cross_entropy_with_logits(output, values, reduction="none")
 
     def decode(self, output: Float[Tensor, "batch output"]) -> dict[str, Tensor]:
-        """point_maps (batch, joint, window): the probability that the window contains the joint."""
+        """Return point_maps (batch, joint, window): the probability that the window contains the joint."""
         return {"point_maps": output.float().sigmoid().reshape(-1, len(self.skeleton.joints), len(self.windows))}
 
     def truth(self, target: Target, sample: Sample) -> dict[str, Tensor]:
-        """point_truth (batch, joint, window): 1 where the window contains the joint, NaN where that is unknown."""
+        """Return point_truth (batch, joint, window): 1 where the window contains the joint, NaN where it is unknown."""
         known = target.values.where(target.known, torch.nan)
         return {"point_truth": known.reshape(-1, len(self.skeleton.joints), len(self.windows))}
 
     def draw(
-        self, crops: UInt8[np.ndarray, "person size size 3"], found: Mapping[str, np.ndarray]
+        self, crops: UInt8[np.ndarray, "person size size 3"], inputs: Mapping[str, np.ndarray]
     ) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
-        """Predicted and true maps of three people."""
-        from hmlpe.pictures import part_maps  # matplotlib waits until it is wanted
+        """Draw predicted and true joint maps of three people."""
+        from hmlpe.pictures import part_maps  # imported here, as it loads matplotlib
 
-        predicted, truth = (square(found[name][:3]) for name in ("point_maps", "point_truth"))
+        predicted, truth = (to_grid(inputs[name][:3]) for name in ("point_maps", "point_truth"))
         return {MAPS: part_maps(crops[:3], predicted, truth, list(self.skeleton.joints))}
 
 
 class PointAP(MapAP):
-    """Average precision of each joint's detectors, over all windows and people together.
+    """Average precision of each joint's window classifiers, over all windows and people together.
 
     Args:
-        skeleton: whose joints they are.
+        skeleton: the skeleton that names the joints.
     """
 
     def __init__(self, skeleton: Skeleton) -> None:
@@ -89,5 +89,5 @@ class PointAP(MapAP):
     def update(
         self, point_maps: Float[Tensor, "batch joint window"], point_truth: Float[Tensor, "batch joint window"]
     ) -> None:
-        """Add people; a joint with NaN truth does not count."""
+        """Add a batch; windows in which a joint's ground truth is NaN are left out for that joint."""
         self.add(point_maps, point_truth)

@@ -16,14 +16,14 @@ POSES = "media/poses"
 
 
 class JointRegression(Task):
-    """E_r = sum over joints of |J - tanh(output)|^2, J = joint / crop size.
+    """Regression of the joints' coordinates, relative to the size of the crop.
 
-    A joint without coordinates does not count. A labelled joint outside the crop keeps its true target, clamped to
-    what tanh reaches.
+    The error is E_r = sum over joints of |J - tanh(output)|^2 with J = joint / crop size. A joint without coordinates
+    does not count. A labelled joint outside the crop keeps its true target, clamped to values that tanh can reach.
 
     Args:
-        skeleton: the joints.
-        size_px: side of the crop, which normalises coordinates.
+        skeleton: the skeleton that names the joints.
+        size_px: side of the crop in pixels, by which coordinates are divided.
         limit: targets are clamped to [-limit, limit].
     """
 
@@ -35,16 +35,16 @@ class JointRegression(Task):
 
     @property
     def joints(self) -> int:
-        """How many."""
+        """Return the number of joints."""
         return len(self.skeleton.joints)
 
     @property
     def outputs(self) -> int:
-        """x and y of every joint."""
+        """Return the number of outputs: x and y of each joint."""
         return 2 * self.joints
 
     def target(self, sample: Sample) -> Target:
-        """Joint positions in crop sizes, (batch, 2 * joint)."""
+        """Return the joint positions divided by the size of the crop, (batch, 2 * joint)."""
         return self._of_joints(sample["joints_px"])
 
     def _of_joints(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
@@ -55,36 +55,39 @@ class JointRegression(Task):
     def element_loss(
         self, output: Float[Tensor, "batch output"], values: Float[Tensor, "batch output"]
     ) -> Float[Tensor, "batch output"]:
-        """Squared error of each coordinate."""
+        """Return the squared error of each coordinate."""
         return (torch.tanh(output) - values).square()
 
     def decode(self, output: Float[Tensor, "batch output"]) -> dict[str, Tensor]:
-        """predicted_crop_px (batch, joint, 2): joints in crop pixels."""
+        """Return predicted_crop_px (batch, joint, 2): the predicted joints in crop pixels."""
         return {"predicted_crop_px": (torch.tanh(output.float()) * self.size_px).reshape(-1, self.joints, 2)}
 
-    def found(self, output: Float[Tensor, "batch output"], target: Target, sample: Sample) -> dict[str, Tensor]:
-        """Also predicted_px (batch, joint, 2): joints in pixels of the image."""
+    def metric_inputs(self, output: Float[Tensor, "batch output"], target: Target, sample: Sample) -> dict[str, Tensor]:
+        """Return predicted_crop_px, and predicted_px (batch, joint, 2): the predicted joints in image pixels."""
         decoded = self.decode(output)
         return decoded | {"predicted_px": to_image_px(decoded["predicted_crop_px"], sample)}
 
-    def kept(self, found: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-        """Both, in float32."""
-        return {name: found[name].numpy() for name in ("predicted_crop_px", "predicted_px")}
+    def stored_arrays(self, inputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+        """Return predicted_crop_px and predicted_px (person, joint, 2), in float32."""
+        return {name: inputs[name].numpy() for name in ("predicted_crop_px", "predicted_px")}
 
     def draw(
-        self, crops: UInt8[np.ndarray, "person size size 3"], found: Mapping[str, np.ndarray]
+        self, crops: UInt8[np.ndarray, "person size size 3"], inputs: Mapping[str, np.ndarray]
     ) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
-        """True and predicted poses."""
-        from hmlpe.pictures import poses  # matplotlib waits until it is wanted
+        """Draw true and predicted poses."""
+        from hmlpe.pictures import poses  # imported here, as it loads matplotlib
 
-        return {POSES: poses(crops, found["truth_crop_px"], found["predicted_crop_px"], self.skeleton)}
+        return {POSES: poses(crops, inputs["truth_crop_px"], inputs["predicted_crop_px"], self.skeleton)}
 
     def constant_output(self, mean_pose_px: Float[Tensor, "joint 2"]) -> Float[Tensor, " output"]:
-        """atanh of the mean pose."""
+        """Return the outputs whose tanh is the mean pose divided by the size of the crop."""
         return (mean_pose_px.flatten() / self.size_px).clamp(-self.limit, self.limit).atanh()
 
 
 def to_image_px(crop_px: Float[Tensor, "batch joint 2"], sample: Sample) -> Float[Tensor, "batch joint 2"]:
-    """Joints in pixels of the test crop -> image pixels (`geometry.crop_to_image` for a batch on any device)."""
+    """Convert joints from pixels of the test crop to image pixels.
+
+    This is `geometry.crop_to_image` for a batch on any device.
+    """
     box, size = sample["box_px"][:, None], sample["image"].shape[-1]
     return (crop_px + 0.5) / size * (box[..., 2:] - box[..., :2]) + box[..., :2]

@@ -1,4 +1,4 @@
-"""What a task is. A new one is a subclass in a file of its own, and a config that names it."""
+"""The interface of a task. A new task is a subclass in a file of its own, and a config that names the class."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from hmlpe.errors import UserError
 
 
 class Target(NamedTuple):
-    """What a head should give: `values` (batch, output), and which of them are `known` and count in the loss."""
+    """What a head should output: `values` (batch, output), and which of them are `known` and enter the loss."""
 
     values: Float[Tensor, "batch output"]
     known: Bool[Tensor, "batch output"]
 
     @property
-    def counts(self) -> Bool[Tensor, " batch"]:
-        """Of whom anything is known: who counts in an evaluation."""
+    def has_known(self) -> Bool[Tensor, " batch"]:
+        """Return of which people at least one value is known: only they count in an evaluation."""
         return self.known.any(1)
 
 
 Sample = Mapping[str, Tensor]
-"""A batch of people, as `data.dataset.Sample` has one: image, joints_px, occluded, attributes, mirrored, and so on."""
+"""A batch of people, as `data.dataset.Sample` describes it: image, joints_px, occluded, attributes, mirrored, etc."""
 
 
 class Task(ABC):
-    """One task of the heterogeneous network: its target, loss, answers, and how these are kept and drawn.
+    """One task of the heterogeneous network: its target, its loss, and how its outputs are decoded, stored and drawn.
 
     Attributes:
-        symbol: index of its error and weight, E_<symbol> and λ_<symbol>; empty: its name.
-        digits: with which its error is shown.
-        pictures: names of what `draw` makes.
+        symbol: index of its error and weight, E_<symbol> and λ_<symbol>; if empty, the task's name.
+        digits: number of decimal places with which its error is shown.
+        pictures: names of the pictures that `draw` makes.
     """
 
     symbol: str = ""
@@ -46,63 +46,81 @@ class Task(ABC):
     @property
     @abstractmethod
     def outputs(self) -> int:
-        """Number of outputs of the task's head; 0: there is nothing to learn."""
+        """Return the number of outputs of the task's head; 0 if there is nothing to learn."""
 
     def bind(self, attributes: Sequence[str]) -> None:
-        """Take what the data's people carry, before the first target is asked for.
+        """Tell the task which attributes the data's people have. Called before the first target is computed.
 
         Args:
-            attributes: names, in the order of the samples'.
+            attributes: names of the attributes, in the order in which samples hold them.
 
         Raises:
-            UserError: one that the task needs is not there.
+            UserError: an attribute that the task needs is missing.
         """
         return None
 
     @abstractmethod
     def target(self, sample: Sample) -> Target:
-        """The target from a batch of samples: joints in pixels of the crop, NaN where unknown, and all else."""
+        """Return the target of a batch, which holds joints in pixels of the crop (NaN where unknown), and all else."""
 
     @abstractmethod
     def element_loss(
         self, output: Float[Tensor, "batch output"], values: Float[Tensor, "batch output"]
     ) -> Float[Tensor, "batch output"]:
-        """The loss of each output by itself."""
+        """Return the loss of each single output."""
 
     @abstractmethod
     def decode(self, output: Float[Tensor, "batch output"]) -> dict[str, Tensor]:
-        """What the output means, (batch, ...), by the names of the task's own: they are exported, and metrics ask for
-        them."""
+        """Return the meaning of the output as named arrays (batch, ...).
+
+        The names are the task's own: exported networks have outputs of these names, and metrics take them as arguments.
+        """
 
     def truth(self, target: Target, sample: Sample) -> dict[str, Tensor]:
-        """What else the task's metrics ask for: the target by names of its own, say; nothing, if joints will do."""
+        """Return further inputs of the task's metrics, e.g. the target under a name of its own.
+
+        By default there are none: metrics that compare joints need nothing more.
+        """
         return {}
 
-    def found(self, output: Float[Tensor, "batch output"], target: Target, sample: Sample) -> dict[str, Tensor]:
-        """All that metrics may ask the task for."""
+    def metric_inputs(self, output: Float[Tensor, "batch output"], target: Target, sample: Sample) -> dict[str, Tensor]:
+        """Return all inputs that the task has for metrics: the decoded output and the ground truth, by name."""
         return self.decode(output) | self.truth(target, sample)
 
-    def kept(self, found: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-        """What of `found` of all test people the run's people file keeps beside the metrics' errors, (person, ...)."""
+    def stored_arrays(self, inputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+        """Return the arrays (person, ...) that the run's people file stores beside the metrics' errors.
+
+        Args:
+            inputs: the `metric_inputs` of all test people.
+        """
         return {}
 
     def draw(
-        self, crops: UInt8[np.ndarray, "person size size 3"], found: Mapping[str, np.ndarray]
+        self, crops: UInt8[np.ndarray, "person size size 3"], inputs: Mapping[str, np.ndarray]
     ) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
-        """Pictures of some people's answers, by their names in `pictures`; for a dashboard."""
+        """Return pictures of the predictions for some people, by their names in `pictures`; a dashboard shows them.
+
+        Args:
+            crops: the people's crops, RGB.
+            inputs: the `metric_inputs` of these people.
+        """
         return {}
 
     def constant_output(self, mean_pose_px: Float[Tensor, "joint 2"]) -> Float[Tensor, " output"] | None:
-        """Bias of the last layer with which the net starts at the training set's mean answer; None if there is none."""
+        """Return the bias of the head's last layer that makes the network output the mean pose; None if there is none.
+
+        Args:
+            mean_pose_px: mean joint positions of the training set, in crop pixels.
+        """
         return None
 
     def loss(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, ""]:
-        """Of training: sum over the known outputs, mean over ALL samples (FACTS 4, grade C)."""
-        return self._counted(output, target).sum() / len(output)
+        """Return the training loss: the sum over the known outputs, averaged over ALL samples (FACTS 4, grade C)."""
+        return self._known_losses(output, target).sum() / len(output)
 
-    def error_of_each(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
-        """The loss of every sample alone, NaN where nothing of it is known: an evaluation counts the others alone."""
-        return self._counted(output, target).sum(1).where(target.counts, torch.nan)
+    def sample_errors(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
+        """Return the loss of each sample; NaN for samples of which nothing is known, which an evaluation leaves out."""
+        return self._known_losses(output, target).sum(1).where(target.has_known, torch.nan)
 
     @torch.no_grad()
     def check(self, name: str, output: Float[Tensor, "batch output"], target: Target) -> None:
@@ -111,10 +129,11 @@ class Task(ABC):
         for key, values in zip(target._fields, target, strict=True):
             if tuple(values.shape) != shape:
                 raise UserError(f"{said}.target() gives {key} of shape {tuple(values.shape)}; its output's is {shape}")
-        with torch.random.fork_rng([output.device] if output.is_cuda else []):  # a loss that draws goes on as without
+        # The fork makes a loss that draws random numbers train as if it had not been called here.
+        with torch.random.fork_rng([output.device] if output.is_cuda else []):
             loss = self.element_loss(output.float(), target.values)
         if tuple(loss.shape) != shape:
             raise UserError(f"{said}.element_loss() gives the shape {tuple(loss.shape)}; its output's is {shape}")
 
-    def _counted(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, "batch output"]:
+    def _known_losses(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, "batch output"]:
         return self.element_loss(output.float(), target.values).where(target.known, 0.0)

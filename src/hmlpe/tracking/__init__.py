@@ -1,1 +1,1 @@
-"""What of a run is worth watching: the metrics' names, diagnostics, pictures, and W&B as a mirror of all of them."""
+"""Diagnosis of the tasks' gradients, and W&B as a mirror of the CSV log."""

@@ -1,4 +1,4 @@
-"""Do the tasks pull the trunk the same way? Norms of their gradients there, and the cosine between them."""
+"""Diagnosis of whether the tasks pull the trunk in the same direction: norms and cosines of their gradients there."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ Reduce = Callable[[Float[Tensor, " value"]], Float[Tensor, " value"]]
 def gradients_at(
     losses: Mapping[str, Float[Tensor, ""]], parameters: Sequence[nn.Parameter]
 ) -> dict[str, Float[Tensor, " value"]]:
-    """Each loss's gradient at the parameters, in one vector. The graph stays, and so do the parameters' own gradients.
+    """Return each loss's gradient at the parameters, flattened to one vector.
+
+    The graph is retained, and the parameters' own gradients are not changed.
 
     Args:
-        losses: by task, as the forward pass left them.
-        parameters: that learn; those that a loss does not reach have zeros.
+        losses: the losses by task, with their graph.
+        parameters: the parameters, which must be trainable; on those that a loss does not depend, the gradient is zero.
     """
     found = {}
     for task, loss in losses.items():
@@ -29,7 +31,15 @@ def gradients_at(
 
 
 def diagnose(gradients: Mapping[str, Float[Tensor, " value"]]) -> dict[str, float]:
-    """`norm_<task>` of each, and `cosine` between two, `cosine_<a>_<b>` where there are more; NaN of no gradient."""
+    """Return the gradients' norms and the cosines between them.
+
+    Args:
+        gradients: one vector per task.
+
+    Returns:
+        `norm_<task>` for each task, and `cosine` for two tasks, or `cosine_<a>_<b>` for each pair of more tasks. A
+        cosine is NaN if one of the gradients is zero.
+    """
     found = {f"norm_{task}": float(gradient.norm()) for task, gradient in gradients.items()}
     for a, b in combinations(gradients, 2):
         product = float(torch.dot(gradients[a], gradients[b]))
@@ -41,11 +51,13 @@ def diagnose(gradients: Mapping[str, Float[Tensor, " value"]]) -> dict[str, floa
 def diagnose_layers(
     gradients: Mapping[str, Float[Tensor, " value"]], parameters: Mapping[str, nn.Parameter]
 ) -> dict[str, float]:
-    """The same for each layer's weights alone, as `<layer>/norm_<task>` and so on; biases and norms are left out.
+    """Return the numbers of `diagnose` for the weights of each layer, as `<layer>/norm_<task>` and so on.
+
+    Biases and the parameters of normalisation layers are left out.
 
     Args:
-        gradients: of `gradients_at`, at these parameters.
-        parameters: by their names; the layer's is what stands before the last dot.
+        gradients: the result of `gradients_at` for these parameters.
+        parameters: the parameters by their names, e.g. "conv1.weight", in which the layer precedes the last dot.
     """
     sizes = [parameter.numel() for parameter in parameters.values()]
     parts = {task: gradient.split(sizes) for task, gradient in gradients.items()}

@@ -1,4 +1,4 @@
-"""wandb, loaded when it is asked for: that takes a second, and not everyone wants it. What its environment may say."""
+"""Import of wandb, only when it is needed, as it takes a second; and W&B's environment variables for single runs."""
 
 from __future__ import annotations
 
@@ -9,21 +9,36 @@ from types import ModuleType
 log = logging.getLogger(__name__)
 
 
-# What of W&B's environment singles out one run, or is another program's: a sweep's runs would be written into one. (The
-# name, group, project and folder of a run are ours to say, whatever the environment says.)
-_OF_ONE_RUN = ("RUN_ID", "RESUME", "RESUME_FROM", "FORK_FROM", "SWEEP_ID", "SWEEP_PARAM_PATH", "X_FILES_DIR", "SERVICE")
-OF_ONE_RUN = tuple(f"WANDB_{name}" for name in _OF_ONE_RUN)
+# W&B's environment variables that select one run, or belong to another program: with them, all runs of a sweep would be
+# written into one. (This program sets the name, group, project and folder of a run, whatever the environment says.)
+_ONE_RUN_NAMES = (
+    "RUN_ID",
+    "RESUME",
+    "RESUME_FROM",
+    "FORK_FROM",
+    "SWEEP_ID",
+    "SWEEP_PARAM_PATH",
+    "X_FILES_DIR",
+    "SERVICE",
+)
+ONE_RUN_VARIABLES = tuple(f"WANDB_{name}" for name in _ONE_RUN_NAMES)
 
 
 def forget_one_run() -> None:
-    """Drop these from the environment, and say so: what follows in this process and its children is several runs."""
-    found = [name for name in OF_ONE_RUN if os.environ.pop(name, None) is not None]
+    """Remove the variables that select one run from the environment, with a warning.
+
+    It is called before this process and its children do several runs.
+    """
+    found = [name for name in ONE_RUN_VARIABLES if os.environ.pop(name, None) is not None]
     if found:
         log.warning("%s: ignored, as it is of one W&B run, and every run of a sweep is its own", ", ".join(found))
 
 
 def load_wandb() -> ModuleType:
-    """The module. It reports its own errors to its makers unless told otherwise, which is for the user to allow."""
+    """Import and return wandb.
+
+    W&B reports its own errors to its makers unless told otherwise; here it does so only if the user has allowed it.
+    """
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 

@@ -1,4 +1,4 @@
-"""W&B as a mirror of the CSV: it may be away, refuse us or die, and the run goes on without."""
+"""W&B as a mirror of the CSV log. If it is unreachable, refuses or fails, the run continues without it."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from hmlpe.tracking.load import load_wandb
 
 log = logging.getLogger(__name__)
 
-STEP = "trainer/global_step"  # the axis of all that is logged while a run trains; Lightning's name
-THRESHOLD = "curve/threshold"  # the axis of curves over thresholds
-SUMMARY = {"low": "min,last", "high": "max,last", None: "last"}
+STEP_AXIS = "trainer/global_step"  # the axis of everything logged during training; Lightning's name
+THRESHOLD_AXIS = "curve/threshold"  # the axis of curves over thresholds
+SUMMARIES = {"low": "min,last", "high": "max,last", None: "last"}
 
 
 class Mirror(WandbLogger):
-    """A WandbLogger whose first failure is one warning and its end; what it has written by then stays.
+    """A WandbLogger that stops after its first failure, with one warning; what it has written by then stays.
 
     Args:
-        infos: what the run's metrics are.
-        options: WandbLogger's.
+        infos: descriptions of the run's metrics.
+        options: further arguments of WandbLogger.
 
     Attributes:
-        failure: the first, in one line; empty: none so far.
+        failure: the first failure, in one line; empty if there has been none.
     """
 
     def __init__(self, infos: Mapping[str, MetricInfo], **options: Any) -> None:
         super().__init__(resume=None, **options)
-        self._wandb_init.pop("anonymous", None)  # Lightning hands it on, and W&B then warns that it has no effect
+        self._wandb_init.pop("anonymous", None)  # Lightning passes it on, and W&B warns that it has no effect
         self.infos, self.failure = infos, ""
         self.defined: set[str] = set()
         self.curves: dict[str, dict[float, float]] = {}
 
     @property
     def broken(self) -> bool:
-        """Whether it has failed."""
+        """Return whether the logger has failed."""
         return bool(self.failure)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log them, each with its own axis and the summary (min or max) that the table of names gives it."""
+        """Log metrics, each with its axis and with the summary (min or max) that follows from its description."""
         self.attempt(lambda: self._log(metrics, step))
 
     def _log(self, metrics: Mapping[str, float], step: int | None) -> None:
         for name in metrics.keys() - self.defined:
             info = info_of(self.infos, name)
             if info:
-                self.experiment.define_metric(name, step_metric=STEP, summary=SUMMARY[info.better])
+                self.experiment.define_metric(name, step_metric=STEP_AXIS, summary=SUMMARIES[info.better])
         self.defined |= metrics.keys()
         super().log_metrics(dict(metrics), step)
         for name, value in metrics.items():
@@ -63,45 +63,45 @@ class Mirror(WandbLogger):
                 self.curves.setdefault(f"curve/{split_of(name)}/{curve}", {})[threshold] = float(value)
 
     def log_picture(self, name: str, picture: UInt8[np.ndarray, "height width 3"], step: int) -> None:
-        """Log a picture, which is written beside the run's W&B file."""
+        """Log a picture; W&B writes it beside the run's own file."""
 
         def add() -> None:
-            self.experiment.log({name: load_wandb().Image(picture), STEP: step})
+            self.experiment.log({name: load_wandb().Image(picture), STEP_AXIS: step})
 
         self.attempt(add)
 
     def log_files(self, kind: str, *paths: Path) -> None:
-        """Log files, none of which will change, as one artifact."""
+        """Log files, which must not change afterwards, as one artifact of this kind."""
 
         def add() -> None:
             artifact = load_wandb().Artifact(f"{kind}-{self.experiment.id}", kind)
             for path in paths:
-                artifact.add_file(str(path), policy="immutable")  # not copied into the home folder
+                artifact.add_file(str(path), policy="immutable")  # so that W&B does not copy it into the home folder
             self.experiment.log_artifact(artifact)
 
         self.attempt(add)
 
     def finish(self, exit_code: int) -> None:
-        """End the run; its curves over thresholds, which have an axis of their own, come last."""
+        """Log the curves over thresholds, which have an axis of their own, and end the run."""
         self.attempt(self._log_curves)
         self.attempt(lambda: self.experiment.finish(exit_code=exit_code))
 
     def _log_curves(self) -> None:
         for name in self.curves:
-            self.experiment.define_metric(name, step_metric=THRESHOLD)
+            self.experiment.define_metric(name, step_metric=THRESHOLD_AXIS)
         for threshold in sorted({threshold for curve in self.curves.values() for threshold in curve}):
             row = {name: curve[threshold] for name, curve in self.curves.items() if threshold in curve}
-            self.experiment.log({THRESHOLD: threshold, **row})
+            self.experiment.log({THRESHOLD_AXIS: threshold, **row})
 
     def attempt(self, action: Callable[[], object]) -> bool:
-        """Do it, unless something failed before. Returns whether it is done."""
+        """Call `action`, unless the logger has failed before. Return whether it succeeded."""
         if self.broken:
             return False
         try:
             action()
-        except Exception as error:  # whatever it is, the run does not need it
+        except Exception as error:  # whatever fails, the run does not need W&B
             self.failure = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            self._let_go()
+            self._stop_service()
             log.warning(
                 "W&B is given up (%s); training goes on, the CSV has all; wandb sync sends what W&B had written to %s",
                 self.failure,
@@ -109,9 +109,9 @@ class Mirror(WandbLogger):
             )
         return not self.broken
 
-    def _let_go(self) -> None:
-        """End W&B's own service without a word; else it speaks at the program's end. The next run gets its own."""
-        with suppress(Exception, SystemExit):  # it would end the program with its service's exit code
+    def _stop_service(self) -> None:
+        """End W&B's service silently, as it would otherwise print at the program's end; the next run starts its own."""
+        with suppress(Exception, SystemExit):  # W&B would end the program with its service's exit code
             wandb = load_wandb()
-            wandb.run = None  # type: ignore[attr-defined]  # else the next logger of this process goes on with this run
+            wandb.run = None  # type: ignore[attr-defined]  # else the next logger of this process continues this run
             wandb.teardown(exit_code=1)

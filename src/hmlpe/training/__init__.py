@@ -1,1 +1,1 @@
-"""The LightningModule, the optimiser's groups, and one whole run."""
+"""The LightningModule, the optimiser's parameter groups, and the code that trains and evaluates one run."""

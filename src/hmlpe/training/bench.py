@@ -1,6 +1,7 @@
-"""Training speed as a ratio: Lightning with loading and logging, against the bare forward, backward and step.
+"""Benchmark of the training speed: Lightning with data loading and logging, against bare training steps.
 
-And the loader alone: reading crops, augmenting them and making batches.
+A bare step is the forward pass, the backward pass and the optimiser's step. The data loader alone (reading crops,
+augmenting them and making batches) is timed as well.
 """
 
 from __future__ import annotations
@@ -25,25 +26,29 @@ from hmlpe.training.devices import threads_of
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import TrainerSettings, TrainSettings
 
-WARM_UP = 2
+WARM_UP = 2  # steps before the clock starts
 
 
 class Clock(Callback):
-    """Notes when each step of a fit ends."""
+    """A callback that notes when each training step ends."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any) -> None:
-        """Note it."""
+        """Note the time."""
         self.ends.append(time.perf_counter())
 
 
 def bench(settings: TrainSettings, steps: int, rounds: int) -> dict[str, float]:
-    """Images per second of all three, and the ratio of framework to bare; medians over rounds that take turns.
+    """Return images per second of bare steps, of the trainer and of the loader, and the ratio of trainer to bare steps.
+
+    The values are medians over rounds, each of which times all three in turn.
 
     Args:
-        steps: timed in each round, after the first ones.
+        settings: the settings of the run that is timed.
+        steps: number of steps that are timed in each round, after `WARM_UP` steps.
+        rounds: number of rounds.
 
     Raises:
         UserError: there is no prepared pack.
@@ -58,15 +63,15 @@ def bench(settings: TrainSettings, steps: int, rounds: int) -> dict[str, float]:
     size = len(batch["image"])
     rates: dict[str, list[float]] = {"bare": [], "framework": [], "loader": []}
     for _ in range(rounds):
-        rates["bare"].append(size * steps / bare(model, batch, steps, precision, device))
-        rates["framework"].append(size * steps / framework(settings.trainer, model, data, steps, precision))
-        rates["loader"].append(size * steps / loading(data, steps))
+        rates["bare"].append(size * steps / time_bare_steps(model, batch, steps, precision, device))
+        rates["framework"].append(size * steps / time_trainer_steps(settings.trainer, model, data, steps, precision))
+        rates["loader"].append(size * steps / time_loading(data, steps))
     ratios = [whole / alone for whole, alone in zip(rates["framework"], rates["bare"], strict=True)]
     return {**{name: statistics.median(found) for name, found in rates.items()}, "ratio": statistics.median(ratios)}
 
 
-def bare(model: MultiTaskPose, batch: Sample, steps: int, precision: str, device: torch.device) -> float:
-    """Seconds of forward, backward and step on one batch that lies ready."""
+def time_bare_steps(model: MultiTaskPose, batch: Sample, steps: int, precision: str, device: torch.device) -> float:
+    """Return the seconds that `steps` forward and backward passes and optimiser steps take on one batch in memory."""
     model.to(device).train()
     batch = {key: value.to(device) for key, value in batch.items()}
     optimizer = model.make_optimizer(model.network, model.balance)
@@ -85,8 +90,8 @@ def bare(model: MultiTaskPose, batch: Sample, steps: int, precision: str, device
     return time.perf_counter() - started
 
 
-def loading(data: PoseDataModule, steps: int) -> float:
-    """Seconds of loading as many training batches; more than an epoch starts over."""
+def time_loading(data: PoseDataModule, steps: int) -> float:
+    """Return the seconds that loading `steps` training batches takes; after the last batch of an epoch it restarts."""
     batches = itertools.chain.from_iterable(data.train_dataloader() for _ in itertools.count())
     for _ in range(WARM_UP):
         next(batches)
@@ -96,10 +101,10 @@ def loading(data: PoseDataModule, steps: int) -> float:
     return time.perf_counter() - started
 
 
-def framework(
+def time_trainer_steps(
     trainer: TrainerSettings, model: MultiTaskPose, data: L.LightningDataModule, steps: int, precision: str
 ) -> float:
-    """Seconds of as many steps of the trainer, with loading, augmentation and the CSV log."""
+    """Return the seconds that `steps` steps of Lightning's trainer take, with loading, augmentation and the CSV log."""
     clock = Clock()
     with TemporaryDirectory() as folder:
         lightning = L.Trainer(

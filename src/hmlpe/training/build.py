@@ -1,4 +1,4 @@
-"""Configuration -> datamodule, LightningModule and precision. `_target_` is the registry."""
+"""Build the datamodule, the LightningModule and the precision from settings. `_target_` is the registry of classes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from hmlpe.settings import DataSettings, make
 from hmlpe.tasks import Task
 from hmlpe.training.checkpoint import KEY, kept_epoch, read_checkpoint
 from hmlpe.training.devices import gpus, threads_of, world_size
-from hmlpe.training.module import MultiTaskPose, collected, error_of
-from hmlpe.training.ranks import place
+from hmlpe.training.module import MultiTaskPose, metric_collection, task_error_metric
+from hmlpe.training.ranks import rank_and_world
 from hmlpe.training.settings import ModelSettings, TrainSettings
 
 
 def resolve_precision(wanted: str, accelerator: str) -> str:
-    """Lightning's word for the precision; "auto" is bf16 mixed where the hardware multiplies bf16, else exact fp32.
+    """Return Lightning's name of the precision; "auto" is bf16 mixed where the hardware multiplies bf16, else fp32.
 
     On a CPU without bf16 instructions autocast falls back to code many times slower than fp32, so it is not used there.
     """
@@ -38,12 +38,12 @@ def resolve_precision(wanted: str, accelerator: str) -> str:
     return "bf16-mixed" if has_bf16 else "32-true"
 
 
-# On what no result depends, or what is said of it elsewhere; all other settings are in a run's identity, so that a new
-# one cannot be forgotten.
-OUTSIDE = {
+# Settings on which no result depends, or which enter a run's identity elsewhere. All other settings are part of the
+# identity, so that a new setting cannot be forgotten.
+NOT_IN_IDENTITY = {
     "": {"paths", "logger", "study", "folder", "seed", "sweep", "overwrite", "stages", "objective", "varies", "bench"}
     | {"keep_epochs"},
-    "data": {  # of the pack, whose own digest is in the identity
+    "data": {  # settings of the pack, whose own digest is part of the identity
         *("source", "boxes", "root", "pack", "crop_px", "near_duplicates", "keep_neighbours", "allow_missing"),
         *("known", "sets", "epochs"),
     },
@@ -52,16 +52,17 @@ OUTSIDE = {
 
 
 def config_digest(settings: TrainSettings, row: bool = True) -> str:
-    """Digest of everything that a result depends on, but for the seed, the data and the code.
+    """Return a digest of all settings that a result depends on; the seed, the data and the code are not part of it.
 
     Args:
+        settings: the settings of the run.
         row: False leaves out what the rows of a study differ in: the row itself, its balance, and what `varies` names.
     """
     tree, trainer = settings.tree, settings.trainer
     on_gpu = gpus(trainer.accelerator) > 0
-    found = {key: value for key, value in tree.items() if key not in OUTSIDE[""]}
+    found = {key: value for key, value in tree.items() if key not in NOT_IN_IDENTITY[""]}
     for part in ("data", "trainer"):
-        found[part] = {key: value for key, value in tree[part].items() if key not in OUTSIDE[part]}
+        found[part] = {key: value for key, value in tree[part].items() if key not in NOT_IN_IDENTITY[part]}
     found["balance"] = {key: value for key, value in tree["balance"].items() if key != "name"}
     found |= {"checkpoint": start_digest(settings), "heads": None if settings.checkpoint is None else tree["heads"]}
     found["trainer"] |= {
@@ -70,43 +71,47 @@ def config_digest(settings: TrainSettings, row: bool = True) -> str:
         "devices": world_size(trainer),  # dropout and the order of sums depend on it
         "precision": resolve_precision(trainer.precision, trainer.accelerator),
     }
-    return digest_of(
-        _spelled({key: value for key, value in found.items() if row or key not in ("row", "balance", *settings.varies)})
-    )
+    kept = {key: value for key, value in found.items() if row or key not in ("row", "balance", *settings.varies)}
+    return digest_of(_with_whole_numbers(kept))
 
 
-def _spelled(value: Any) -> Any:
-    """The same with every number in one spelling: a weight of 1.0 is that of 1, as the row's name says."""
+def _with_whole_numbers(value: Any) -> Any:
+    """Replace floats that are whole numbers by integers: weights of 1.0 and 1 are the same, as in the row's name."""
     if isinstance(value, dict):
-        return {key: _spelled(part) for key, part in value.items()}
+        return {key: _with_whole_numbers(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_spelled(part) for part in value]
+        return [_with_whole_numbers(part) for part in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def start_digest(settings: TrainSettings) -> str | None:
-    """Digest of how the checkpoint that a run starts from was made: the same for all seeds. None: from scratch."""
+    """Return a digest of how the checkpoint that a run starts from was made; None for a run that starts from scratch.
+
+    The digest is the same for checkpoints of all seeds.
+    """
     if settings.checkpoint is None:
         return None
     path = Path(settings.checkpoint)
     made_by = read_checkpoint(path)[KEY].get("made_by")
     if not made_by:
         return digest_of_file(path)
-    epoch = kept_epoch(path)  # one that is chosen by validation differs from seed to seed
+    epoch = kept_epoch(path)  # None for a checkpoint chosen by validation, whose epoch differs from seed to seed
     return digest_of(made_by if epoch is None else [made_by, epoch])
 
 
 def build_data(settings: TrainSettings, evaluated_px: int | None = None) -> PoseDataModule:
-    """The datamodule over this process's share of the prepared pack.
+    """Return the datamodule over this process's share of the prepared pack.
 
     Args:
-        evaluated_px: input's side of a network that is there already: nothing is trained, so a few people will do, as
-            they are; None: the settings' own is trained.
+        settings: the settings of the run.
+        evaluated_px: side of the input of an existing network that is only evaluated: then crops are not augmented, and
+            the batch size is 1, so that a few people are enough. None: a network of the settings' own input size is
+            trained.
 
     Raises:
-        UserError: there is no pack that fits.
+        UserError: there is no pack, or it does not fit the settings.
     """
-    (rank, world), of = place(), settings.data
+    (rank, world), of = rank_and_world(), settings.data
     data = PoseDataModule(
         pack=of.pack,
         skeleton=make("skeleton", settings.skeleton),
@@ -144,7 +149,7 @@ def check_settings(data: DataSettings, pack: Pack) -> None:
         if set(attributes) != set(pack.attributes_of(name)):
             raise UserError(
                 f"data.source.attributes: the pack {data.pack} was prepared with other attributes of {name} "
-                f"({_named(pack.attributes_of(name))}) than these ({_named(attributes)}); run hmlpe-prepare again"
+                f"({_in_words(pack.attributes_of(name))}) than these ({_in_words(attributes)}); run hmlpe-prepare again"
             )
     wanted = {
         "boxes": rules,
@@ -155,19 +160,20 @@ def check_settings(data: DataSettings, pack: Pack) -> None:
         raise UserError(f"data.{other[0]}: the pack {data.pack} was prepared with another; run hmlpe-prepare again")
 
 
-def _named(attributes: Sequence[Attribute]) -> str:
+def _in_words(attributes: Sequence[Attribute]) -> str:
     return "; ".join(f"{one.name}: {', '.join(one.classes) or 'numbers'}" for one in attributes) or "none"
 
 
 def build_tasks(settings: ModelSettings, attributes: Sequence[str] | None = ()) -> dict[str, Task]:
-    """The tasks that have something to learn, by name.
+    """Return the tasks that have something to learn, by name.
 
     Args:
-        attributes: names of what the data's people carry, to which the tasks are bound; None: no target will be asked
-            for, as there are no data.
+        settings: the settings of the model.
+        attributes: names of the attributes of the data's people, to which the tasks are bound. None: the tasks are not
+            bound, as there are no data and no target will be computed.
 
     Raises:
-        UserError: a weight is that of a task that has nothing to learn; or a task needs an attribute that is not there.
+        UserError: a task with a positive weight has nothing to learn, or a task needs an attribute that is missing.
     """
     tasks: dict[str, Task] = {name: make(f"tasks.{name}", task) for name, task in settings.tasks.items()}
     for name, task in tasks.items():
@@ -185,10 +191,10 @@ def build_tasks(settings: ModelSettings, attributes: Sequence[str] | None = ()) 
 
 
 def build_balance(settings: ModelSettings) -> Balance:
-    """The configured balance of the row's weights.
+    """Return the configured balance, built with the row's weights.
 
     Raises:
-        UserError: it cannot be built, is no `Balance`, or refuses the weights.
+        UserError: the balance cannot be built, is not a `Balance`, or rejects the weights.
     """
     found = make("balance", settings.weighted_balance, _convert_="all")
     if not isinstance(found, Balance):
@@ -197,7 +203,7 @@ def build_balance(settings: ModelSettings) -> Balance:
 
 
 def build_metrics(settings: ModelSettings) -> dict[str, dict[str, Metric]]:
-    """Metrics by the task whose output they read, then by name."""
+    """Return the metrics by the name of the task whose output they read, then by their own names."""
     return {
         task: {name: make(f"metrics.{task}.{name}", metric) for name, metric in (named or {}).items()}
         for task, named in settings.metrics.items()
@@ -207,7 +213,13 @@ def build_metrics(settings: ModelSettings) -> dict[str, dict[str, Metric]]:
 def build_model(
     settings: ModelSettings, tasks: dict[str, Task], made_by: Mapping[str, str] | None = None
 ) -> MultiTaskPose:
-    """The LightningModule with freshly drawn weights, from the settings' seed."""
+    """Return the LightningModule with weights drawn from the settings' seed.
+
+    Args:
+        settings: the settings of the model.
+        tasks: the tasks, by name.
+        made_by: digests of configuration, code and data, which checkpoints carry.
+    """
     torch.manual_seed(settings.seed)
     optim = settings.optim
     network = make("network", settings.network, outputs={name: task.outputs for name, task in tasks.items()})
@@ -229,7 +241,13 @@ def build_model(
 
 
 def start_from_statistics(model: MultiTaskPose, data: PoseDataModule, mean_outputs: bool) -> None:
-    """Give the net its training set's mean image and, on wish, the mean answers as biases of its last layers."""
+    """Set the network's mean image to that of the training set and, if wanted, its biases to output the mean pose.
+
+    Args:
+        model: the module, changed in place.
+        data: the datamodule whose training people are averaged.
+        mean_outputs: whether the bias of each active head's last layer is set to the task's `constant_output`.
+    """
     train = data.plain["train"]
     model.network.mean_image.copy_(train.mean_image())
     for name, task in model.tasks.items():
@@ -242,19 +260,22 @@ def start_from_statistics(model: MultiTaskPose, data: PoseDataModule, mean_outpu
 def mean_pose_metrics(
     settings: TrainSettings, model: MultiTaskPose, data: PoseDataModule, split: str = "test"
 ) -> dict[str, float]:
-    """What a net that gives the training set's mean pose for every image would score: same people, same code."""
+    """Return the scores of a baseline that predicts the training set's mean pose for every image.
+
+    They are computed on the same people and by the same code as the scores of a trained network.
+    """
     pose = data.plain["train"].mean_pose_px()
     constants = {name: task.constant_output(pose) for name, task in model.tasks.items()}
     known = {name: constant for name, constant in constants.items() if constant is not None}
-    metrics = collected(build_metrics(settings), known)
-    errors = {name: error_of(name, model.tasks[name]) for name in known}
+    metrics = metric_collection(build_metrics(settings), known)
+    errors = {name: task_error_metric(name, model.tasks[name]) for name in known}
     for batch in data.evaluation_loader(split):
         size = len(batch["image"])
         outputs = {name: constant.expand(size, -1) for name, constant in known.items()}
         targets = {name: model.tasks[name].target(batch) for name in known}
-        metrics.update(**model.view(batch, outputs, targets))
+        metrics.update(**model.metric_inputs(batch, outputs, targets))
         for name, output in outputs.items():
-            errors[name].update(model.tasks[name].error_of_each(output, targets[name]), targets[name].counts)
+            errors[name].update(model.tasks[name].sample_errors(output, targets[name]), targets[name].has_known)
     found = {key: float(value) for key, value in metrics.compute().items()}
     own = {key: float(value) for error in errors.values() for key, value in error.compute().items()}
     return own | found

@@ -1,4 +1,4 @@
-"""What is watched while a run trains: its progress, gradients of the tasks at the trunk, and pictures."""
+"""Callbacks that watch a run while it trains: progress, the tasks' gradients at the trunk, and pictures."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from hmlpe.runs.metric import GRADIENT, LAYERS
 from hmlpe.tracking.gradients import diagnose, diagnose_layers, gradients_at
 from hmlpe.tracking.mirror import Mirror
 from hmlpe.training.module import MultiTaskPose
-from hmlpe.training.ranks import mean_of_all
+from hmlpe.training.ranks import mean_over_ranks
 from hmlpe.training.watch import Progress, listener
 
 log = logging.getLogger(__name__)
 
 
 class EpochLines(Callback):
-    """A line after each epoch: losses on the validation people, and the time left."""
+    """Logs one line after each epoch: the validation errors, and the time left."""
 
     def __init__(self, name: str) -> None:
         self.name, self.started, self.first = name, 0.0, 0
@@ -34,7 +34,7 @@ class EpochLines(Callback):
         self.started, self.first = time.monotonic(), trainer.current_epoch
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say how the epoch went."""
+        """Log the epoch's line."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         done, total = trainer.current_epoch + 1, trainer.max_epochs or 0
@@ -43,76 +43,79 @@ class EpochLines(Callback):
         log.info("%s: epoch %d/%d, %s, %.0f s left", self.name, done, total, ", ".join(errors), left)
 
 
-class Telling(Callback):
-    """Tells the process's listener how the run goes, at most once in `every_s` seconds and after each validation."""
+class ProgressReporter(Callback):
+    """Reports the run's progress to this process's listener, if it has one.
+
+    It reports at most once in `every_s` seconds, and after each validation.
+    """
 
     def __init__(self, every_s: float = 0.5) -> None:
-        self.every_s, self.started, self.first, self.told = every_s, 0.0, 0, 0.0
+        self.every_s, self.started, self.first, self.last_report = every_s, 0.0, 0, 0.0
         self.errors: dict[str, float] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock; a run that goes on has steps behind it."""
+        """Start the clock; the first step is not 0 if the run was resumed."""
         self.started, self.first = time.monotonic(), trainer.global_step
-        self._tell(trainer, 0.0)
+        self._report(trainer, 0.0)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any) -> None:
-        """Tell, if it is time."""
-        if time.monotonic() - self.told >= self.every_s:
-            self._tell(trainer, (time.monotonic() - self.started) / max(1, trainer.global_step - self.first))
+        """Report, if the last report is long enough ago."""
+        if time.monotonic() - self.last_report >= self.every_s:
+            self._report(trainer, (time.monotonic() - self.started) / max(1, trainer.global_step - self.first))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Tell the validation errors."""
+        """Report the validation errors."""
         found = trainer.callback_metrics
         self.errors = {key: float(value) for key, value in found.items() if key.endswith("_error")}
         if trainer.state.fn == "fit":
-            self._tell(trainer, (time.monotonic() - self.started) / max(1, trainer.global_step - self.first))
+            self._report(trainer, (time.monotonic() - self.started) / max(1, trainer.global_step - self.first))
 
-    def _tell(self, trainer: L.Trainer, seconds_per_step: float) -> None:
-        self.told = time.monotonic()
+    def _report(self, trainer: L.Trainer, seconds_per_step: float) -> None:
+        self.last_report = time.monotonic()
         steps = int(trainer.estimated_stepping_batches)
-        tell = listener()
-        if tell is not None:
+        report = listener()
+        if report is not None:
             losses = {key: float(value) for key, value in trainer.callback_metrics.items() if key == "train/total"}
             done = trainer.global_step
-            tell(Progress(done, steps, losses | self.errors, 1 / seconds_per_step if seconds_per_step else None))
+            report(Progress(done, steps, losses | self.errors, 1 / seconds_per_step if seconds_per_step else None))
 
 
 def progress(name: str, wanted: str) -> list[Callback]:
-    """The callbacks that show progress.
+    """Return the callbacks that show the run's progress.
 
     Args:
-        name: of the run.
-        wanted: "bar", "lines", "none", or "auto": a bar where stderr is a terminal, else lines.
+        name: name of the run.
+        wanted: "bar", "lines", "none", or "auto": a bar if stderr is a terminal, else lines.
     """
     if wanted == "auto":
         wanted = "bar" if sys.stderr.isatty() else "lines"
-    telling: list[Callback] = [Telling()] if listener() else []
+    reporters: list[Callback] = [ProgressReporter()] if listener() else []
     if wanted == "bar":
-        return [TQDMProgressBar(refresh_rate=5), *telling]
-    return [EpochLines(name), *telling] if wanted == "lines" else telling
+        return [TQDMProgressBar(refresh_rate=5), *reporters]
+    return [EpochLines(name), *reporters] if wanted == "lines" else reporters
 
 
-PEOPLE = 6  # in a picture
+PEOPLE_DRAWN = 6  # number of people in a picture
 
 
 class GradientLog(Callback):
-    """Logs norms and cosine of the unweighted losses' gradients at the trunk, as a whole and layer by layer, of every
-    `every`-th step.
+    """Logs the norms and cosines of the unweighted losses' gradients at the trunk, in every `every`-th step.
 
-    They are read off the step's own graph, so that training goes on to the same bits as without. All processes take
-    part, as the global normalisation's way back needs them all, and what is logged is of the global batch.
+    They are logged for the whole trunk and layer by layer. The gradients are taken from the step's own graph, so that
+    training gives the same bits with and without this callback. All processes take part, because the backward pass of
+    the global batch normalisation needs them all; what is logged are the gradients of the global batch.
     """
 
     def __init__(self, every: int) -> None:
         self.every = every
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: MultiTaskPose, loss: Tensor) -> None:  # type: ignore[override]
-        """Log, if it is time."""
+        """Log the gradients, if this step is an `every`-th one."""
         if trainer.global_step % self.every:
             return
         parameters = {name: p for name, p in pl_module.network.trunk.named_parameters() if p.requires_grad}
         found = gradients_at(pl_module.step_losses, list(parameters.values()))
-        means = {task: mean_of_all(gradient) for task, gradient in found.items()}
+        means = {task: mean_over_ranks(gradient) for task, gradient in found.items()}
         named = {f"{GRADIENT}{name}": value for name, value in diagnose(means).items()}
         named |= {f"{LAYERS}{name}": value for name, value in diagnose_layers(means, parameters).items()}
         for logger in trainer.loggers:
@@ -128,15 +131,15 @@ class MediaLog(Callback):
     def on_validation_batch_end(  # type: ignore[override]
         self, trainer: L.Trainer, pl_module: MultiTaskPose, outputs: dict[str, Tensor], batch: Sample, batch_idx: int
     ) -> None:
-        """Draw, if it is time."""
+        """Draw and send the pictures, if this is the first batch of an epoch that is logged."""
         mirrors = [logger for logger in trainer.loggers if isinstance(logger, Mirror) and not logger.broken]
         epoch = trainer.current_epoch + 1
         if batch_idx or not mirrors or (epoch % self.every and epoch != trainer.max_epochs):
             return
-        step = trainer.global_step - 1  # the number of the last one, as Lightning counts
+        step = trainer.global_step - 1  # the number of the last step, as Lightning counts
         try:
             drawn = draw(outputs, batch, pl_module)
-        except Exception as error:  # a network or task of one's own, which the run does not need drawn
+        except Exception as error:  # a user's own network or task may fail to draw; the run does not need pictures
             log.warning("no pictures (%s); training goes on", " ".join(f"{type(error).__name__}: {error}".split()))
             drawn = {}
         for name, picture in drawn.items():
@@ -144,14 +147,16 @@ class MediaLog(Callback):
                 mirror.log_picture(name, picture, step)
 
 
-def draw(found: dict[str, Tensor], batch: Sample, model: MultiTaskPose) -> dict[str, pictures.Picture]:
-    """Pictures by name: of each trained task's answers, and of the first layer.
+def draw(outputs: dict[str, Tensor], batch: Sample, model: MultiTaskPose) -> dict[str, pictures.Picture]:
+    """Return pictures by name: the predictions of each trained task, and the filters of the first layer.
 
     Args:
-        found: see `MultiTaskPose.validation_step`.
+        outputs: what `MultiTaskPose.validation_step` returned for the batch.
+        batch: the batch.
+        model: the module.
     """
-    crops = batch["image"][:PEOPLE].permute(0, 2, 3, 1).cpu().numpy()
-    first = {name: value[:PEOPLE].float().cpu().numpy() for name, value in found.items()}
+    crops = batch["image"][:PEOPLE_DRAWN].permute(0, 2, 3, 1).cpu().numpy()
+    first = {name: value[:PEOPLE_DRAWN].float().cpu().numpy() for name, value in outputs.items()}
     drawn: dict[str, pictures.Picture] = {}
     for task in model.balance.active:
         drawn |= model.tasks[task].draw(crops, first)

@@ -1,4 +1,7 @@
-"""Checkpoints: whole or absent, the last two states to go on from, and the two that a run keeps: best and last."""
+"""Checkpoints: the last two states, from which a run is resumed, and the two that are evaluated: best and last.
+
+A checkpoint file is either whole or absent.
+"""
 
 from __future__ import annotations
 
@@ -23,23 +26,33 @@ from hmlpe.skeleton import Skeleton
 
 
 def base_of(tasks: Iterable[str]) -> str:
-    """The task that chooses the checkpoint of all rows that train it: regression, else the first."""
+    """Return the task whose validation error selects the checkpoint: regression if it is there, else the first task.
+
+    >>> base_of(["detection", "regression"])
+    'regression'
+    """
     names = list(tasks)
     return BASE if BASE in names else names[0]
 
 
-def monitored(active: list[str]) -> str:
-    """The metric whose lowest value is best; the same for all rows that regress."""
+def monitored_metric(active: list[str]) -> str:
+    """Return the metric whose lowest value marks the best epoch; it is the same for all rows that train regression."""
     return f"val/{base_of(active)}_error"
 
 
-def keepers(folder: Path, select: str, active: list[str]) -> dict[str, Keeper]:
-    """Callbacks that keep what is evaluated of a run, by rule: the chosen checkpoint, and another for the best one.
+def checkpoint_callbacks(folder: Path, select: str, active: list[str]) -> dict[str, Keeper]:
+    """Return the callbacks that save the checkpoints to be evaluated, by checkpoint rule ("best" or "last").
 
-    The last epoch needs none unless it is the chosen one: it is what a trained, or a resumed, model holds.
+    There is one for the selected rule, and one for the best epoch if that is not the selected rule. The last epoch
+    needs no file unless it is selected: the model holds its weights after training, and after resuming.
+
+    Args:
+        folder: folder of the checkpoints.
+        select: the selected rule.
+        active: the tasks with a positive weight.
     """
     names = {select: CHOSEN} | ({} if select == "best" else {"best": OTHER_BEST})
-    best = monitored(active)
+    best = monitored_metric(active)
     return {rule: Keeper(folder / name, best if rule == "best" else None) for rule, name in names.items()}
 
 
@@ -49,14 +62,15 @@ KEY = "hmlpe"
 
 
 class Keeper(ModelCheckpoint):
-    """Keeps one file: of the last epoch, or of the one with the lowest value of a metric.
+    """Keeps one checkpoint file: of the last epoch, or of the epoch with the lowest value of a metric.
 
-    Its state holds no path. (Lightning's holds the folder's and, once that was moved, forgets the best value.)
+    The callback's state holds no path. (The state of Lightning's own callback holds the folder and, once the folder has
+    been moved, forgets the best value.)
 
     Args:
-        path: of the file.
-        monitor: the metric; None: the last epoch.
-        weights_only: without the optimiser's and the trainer's state.
+        path: path of the file.
+        monitor: name of the metric; None keeps the last epoch.
+        weights_only: whether the state of optimiser and trainer is left out.
     """
 
     def __init__(self, path: Path, monitor: str | None = None, weights_only: bool = True) -> None:
@@ -65,31 +79,31 @@ class Keeper(ModelCheckpoint):
             path.stem,
             monitor=monitor,
             save_weights_only=weights_only,
-            save_on_train_epoch_end=True,  # not before validation is done, so that nothing of the epoch is left to do
+            save_on_train_epoch_end=True,  # comes after validation, so that a resumed run need not finish this epoch
             enable_version_counter=False,
             auto_insert_metric_name=False,
         )
         self.path = path
 
     def state_dict(self) -> dict[str, Any]:
-        """The best value so far; None before there is one, or if none is looked for."""
+        """Return the best value of the metric so far; None before the first value, or without a metric."""
         return {"best_model_score": self.best_model_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from that value, whose file is where this one's is."""
+        """Restore the best value; the file that belongs to it is the one at this callback's own path."""
         score = state_dict["best_model_score"]
         if score is not None:
             assert self.dirpath is not None
-            here = os.path.join(self.dirpath, self.path.name)  # as Lightning names it
+            here = os.path.join(self.dirpath, self.path.name)  # the path in Lightning's own spelling
             self.best_model_score = self.kth_value = score
             self.best_model_path = self.kth_best_model_path = here
             self.best_k_models = {here: score}
 
 
 class ResumeCheckpoint(Keeper):
-    """The last epoch's whole state, to go on from, and the one before in case that the last is damaged.
+    """Keeps the complete state after the last epoch, to resume from, and the one before in case the last is damaged.
 
-    A class of its own, as Lightning tells callbacks apart by class.
+    It is a class of its own because Lightning tells callbacks apart by their class.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -103,64 +117,73 @@ class ResumeCheckpoint(Keeper):
 
 
 class KeptEpochs(Callback):
-    """Keeps the weights after some epochs for good, in epoch_<n>.ckpt: what others start from.
+    """Keeps the weights after certain epochs permanently, in epoch_<n>.ckpt, so that other runs can start from them.
 
     Args:
-        folder: of the checkpoints.
-        epochs: after how many.
+        folder: folder of the checkpoints.
+        epochs: the numbers of epochs after which the weights are kept.
     """
 
     def __init__(self, folder: Path, epochs: Collection[int]) -> None:
         self.folder, self.epochs = folder, frozenset(epochs)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write them, if it is time; all ranks take part."""
+        """Write the weights, if this epoch is one of `epochs`; all ranks must take part."""
         done = trainer.current_epoch + 1
         if done in self.epochs:
-            trainer.save_checkpoint(kept(self.folder, done), weights_only=True)
+            trainer.save_checkpoint(epoch_file(self.folder, done), weights_only=True)
 
 
-def kept(folder: Path, epoch: int) -> Path:
-    """The file of the weights after so many epochs."""
+def epoch_file(folder: Path, epoch: int) -> Path:
+    """Return the path of the file in which `KeptEpochs` keeps the weights after so many epochs."""
     return folder / f"epoch_{epoch}.ckpt"
 
 
 def kept_epoch(path: Path) -> int | None:
-    """After how many epochs `KeptEpochs` wrote this file; None: it is another."""
+    """Return after how many epochs `KeptEpochs` wrote this file; None if the file is not one of its files.
+
+    >>> kept_epoch(Path("epoch_5.ckpt")), kept_epoch(Path("model.ckpt"))
+    (5, None)
+    """
     number = path.stem.removeprefix("epoch_")
-    return int(number) if number.isdecimal() and path.name == kept(path.parent, int(number)).name else None
+    return int(number) if number.isdecimal() and path.name == epoch_file(path.parent, int(number)).name else None
 
 
-class WholeFiles(TorchCheckpointIO):
-    """Writes beside the checkpoint, then renames. (Lightning's own goes through the system's temporary folder.)"""
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint to a temporary file in the same folder, then renames it.
+
+    (Lightning's own class goes through the system's temporary folder.)
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write `checkpoint` to `path`, which holds the old or the new one at any moment."""
+        """Write `checkpoint` to `path`, which at any moment holds either the old file or the new one."""
         with new_file(Path(path)) as temporary, temporary.open("wb") as file:
             try:
                 torch.save(checkpoint, file)
             except RuntimeError as error:
-                if isinstance(error.__context__, OSError):  # it hides a full disk behind an "unexpected pos"
+                if isinstance(error.__context__, OSError):  # torch hides a full disk behind an "unexpected pos"
                     raise error.__context__ from None
                 raise
             file.flush()
             os.fsync(file.fileno())
 
 
-def state_to_resume(checkpoints: Path, kept: Collection[Path], name: str) -> Path | None:
-    """The last whole state in the folder, None if there is none. A damaged one is said and deleted.
+def state_to_resume(checkpoints: Path, evaluated: Collection[Path], name: str) -> Path | None:
+    """Return the last undamaged state in the folder, to resume from; None if there is none.
 
-    So are all, if the weights of an epoch that is evaluated are damaged or gone: no state holds those.
+    A damaged state is logged and deleted. If the weights of an epoch that is to be evaluated are damaged or missing,
+    all states are deleted, as none of them contains those weights.
 
     Args:
-        kept: the files of those weights.
-        name: of the run, for the log.
+        checkpoints: folder of the checkpoints.
+        evaluated: the files with the weights that are to be evaluated.
+        name: name of the run, for the log.
 
     Raises:
-        OSError: a checkpoint cannot be read, which says nothing of its content.
+        OSError: a checkpoint cannot be read, which does not mean that its content is damaged.
     """
     states = [path for path in (checkpoints / RESUME, checkpoints / BEFORE) if path.is_file()]
-    for path in kept if states else ():
+    for path in evaluated if states else ():
         if not path.is_file() or not readable(path):
             log.warning("%s: %s is %s; going back to the start", name, path, "damaged" if path.is_file() else "gone")
             for spent in (path, *states):
@@ -177,18 +200,22 @@ def state_to_resume(checkpoints: Path, kept: Collection[Path], name: str) -> Pat
 
 
 def epoch_of(path: Path) -> int:
-    """After how many epochs a checkpoint was written."""
+    """Return after how many epochs a checkpoint was written, as the file itself says."""
     return int(torch.load(path, weights_only=True, map_location="cpu")["epoch"]) + 1
 
 
 def readable(path: Path) -> bool:
-    """Whether a checkpoint is whole and can be decoded. What is not its fault is raised: no access, or no memory."""
+    """Return whether a checkpoint is whole and can be decoded.
+
+    Raises:
+        OSError, MemoryError: the file cannot be accessed, or memory is too small: not the fault of the file.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:  # torch.load does not look at the sums that torch.save wrote
+        with zipfile.ZipFile(path) as archive:  # torch.load does not verify the checksums that torch.save wrote
             if archive.testzip() is not None:
                 return False
         torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, MemoryError):  # the caller deletes what is broken, and with it the epochs that it holds
+    except (OSError, MemoryError):  # not False: the caller deletes broken files, and with them the epochs they hold
         raise
     except Exception:  # torch raises whatever the broken bytes lead to
         return False
@@ -196,17 +223,18 @@ def readable(path: Path) -> bool:
 
 
 def read_checkpoint(path: Path, skeleton: Skeleton | None = None) -> dict[str, Any]:
-    """A checkpoint's content: `state_dict`, and `hmlpe` with the configuration.
+    """Read a checkpoint and return its content: `state_dict`, and `hmlpe` with the configuration.
 
     Args:
-        skeleton: that it must be of; None: any.
+        path: path of the file.
+        skeleton: the skeleton that the checkpoint must have been trained with; None accepts any.
 
     Raises:
-        UserError: it is missing, no checkpoint of this program, or of another skeleton.
+        UserError: the file is missing, not a checkpoint of this program, or of another skeleton.
     """
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol")  # of a plain pickle, which is refused below
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # a plain pickle, which is rejected below
             content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         described = content[KEY]["config"]["skeleton"]
         built = Skeleton(**{key: described[key] for key in ("joints", "parts", "mirror")})

@@ -1,4 +1,4 @@
-"""What a run says of its own numbers in its result: metrics, losses, rates, and of how many people a task knows."""
+"""Descriptions of a run's own numbers, which its result carries: metrics, losses, learning rates, counts of people."""
 
 from __future__ import annotations
 
@@ -13,37 +13,42 @@ from hmlpe.errors import UserError
 from hmlpe.metrics import PersonMetric
 from hmlpe.runs.metric import MetricInfo, gradient_infos
 from hmlpe.tasks import Task
-from hmlpe.training.checkpoint import monitored
-from hmlpe.training.module import MultiTaskPose, error_of
+from hmlpe.training.checkpoint import monitored_metric
+from hmlpe.training.module import MultiTaskPose, task_error_metric
 
 log = logging.getLogger(__name__)
 
-Counted = dict[str, dict[str, int]]
-"""Split -> task -> people who count."""
+KnownCounts = dict[str, dict[str, int]]
+"""Split -> task -> number of people whose ground truth is at least partly known to the task."""
 
 
-def counted(tasks: Mapping[str, Task], data: PoseDataModule) -> Counted:
-    """Who counts, of every split and task."""
+def count_known(tasks: Mapping[str, Task], data: PoseDataModule) -> KnownCounts:
+    """Return, for each split and task, the number of people whose ground truth is at least partly known."""
     everyone = {split: people.everyone() for split, people in data.plain.items()}
     return {
-        split: {name: int(task.target(sample).counts.sum()) for name, task in tasks.items()}
+        split: {name: int(task.target(sample).has_known.sum()) for name, task in tasks.items()}
         for split, sample in everyone.items()
     }
 
 
-def check_counted(found: Counted, data: PoseDataModule, active: list[str], fit: bool, name: str) -> None:
-    """Say where not everyone counts, in the words of the run of this name.
+def check_known_counts(
+    counts_of_splits: KnownCounts, data: PoseDataModule, active: list[str], fit: bool, name: str
+) -> None:
+    """Warn where the ground truth of some people is unknown to a task, so that they count in none of its errors.
 
     Args:
-        active: the tasks that are trained, and judged.
-        fit: the run trains.
+        counts_of_splits: see `count_known`.
+        data: the datamodule.
+        active: the tasks that are trained and evaluated.
+        fit: whether the run trains.
+        name: name of the run, for the log.
 
     Raises:
-        UserError: a task has nobody to learn from, or there is nobody to choose the checkpoint by.
+        UserError: a task has no training person to learn from, or no validation person to select the checkpoint by.
     """
-    chooses = monitored(active).partition("/")[2].removesuffix("_error")
+    chooses = monitored_metric(active).partition("/")[2].removesuffix("_error")
     needed = {"train": active, "val": [chooses]} if fit else {}
-    for split, counts in found.items():
+    for split, counts in counts_of_splits.items():
         people = len(data.plain[split])
         for task in active:
             few = f"only {counts[task]}" if counts[task] else "none"
@@ -56,32 +61,33 @@ def check_counted(found: Counted, data: PoseDataModule, active: list[str], fit: 
                 log.warning("%s: %s; the others count in no error (%s)", name, said, remedy)
 
 
-def described(model: MultiTaskPose) -> dict[str, MetricInfo]:
-    """Every name that may be logged -> what it is; the metrics of each task before its own error.
+def logged_infos(model: MultiTaskPose) -> dict[str, MetricInfo]:
+    """Return a description of every number that may be logged, by name; each task's metrics come before its own error.
 
     Raises:
-        UserError: a metric says not what its numbers are.
+        UserError: a metric does not describe its numbers.
     """
     found: dict[str, MetricInfo] = {}
     for name, task in model.tasks.items():
-        for key, metric in model.metrics_of.get(name, {}).items():
+        for key, metric in model.metrics_by_task.get(name, {}).items():
             found |= {
                 k: info.model_copy(update={"task": name}) for k, info in infos_of(metric, f"{name}.{key}").items()
             }
-        found |= error_of(name, task).infos()
-    found |= losses(list(model.tasks)) | gradient_infos(list(model.tasks))
+        found |= task_error_metric(name, task).infos()
+    found |= loss_infos(list(model.tasks)) | gradient_infos(list(model.tasks))
     found["lr-*"] = MetricInfo(title="learning rate", kind="rate")
     return found
 
 
 def infos_of(metric: Metric, where: str) -> dict[str, MetricInfo]:
-    """What a metric says its numbers are.
+    """Return a metric's descriptions of its numbers, checked.
 
     Args:
-        where: its configuration, below `metrics`.
+        metric: the metric.
+        where: the path of its configuration below `metrics`, for error messages.
 
     Raises:
-        UserError: it says nothing, or has one that cannot be counted.
+        UserError: the metric has no valid descriptions, or a number of a `PersonMetric` has no reduction of the errors.
     """
     infos = getattr(metric, "infos", None)
     found = infos() if callable(infos) else None
@@ -93,8 +99,8 @@ def infos_of(metric: Metric, where: str) -> dict[str, MetricInfo]:
     return found
 
 
-def losses(tasks: list[str]) -> dict[str, MetricInfo]:
-    """What `MultiTaskPose.training_step` logs."""
+def loss_infos(tasks: list[str]) -> dict[str, MetricInfo]:
+    """Return descriptions of the numbers that `MultiTaskPose.training_step` logs."""
     found = {"train/total": MetricInfo(title="weighted sum of the losses", better="low", kind="loss")}
     for task in tasks:
         words = task.replace("_", " ")

@@ -1,4 +1,7 @@
-"""On how many devices a run is trained, and which sweeps may do so. Every program loads this module: torch waits."""
+"""The number of devices and CPU threads of a run, and which sweeps may use several devices.
+
+Every program loads this module, so it imports torch only where it is needed.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +12,25 @@ from hmlpe.control_group import cpu_quota
 from hmlpe.errors import UserError
 from hmlpe.training.settings import TrainerSettings
 
-# What a process is told that is one of several of a run: by torchrun, or by `launch`.
-VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-ISOLATED = "IsolatedLauncher"  # of hydra/launcher=isolated, which runs each job in a process of its own
-CPU_PROCESSES = 2
+# Environment variables of a rank, i.e. of one of several processes of a run; set by torchrun or by `launch`.
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+ISOLATED = "IsolatedLauncher"  # the class of hydra/launcher=isolated, which runs each job in a process of its own
+CPU_PROCESSES = 2  # of a run with trainer.devices=auto on the CPU
 
 
 def is_rank() -> bool:
-    """Whether this process is one of those of a run, started by torchrun or by `launch`."""
-    return all(name in os.environ for name in VARIABLES)
+    """Return whether this process is a rank: one of several processes of a run, started by torchrun or by `launch`."""
+    return all(name in os.environ for name in RANK_VARIABLES)
 
 
 def world_size(trainer: TrainerSettings) -> int:
-    """How many processes train the run, each on a device of its own.
+    """Return the number of processes that train the run, each on a device of its own.
 
-    A rank is told so by its environment, whatever `trainer.devices` is. "auto" is all GPUs that are visible, or two
-    processes where the run is on the CPU, which has no number of its own.
+    In a rank, the environment says it, whatever `trainer.devices` is. "auto" means all visible GPUs or, on the CPU,
+    which has no number of devices, two processes.
 
     Raises:
-        UserError: `trainer.devices` is more than there are GPUs.
+        UserError: `trainer.devices` is larger than the number of GPUs.
     """
     if is_rank():
         wanted: int | str = int(os.environ["LOCAL_WORLD_SIZE"])
@@ -45,32 +48,32 @@ def world_size(trainer: TrainerSettings) -> int:
 
 
 def cores() -> int:
-    """How many CPU cores this process may use: by its affinity, and by what its container grants it."""
+    """Return the number of CPU cores that this process may use, by its affinity and by its container's quota."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota()
     return there if quota is None else max(1, min(there, int(quota)))
 
 
 def threads_of(trainer: TrainerSettings) -> int:
-    """How many CPU threads each process of a run has: what `trainer.threads` says, else all that it may use."""
-    own = _own_threads()  # asked before anybody sets another number
+    """Return the number of CPU threads of each process of a run: `trainer.threads`, else its share of all cores."""
+    own = _default_threads()  # read before anything sets another number
     if trainer.threads is not None:
         return trainer.threads
     here = int(os.environ["LOCAL_WORLD_SIZE"]) if is_rank() else world_size(trainer)
-    # torchrun tells each of its processes to take one; over several processes there is one way, however they start.
+    # torchrun sets OMP_NUM_THREADS to 1; several processes get the same number, however they were started.
     return max(1, cores() // here) if is_rank() or here > 1 else min(own, cores())
 
 
 @cache
-def _own_threads() -> int:
-    """How many torch takes by itself: one for each physical core of its affinity, or what OMP_NUM_THREADS says."""
+def _default_threads() -> int:
+    """Return torch's default number of threads: the physical cores of its affinity, or OMP_NUM_THREADS if set."""
     import torch
 
     return torch.get_num_threads()
 
 
 def gpus(accelerator: str) -> int:
-    """How many GPUs a run of this accelerator setting may use; 0: it is on the CPU."""
+    """Return the number of GPUs that a run with this accelerator setting may use; 0 means that it is on the CPU."""
     import torch
 
     return 0 if accelerator == "cpu" or not torch.cuda.is_available() else torch.cuda.device_count()
@@ -85,9 +88,12 @@ def check_devices(trainer: TrainerSettings, batch_size: int) -> None:
 
 
 def check_sweep(trainer: TrainerSettings, launcher: str) -> None:
-    """Raise UserError if a sweep's runs would be on several devices without a process of their own.
+    """Raise UserError if a sweep cannot be run with these settings.
+
+    That is so under torchrun, and if its runs are on several devices but have no processes of their own.
 
     Args:
+        trainer: the settings of the trainer.
         launcher: the `_target_` of Hydra's launcher.
     """
     if is_rank():

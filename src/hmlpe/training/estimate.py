@@ -1,4 +1,7 @@
-"""How long a run will take: its steps, and the time of one. Every program loads this module: heavy imports wait."""
+"""Estimate of a run's duration: the number of its steps, and the time of one step.
+
+Every program loads this module, so it imports heavy packages only where they are needed.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,15 @@ from hmlpe.settings import make
 from hmlpe.training.devices import gpus, threads_of, world_size
 from hmlpe.training.settings import TrainSettings
 
-STEPS = 2
+STEPS = 2  # number of steps that are timed
 
 
 def steps_of(settings: TrainSettings) -> float:
-    """Steps of one run, by the pack's people and the configured epochs. Raises UserError: there is no such pack."""
+    """Return the approximate number of steps of a run, from the pack's people and the configured epochs.
+
+    Raises:
+        UserError: there is no such pack.
+    """
     import numpy as np
 
     from hmlpe.data.pack import open_pack
@@ -28,12 +35,12 @@ def steps_of(settings: TrainSettings) -> float:
 
 
 def seconds_per_step(settings: TrainSettings) -> float:
-    """Time of a training step of the configured net, on noise, on the device that the run would use."""
+    """Return the seconds of one training step of the configured network, timed on noise on the run's device."""
     import torch
 
     from hmlpe.data.dataset import noise_batch
     from hmlpe.data.pack import open_pack
-    from hmlpe.training.bench import bare
+    from hmlpe.training.bench import time_bare_steps
     from hmlpe.training.build import build_model, build_tasks, resolve_precision
 
     before = torch.get_num_threads()
@@ -46,6 +53,6 @@ def seconds_per_step(settings: TrainSettings) -> float:
     batch = noise_batch(people, joints, len(pack.attributes), settings.size_px)
     precision = resolve_precision(trainer.precision, trainer.accelerator)
     device = torch.device("cuda" if gpus(trainer.accelerator) else "cpu")
-    taken = bare(model, batch, STEPS, precision, device)
+    taken = time_bare_steps(model, batch, STEPS, precision, device)
     torch.set_num_threads(before)
     return taken / STEPS

@@ -1,4 +1,4 @@
-"""Train, choose the checkpoint, and evaluate it on every split: scores, and what it says of each test person."""
+"""Train, select the checkpoint, and evaluate it on every split: scores, and the predictions for each test person."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.dataset import Sample
 from hmlpe.data.pack import Columns
 from hmlpe.errors import UserError
-from hmlpe.metrics import Rows
+from hmlpe.metrics import PersonArrays
 from hmlpe.runs.folder import CHOSEN
 from hmlpe.runs.people import ERRORS, People, people_file, write_people
 from hmlpe.runs.result import in_words, other_than
@@ -26,56 +26,73 @@ from hmlpe.settings import make
 from hmlpe.tasks import Task
 from hmlpe.training.build import mean_pose_metrics, start_from_statistics
 from hmlpe.training.callbacks import progress
-from hmlpe.training.checkpoint import Keeper, KeptEpochs, ResumeCheckpoint, base_of, epoch_of, keepers, state_to_resume
-from hmlpe.training.described import counted, described
-from hmlpe.training.logs import finish, loggers, mirror_lost, watchers
+from hmlpe.training.checkpoint import (
+    Keeper,
+    KeptEpochs,
+    ResumeCheckpoint,
+    base_of,
+    checkpoint_callbacks,
+    epoch_of,
+    state_to_resume,
+)
+from hmlpe.training.described import count_known, logged_infos
+from hmlpe.training.logs import close_loggers, loggers, logging_callbacks, mirror_failure
 from hmlpe.training.module import MultiTaskPose
-from hmlpe.training.ranks import OwnSignals, from_first, is_first, place, trainer_options
+from hmlpe.training.ranks import SignalHandlers, is_rank_zero, on_rank_zero, rank_and_world, trainer_options
 from hmlpe.training.settings import TrainSettings
 from hmlpe.training.weights import load_weights
 
 Metrics = dict[str, dict[str, float | None]]
-"""By split and name; None where there was nothing to measure."""
+"""Values by split and name; None where there was nothing to measure."""
 
 
 class Evaluation(NamedTuple):
-    """What one checkpoint scores, and what it says of each test person (`EachPerson.found`)."""
+    """The scores of one checkpoint, and its results for each test person (`PersonCollector.collected`)."""
 
     metrics: Metrics
     people: dict[str, Tensor]
 
 
-def both_rules(
+def evaluate_both_rules(
     settings: TrainSettings,
     trainer: L.Trainer,
     model: MultiTaskPose,
     data: PoseDataModule,
     kept: Mapping[str, Keeper],
-    each: EachPerson,
+    collector: PersonCollector,
 ) -> dict[str, Evaluation]:
-    """What the checkpoints of both rules score; that of the other rule first and unlogged, so that nobody mixes them.
+    """Evaluate the checkpoints of both rules ("best" and "last"), and return the results by rule.
+
+    The rule that is not selected is evaluated first and not logged, so that nobody confuses its values with the others.
 
     Args:
-        model: as the last epoch left it.
-        kept: see `keepers`.
+        settings: the settings of the run.
+        trainer: Lightning's trainer.
+        model: the module in the state after the last epoch.
+        data: the datamodule.
+        kept: see `checkpoint_callbacks`.
+        collector: the callback that collects the results for each test person.
     """
     found, loggers, skeleton = {}, trainer.loggers, make("skeleton", settings.skeleton)
     for rule in (other_than(settings.select), settings.select):
         if rule in kept:
             load_weights(model, kept[rule].path, skeleton)
         trainer.loggers = loggers if rule == settings.select else []
-        # The logs have the curve of the validation numbers, in which this checkpoint's would be one more epoch.
-        found[rule] = Evaluation(evaluate_all(trainer, model, data, unlogged=("val",)), each.found)
+        # The logs hold the curves of the validation values, in which this checkpoint's values would look like an epoch.
+        found[rule] = Evaluation(evaluate_all(trainer, model, data, unlogged=("val",)), collector.collected)
     return found
 
 
 def evaluate_all(
     trainer: L.Trainer, model: MultiTaskPose, data: PoseDataModule, unlogged: Collection[str] = ()
 ) -> Metrics:
-    """`evaluate` of every split, and the average of the tested sets, where there are several.
+    """Evaluate every split, and add the average over the test sets if there are several.
 
     Args:
-        unlogged: splits whose numbers go into no log.
+        trainer: Lightning's trainer.
+        model: the module to evaluate.
+        data: the datamodule.
+        unlogged: splits whose values are not logged.
     """
     loggers, found = trainer.loggers, {}
     for split in data.plain:
@@ -86,110 +103,134 @@ def evaluate_all(
 
 
 def with_average(splits: Metrics, data: PoseDataModule) -> Metrics:
-    """And `test_average`, see `average`, where several sets are tested."""
+    """Add `test_average` (see `average_over_sets`) to the values of the splits, if there are several test sets."""
     sets = [splits[name] for name in data.test_splits]
-    return splits | ({"test_average": average(sets)} if sets else {})
+    return splits | ({"test_average": average_over_sets(sets)} if sets else {})
 
 
-def average(splits: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
-    """The mean over sets, each counting once, of every metric that all of them have."""
+def average_over_sets(splits: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    """Return, for every metric that all sets have, its mean over the sets; each set counts once.
+
+    >>> average_over_sets([{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": None}])
+    {'a': 2.0}
+    """
     shared = {key for key in splits[0] if all(split.get(key) is not None for split in splits)}
     return {key: sum(split[key] or 0.0 for split in splits) / len(splits) for key in sorted(shared)}
 
 
 def evaluate(trainer: L.Trainer, model: MultiTaskPose, data: PoseDataModule, split: str) -> dict[str, float | None]:
-    """Errors and metrics of a split, in evaluation mode, by the test-crop rule."""
+    """Return errors and metrics of a split, computed in evaluation mode on the crops of the test rule."""
     model.split = split
     found = trainer.test(model, data.evaluation_loader(split), verbose=False)[0]
-    return clean({key.removeprefix(f"{split}/"): value for key, value in found.items()})
+    return finite_or_none({key.removeprefix(f"{split}/"): value for key, value in found.items()})
 
 
-def clean(values: Any) -> dict[str, float | None]:
-    """Plain floats; None where nothing was to be measured, as JSON has no NaN."""
+def finite_or_none(values: Any) -> dict[str, float | None]:
+    """Return the values as plain floats, sorted by name; None for those that are not finite, as JSON has no NaN.
+
+    >>> finite_or_none({"b": float("nan"), "a": 1})
+    {'a': 1.0, 'b': None}
+    """
     return {key: float(value) if math.isfinite(value) else None for key, value in sorted(values.items())}
 
 
-SPLIT = "test"
+COLLECTED_SPLIT = "test"  # the split whose people `PersonCollector` collects
 
 
-class EachPerson(Callback):
-    """Collects what an evaluation of the test people finds of each, on all processes.
+class PersonCollector(Callback):
+    """Collects the results of an evaluation for each test person, from all processes.
 
     Attributes:
-        found: of the last evaluation, by the names of `MultiTaskPose.validation_step` and `row`; the same everywhere.
+        collected: the arrays of the last evaluation, by the names of `MultiTaskPose.validation_step`, and `row`; they
+            are the same on all processes.
     """
 
     def __init__(self) -> None:
-        self.found: dict[str, Tensor] = {}
-        self.rows: Rows | None = None
+        self.collected: dict[str, Tensor] = {}
+        self.rows: PersonArrays | None = None
 
     def on_test_batch_end(  # type: ignore[override]  # the outputs are those of test_step
         self, trainer: L.Trainer, pl_module: MultiTaskPose, outputs: dict[str, Tensor], batch: Sample, *number: Any
     ) -> None:
-        """Add a batch, if it is of the test people."""
-        if pl_module.split != SPLIT:
+        """Add a batch, if it belongs to the split "test"."""
+        if pl_module.split != COLLECTED_SPLIT:
             return
         if self.rows is None:
-            self.rows = Rows(list(outputs)).to(pl_module.device)
+            self.rows = PersonArrays(list(outputs)).to(pl_module.device)
         self.rows.update(batch["row"], **outputs)
 
     def on_test_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Gather them."""
+        """Gather the results from all processes."""
         if self.rows is not None:
-            self.found, self.rows = {name: value.cpu() for name, value in self.rows.compute().items()}, None
+            self.collected, self.rows = {name: value.cpu() for name, value in self.rows.compute().items()}, None
 
 
 def people_of(found: Mapping[str, Tensor], tasks: Iterable[Task], everyone: Columns) -> People:
-    """What the run's people file keeps.
+    """Return the content of the run's people file.
 
     Args:
-        found: see `EachPerson`.
-        tasks: that were trained.
-        everyone: of the whole pack.
+        found: the arrays of `PersonCollector.collected`.
+        tasks: the trained tasks.
+        everyone: the people of the whole pack.
     """
     index = found["row"].numpy()
     arrays = {name: found[name].numpy() for name in ("truth_crop_px", "truth_px", "torso_px", "box_px")}
     arrays |= {name: value.float().numpy() for name, value in found.items() if name.startswith(ERRORS)}
     for task in tasks:
-        arrays |= task.kept(found)
-    return People(index, names_of(everyone)[index], everyone.drawn_together[index], arrays)
+        arrays |= task.stored_arrays(found)
+    return People(index, person_names(everyone)[index], everyone.drawn_together[index], arrays)
 
 
-def names_of(people: Columns) -> np.ndarray:
-    """(person,) where each is annotated, with the names of set and image: the same in all packs of these people."""
+def person_names(people: Columns) -> np.ndarray:
+    """Return a name for each person (person,): the image's name with its set, and where in it the person is annotated.
+
+    A person has the same name in all packs.
+    """
     return np.strings.add(np.strings.add(people.image_ids, " "), people.where)
 
 
 def fit_and_evaluate(
     settings: TrainSettings, folder: Path, data: PoseDataModule, model: MultiTaskPose, precision: str, name: str
 ) -> dict[str, Any]:
-    """Train, choose the checkpoint, then read train, validation and (once) test people."""
+    """Train, select the checkpoint, and evaluate it on the train, validation and (once) test people.
+
+    Args:
+        settings: the settings of the run.
+        folder: folder of the run.
+        data: the datamodule.
+        model: the module, whose weights were freshly drawn.
+        precision: Lightning's name of the precision.
+        name: name of the run, for the log.
+
+    Returns:
+        The fields of the run's result that training and evaluation determine.
+    """
     start_from_statistics(model, data, settings.optim.start_at_mean)
     if settings.checkpoint is not None:
         start = load_weights(model, Path(settings.checkpoint), make("skeleton", settings.skeleton), settings.heads)
         model.steps_before = int(start.get("steps", 0))
     checkpoints = folder / "checkpoints"
-    kept = keepers(checkpoints, settings.select, model.balance.active)
+    kept = checkpoint_callbacks(checkpoints, settings.select, model.balance.active)
     files = [keeper.path for keeper in kept.values()]
     for_good = KeptEpochs(checkpoints, settings.keep_epochs)
-    each = EachPerson()
+    collector = PersonCollector()
     watching: list[Callback] = []
     active: list[Logger] = []
-    if is_first():
+    if is_rank_zero():
         watching = [LearningRateMonitor("step"), *progress(name, settings.trainer.progress)]
-        active = loggers(settings, folder, described(model))
-    watching += watchers(settings.logger, folder, active)
-    if place()[1] > 1:
-        watching.append(OwnSignals())
+        active = loggers(settings, folder, logged_infos(model))
+    watching += logging_callbacks(settings.logger, folder, active)
+    if rank_and_world()[1] > 1:
+        watching.append(SignalHandlers())
     exit_code = 1
     try:
         trainer = L.Trainer(
             **trainer_options(settings.trainer),
             precision=precision,  # type: ignore[arg-type]  # checked by Lightning
             max_epochs=settings.epochs,
-            callbacks=[*kept.values(), ResumeCheckpoint(checkpoints), for_good, each, *watching],
+            callbacks=[*kept.values(), ResumeCheckpoint(checkpoints), for_good, collector, *watching],
             logger=active,
-            default_root_dir=folder,  # in which Lightning looks, under SLURM, for a state of its own to go on from
+            default_root_dir=folder,  # where Lightning, under SLURM, looks for a state of its own to resume from
             log_every_n_steps=settings.trainer.log_every_n_steps,
             gradient_clip_val=settings.optim.gradient_clip,
             num_sanity_val_steps=0,
@@ -199,27 +240,27 @@ def fit_and_evaluate(
             deterministic=True,
         )
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*does not have many workers.*")  # measured: loading is hidden without
-            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is meant
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")  # measured: loading takes no extra time
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is intended
             warnings.filterwarnings("ignore", "The number of training batches")  # few people: all epochs are logged
             warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
-            warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # what is logged is of all processes already
+            warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # logged values are means over processes already
             if settings.fit:
-                path = from_first(lambda: state_to_resume(checkpoints, files, name))
+                path = on_rank_zero(lambda: state_to_resume(checkpoints, files, name))
                 trainer.fit(model, data, ckpt_path=path, weights_only=True)
-            found = both_rules(settings, trainer, model, data, kept, each) if settings.fit else {}
+            found = evaluate_both_rules(settings, trainer, model, data, kept, collector) if settings.fit else {}
             metrics = found[settings.select].metrics if found else evaluate_all(trainer, model, data)
         check_finite(metrics, model, data, name)
         exit_code = 0
     finally:
-        finish(active, exit_code)
-    if is_first():
+        close_loggers(active, exit_code)
+    if is_rank_zero():
         for rule, evaluation in found.items():
             trained = [model.tasks[task] for task in model.balance.active]
             write_people(people_file(folder, rule), people_of(evaluation.people, trained, data.pack.people))
     other = other_than(settings.select)
     tests = ["test", *data.test_splits]
-    mean_pose = {split: clean(mean_pose_metrics(settings, model, data, split)) for split in tests}
+    mean_pose = {split: finite_or_none(mean_pose_metrics(settings, model, data, split)) for split in tests}
     fields = {
         "steps": trainer.global_step,
         "steps_before": model.steps_before,
@@ -230,13 +271,20 @@ def fit_and_evaluate(
     other_rule = (
         {"checkpoint_rule": in_words(other, base_of(model.tasks)), "metrics": found[other].metrics} if found else None
     )
-    lost = mirror_lost(settings.logger, active) if is_first() else None
+    lost = mirror_failure(settings.logger, active) if is_rank_zero() else None
     return fields | ({"other_rule": other_rule} if other_rule else {}) | ({"mirror_lost": lost} if lost else {})
 
 
 def check_finite(metrics: Metrics, model: MultiTaskPose, data: PoseDataModule, name: str) -> None:
-    """Raise UserError if a trained task's error over anybody is not a number: the run of this name has diverged."""
-    counts = counted(model.tasks, data)
+    """Raise UserError if a trained task's error is not finite on a split with known ground truth: the run has diverged.
+
+    Args:
+        metrics: the values of all splits.
+        model: the module.
+        data: the datamodule.
+        name: name of the run, for the error message.
+    """
+    counts = count_known(model.tasks, data)
     for split, numbers in metrics.items():
         for task in model.balance.active:
             if numbers.get(f"{task}_error", 0.0) is None and counts[split][task]:

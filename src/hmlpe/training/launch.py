@@ -1,10 +1,10 @@
-"""Start the processes of a run over several devices of this machine, and watch them until all have ended.
+"""Start the processes (ranks) of a run over several devices of this machine, and watch them until all have ended.
 
-Each is a child that calls the run's own function with the same settings. Lightning's own ddp would type
-the command line again instead, `-m` included, and then every process sweeps on its own and trains wrong models.
+Each rank is a child process that calls the run's own function with the same settings. Lightning's own ddp would instead
+start the same command line again, `-m` included, and then every process would sweep on its own and train wrong models.
 
-On several nodes torchrun starts the processes, on each node the same number; `paths.data` and `paths.outputs` are then
-folders that all nodes see, as the first process writes them for all.
+On several nodes torchrun starts the processes, the same number on each node. `paths.data` and `paths.outputs` must then
+be folders that all nodes see, as rank zero writes them for all.
 """
 
 from __future__ import annotations
@@ -40,32 +40,33 @@ from hmlpe.files import write_bytes_atomic
 from hmlpe.runs.folder import RESULT, mark_failed, read_record, written
 from hmlpe.settings import plain
 from hmlpe.training.devices import is_rank, world_size
-from hmlpe.training.ranks import joined
+from hmlpe.training.ranks import process_group
 from hmlpe.training.settings import TrainSettings
-from hmlpe.training.watch import listen, listener
+from hmlpe.training.watch import listener, set_listener
 
-Run = Callable[[TrainSettings, Path], dict[str, Any]]
+RunFunction = Callable[[TrainSettings, Path], dict[str, Any]]
 Error = UserError | RuntimeError
 
 
-class Killed(UserError):
-    """A rank was ended from outside, by no error of its own."""
+class RankKilled(UserError):
+    """A rank was killed from outside, so that it could not report an error of its own."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """What the processes of a run are started with, all the same.
+class RankJob:
+    """The arguments with which all ranks of a run are started.
 
     Attributes:
-        settings: of the run.
-        folder: of the run.
-        environment: theirs, but for the rank.
-        notes: a folder for their notes.
-        job_logging: as Hydra sets it up; None without Hydra.
-        progress: where the first rank tells how the run goes; None: nobody listens.
+        run: the function that trains and evaluates the run.
+        settings: the settings of the run.
+        folder: folder of the run.
+        environment: the ranks' environment variables, apart from the rank's own number.
+        notes: folder in which a rank that fails leaves a note of its error.
+        job_logging: Hydra's logging configuration; None without Hydra.
+        progress: the pipe through which rank zero reports progress; None if there is no listener.
     """
 
-    run: Run
+    run: RunFunction
     settings: TrainSettings
     folder: Path
     environment: dict[str, str]
@@ -74,39 +75,44 @@ class Order:
     progress: Connection | None
 
 
-def work(rank: int, order: Order) -> None:
-    """Take part in the run; on an error leave a note of it, and of when it came."""
-    multiprocessing._prctl_pr_set_pdeathsig(signal.SIGKILL)  # type: ignore[attr-defined]  # no orphans
-    os.environ |= order.environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+def run_rank(rank: int, job: RankJob) -> None:
+    """Take part in the run as one rank; on an error, write a note of the error and its time to `job.notes`."""
+    multiprocessing._prctl_pr_set_pdeathsig(signal.SIGKILL)  # type: ignore[attr-defined]  # leave no orphan processes
+    os.environ |= job.environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    if order.job_logging is not None:
-        logging.config.dictConfig(order.job_logging)
-    if order.progress is not None:
+    if job.job_logging is not None:
+        logging.config.dictConfig(job.job_logging)
+    if job.progress is not None:
         if rank == 0:
-            listen(order.progress.send)
+            set_listener(job.progress.send)
         else:
-            order.progress.close()
+            job.progress.close()
     try:
-        order.run(order.settings, order.folder)
+        job.run(job.settings, job.folder)
     except BaseException as error:
         cause = error.__cause__ if isinstance(error.__cause__, UserError) else error
         found: Error | KeyboardInterrupt
         trace = ""
         if isinstance(cause, BAD_INPUT):
             found = UserError(str(cause))
-        elif isinstance(cause, KeyboardInterrupt | SystemExit):  # Lightning turns the one into the other
+        elif isinstance(cause, KeyboardInterrupt | SystemExit):  # Lightning turns KeyboardInterrupt into SystemExit
             found = KeyboardInterrupt()
         else:
             trace = "".join(traceback.format_exception(error))
             found = RuntimeError(f"in rank {rank}: {type(error).__name__}: {' '.join(str(error).split())}")
-        write_bytes_atomic(order.notes / str(rank), pickle.dumps((time.monotonic(), found, trace)))
-        os._exit(1)  # without waiting for what the others will not answer any more
+        write_bytes_atomic(job.notes / str(rank), pickle.dumps((time.monotonic(), found, trace)))
+        os._exit(1)  # a normal exit would wait for other ranks that no longer answer
 
 
-def error_of(notes: Path, codes: dict[int, int], world: int) -> Error | None:
-    """What went wrong first, by the exit codes of the ranks that have ended; None: nothing.
+def first_error(notes: Path, codes: dict[int, int], world: int) -> Error | None:
+    """Return the first error of the ranks that have ended; None if none has failed.
 
-    Errors that follow from another rank's do not count, and their tracebacks are not printed.
+    Later errors, which only follow from the first, are ignored, and their tracebacks are not printed.
+
+    Args:
+        notes: folder of the ranks' notes.
+        codes: exit codes of the ranks that have ended, by rank.
+        world: number of ranks.
 
     Raises:
         KeyboardInterrupt: the run was interrupted.
@@ -114,7 +120,7 @@ def error_of(notes: Path, codes: dict[int, int], world: int) -> Error | None:
     for rank, code in codes.items():
         if code != 0 and not (notes / str(rank)).is_file():
             how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            return Killed(
+            return RankKilled(
                 f"rank {rank} of {world} was killed ({how}); the same command goes on after the last whole epoch"
             )
     if not any(codes.values()):
@@ -128,18 +134,20 @@ def error_of(notes: Path, codes: dict[int, int], world: int) -> Error | None:
     return found
 
 
-NOT_FINISHED = ("running", "failed")  # a rank may have noted an error that only follows from the first one
-GRACE_S = 10.0  # for the others to end by themselves, once one has failed
+NOT_FINISHED = ("running", "failed")  # failed, too: a rank may have recorded an error that only follows from the first
+GRACE_S = 10.0  # time for the other ranks to end by themselves, once one has failed
 
 log = logging.getLogger(__name__)
 
 
-def over_devices(run: Run) -> Run:
-    """The same function, run by as many processes as the settings say; it returns what result.json holds.
+def over_devices(run: RunFunction) -> RunFunction:
+    """Decorate the function of a run so that it is executed by as many processes as the settings say.
+
+    The decorated function returns the content of result.json.
 
     Raises:
-        UserError: of a rank, or a rank was killed.
-        RuntimeError: a bug in a rank, with its traceback.
+        UserError: a rank raised it, or a rank was killed.
+        RuntimeError: there is a bug in a rank, whose traceback is printed.
     """
 
     @wraps(run)
@@ -148,14 +156,14 @@ def over_devices(run: Run) -> Run:
         if world == 1:
             return run(settings, folder)
         if is_rank():
-            with joined(settings.trainer):
+            with process_group(settings.trainer):
                 return run(settings, folder)
         return _start(wrapped, settings, folder, world)
 
     return wrapped
 
 
-def _start(run: Run, settings: TrainSettings, folder: Path, world: int) -> dict[str, Any]:
+def _start(run: RunFunction, settings: TrainSettings, folder: Path, world: int) -> dict[str, Any]:
     log.info("%s · seed %s: over %d processes", settings.row.name, settings.seed, world)
     before = written(folder / RESULT)
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
@@ -165,11 +173,11 @@ def _start(run: Run, settings: TrainSettings, folder: Path, world: int) -> dict[
     ours, theirs = connection.Pipe(duplex=False) if listener() else (None, None)
     error: Error | None = None
     with TemporaryDirectory() as notes, _sigterm_raises():
-        order = Order(run, settings, folder, _environment(world, store.port), Path(notes), job_logging, theirs)
-        # The ranks start with Ctrl-C blocked; until they are able to take it, it reaches this process alone.
+        job = RankJob(run, settings, folder, _environment(world, store.port), Path(notes), job_logging, theirs)
+        # The ranks start with Ctrl-C blocked; until they can handle it, it reaches this process alone.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            started = multiprocessing.start_processes(work, (order,), world, join=False)  # type: ignore[attr-defined, no-untyped-call]
+            started = multiprocessing.start_processes(run_rank, (job,), world, join=False)  # type: ignore[attr-defined, no-untyped-call]
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             if theirs is not None:
@@ -179,21 +187,26 @@ def _start(run: Run, settings: TrainSettings, folder: Path, world: int) -> dict[
             error = _watch(processes, Path(notes), ours)
         except (KeyboardInterrupt, SystemExit):
             for process in processes:
-                process.terminate()  # the rank takes it as Ctrl-C
+                process.terminate()  # the rank handles SIGTERM like Ctrl-C
             _end(processes)
             mark_failed(folder, "interrupted", NOT_FINISHED, before)
             raise
         finally:
             _end(processes)
     if error is not None:
-        if not isinstance(error, UserError) or isinstance(error, Killed):
+        if not isinstance(error, UserError) or isinstance(error, RankKilled):
             mark_failed(folder, " ".join(str(error).splitlines()[-1].split()), NOT_FINISHED, before)
         raise error
     return read_record(folder)
 
 
 def _environment(world: int, port: int) -> dict[str, str]:
-    """What torch and Lightning ask for, of every rank; `port` is that of the store in which they meet."""
+    """Return the environment variables that torch and Lightning need in every rank.
+
+    Args:
+        world: number of ranks.
+        port: port of the store through which the ranks find each other.
+    """
     found = {
         "WORLD_SIZE": str(world),
         "LOCAL_WORLD_SIZE": str(world),
@@ -204,22 +217,25 @@ def _environment(world: int, port: int) -> dict[str, str]:
     }
     for _, name in socket.if_nameindex():
         if name in ("lo", "lo0"):
-            found["GLOO_SOCKET_IFNAME"] = name  # not the host's name, which may lead to nowhere
+            found["GLOO_SOCKET_IFNAME"] = name  # the default is the host's name, which may not resolve
     return found
 
 
-def _watch(processes: Sequence[BaseProcess], notes: Path, told: Connection | None) -> Error | None:
-    """Wait until all have ended well (None), or one has not: what it was. What they tell goes to our listener."""
-    left, tell = dict(enumerate(processes)), listener()
+def _watch(processes: Sequence[BaseProcess], notes: Path, progress: Connection | None) -> Error | None:
+    """Wait until all ranks have ended well (None), or one has failed, and return its error.
+
+    Meanwhile, the progress that rank zero reports is passed on to this process's listener.
+    """
+    left, report = dict(enumerate(processes)), listener()
     while left:
-        ready = connection.wait([*(process.sentinel for process in left.values()), *([told] if told else [])])
-        if told in ready and told is not None and tell is not None:
+        ready = connection.wait([*(process.sentinel for process in left.values()), *([progress] if progress else [])])
+        if progress in ready and progress is not None and report is not None:
             try:
-                tell(told.recv())
-            except EOFError:  # the first rank has ended
-                told = None
+                report(progress.recv())
+            except EOFError:  # rank zero has ended
+                progress = None
         codes = {rank: process.exitcode for rank, process in left.items() if process.exitcode is not None}
-        error = error_of(notes, codes, len(processes))
+        error = first_error(notes, codes, len(processes))
         if error is not None:
             return error
         left = {rank: process for rank, process in left.items() if rank not in codes}
@@ -227,7 +243,7 @@ def _watch(processes: Sequence[BaseProcess], notes: Path, told: Connection | Non
 
 
 def _end(processes: Sequence[BaseProcess]) -> None:
-    """Let them end, then end them."""
+    """Wait up to `GRACE_S` seconds for the processes to end, then kill those that are left."""
     until = time.monotonic() + GRACE_S
     try:
         for process in processes:
@@ -240,7 +256,7 @@ def _end(processes: Sequence[BaseProcess]) -> None:
 
 @contextmanager
 def _sigterm_raises() -> Iterator[None]:
-    """Within, SIGTERM leaves as SystemExit does, unless the program has its own way with it."""
+    """Let SIGTERM raise SystemExit inside the `with` block, unless the program has set a handler of its own."""
     ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
     def leave(signum: int, frame: object) -> None:

@@ -1,6 +1,6 @@
-"""Where a run's numbers go while it trains: a CSV always, which is the record, and W&B beside it on wish.
+"""The loggers of a run: always a CSV file, which is the record, and W&B beside it if wanted.
 
-W&B keeps some lines in memory, which a kill -9 loses; the next start sends it what the CSV has of earlier ones.
+W&B keeps some lines in memory, which a kill -9 loses; the run's next start sends W&B the CSV rows of earlier steps.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ from hmlpe.training.settings import LoggerSettings, TrainSettings
 
 
 class WholeCSV(CSVLogger):
-    """A CSVLogger whose file loses no row that was written, whenever a kill comes. (Its own empties the file first.)"""
+    """A CSVLogger that never loses a written row, even if the process is killed while a column is added.
+
+    (Lightning's own logger empties the file before it rewrites it.)
+    """
 
     @property
     def experiment(self) -> ExperimentWriter:
-        """What writes the file; the first process of a run alone has a logger."""
+        """Return the object that writes the file; only rank zero of a run has a logger."""
         if self._experiment is None:
             self._experiment = _Writer(self.log_dir)
         assert isinstance(self._experiment, ExperimentWriter)
@@ -39,19 +42,19 @@ class _Writer(ExperimentWriter):
         rewrite(Path(self.metrics_file_path), fieldnames)
 
 
-class Replay(Callback):
-    """As a run goes on, sends the CSV rows of its steps before to W&B, whose new run then holds all of them.
+class CSVReplay(Callback):
+    """Sends the CSV rows of earlier steps to W&B when a run is resumed, so that W&B's new run holds all steps.
 
     Args:
-        folder: the run's `csv`.
-        current: the folder within of this start.
+        folder: the run's folder `csv`.
+        current: name of the folder in it that belongs to the present start.
     """
 
     def __init__(self, folder: Path, current: str) -> None:
         self.folder, self.current, self.sent = folder, current, False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Send them; what follows the step to go on from is done once more."""
+        """Send the rows up to the step from which the run is resumed; later steps are trained, and logged, again."""
         mirrors = [logger for logger in trainer.loggers if isinstance(logger, Mirror)]
         if self.sent or not mirrors:
             return
@@ -61,23 +64,25 @@ class Replay(Callback):
                 mirror.log_metrics(row, step)
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Of a run that was killed after its last epoch, which does not train any more."""
+        """Send the rows of a run that was killed after its last epoch: it only evaluates, and does not train again."""
         self.on_train_start(trainer, pl_module)
 
 
 log = logging.getLogger(__name__)
 
-SERVICE_S = 120  # for W&B's own process to start, on a machine where many do
+SERVICE_S = 120  # timeout for the start of W&B's own process, on a machine where many start
 
 
 def loggers(settings: TrainSettings, folder: Path, infos: Mapping[str, MetricInfo]) -> list[Logger]:
-    """The loggers of a run.
+    """Return the loggers of a run.
 
-    CSV goes into `<folder>/csv/version_<n>/metrics.csv`, a file for each start of the run; W&B, offline unless told
-    otherwise, into `<folder>/wandb`.
+    The CSV file is `<folder>/csv/version_<n>/metrics.csv`, one file for each start of the run. W&B, which is offline
+    unless set otherwise, writes to `<folder>/wandb`.
 
     Args:
-        infos: what the run logs, see `described`.
+        settings: the settings of the run.
+        folder: folder of the run.
+        infos: descriptions of the logged numbers, see `logged_infos`.
     """
     found: list[Logger] = [WholeCSV(folder, name="csv", flush_logs_every_n_steps=50)]
     if settings.logger.name == "wandb":
@@ -90,12 +95,12 @@ def loggers(settings: TrainSettings, folder: Path, infos: Mapping[str, MetricInf
 
 
 def start_mirror(settings: TrainSettings, folder: Path, infos: Mapping[str, MetricInfo]) -> Mirror | None:
-    """W&B's run of this run. Where the server cannot be reached or refuses, an offline one; None if that fails too."""
+    """Return the logger to W&B; an offline one if the server is unreachable or refuses, None if that fails, too."""
     for mode in dict.fromkeys((settings.logger.mode, "offline")):
         try:
             mirror = _mirror(settings, folder, infos, mode)
             _ = mirror.experiment
-        except Exception as error:  # of the network, the key, the disk or the package: the CSV has all
+        except Exception as error:  # network, key, disk or package may fail; the CSV has everything
             said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             then = "the CSV has all" if mode == "offline" else "goes on offline, to be sent later: wandb sync"
             log.warning("W&B cannot start (%s); %s", said, then)
@@ -126,31 +131,42 @@ def _mirror(settings: TrainSettings, folder: Path, infos: Mapping[str, MetricInf
     )
 
 
-def watchers(settings: LoggerSettings, folder: Path, active: list[Logger]) -> list[Callback]:
-    """The callbacks that log more than the model does, on all processes, of which only the first has loggers."""
+def logging_callbacks(settings: LoggerSettings, folder: Path, active: list[Logger]) -> list[Callback]:
+    """Return the callbacks that log more than the model itself does; all processes need them.
+
+    Args:
+        settings: the settings of the loggers.
+        folder: folder of the run.
+        active: the loggers of this process; only rank zero has any.
+    """
     found: list[Callback] = []
     if settings.gradients_every_n_steps:
         found.append(GradientLog(settings.gradients_every_n_steps))
     if settings.media_every_epochs:
         found.append(MediaLog(settings.media_every_epochs))
     if any(isinstance(logger, Mirror) for logger in active):
-        found.append(Replay(folder / "csv", f"version_{active[0].version}"))
+        found.append(CSVReplay(folder / "csv", f"version_{active[0].version}"))
     return found
 
 
-def finish(active: list[Logger], exit_code: int) -> None:
-    """Close the run's loggers, so that the next run of this process gets its own."""
+def close_loggers(active: list[Logger], exit_code: int) -> None:
+    """Close the run's loggers, so that the next run of this process gets loggers of its own."""
     for logger in active:
         try:
             logger.finalize("success" if exit_code == 0 else "failed")
-        except Exception as error:  # their failure does not cost the result
+        except Exception as error:  # a logger's failure must not lose the result
             log.warning("%s could not be closed: %s", type(logger).__name__, error)
         if isinstance(logger, Mirror):
             logger.finish(exit_code)
 
 
-def mirror_lost(settings: LoggerSettings, active: list[Logger]) -> str | None:
-    """Why W&B does not hold all of the run, whose loggers are closed; None: it does, or was not to."""
+def mirror_failure(settings: LoggerSettings, active: list[Logger]) -> str | None:
+    """Return why W&B does not hold the whole run; None if it does, or if it was not asked for.
+
+    Args:
+        settings: the settings of the loggers.
+        active: the run's loggers, which must be closed already.
+    """
     mirrors = [logger for logger in active if isinstance(logger, Mirror)]
     if settings.name == "wandb" and not mirrors:
         return "it could not start"

@@ -1,4 +1,4 @@
-"""What a sweep says last: of which of its runs W&B does not hold all. Every program loads this module."""
+"""The warning at a sweep's end about runs that W&B does not hold completely. Every program loads this module."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ from hmlpe.runs.folder import mirrors_lost
 log = logging.getLogger(__name__)
 
 
-def say_lost(folders: Iterable[Path], since: str = "") -> None:
-    """Name them, in one line; see `mirrors_lost`."""
+def warn_of_incomplete_mirrors(folders: Iterable[Path], since: str = "") -> None:
+    """Warn, in one line, of the runs that W&B does not hold completely; see `mirrors_lost`."""
     lost = mirrors_lost(folders, since)
     if lost:
         log.warning("not whole in W&B, whole in the CSV: %s", "; ".join(lost))
 
 
 class SweepMirrors(Callback):
-    """Hydra callback: says it at a sweep's end. (The isolated launcher says so itself, after failures too.)"""
+    """Hydra callback that warns of incomplete runs at a sweep's end.
+
+    (The isolated launcher gives this warning itself, after failures as well.)
+    """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note the time."""
+        """Note the time at which the sweep starts."""
         self.since = datetime.now(UTC).isoformat(timespec="seconds")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Say it."""
+        """Warn, unless the isolated launcher does."""
         if "Isolated" not in str(config.hydra.launcher.get("_target_")):
-            say_lost(sorted(Path(config.hydra.sweep.dir).glob("*/")), self.since)
+            warn_of_incomplete_mirrors(sorted(Path(config.hydra.sweep.dir).glob("*/")), self.since)

@@ -1,4 +1,4 @@
-"""The LightningModule around the heterogeneous network, with one backward pass a task where a balance asks for it."""
+"""The LightningModule of the heterogeneous network, with one backward pass per task if the balance needs it."""
 
 from __future__ import annotations
 
@@ -14,31 +14,38 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric, MetricCollection
 
-from hmlpe.balance import Balance, Moment
+from hmlpe.balance import Balance, StepInfo
 from hmlpe.data.dataset import Sample
 from hmlpe.metrics import PersonMetric, TaskError
 from hmlpe.network import HeterogeneousNet
 from hmlpe.runs.people import ERRORS
 from hmlpe.tasks import Target, Task
 from hmlpe.training.checkpoint import KEY
-from hmlpe.training.ranks import mean_of_all, place
+from hmlpe.training.ranks import mean_over_ranks, rank_and_world
 
 
-def backward_apart(
+def backward_per_task(
     network: HeterogeneousNet,
     balance: Balance,
     terms: Mapping[str, Float[Tensor, ""]],
     extra: Float[Tensor, ""] | None,
-    moment: Moment,
+    step_info: StepInfo,
 ) -> None:
-    """Add to the parameters' gradients: at the trunk what the balance makes of the terms', elsewhere those of the sum.
+    """Run one backward pass per task, and add the results to the parameters' gradients.
 
-    All gradients are the means over all ranks, which walk the tasks in the same order, as the way back through the
-    global normalisation needs them all. Nobody else may average them: no parameter's own accumulation takes part, on
-    which torch's DDP waits.
+    The trunk gets the gradient that the balance combines from the terms' gradients; the heads and the balance get the
+    gradients of the terms' sum.
+
+    All gradients are means over all ranks. The ranks go through the tasks in the same order, as the backward pass
+    through the global batch normalisation needs them all. Nothing else may average the gradients: they do not pass
+    through the parameters' own gradient accumulation, whose hooks torch's DDP waits for.
 
     Args:
-        terms, extra: of the balance, as the forward pass left them.
+        network: the network.
+        balance: the balance, which combines gradients.
+        terms: the balance's terms, with their graph.
+        extra: the balance's `extra_loss`, with its graph.
+        step_info: of the present step.
     """
     of_heads = {id(p) for head in network.heads.values() for p in head.parameters()}
     shared = [p for p in network.parameters() if p.requires_grad and id(p) not in of_heads]
@@ -49,7 +56,7 @@ def backward_apart(
         gradient = _gradient(term, [*shared, *own], keep=task != last)
         found[task] = gradient[:size]
         _add(own, gradient[size:])
-    _add(shared, balance.checked_combine(found, moment))
+    _add(shared, balance.checked_combine(found, step_info))
     if extra is not None and learned:
         _add(learned, _gradient(extra, learned))
 
@@ -57,38 +64,44 @@ def backward_apart(
 def _gradient(
     value: Float[Tensor, ""], parameters: Sequence[nn.Parameter], keep: bool = False
 ) -> Float[Tensor, " value"]:
-    """In one vector, the mean over all ranks; zero where the value does not depend on a parameter."""
+    """Return the gradient of a value as one vector, averaged over all ranks.
+
+    It is zero for parameters on which the value does not depend. `keep` retains the graph.
+    """
     parts = torch.autograd.grad(value, parameters, retain_graph=keep, allow_unused=True, materialize_grads=True)
-    return mean_of_all(torch.cat([part.flatten() for part in parts]))
+    return mean_over_ranks(torch.cat([part.flatten() for part in parts]))
 
 
 def _add(parameters: Sequence[nn.Parameter], gradient: Float[Tensor, " value"]) -> None:
-    """Add the vector's parts to the parameters' gradients, which lie in memory as the parameters do."""
+    """Add the vector's parts to the parameters' gradients, which have the parameters' memory layout."""
     for parameter, part in zip(parameters, gradient.split([p.numel() for p in parameters]), strict=True):
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         parameter.grad += part.view_as(parameter)
 
 
-RANK_STRIDE = 2_654_435_761  # far apart in the 32 bits that the CPU's generator takes of a seed
+RANK_STRIDE = 2_654_435_761  # keeps the ranks' seeds far apart in the 32 bits of a seed that the CPU's generator uses
 
 OptimizerFactory = Callable[[nn.Module, nn.Module], torch.optim.Optimizer]
 SchedulerFactory = Callable[[torch.optim.Optimizer, int], LRScheduler]
 
 
 class MultiTaskPose(L.LightningModule):
-    """One step minimises phi, the balance of the active tasks' losses; evaluation logs unweighted errors and metrics.
+    """Trains the network on all active tasks together: each step minimises phi, which the balance makes of the losses.
+
+    Evaluation logs unweighted errors and metrics.
 
     Args:
-        network: with a head for each task.
-        tasks: by name.
-        balance: of the tasks' losses, or of their gradients at the trunk.
-        metrics: by the task whose output they read, then by name.
-        optimizer: makes the optimiser for the network and the balance.
-        scheduler: makes the schedule, given the optimiser and the number of steps; None keeps the rate constant.
-        config: what the module was built from, in plain containers; every checkpoint carries it.
+        network: the network, with a head for each task.
+        tasks: the tasks, by name.
+        balance: combines the tasks' losses, or their gradients at the trunk.
+        metrics: the metrics, by the task whose output they read, then by name.
+        optimizer: factory that makes the optimiser for the network and the balance.
+        scheduler: factory that makes the learning-rate schedule, given the optimiser and the number of steps; None
+            keeps the rate constant.
+        config: the configuration from which the module was built, in plain containers; every checkpoint carries it.
         made_by: digests of configuration, code and data; every checkpoint carries them.
-        seed: dropout draws from (seed, step, rank), so that a resumed run goes on as if it had not stopped.
+        seed: dropout draws from (seed, step, rank), so that a resumed run continues as if it had not stopped.
     """
 
     def __init__(
@@ -106,16 +119,16 @@ class MultiTaskPose(L.LightningModule):
         super().__init__()
         self.network, self.tasks, self.balance = network, dict(tasks), balance
         self.make_optimizer, self.make_scheduler, self.seed = optimizer, scheduler, seed
-        self.metrics = collected(metrics, balance.active)
-        self.metrics_of = {name: dict(own) for name, own in metrics.items()}
-        self.errors = nn.ModuleDict({name: error_of(name, self.tasks[name]) for name in balance.active})
+        self.metrics = metric_collection(metrics, balance.active)
+        self.metrics_by_task = {name: dict(own) for name, own in metrics.items()}
+        self.errors = nn.ModuleDict({name: task_error_metric(name, self.tasks[name]) for name in balance.active})
         self.split = "val"
-        self.step_losses: dict[str, Tensor] = {}  # unweighted, with their graph: for who wants to look into the step
-        self.step_terms: dict[str, Tensor] = {}  # of the balance, and what it adds
-        self.step_extra: Tensor | None = None
-        self.step_means: dict[str, Tensor] = {}  # of the losses, over all ranks
-        self.moment = Moment(seed, 0, 0)  # of the step
-        self.checked = False  # whether the tasks' shapes are known to fit
+        self.step_losses: dict[str, Tensor] = {}  # unweighted, with their graph, for callbacks
+        self.step_terms: dict[str, Tensor] = {}  # the balance's terms
+        self.step_extra: Tensor | None = None  # the balance's extra loss
+        self.step_means: dict[str, Tensor] = {}  # the losses' means over all ranks
+        self.step_info = StepInfo(seed, 0, 0)
+        self.checked = False  # whether the shapes of the tasks' targets and losses have been checked
         self.config, self.made_by, self.steps_before = dict(config), dict(made_by), 0
         for name, head in network.heads.items():
             head.requires_grad_(name in balance.active)  # the head of a task without weight stays untouched
@@ -124,27 +137,27 @@ class MultiTaskPose(L.LightningModule):
     def load_from_checkpoint(  # type: ignore[override]  # no other argument of Lightning's has a meaning here
         cls, checkpoint_path: str | Path, map_location: Any = None, trust: Sequence[str] = ()
     ) -> MultiTaskPose:
-        """The module of a checkpoint, built from the configuration that it carries. Nothing in the file is executed.
+        """Return the module of a checkpoint, built from the configuration in the file. No code in the file is executed.
 
         Args:
-            checkpoint_path: a run's checkpoints/model.ckpt.
-            map_location: the device; None: the CPU.
-            trust: see `weights.model_of`.
+            checkpoint_path: path of a checkpoint, e.g. a run's checkpoints/model.ckpt.
+            map_location: the device; None means the CPU.
+            trust: see `weights.load_model`.
 
         Raises:
-            UserError: see `weights.model_of`.
+            UserError: see `weights.load_model`.
         """
-        from hmlpe.training.weights import model_of
+        from hmlpe.training.weights import load_model
 
-        return model_of(Path(checkpoint_path), trust).to(map_location or "cpu")
+        return load_model(Path(checkpoint_path), trust).to(map_location or "cpu")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say what the checkpoint is of; it still loads under `weights_only`."""
+        """Add configuration, digests and number of steps to a checkpoint, which still loads under `weights_only`."""
         steps = self.steps_before + int(self.trainer.estimated_stepping_batches)
         checkpoint[KEY] = {"version": 1, "config": self.config, "made_by": self.made_by, "steps": steps}
 
     def losses(self, batch: Sample) -> tuple[dict[str, Float[Tensor, ""]], dict[str, Tensor], dict[str, Target]]:
-        """Unweighted loss, output and target of each active task."""
+        """Return three dicts by active task: the unweighted losses, the outputs and the targets."""
         targets = {name: self.tasks[name].target(batch) for name in self.balance.active}
         outputs = self.network(batch["image"], self.balance.active)
         if not self.checked:
@@ -154,83 +167,86 @@ class MultiTaskPose(L.LightningModule):
         return {name: self.tasks[name].loss(outputs[name], targets[name]) for name in targets}, outputs, targets
 
     def phi(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
-        """What a step minimises; its parts stay, for `backward`."""
-        self.moment = Moment(self.seed, self.current_epoch, self.global_step)
-        self.step_terms, self.step_extra = self.balance.checked_terms(losses, self.moment), self.balance.extra()
+        """Return phi, which the step minimises, and keep its terms for `backward`."""
+        self.step_info = StepInfo(self.seed, self.current_epoch, self.global_step)
+        self.step_terms, self.step_extra = self.balance.checked_terms(losses, self.step_info), self.balance.extra_loss()
         total = torch.stack(list(self.step_terms.values())).sum()
         return total if self.step_extra is None else total + self.step_extra
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Of phi; task by task for a balance that combines gradients."""
+        """Run the backward pass of phi, or one per task if the balance combines gradients."""
         if self.balance.combines_gradients:
-            backward_apart(self.network, self.balance, self.step_terms, self.step_extra, self.moment)
+            backward_per_task(self.network, self.balance, self.step_terms, self.step_extra, self.step_info)
         else:
             super().backward(loss, *args, **kwargs)
 
     def on_train_start(self) -> None:
-        """Where gradients are combined, they are averaged before that; DDP must not wait for them."""
+        """Turn off DDP's own averaging if the balance combines gradients, as they are then averaged before that."""
         wrapped = self.trainer.strategy.model
         if isinstance(wrapped, DistributedDataParallel) and self.balance.combines_gradients:
             wrapped.require_backward_grad_sync = False
 
     def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
-        """Dropout of this step."""
+        """Seed the dropout of this step."""
         self.seed_dropout(self.global_step)
 
     def seed_dropout(self, step: int) -> None:
-        """Dropout draws from here on what it draws in this step."""
-        torch.manual_seed(self.seed * 1_000_003 + step + place()[0] * RANK_STRIDE)
+        """Seed torch's generator so that dropout draws the random numbers of this step."""
+        torch.manual_seed(self.seed * 1_000_003 + step + rank_and_world()[0] * RANK_STRIDE)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
-        """phi of the batch."""
+        """Return phi of the batch, and log it with its parts."""
         losses, _, _ = self.losses(batch)
         self.step_losses = losses
         total = self.phi(losses)
         size = len(batch["image"])
         shown = {"total": total, **losses, **{f"{name}_weighted": term for name, term in self.step_terms.items()}}
-        means = dict(zip(shown, mean_of_all(torch.stack(list(shown.values()))), strict=True))
+        means = dict(zip(shown, mean_over_ranks(torch.stack(list(shown.values()))), strict=True))
         self.step_means = {name: means[name] for name in losses}
         for name, value in means.items():
             self.log(f"train/{name}", value, batch_size=size, prog_bar=name == "total", on_step=True, on_epoch=False)
         if self.balance.changes_weights:
-            for name, weight in self.balance.checked_weights(self.moment).items():
+            for name, weight in self.balance.checked_weights(self.step_info).items():
                 self.log(f"train/weight/{name}", weight, batch_size=size, on_step=True, on_epoch=False)
         return total
 
     def on_train_batch_end(self, outputs: Any, batch: Sample, batch_idx: int) -> None:
-        """The balance sees what the step was made of and, if it asks, what it has brought."""
-        after = self.losses_after(batch) if self.balance.looks_again else None
-        self.balance.observe(self.step_means, self.moment, after)
+        """Let the balance observe the step's losses and, if it needs them, the losses after the step."""
+        after = self.losses_after(batch) if self.balance.needs_losses_after else None
+        self.balance.observe(self.step_means, self.step_info, after)
 
     @torch.no_grad()
     def losses_after(self, batch: Sample) -> dict[str, Float[Tensor, ""]]:
-        """The losses of the step's batch after it, with its dropout, means over all ranks; no statistics take part."""
+        """Return the losses of the step's batch after the step, with the same dropout, averaged over all ranks.
+
+        The network's buffers (running statistics) are restored afterwards.
+        """
         kept = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
-        self.seed_dropout(self.moment.step)
+        self.seed_dropout(self.step_info.step)
         with self.trainer.precision_plugin.train_step_context():
             losses, _, _ = self.losses(batch)
         for name, buffer in self.network.named_buffers():
             buffer.copy_(kept[name])
-        return dict(zip(losses, mean_of_all(torch.stack(list(losses.values()))), strict=True))
+        return dict(zip(losses, mean_over_ranks(torch.stack(list(losses.values()))), strict=True))
 
     def validation_step(self, batch: Sample, batch_idx: int) -> dict[str, Tensor]:
-        """Errors and metrics of an evaluation batch, under the name of the split that is being read.
+        """Add an evaluation batch to the errors and metrics.
 
         Returns:
-            What was found of each person: `view`, and `errors/<name>` (batch, item), the metrics' errors.
+            The results for each person: the `metric_inputs`, and `errors/<name>` (batch, item), the metrics' errors.
         """
-        with torch.autocast(self.device.type, enabled=False):  # numbers that are reported are exact
+        with torch.autocast(self.device.type, enabled=False):  # reported numbers are computed in full precision
             _, outputs, targets = self.losses(batch)
-            errors = {name: self.tasks[name].error_of_each(outputs[name], targets[name]) for name in targets}
+            errors = {name: self.tasks[name].sample_errors(outputs[name], targets[name]) for name in targets}
         for name, error in errors.items():
-            self._error(name).update(error, targets[name].counts)
-        view = self.view(batch, outputs, targets)
-        self.metrics.update(**view)
+            self._error(name).update(error, targets[name].has_known)
+        inputs = self.metric_inputs(batch, outputs, targets)
+        self.metrics.update(**inputs)
         kept = [*map(self._error, self.errors), *self.metrics.values()]
-        return view | {f"{ERRORS}{one.array}": one.last for one in kept if isinstance(one, PersonMetric)}
+        return inputs | {f"{ERRORS}{one.array}": one.last for one in kept if isinstance(one, PersonMetric)}
 
     def on_validation_epoch_end(self) -> None:
-        """Log errors and metrics of the split, over all people of all processes."""
+        """Log the errors and metrics of the present split, computed over the people of all processes."""
         for name in self.errors:
             for key, value in self._error(name).compute().items():
                 self.log(f"{self.split}/{key}", value, prog_bar=True)
@@ -245,15 +261,17 @@ class MultiTaskPose(L.LightningModule):
         return error
 
     def test_step(self, batch: Sample, batch_idx: int) -> dict[str, Tensor]:
-        """As validation."""
+        """Do the same as `validation_step`."""
         return self.validation_step(batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
-        """As validation."""
+        """Do the same as `on_validation_epoch_end`."""
         self.on_validation_epoch_end()
 
-    def view(self, batch: Sample, outputs: Mapping[str, Tensor], targets: Mapping[str, Target]) -> dict[str, Tensor]:
-        """What metrics may ask for: the decoded outputs of the active tasks, and the truth."""
+    def metric_inputs(
+        self, batch: Sample, outputs: Mapping[str, Tensor], targets: Mapping[str, Target]
+    ) -> dict[str, Tensor]:
+        """Return all inputs that metrics may take by name: the active tasks' decoded outputs, and the ground truth."""
         found = {
             "truth_crop_px": batch["joints_px"],
             "truth_px": batch["truth_px"],
@@ -261,11 +279,11 @@ class MultiTaskPose(L.LightningModule):
             "box_px": batch["box_px"],
         }
         for name, output in outputs.items():
-            found |= self.tasks[name].found(output, targets[name], batch)
+            found |= self.tasks[name].metric_inputs(output, targets[name], batch)
         return found
 
     def configure_optimizers(self) -> Any:
-        """The optimiser, and its schedule stepped after each batch."""
+        """Return the optimiser, with the schedule, if there is one, stepped after each batch."""
         optimizer = self.make_optimizer(self.network, self.balance)
         if self.make_scheduler is None:
             return optimizer
@@ -275,7 +293,11 @@ class MultiTaskPose(L.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
-        """Of the network's gradients alone: a balance's own, of another size, would decide how far those are cut."""
+        """Clip the network's gradients alone.
+
+        The gradients of the balance's own parameters are of another magnitude, and would otherwise determine how much
+        the network's gradients are clipped.
+        """
         of_balance = {id(p) for p in self.balance.parameters()}
         kept = [(p, p.grad) for group in optimizer.param_groups for p in group["params"] if id(p) in of_balance]
         for parameter, _ in kept:
@@ -285,12 +307,15 @@ class MultiTaskPose(L.LightningModule):
             parameter.grad = gradient
 
 
-def error_of(name: str, task: Task) -> TaskError:
-    """The metric of a task's own error."""
+def task_error_metric(name: str, task: Task) -> TaskError:
+    """Return the metric of a task's own error."""
     return TaskError(name, task.symbol or name, task.digits)
 
 
-def collected(metrics: Mapping[str, Mapping[str, Metric]], tasks: Iterable[str]) -> MetricCollection:
-    """The metrics of these tasks as one; each takes of a `view` what it asks for."""
+def metric_collection(metrics: Mapping[str, Mapping[str, Metric]], tasks: Iterable[str]) -> MetricCollection:
+    """Return the metrics of these tasks as one collection.
+
+    Each metric takes what it needs of `MultiTaskPose.metric_inputs`, by name.
+    """
     own = {f"{task}_{name}": metric for task in tasks for name, metric in metrics.get(task, {}).items()}
     return MetricCollection(own, compute_groups=False)  # type: ignore[arg-type]  # a dict of metrics is one of its kinds

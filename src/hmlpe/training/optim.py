@@ -1,4 +1,4 @@
-"""Parameter groups: what has its own learning rate or decay in the paper's recipe and in the modern one."""
+"""Parameter groups with their own learning rate or weight decay, and the one-cycle schedule."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ def parameter_groups(
     fc_decay: float,
     balance: nn.Module | None = None,
 ) -> list[dict[str, Any]]:
-    """Groups for an optimiser: convolution weights, fully connected weights, and biases with normalisation (no decay).
+    """Return the optimiser's parameter groups, as the paper's recipe and the modern one need them.
+
+    The groups are the convolutions' weights, the fully connected layers' weights, and biases together with the
+    parameters of normalisation layers, which have no weight decay. Groups without parameters are left out.
 
     Args:
-        balance: whose parameters learn as biases do, in a last group of their own, if it has any.
+        network: the network.
         lr, bias_lr: learning rates of weights and of biases (FACTS 4: biases learn four times as fast).
         conv_decay, fc_decay: weight decay of the two kinds of weights.
+        balance: the balance; if it has parameters, they form a last group, with the learning rate of biases and without
+            weight decay.
     """
     conv: list[nn.Parameter] = []
     fc: list[nn.Parameter] = []
@@ -43,7 +48,10 @@ def parameter_groups(
 
 
 def one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> OneCycleLR:
-    """Up to each group's own rate over the first 30 % of the steps, then down to nearly nothing (torch's one-cycle)."""
+    """Return torch's one-cycle schedule.
+
+    The learning rate rises to each group's own rate over the first 30 % of the steps, then falls to almost zero.
+    """
     return OneCycleLR(
         optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=steps, cycle_momentum=False
     )

@@ -1,4 +1,4 @@
-"""What a result was made by: code, packages, machine."""
+"""Provenance of a result: digests of the code and settings that made it, versions of packages, and the machine."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from hmlpe.files import digest_of, digest_of_file
 from hmlpe.training.build import config_digest
 from hmlpe.training.devices import world_size
 from hmlpe.training.settings import TrainSettings
-from hmlpe.training.trusted import everything
+from hmlpe.training.trusted import walk_config
 
-OWN = "own_code"  # of the packages of a user's own: only in what is made of some
-MADE_BY = ("code", "data", "config", OWN)  # what of a run's identity its checkpoints carry
+USER_CODE = "own_code"  # key of the digest of a user's own packages; present only in results that use some
+MADE_BY = ("code", "data", "config", USER_CODE)  # the parts of a run's identity that its checkpoints carry
 PACKAGES = (
     "torch",
     "lightning",
@@ -36,10 +36,12 @@ PACKAGES = (
     "opencv-python-headless",
     "numpy",
 )
-LIBRARIES = {"torch", "lightning", "hydra", "omegaconf", "torchmetrics", "albumentations", "cv2", "numpy"}  # imported
+# The packages' names in imports.
+LIBRARIES = {"torch", "lightning", "hydra", "omegaconf", "torchmetrics", "albumentations", "cv2", "numpy"}
+# Parts of the settings that may name a user's own code.
 MADE_OF = ("tasks", "metrics", "balance", "network", "optim", "augment", "windows", "skeleton")
-# Modules that only show numbers, or check what is given and read: what that comes to is in the configuration's digest.
-SHOWN = (
+# Modules that only show numbers, or that check and read input, whose outcome is in the configuration's digest.
+NOT_IN_CODE_DIGEST = (
     *(f"{package}/" for package in ("detect", "tracking", "sweep", "report", "predict", "evaluate")),
     *("dashboard/", "cli/", "palette.py", "pictures.py", "api.py", "__init__.py", "lock.py", "address.py"),
     *("bad_input.py", "checked.py", "resample.py", "control_group.py", "words.py", "file_kinds.py", "row_name.py"),
@@ -47,8 +49,8 @@ SHOWN = (
     *("settings.py", "training/settings.py", "runs/result.py"),
 )
 PACKAGE = Path(hmlpe.__file__).parent
-# What begins a string is looked for together with what begins a comment, as each may stand in the other. (tokenize
-# would do, and took half a second of every start.)
+# Strings and comments are matched together, as either may contain the start of the other. (The module tokenize could do
+# this, but took half a second at every start.)
 _STRING_OR_COMMENT = re.compile(
     r'''"""(?:\\.|[^\\])*?"""|\'\'\'(?:\\.|[^\\])*?\'\'\'|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|(?P<comment>#[^\n]*)''',
     re.S,
@@ -59,16 +61,21 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @cache
 def code_digest() -> str:
-    """Digest of the source that numbers depend on: all of the package but what only shows them, without its words."""
+    """Return a digest of the source on which results depend: all modules but those that only show numbers.
+
+    Comments and docstrings do not enter the digest.
+    """
     sources = [
-        path for path in sorted(PACKAGE.rglob("*.py")) if not path.relative_to(PACKAGE).as_posix().startswith(SHOWN)
+        path
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if not path.relative_to(PACKAGE).as_posix().startswith(NOT_IN_CODE_DIGEST)
     ]
-    return digest_of({str(path.relative_to(PACKAGE)): without_words(path.read_text("utf-8")) for path in sources})
+    return digest_of({str(path.relative_to(PACKAGE)): strip_comments(path.read_text("utf-8")) for path in sources})
 
 
-def own_code(settings: TrainSettings) -> dict[str, str]:
-    """Digests of the packages of a user's own that a run is made of, by name; they are not imported."""
-    nodes = everything([settings.tree[part] for part in MADE_OF])
+def user_code_digests(settings: TrainSettings) -> dict[str, str]:
+    """Return digests of the user's own packages that a run uses, by the packages' names; they are not imported."""
+    nodes = walk_config([settings.tree[part] for part in MADE_OF])
     targets = {str(one["_target_"]) for one in nodes if isinstance(one, Mapping) and "_target_" in one}
     names = {target.partition(".")[0] for target in targets} - {"hmlpe"} - LIBRARIES - sys.stdlib_module_names
     return {name: digest for name in sorted(names) if (digest := package_digest(name)) is not None}
@@ -76,10 +83,13 @@ def own_code(settings: TrainSettings) -> dict[str, str]:
 
 @cache
 def package_digest(name: str) -> str | None:
-    """Digest of a package's source, without its words; None if it is not there, as its use will say."""
+    """Return a digest of a package's source without comments and docstrings; None if there is no such package.
+
+    A missing package raises an error later, where it is used.
+    """
     try:
         spec = find_spec(name)
-    except (ImportError, ValueError):  # no package's name, or __main__
+    except (ImportError, ValueError):  # not the name of a package, or __main__
         return None
     if spec is None:
         return None
@@ -87,52 +97,71 @@ def package_digest(name: str) -> str | None:
     found = [(path.relative_to(folder), path) for folder in folders for path in sorted(folder.rglob("*.py"))]
     if not folders and spec.origin is not None:
         found = [(Path(Path(spec.origin).name), Path(spec.origin))]
-    return digest_of({path.as_posix(): _of_anyone(file.read_text("utf-8", "backslashreplace")) for path, file in found})
+    return digest_of(
+        {path.as_posix(): _strip_if_python(file.read_text("utf-8", "backslashreplace")) for path, file in found}
+    )
 
 
-def _of_anyone(source: str) -> str:
-    """Source that may be no Python, or another one's, without its words where they can be told."""
+def _strip_if_python(source: str) -> str:
+    """Strip comments and docstrings; source that this Python cannot parse is returned unchanged."""
     try:
         with warnings.catch_warnings(action="ignore"):
-            return without_words(source)
+            return strip_comments(source)
     except (SyntaxError, ValueError, RecursionError):
         return source
 
 
-def without_words(source: str) -> str:
-    """The source without comments, docstrings and empty lines, which change no number; else as it stands."""
+def strip_comments(source: str) -> str:
+    """Return the source without comments, docstrings and empty lines, which change no result.
+
+    >>> strip_comments("x = 1  # one")
+    'x = 1'
+    """
     source = _STRING_OR_COMMENT.sub(lambda found: found[0] if found["comment"] is None else "", source)
-    lines, gone = source.split("\n"), []  # Python's lines: a form feed ends none
+    lines, gone = source.split("\n"), []  # not splitlines(): for Python a form feed does not end a line
     nodes: list[ast.AST] = [ast.parse(source)]
-    for node in nodes:  # and what they hold; what has a docstring is a statement
+    for node in nodes:  # the list grows: only statements are followed, as only they can have docstrings
         nodes += [part for part in ast.iter_child_nodes(node) if isinstance(part, _STATEMENTS)]
         first = node.body[0] if isinstance(node, _DOCUMENTED) and node.body else None
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
             end_line, end = first.end_lineno or first.lineno, first.end_col_offset or 0
             places = ((first.lineno, first.col_offset), (end_line, end))
-            gone.append([(line, len(lines[line - 1].encode()[:at].decode())) for line, at in places])  # in letters
+            gone.append([(line, len(lines[line - 1].encode()[:at].decode())) for line, at in places])  # as characters
     for (line, column), (last, end) in sorted(gone, reverse=True):
         lines[line - 1 : last] = [lines[line - 1][:column] + lines[last - 1][end:]]
     return "\n".join(kept for text in "\n".join(lines).splitlines() if (kept := text.rstrip()))
 
 
 def identity_of(settings: TrainSettings, data: str) -> dict[str, str]:
-    """What a result is of, by which a later call knows it again; `data` is the pack's digest."""
+    """Return the identity of a result, by which a later call recognises it.
+
+    Args:
+        settings: the settings of the run.
+        data: digest of the pack.
+    """
     start = digest_of_file(Path(settings.checkpoint)) if settings.checkpoint else "scratch"
     made_by = {"code": code_digest(), "data": data, "config": config_digest(settings)}
-    if own := own_code(settings):
-        made_by[OWN] = digest_of(own)
+    if own := user_code_digests(settings):
+        made_by[USER_CODE] = digest_of(own)
     return {**made_by, "start": start, "seed": str(settings.seed)}
 
 
 def provenance(settings: TrainSettings, data: str, precision: str) -> dict[str, Any]:
-    """Where a run's numbers come from; `data` is the pack's digest. `settings` is the same in all rows of a study."""
+    """Return the provenance of a run's numbers, which its result stores.
+
+    In it, `settings` is a digest that is the same for all rows of a study.
+
+    Args:
+        settings: the settings of the run.
+        data: digest of the pack.
+        precision: Lightning's name of the precision.
+    """
     revision = _git("rev-parse", "HEAD")
     return {
         "git_revision": revision,
         "git_dirty": None if revision is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
         "code": code_digest(),
-        **({OWN: own} if (own := own_code(settings)) else {}),
+        **({USER_CODE: own} if (own := user_code_digests(settings)) else {}),
         "data": data,
         "config": config_digest(settings),
         "settings": config_digest(settings, row=False),
@@ -146,7 +175,7 @@ def provenance(settings: TrainSettings, data: str, precision: str) -> dict[str, 
 
 
 def _git(*arguments: str) -> str | None:
-    """Output of git in the package's folder; None where it is not a checkout of this project (an installed wheel)."""
+    """Return git's output in the package's folder; None if that is not a checkout of this project (but a wheel)."""
     if not (PACKAGE.parents[1] / "pyproject.toml").is_file():
         return None
     try:
@@ -157,7 +186,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def device_name(accelerator: str) -> str:
-    """The GPU, or the CPU, that runs of this accelerator setting are made on."""
+    """Return the name of the GPU, or of the CPU, that runs with this accelerator setting use."""
     if accelerator != "cpu" and torch.cuda.is_available():
         return torch.cuda.get_device_name()
     try:

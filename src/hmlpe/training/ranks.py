@@ -1,6 +1,6 @@
-"""The processes of one run over several devices, seen from within: who is first, and what is decided once for all.
+"""Helpers for a process (rank) of a run over several devices: its rank, and what rank zero decides for all ranks.
 
-Without a process group, a run's only process is the first of one, and every function here costs nothing.
+Without a process group, a run's only process is rank zero of one, and every function here costs nothing.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch import distributed as dist
 
-from hmlpe.training.checkpoint import WholeFiles
+from hmlpe.training.checkpoint import AtomicCheckpointIO
 from hmlpe.training.devices import gpus, threads_of
 from hmlpe.training.settings import TrainerSettings
 
-TIMEOUT = timedelta(minutes=10)  # nobody waits longer for another; the first rank alone does nothing that takes as long
+TIMEOUT = timedelta(minutes=10)  # of one rank waiting for another; what rank zero does alone never takes as long
 
 T = TypeVar("T")
 
 
-def place() -> tuple[int, int]:
-    """This process's number among those of the run, and how many they are."""
+def rank_and_world() -> tuple[int, int]:
+    """Return this process's rank, and the number of ranks (the world size)."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
 
 
-def is_first() -> bool:
-    """Whether this process writes the run's files and speaks for it."""
-    return place()[0] == 0
+def is_rank_zero() -> bool:
+    """Return whether this process is rank zero, which alone writes the run's files and prints its messages."""
+    return rank_and_world()[0] == 0
 
 
-def from_first(function: Callable[[], T]) -> T:
-    """What `function` gives, or raises, in the first process: called there alone, so that nobody races for a file."""
-    if place()[1] == 1:
+def on_rank_zero(function: Callable[[], T]) -> T:
+    """Call `function` on rank zero alone, so that ranks do not race for a file; return or raise its outcome on all."""
+    if rank_and_world()[1] == 1:
         return function()
     box: list[Any] = [None, None]
-    if is_first():
+    if is_rank_zero():
         try:
             box[0] = function()
         except Exception as error:
@@ -63,24 +63,25 @@ def from_first(function: Callable[[], T]) -> T:
     return found
 
 
-def mean_of_all(values: Float[Tensor, " value"]) -> Float[Tensor, " value"]:
-    """Mean over all processes, none of which has more samples than another."""
-    world, total = place()[1], values.detach().clone()
+def mean_over_ranks(values: Float[Tensor, " value"]) -> Float[Tensor, " value"]:
+    """Return the mean over all ranks, all of which have the same number of samples."""
+    world, total = rank_and_world()[1], values.detach().clone()
     if world > 1:
         dist.all_reduce(total)
     return total / world
 
 
 @contextmanager
-def joined(trainer: TrainerSettings) -> Iterator[None]:
-    """Within, this process is a rank of its run: in the process group, quiet unless it is the first, interruptible.
+def process_group(trainer: TrainerSettings) -> Iterator[None]:
+    """Make this process a rank of its run inside the `with` block.
 
-    The group stays until the process ends, as the next stage of a chain goes on in it.
+    The rank is in the process group, it is silent unless it is rank zero, and Ctrl-C and SIGTERM interrupt it. The
+    group lasts until the process ends, as the next stage of a chain uses it again.
     """
     atexit.unregister(dist.destroy_process_group)
     local = int(os.environ["LOCAL_RANK"])
     threads = threads_of(trainer)
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # Lightning sets another number where there is none
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # else Lightning sets another number
     torch.set_num_threads(threads)
     on_gpu = gpus(trainer.accelerator) > 0
     if on_gpu:
@@ -89,50 +90,51 @@ def joined(trainer: TrainerSettings) -> Iterator[None]:
         signal.signal(number, _interrupt)
     if not dist.is_initialized():
         dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=TIMEOUT)
-    if not is_first():  # all say the same
+    if not is_rank_zero():  # all ranks would print the same messages
         logging.disable(logging.WARNING)
         warnings.simplefilter("ignore")
     yield
-    dist.barrier()  # what the first has written is there before anybody goes on
+    dist.barrier()  # the files that rank zero has written are there before any rank continues
     atexit.register(dist.destroy_process_group)
 
 
 def _interrupt(signum: int, frame: object) -> None:
-    """As Ctrl-C, once: what is written of the interruption is not interrupted."""
+    """Raise KeyboardInterrupt, and ignore further signals, so that the interruption can be recorded undisturbed."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _deaf)  # not SIG_IGN: Python complains of one that has come already
+        # Not SIG_IGN: with it, Python complains of a signal that has already arrived.
+        signal.signal(number, _ignore_signal)
     raise KeyboardInterrupt
 
 
-def _deaf(signum: int, frame: object) -> None:
+def _ignore_signal(signum: int, frame: object) -> None:
     pass
 
 
-class OwnSignals(Callback):
-    """Takes SIGTERM back from Lightning, whose handler waits for an answer of ranks that may be gone."""
+class SignalHandlers(Callback):
+    """Replaces Lightning's handler of SIGTERM, which waits for an answer of ranks that may be gone, by our own."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take it."""
+        """Set the handler."""
         signal.signal(signal.SIGTERM, _interrupt)
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """As above."""
+        """Set the handler."""
         self.on_train_start(trainer, pl_module)
 
 
 def trainer_options(trainer: TrainerSettings) -> dict[str, Any]:
-    """The arguments of Lightning's trainer that say where it runs; it detects no cluster by itself.
+    """Return the arguments of Lightning's trainer that set its devices, and keep it from detecting a cluster itself.
 
-    Gradients are averaged over the ranks, whose batches are equally large. No parameter that learns is ever unused, but
-    DDP that does not look for such ones regroups the gradients after its first step, and three ranks or more then add
-    them up in another order: a resumed run would not end where an undisturbed one does.
+    Gradients are averaged over the ranks, whose batches have the same size. No trainable parameter is ever unused;
+    `find_unused_parameters` is set because without it DDP regroups the gradients after its first step, and three or
+    more ranks then add them up in another order: a resumed run would not end with the weights of an undisturbed one.
     """
-    world = place()[1]
+    world = rank_and_world()[1]
     if world == 1:
         return {
             "accelerator": trainer.accelerator,
             "devices": 1,
-            "plugins": [LightningEnvironment(), WholeFiles()],
+            "plugins": [LightningEnvironment(), AtomicCheckpointIO()],
         }
     local = int(os.environ["LOCAL_WORLD_SIZE"])
     return {
@@ -140,5 +142,5 @@ def trainer_options(trainer: TrainerSettings) -> dict[str, Any]:
         "devices": local,
         "num_nodes": world // local,
         "strategy": DDPStrategy(find_unused_parameters=True),
-        "plugins": [TorchElasticEnvironment(), WholeFiles()],
+        "plugins": [TorchElasticEnvironment(), AtomicCheckpointIO()],
     }

@@ -1,4 +1,4 @@
-"""One whole run: seeds, data, model, fit, evaluation, result."""
+"""One complete run: seeds, data, model, training, evaluation, result."""
 
 from __future__ import annotations
 
@@ -42,35 +42,39 @@ from hmlpe.training.build import (
     check_settings,
     resolve_precision,
 )
-from hmlpe.training.checkpoint import KEY, base_of, kept, kept_epoch, read_checkpoint
-from hmlpe.training.described import check_counted, counted, described
+from hmlpe.training.checkpoint import KEY, base_of, epoch_file, kept_epoch, read_checkpoint
+from hmlpe.training.described import check_known_counts, count_known, logged_infos
 from hmlpe.training.devices import check_devices, threads_of
 from hmlpe.training.fit import fit_and_evaluate
 from hmlpe.training.launch import over_devices
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.provenance import MADE_BY, identity_of, provenance
-from hmlpe.training.ranks import from_first, is_first
+from hmlpe.training.ranks import is_rank_zero, on_rank_zero
 from hmlpe.training.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 
-LOCK_PATIENCE_S = 10.0  # a killed run's loading processes hold its lock until they notice
+LOCK_TIMEOUT_S = 10.0  # the data loader's processes of a killed run hold its lock until they notice
 
 
 @over_devices
 def run(settings: TrainSettings, folder: Path) -> dict[str, Any]:
-    """Train and evaluate what the settings say, in `folder`; skip a finished run, go on with a broken one.
+    """Train and evaluate a run in `folder`; skip a finished run, and resume one that was stopped.
+
+    Args:
+        settings: the settings of the run.
+        folder: folder of the run.
 
     Returns:
         The result, as in `<folder>/result.json`.
 
     Raises:
-        UserError: bad input, or another process is at this run. An error of training itself is recorded in
-            result.json first.
+        UserError: the input is bad, or another process is working on this run. An error during training is first
+            recorded in result.json.
     """
     name = f"{settings.row.name} · seed {settings.seed}"
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its hints on hardware and products, per run
-    warnings.filterwarnings("ignore", "The `srun` command is available")  # of a machine that happens to have SLURM
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no hints on hardware and products at each run
+    warnings.filterwarnings("ignore", "The `srun` command is available")  # SLURM may be there without being used
     check_devices(settings.trainer, settings.optim.batch_size)
     torch.set_num_threads(threads_of(settings.trainer))
     L.seed_everything(settings.seed, workers=True, verbose=False)
@@ -81,18 +85,22 @@ def run(settings: TrainSettings, folder: Path) -> dict[str, Any]:
     model = build_model(settings, tasks, {key: identity[key] for key in MADE_BY if key in identity})
     warn_of_another_pack(settings, name, identity["data"])
     with ExitStack() as held:
-        from_first(lambda: held.enter_context(locked(folder / ".lock", "run", LOCK_PATIENCE_S)))
+        on_rank_zero(lambda: held.enter_context(locked(folder / ".lock", "run", LOCK_TIMEOUT_S)))
         overwrite = settings.overwrite or settings.sweep.redo == "stale"
-        done = from_first(lambda: finished_result(folder, identity, overwrite))
+        done = on_rank_zero(lambda: finished_result(folder, identity, overwrite))
         if done is not None:
-            check_kept(settings, folder)
+            check_kept_epochs(settings, folder)
             log.info("%s: finished already, skipped (%s)", name, folder)
             return done
         return _train(settings, folder, data, model, identity, name)
 
 
 def look(settings: TrainSettings, folder: Path) -> State:
-    """What `run` would find in `folder`, without touching it. Raises UserError: bad input."""
+    """Return the state of the run in `folder` as `run` would find it, without changing anything.
+
+    Raises:
+        UserError: the input is bad.
+    """
     check_devices(settings.trainer, settings.optim.batch_size)
     build_balance(settings)
     check_start(settings)
@@ -110,60 +118,60 @@ def _train(
     identity: dict[str, str],
     name: str,
 ) -> dict[str, Any]:
-    """The record says that it runs, then that it failed or finished."""
+    """Train and evaluate, and record in result.json that the run is running, then that it has failed or finished."""
     precision = resolve_precision(settings.trainer.precision, settings.trainer.accelerator)
-    counts = counted(model.tasks, data)
-    check_counted(counts, data, model.balance.active, settings.fit, name)
+    counts = count_known(model.tasks, data)
+    check_known_counts(counts, data, model.balance.active, settings.fit, name)
     fields = describe(settings, data, model) | {
         "counted": counts,
         "identity": identity,
         "provenance": provenance(settings, identity["data"], precision),
         "started": first_start(folder) or now(),
     }
-    if is_first():
+    if is_rank_zero():
         write_config(folder, settings.tree)
-    write_result(folder, "running", fields, is_first())
+    write_result(folder, "running", fields, is_rank_zero())
     started = time.monotonic()
     try:
         fields |= fit_and_evaluate(settings, folder, data, model, precision, name)
-        if settings.fit:  # of the last step, whichever checkpoint is evaluated
-            fields["balance"] |= {"weights": model.balance.checked_weights(model.moment)}
-    except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
+        if settings.fit:  # the weights of the last step, whichever checkpoint is evaluated
+            fields["balance"] |= {"weights": model.balance.checked_weights(model.step_info)}
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns KeyboardInterrupt into SystemExit
         log.warning("%s: interrupted; the same command goes on after the last whole epoch", name)
-        write_result(folder, "failed", fields | {"error": "interrupted"}, is_first())
+        write_result(folder, "failed", fields | {"error": "interrupted"}, is_rank_zero())
         raise
     except BaseException as error:
-        with suppress(OSError):  # on a full disk there is no room for the record either; the error itself is raised
+        with suppress(OSError):  # a full disk has no room for the record either; the first error is raised
             said = " ".join(f"{type(error).__name__}: {error}".split())
-            write_result(folder, "failed", fields | {"error": said}, is_first())
+            write_result(folder, "failed", fields | {"error": said}, is_rank_zero())
         raise
-    fields |= {"finished": now(), "seconds": round(time.monotonic() - started, 1)}  # seconds of the last start
-    result = write_result(folder, "finished", fields, is_first())
-    if is_first():
+    fields |= {"finished": now(), "seconds": round(time.monotonic() - started, 1)}  # since the last start
+    result = write_result(folder, "finished", fields, is_rank_zero())
+    if is_rank_zero():
         remove_spent(folder)
     return result
 
 
 def now() -> str:
-    """The time, UTC, to the second."""
+    """Return the present time, in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def describe(settings: TrainSettings, data: PoseDataModule, model: MultiTaskPose) -> dict[str, Any]:
-    """What the run is, apart from its numbers."""
+    """Return the fields of the result that describe the run, apart from its numbers."""
     return {
         "experiment": settings.study,
         "row": settings.row.name,
         "seed": settings.seed,
         "weights": model.balance.weights,
-        "balance": {"name": name_of_balance(settings.balance), "weights": None},  # at the end of training
+        "balance": {"name": name_of_balance(settings.balance), "weights": None},  # weights: set at the end of training
         "protocol": protocol(settings, data),
         "sets": list(data.tested),
         "sides": str(settings.data.sides),
         "base": base_of(model.tasks),
         "tasks": {name: TaskInfo(symbol=task.symbol or name).model_dump() for name, task in model.tasks.items()},
         "described": {
-            name: info.model_dump(mode="json", exclude_defaults=True) for name, info in described(model).items()
+            name: info.model_dump(mode="json", exclude_defaults=True) for name, info in logged_infos(model).items()
         },
         "pictures": [name for task in model.balance.active for name in model.tasks[task].pictures] + [FILTERS],
         "checkpoint_rule": in_words(settings.select, base_of(model.tasks)) if settings.fit else "the given checkpoint",
@@ -178,7 +186,10 @@ def describe(settings: TrainSettings, data: PoseDataModule, model: MultiTaskPose
 
 
 def protocol(settings: TrainSettings, data: PoseDataModule) -> str:
-    """Which people are tested how, in words: the same for all rows, whichever tasks they train."""
+    """Return in words which people are tested by which protocols.
+
+    The text is the same for all rows, whichever tasks they train.
+    """
     sets = data.tested
     rules = sorted({f"{data.pack.manifest['boxes'][name]['test']}" for name in sets})
     metrics = [metric for named in build_metrics(settings).values() for metric in named.values()]
@@ -188,7 +199,7 @@ def protocol(settings: TrainSettings, data: PoseDataModule) -> str:
 
 
 def check_start(settings: TrainSettings) -> None:
-    """Raise UserError if the checkpoint is not there or, to train on from, of a run that is not finished."""
+    """Raise UserError if the checkpoint is missing or if, for training, its own run is not finished."""
     if settings.checkpoint is None:
         return
     if not Path(settings.checkpoint).is_file():
@@ -202,10 +213,10 @@ def check_start(settings: TrainSettings) -> None:
         )
 
 
-def check_kept(settings: TrainSettings, folder: Path) -> None:
-    """Raise UserError if a finished run has not kept the weights of an epoch that are asked for."""
+def check_kept_epochs(settings: TrainSettings, folder: Path) -> None:
+    """Raise UserError if a finished run lacks the weights after an epoch of `keep_epochs`."""
     for epoch in settings.keep_epochs:
-        if not kept(folder / "checkpoints", epoch).is_file():
+        if not epoch_file(folder / "checkpoints", epoch).is_file():
             raise UserError(
                 f"keep_epochs: {folder} is finished, and has not kept the weights after epoch {epoch}; move it away, "
                 "so that it is trained again"
@@ -213,7 +224,13 @@ def check_kept(settings: TrainSettings, folder: Path) -> None:
 
 
 def warn_of_another_pack(settings: TrainSettings, name: str, data: str) -> None:
-    """Say so if the checkpoint has seen another pack: people who test or validate here may have trained there."""
+    """Warn if the checkpoint was trained on another pack, whose training people may be test or validation people here.
+
+    Args:
+        settings: the settings of the run.
+        name: name of the run, for the log.
+        data: digest of the run's own pack.
+    """
     if settings.checkpoint is None:
         return
     other = read_checkpoint(Path(settings.checkpoint))[KEY].get("made_by", {}).get("data")
@@ -224,7 +241,7 @@ def warn_of_another_pack(settings: TrainSettings, name: str, data: str) -> None:
 
 
 def describe_start(settings: TrainSettings) -> str:
-    """What a run starts from: scratch, or the study and row of the checkpoint, and what becomes of its heads."""
+    """Return in words what a run starts from: scratch, or the checkpoint's study and row, and whether heads are new."""
     if settings.checkpoint is None:
         return "scratch"
     made: dict[str, Any] = read_checkpoint(Path(settings.checkpoint))[KEY]["config"]

@@ -1,4 +1,4 @@
-"""The settings of a run. What cannot work is refused before anything is read or written."""
+"""The settings of a run. Settings that cannot work are rejected before anything is read or written."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 
 class RowSettings(Settings):
-    """The row of the study."""
+    """The settings of a row, i.e. of one configuration of the study."""
 
     name: Name
     weights: Annotated[dict[str, Any], Field(description="weights by the tasks' names")]  # a balance checks each
 
 
 class StepSettings(Settings):
-    """How weights begin and are changed: what a LightningModule needs of the recipe."""
+    """The part of the recipe that a LightningModule needs: weight initialisation, optimiser and schedule."""
 
     init: Component
     optimizer: Component
@@ -31,7 +31,7 @@ class StepSettings(Settings):
 
 
 class OptimSettings(StepSettings):
-    """The recipe."""
+    """The settings of the training recipe."""
 
     name: Name
     batch_size: Count
@@ -40,7 +40,7 @@ class OptimSettings(StepSettings):
 
 
 class TrainerSettings(Settings, extra="forbid"):
-    """On what a run is trained, and how it is watched."""
+    """The settings of the trainer: devices and precision, and how progress is shown."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
     devices: Count | Literal["auto"]
@@ -52,7 +52,7 @@ class TrainerSettings(Settings, extra="forbid"):
 
 
 class LoggerSettings(Settings, extra="forbid"):
-    """What is logged, and where W&B's mirror goes."""
+    """The settings of the loggers: what is logged, and how W&B mirrors it."""
 
     name: Literal["csv", "wandb"]
     gradients_every_n_steps: Count | None
@@ -64,14 +64,14 @@ class LoggerSettings(Settings, extra="forbid"):
 
 
 class SweepSettings(Settings, extra="forbid"):
-    """What a sweep does about results that are there."""
+    """The settings of a sweep: what it does about results that already exist."""
 
     redo: Literal["missing", "stale"]
     dry_run: bool
 
 
 class ModelSettings(Settings):
-    """What a LightningModule is made of."""
+    """The settings from which a LightningModule is built."""
 
     seed: Seed
     row: RowSettings
@@ -83,24 +83,24 @@ class ModelSettings(Settings):
 
     @property
     def weights(self) -> dict[str, Any]:
-        """The row's weight of every task, as it is given; 0 of one that the row does not name."""
+        """Return the row's weight of every task as it was given, and 0 for tasks that the row does not name."""
         weights = self.row.weights
         return weights | {name: 0 for name in self.tasks if name not in weights}
 
     @property
     def weighted_balance(self) -> Component:
-        """The balance with what it balances: the row's weights."""
+        """Return the configuration of the balance with the row's weights added."""
         return {key: value for key, value in self.balance.items() if key != "name"} | {"weights": self.weights}
 
     def check_all(self) -> None:
-        """Raise UserError if a weight is no task's."""
+        """Raise UserError if the row has a weight for a task that does not exist."""
         unknown = [task for task in self.row.weights if task not in self.tasks]
         if unknown:
             raise UserError(f"row.weights.{unknown[0]}: there is no such task; there are {', '.join(self.tasks)}")
 
 
 class TrainSettings(ModelSettings):
-    """All that a run depends on, as in conf/train.yaml, which explains them."""
+    """All settings of a run, as in conf/train.yaml, which explains them."""
 
     optim: OptimSettings
     study: Name
@@ -112,7 +112,7 @@ class TrainSettings(ModelSettings):
     checkpoint: Text | None
     heads: Literal["keep", "renew"]
     varies: Annotated[
-        list[Literal["checkpoint", "heads", "epochs"]],  # what the table shows of rows that differ in more
+        list[Literal["checkpoint", "heads", "epochs"]],  # settings that the table shows if rows differ in them
         Field(description="a list of some of checkpoint, heads, epochs"),
     ]
     stages: Annotated[list[Name] | None, Field(description="a list of experiments, or null")]
@@ -129,7 +129,7 @@ class TrainSettings(ModelSettings):
     network_name: Name
 
     def check_all(self) -> None:
-        """Raise UserError, naming the setting, if some do not fit each other."""
+        """Raise UserError, naming a setting, if some settings do not fit each other."""
         super().check_all()
         check_row_name(self.row.name, self.seed)
         if self.size_px > self.data.crop_px:

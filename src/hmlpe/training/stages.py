@@ -1,4 +1,4 @@
-"""A chain of stages: experiments that are run one after another (paper section 4). Heavy imports wait."""
+"""A chain of stages: experiments that are run one after another (paper section 4). Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hmlpe.errors import UserError
 from hmlpe.training.settings import TrainSettings
 
-OWN = ("study", "folder", "checkpoint", "row.name", "data.train_sets", "data.test_sets")  # of each stage
+# Settings that each stage sets itself.
+STAGE_SETTINGS = ("study", "folder", "checkpoint", "row.name", "data.train_sets", "data.test_sets")
 
 
 def stages_of(settings: TrainSettings, overrides: Sequence[str]) -> list[TrainSettings]:
-    """The settings of a chain's stages; of a single run its own.
+    """Return the settings of each stage of a chain; for a single run, a list of its own settings.
 
     Args:
-        overrides: the words that made `settings`.
+        settings: the settings of the chain or run.
+        overrides: the command line's overrides from which `settings` were composed.
 
     Raises:
         UserError: see `stage_settings`.
@@ -28,15 +30,20 @@ def stages_of(settings: TrainSettings, overrides: Sequence[str]) -> list[TrainSe
 
 
 def stage_settings(stage: str | int | float, overrides: Sequence[str]) -> TrainSettings:
-    """The settings of the experiment `stage`, under the same overrides as the chain that it is part of.
+    """Return the settings of the experiment `stage`, with the overrides of the chain to which it belongs.
+
+    Args:
+        stage: name of the experiment.
+        overrides: the overrides of the chain.
 
     Raises:
-        UserError: the stage is a chain itself, or an override would take all stages to one place.
+        UserError: the stage is a chain itself, or an override sets something that each stage sets itself
+            (`STAGE_SETTINGS`), such as the folder.
     """
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     named = [str(one.key_or_group) for one in parsed]
     kept = [text for text, name in zip(overrides, named, strict=True) if name not in ("experiment", "stages")]
-    taken = [name for name in named if name in OWN]
+    taken = [name for name in named if name in STAGE_SETTINGS]
     if taken:
         raise UserError(f"{taken[0]}: each stage has its own; set it in the stage's experiment file")
     found = TrainSettings.of(compose("train", [f"experiment={stage}", *kept]))

@@ -1,4 +1,4 @@
-"""Build what a file's configuration names, and nothing else that it could name."""
+"""Build the objects that a file's configuration names, but only objects of classes that are allowed."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import Task
 from hmlpe.windows import WindowGrid
 
-PARTS = (nn.Module, Task, Skeleton, WindowGrid)  # metrics and balances are modules
+PARTS = (nn.Module, Task, Skeleton, WindowGrid)  # metrics and balances are nn.Modules, too
 OPTIMISERS = (torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
-PLAIN = ("hmlpe.network.init", "hmlpe.training.optim")  # whose functions only make numbers, for optimisers
+PLAIN = ("hmlpe.network.init", "hmlpe.training.optim")  # modules whose functions only compute numbers
 
 
 @contextmanager
-def blamed(path: Path) -> Iterator[None]:
-    """Whatever goes wrong inside is the file's fault, and said in one line."""
+def blame_file(path: Path) -> Iterator[None]:
+    """Turn any error inside the `with` block into a one-line UserError that names the file as its cause."""
     try:
         yield
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (MemoryError, KeyboardInterrupt):
         raise
-    except Exception as error:  # a file that was made or damaged by anyone can fail anywhere
+    except Exception as error:  # a file that anyone may have made or damaged can cause any error
         reason = " ".join(str(error).split())[:160]
         raise UserError(
             f"{path}: its network cannot be rebuilt from what the file says ({type(error).__name__}: {reason})"
@@ -42,31 +42,34 @@ def blamed(path: Path) -> Iterator[None]:
 def build(config: Mapping[str, Any], trust: Sequence[str] = (), **given: Any) -> Any:
     """Instantiate a network, or a task, from a file's configuration.
 
-    `_target_` may name any callable, and a file may come from anyone: only parts of this package are built, and of
-    those that the user trusts.
+    `_target_` may name any callable, and the file may come from anyone. Therefore only parts of this package, and of
+    packages that the user trusts, are built.
 
     Args:
-        trust: names of packages.
+        config: the configuration.
+        trust: names of the trusted packages.
         given: arguments beside the configured ones.
 
     Raises:
-        UserError: something else is asked for, or a trusted package does not import.
+        UserError: the configuration names something else, or a trusted package cannot be imported.
     """
     check(config, trust)
     return instantiate(config, **given)
 
 
 def check(config: Any, trust: Sequence[str] = (), optimisers: bool = False) -> None:
-    """Raise UserError if a file's configuration asks for something else; see `build`.
+    """Raise UserError if a file's configuration names something that must not be built; see `build`.
 
-    Of Hydra's own words, `_args_` is walked through as all else is; `_partial_`, `_recursive_` and `_convert_` change
-    when and as what arguments are handed on, not what is called.
+    Of Hydra's own keys, `_args_` is walked through like everything else; `_partial_`, `_recursive_` and `_convert_`
+    change when and in which form arguments are passed on, not what is called.
 
     Args:
-        optimisers: whether those, and what makes their settings, may be built too.
+        config: the configuration.
+        trust: names of the trusted packages.
+        optimisers: whether optimisers, schedules and the functions that configure them may be built, too.
     """
     trust = (trust,) if isinstance(trust, str) else trust
-    for one in everything(config):
+    for one in walk_config(config):
         if isinstance(one, str) and "${" in one:  # Hydra would resolve it, and a resolver can call anything
             raise UserError(f"its configuration holds {one[:80]!r}, which was to be resolved before it was written")
         if not isinstance(one, Mapping | list | tuple | str | int | float | None):
@@ -85,7 +88,7 @@ def _check_target(target: object, trust: Sequence[str], optimisers: bool) -> Non
     elif package != "hmlpe" and not (optimisers and f"{module}.".startswith("torch.optim.")):  # not even imported
         raise _foreign(asked, package or str(target))
     found = _found(module, name) if isinstance(target, str) else None
-    defined = str(getattr(found, "__module__", None) or "")  # where, wherever its name was imported to
+    defined = str(getattr(found, "__module__", None) or "")  # the module that defines it, not one that imports it
     owner = defined.partition(".")[0]
     if _ours(found, defined, optimisers) or (trusted and owner in trust):
         return
@@ -107,9 +110,9 @@ def _check_import(module: str, package: str) -> None:
 
 
 def _found(module: str, name: str) -> Any:
-    """What the module of this very name calls so; None if there is none, or Hydra has another.
+    """Return the object `name` of the module; None if there is none, or if Hydra would find another object.
 
-    (It follows attributes: `hmlpe.training.optim.torch` is torch, and everything that torch imports is below.)
+    (Hydra follows attributes: through `hmlpe.training.optim.torch` it would find torch and everything torch imports.)
     """
     try:
         there = import_module(module)
@@ -120,7 +123,7 @@ def _found(module: str, name: str) -> Any:
 
 
 def _ours(found: Any, defined: str, optimisers: bool) -> bool:
-    """Whether it is a network's part, a task, a skeleton or a window grid of this package, or of an optimiser."""
+    """Return whether an object is one of this package's `PARTS`, or one for optimisers if those are allowed."""
     if isinstance(found, type) and issubclass(found, PARTS):
         return defined.startswith("hmlpe.")
     if optimisers and isinstance(found, type) and issubclass(found, OPTIMISERS):
@@ -129,17 +132,17 @@ def _ours(found: Any, defined: str, optimisers: bool) -> bool:
 
 
 def arguments(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a node, without Hydra's own words."""
+    """Return the arguments of a configuration node, without Hydra's own keys."""
     return {key: value for key, value in config.items() if not key.startswith("_")}
 
 
-def everything(value: Any) -> Iterator[Any]:
-    """A configuration's value, and all keys and values below."""
+def walk_config(value: Any) -> Iterator[Any]:
+    """Yield a configuration's value, and recursively all keys and values inside it."""
     yield value
     if isinstance(value, Mapping):
         for key, one in value.items():
             yield key
-            yield from everything(one)
+            yield from walk_config(one)
     elif isinstance(value, list | tuple):
         for one in value:
-            yield from everything(one)
+            yield from walk_config(one)

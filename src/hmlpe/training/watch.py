@@ -1,4 +1,4 @@
-"""Who is told how a run goes while it trains, e.g. a sweep's live table. One listener a process; nothing heavy."""
+"""The listener to a run's progress, e.g. a sweep's live table: one per process. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
-        step, steps: of the optimiser, done and in all.
-        losses: what was logged last: train/total, and the validation errors.
-        rate: steps a second since this start; None before the first.
+        step, steps: the optimiser's steps done so far, and their total number.
+        losses: the values logged last: train/total, and the validation errors.
+        rate: steps per second since the present start of the run; None before the first step.
     """
 
     step: int
@@ -23,7 +23,7 @@ class Progress:
 
     @property
     def seconds_left(self) -> float | None:
-        """Of training, at this rate."""
+        """Return the seconds of training that are left at this rate; None if the rate is unknown."""
         return (self.steps - self.step) / self.rate if self.rate else None
 
 
@@ -31,11 +31,11 @@ Listener = Callable[[Progress], None]
 _listeners: list[Listener] = []
 
 
-def listen(to: Listener) -> None:
-    """From now on `to` is told of every run of this process."""
-    _listeners[:] = [to]
+def set_listener(new: Listener) -> None:
+    """Call `new` with the progress of every run of this process from now on, instead of an earlier listener."""
+    _listeners[:] = [new]
 
 
 def listener() -> Listener | None:
-    """Who is told, if anybody."""
+    """Return the registered listener, or None."""
     return _listeners[0] if _listeners else None

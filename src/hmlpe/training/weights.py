@@ -1,4 +1,4 @@
-"""The weights of a checkpoint into a model."""
+"""Load a checkpoint: its weights into a given module, or the whole module."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import ModelSettings
-from hmlpe.training.trusted import blamed, check
+from hmlpe.training.trusted import blame_file, check
 
-FIXED = "hmlpe.balance.FixedWeights"  # of checkpoints from before there were others
-HEADS = "network.heads."  # how the names of the heads' weights begin
-BALANCE = "balance."  # and those of the balance's state
+FIXED = "hmlpe.balance.FixedWeights"  # the balance of old checkpoints, made before there were others
+HEADS = "network.heads."  # prefix of the names of the heads' weights
+BALANCE = "balance."  # prefix of the names of the balance's state
 
 
 def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton, heads: str = "keep") -> dict[str, Any]:
-    """Load a checkpoint's weights, mean image included. The balance is the model's own, whichever the checkpoint had.
+    """Load a checkpoint's weights, including the mean image, into a module. The module keeps its own balance.
 
     Args:
-        skeleton: of the model.
-        heads: "keep" loads them too; "renew" leaves the model's own, whatever the checkpoint's skeleton is.
+        model: the module, changed in place.
+        path: path of the checkpoint.
+        skeleton: the skeleton of the module.
+        heads: "keep" loads the heads, too; "renew" leaves the module's own heads, whatever the checkpoint's skeleton.
 
     Returns:
-        What the checkpoint says of itself.
+        The checkpoint's description of itself, which `MultiTaskPose.on_save_checkpoint` wrote.
 
     Raises:
-        UserError: it is no checkpoint, or of another skeleton or network.
+        UserError: the file is not a checkpoint, or is one of another skeleton or network.
     """
     content = read_checkpoint(path, skeleton if heads == "keep" else None)
     weights: dict[str, Tensor] = content["state_dict"]
@@ -48,19 +50,20 @@ def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton, heads: st
     return described
 
 
-def model_of(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
-    """The LightningModule of a checkpoint, rebuilt from the configuration that it carries.
+def load_model(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
+    """Return the LightningModule of a checkpoint, rebuilt from the configuration in the file.
 
     Args:
-        trust: packages beside this one that it may be built of: what they hold is run.
+        path: path of the checkpoint.
+        trust: names of packages beside this one whose classes may be built; their code is executed.
 
     Raises:
-        UserError: it is no checkpoint, is damaged, or asks for another package.
+        UserError: the file is not a checkpoint, is damaged, or names a package that is not trusted.
     """
     from hmlpe.training.build import build_model, build_tasks
 
     content = read_checkpoint(path)
-    with blamed(path):
+    with blame_file(path):
         tree = {"balance": {"name": "fixed", "_target_": FIXED}, **content[KEY]["config"]}
         check([tree.get(part) for part in ModelSettings.model_fields], trust, optimisers=True)
         settings = ModelSettings.of(tree)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from hmlpe.errors import UserError
 from hmlpe.inside.page import HERE as INSIDE
-from hmlpe.inside.page import section
+from hmlpe.inside.page import page_section
 from hmlpe.inside.record import FOLDER, read_record
 from hmlpe.report.columns import possible
 from hmlpe.report.comparable import describe_unfinished
@@ -265,7 +265,7 @@ def _inspected(runs: Sequence[Run]) -> list[tuple[str, int, Mapping[str, Any] | 
             files = [one.file for one in record.pictures if not one.people]  # single people are in the gallery
             pictures = {name: (folder / name).read_bytes() for name in files if (folder / name).is_file()}
             try:
-                found.append((run.row, run.seed, section(record, maps, pictures)))
+                found.append((run.row, run.seed, page_section(record, maps, pictures)))
             except UserError as error:
                 found.append((run.row, run.seed, f"{run.name}: {error}"))
     return found
