@@ -27,7 +27,7 @@ from hmlpe.evaluate.predictions import Reader, check_there, read_predictions
 from hmlpe.evaluate.reference import reference_of
 from hmlpe.evaluate.settings import EvaluateSettings
 from hmlpe.files import digest_of, digest_of_file
-from hmlpe.predict.estimator import AS_GIVEN, Estimator
+from hmlpe.predict.estimator import IDENTITY_FACTORS, Estimator
 from hmlpe.predict.open import ONNX, open_estimator, trusted
 from hmlpe.predict.people import PosePredictor
 from hmlpe.settings import make
@@ -237,7 +237,7 @@ def _in_images(settings: EvaluateSettings, estimator: Estimator, identity: dict[
         truth = truth_of(people.rows(rows), make("skeleton", settings.skeleton), data.sides, data.use_occluded)
         if not np.isfinite(truth.window_px).all(1).any():
             raise UserError(f"{one.source.name}: nobody has a window to tell whose detection it is")
-        factors = one.boxes.from_window or AS_GIVEN
+        factors = one.boxes.from_window or IDENTITY_FACTORS
         across, up, down = factors
         detector = build_detector(settings.detector, factors)
         progress = settings.trainer.progress != "none"
