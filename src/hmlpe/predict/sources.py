@@ -34,8 +34,11 @@ _NAME = re.compile(r".*_(pose|maps\d+)\.(jpg|png)")
 def suffix_for(name: str, image: UInt8[np.ndarray, "height width 3"]) -> str:
     """Return the suffix of the picture drawn over a photo: .jpg if the photo's format is lossy already, else .png.
 
-    >>> suffix_for("a.JPG", np.zeros((2, 3, 3), np.uint8)), suffix_for("a.bmp", np.zeros((2, 3, 3), np.uint8))
-    ('.jpg', '.png')
+    It is .png, too, if the image is too large for JPEG.
+
+    Args:
+        name: the photo's file name.
+        image: the image to write.
     """
     lossy = PurePosixPath(name).suffix.lower() in LOSSY and max(image.shape) <= _LONGEST
     return ".jpg" if lossy else ".png"
@@ -221,11 +224,7 @@ def _nothing_found(source: str, what: str, count: int, recursive: bool) -> str:
 
 
 def _glob_root(pattern: Path) -> Path:
-    """Return the part of a glob before its first folder or name with a wildcard.
-
-    >>> _glob_root(Path("/photos/2020/*/a.jpg")).as_posix()
-    '/photos/2020'
-    """
+    """Return the folder of a glob: its part before the first folder or name with a wildcard."""
     parts = pattern.parts
     first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
     return Path(*parts[:first])

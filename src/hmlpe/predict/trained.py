@@ -126,11 +126,7 @@ def build_model(
 
 
 def trained_tasks(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the tasks whose weight in the loss was above 0.
-
-    >>> trained_tasks({"tasks": {"joints": {}, "parts": {}}, "row": {"weights": {"joints": 1, "parts": 0}}})
-    ('joints',)
-    """
+    """Return the names of the tasks whose weight in the loss was above 0."""
     return tuple(str(name) for name in config["tasks"] if config["row"]["weights"].get(name, 0) > 0)
 
 

@@ -56,11 +56,7 @@ def measure_pace(source: Video, rate: float, limit: int | None) -> Pace:
 
 
 def pace_of_times(times_s: Float[np.ndarray, " frame"], rate: float) -> Pace:
-    """Return the pace for frames at these times, or `rate` if the times cannot be used (none, or not increasing).
-
-    >>> pace_of_times(np.array([0.0, 0.04, 0.08]), rate=25.0)
-    Pace(rate=25.0, uneven=False)
-    """
+    """Return the pace for frames at these times, or `rate` if the times cannot be used (none, or not increasing)."""
     steps = np.diff(times_s)
     if not len(steps) or not np.isfinite(steps).all() or (steps <= 0).any():
         return Pace(rate, False)

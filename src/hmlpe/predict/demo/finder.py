@@ -37,11 +37,7 @@ class PhotoResult:
     found_by: str = ""
 
     def summary(self) -> str:
-        """Return a sentence that says how many people were found; that may be none.
-
-        >>> PhotoResult("a.jpg", np.zeros((2, 3, 3), np.uint8)).summary()
-        'a.jpg: no person found'
-        """
+        """Return a sentence that says how many people were found; that may be none."""
         count = len(self.people)
         found = f"{count} {'person' if count == 1 else 'people'} found" if count else "no person found"
         more = f" ({self.left_out} more left out: see the settings)" if self.left_out else ""
