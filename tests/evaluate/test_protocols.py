@@ -197,7 +197,7 @@ def test_people_of_whom_no_joint_is_known_are_in_no_share_and_named(sticks: bool
         joints = whole.joints_px.copy()
         joints[:6, WRIST] += 500
         made, truth = joint_estimates(whole, joints), forgotten(whole, unknown)
-        fields = ("joints_px", "torso_px", "window_px", "sticks_px", "images", "wheres", "shots")
+        fields = ("joints_px", "torso_px", "window_px", "sticks_px", "images", "locations", "shots")
         truth = replace(truth, **{name: getattr(truth, name)[kept] for name in fields})
         assert made.joints_px is not None
         made = Estimates(made.joints_px[kept], made.sticks_px[kept], made.detected[kept])
@@ -269,7 +269,7 @@ def test_people_of_one_shot_are_drawn_together() -> None:
     joints[:20, ELBOW] += 1000
     rows, confidence = np.repeat(np.arange(60), 4), np.random.default_rng(0).random((60, 8))
     arrays = {name: getattr(once, name)[rows] for name in ("joints_px", "torso_px", "window_px", "sticks_px")}
-    names = {name: tuple(getattr(once, name)[row] for row in rows) for name in ("images", "wheres", "shots")}
+    names = {name: tuple(getattr(once, name)[row] for row in rows) for name in ("images", "locations", "shots")}
     four = replace(once, **arrays, **names)  # type: ignore[arg-type]  # fields of several types
     for protocol in protocols().values():
         few = protocol.scores(once, joint_estimates(once, joints), np.ones(60, dtype=bool), Bootstrap(200))[0]

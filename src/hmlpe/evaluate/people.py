@@ -103,12 +103,12 @@ def parts_of(
     return joints_px[:, np.array(skeleton.part_ends, dtype=np.int64).reshape(-1, 2)]
 
 
-def annotated_test_people(one: DataSet) -> Columns:
+def annotated_test_people(data_set: DataSet) -> Columns:
     """Return all annotated test people of a data set, with or without an image. Raises UserError if there are none."""
-    people: Sequence[Person] = [person for person in one.source.people() if person.split == "test"]
+    people: Sequence[Person] = [person for person in data_set.source.people() if person.split == "test"]
     if not people:
-        raise UserError(f"{one.source.name}: the set has no test people")
-    members = [Member(one, person, np.full(4, np.nan)) for person in people]
+        raise UserError(f"{data_set.source.name}: the set has no test people")
+    members = [Member(data_set, person, np.full(4, np.nan)) for person in people]
     return columns_of(members)
 
 

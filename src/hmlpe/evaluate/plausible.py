@@ -18,7 +18,7 @@ from hmlpe.metrics.pcp import strict_errors
 NEAR_RADIUS = 0.4  # a share of the joints' root mean square distance from their mean: about MODEC's 0.2 torso lengths
 STICK_LIMIT = 0.5  # a share of the stick's length, as in strict PCP
 # A change of the predictions, such as an exchange of left and right, is reported if it increases the share of points
-# near the ground truth, averaged over people, by at least MIN_GAIN and by MIN_STANDARD_ERRORS standard errors.
+# near the ground truth, averaged over people, by more than MIN_GAIN and more than MIN_STANDARD_ERRORS standard errors.
 MIN_GAIN = 0.1
 MIN_STANDARD_ERRORS = 3.0
 MIN_PEOPLE = 5  # with fewer people, nothing is reported
@@ -64,6 +64,7 @@ def near_truth(truth: Truth, estimates: Estimates) -> NearTruth:
 
 
 def _swapped(truth: Truth, estimates: Estimates, reference: Reference) -> Iterator[str]:
+    """Warn if left and right, x and y, the conventions of sides or the order of people seem to be exchanged."""
     as_is = near_truth(truth, estimates)
     sides = near_truth(truth, _mirrored(truth, estimates))
     changes = np.array(_mirror_order(truth, estimates)) != np.arange(as_is.shape[1])
@@ -116,6 +117,7 @@ def _resized(truth: Truth, estimates: Estimates) -> Iterator[str]:
 
 
 def _below_mean_pose(truth: Truth, estimates: Estimates, reference: Reference) -> Iterator[str]:
+    """Warn if the training people's mean pose, placed in everyone's box, is nearer to the ground truth."""
     if reference.mean_pose_px is None:
         return
     pose = joint_estimates(truth, reference.mean_pose_px)
@@ -173,6 +175,7 @@ def _first_of(said: list[str]) -> str:
 
 
 def _outside(estimates: Estimates, reference: Reference) -> Iterator[str]:
+    """Warn if more than half of the points lie outside their images."""
     points = estimates.sticks_px if estimates.joints_px is None else estimates.joints_px
     points = points.reshape(len(points), -1, 2)
     size = reference.sizes_px[:, None]
@@ -183,8 +186,8 @@ def _outside(estimates: Estimates, reference: Reference) -> Iterator[str]:
         yield f"{share:.0f} % of the points lie outside the images; are they pixels of the set's own images?"
 
 
-def _is_frequent(count: int, of: int) -> bool:
-    return count >= max(MIN_PEOPLE, MIN_REPEATED_SHARE * of)
+def _is_frequent(count: int, total: int) -> bool:
+    return count >= max(MIN_PEOPLE, MIN_REPEATED_SHARE * total)
 
 
 def _points(truth: Truth, estimates: Estimates) -> tuple[Float[np.ndarray, "person point 2"], list[str]]:

@@ -171,7 +171,7 @@ class PcpStrict(Protocol):
             raise UserError(f"protocol.{self.name}.threshold: must be a number above 0, got {threshold!r}")
 
     def metric(self, truth: Truth, groups: Groups) -> StrictPCP:
-        """The torchmetrics class, for this truth."""
+        """Return the metric (of torchmetrics) for the sticks of this ground truth."""
         return StrictPCP(truth.sticks, groups, self.threshold, truth.free_ends)
 
     def why_not(self, truth: Truth, estimates: Estimates) -> str:
@@ -231,7 +231,7 @@ class PcpOfficial(PcpStrict):
     counts_everyone = True
 
     def metric(self, truth: Truth, groups: Groups) -> StrictPCP:
-        """The torchmetrics class, for this truth."""
+        """Return the metric (of torchmetrics) for the sticks of this ground truth."""
         return OfficialPCP(truth.sticks, groups, self.threshold)
 
     def scores(

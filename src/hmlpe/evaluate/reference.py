@@ -69,6 +69,7 @@ def reference_of(data_set: DataSet, people: Columns, truth: Truth, sides: str, u
 def _mean_pose(
     data_set: DataSet, truth: Truth, sides: str, use_occluded: bool
 ) -> Float[np.ndarray, "person joint 2"] | None:
+    """Return the training people's mean pose in each test person's box; None if there are no training people."""
     everyone = [(person, _box(data_set, person)) for person in data_set.source.people()]
     members = [Member(data_set, p, box) for p, box in everyone if p.split == "train" and np.isfinite(box).all()]
     if not members:
@@ -98,6 +99,6 @@ def _sizes(data_set: DataSet, truth: Truth) -> Float[np.ndarray, "person 2"]:
     for person in np.linspace(0, len(truth) - 1, min(MAX_SIZES_READ, len(truth))).astype(int):
         with suppress(UserError):  # a faulty image is no error here: only predictions are evaluated
             size = image_size(data_set.source.image_folder, truth.images[person])
-            if size is not None:  # a user's own photo may be rotated when it is read, so that its sides are exchanged
+            if size is not None:  # a user's own photo may be rotated when it is read: width and height may be exchanged
                 found[person] = max(size) if isinstance(data_set.source, OwnSource) else size
     return found

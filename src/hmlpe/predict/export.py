@@ -122,8 +122,8 @@ def ties(
 ) -> Bool[Tensor, "batch joint"]:
     """Return the joints whose confidence has a tie, where rounding decides whether a window counts.
 
-    That is so if the share of a stick's length inside a window is as good as equal to beta, or the window's
-    probability to `fires`.
+    That is so if, to within `TIE_MARGIN`, the share of a stick's length inside a window is equal to beta, or the
+    window's probability to `fires`.
     """
     assert model.detection is not None
     windows = model.detection[1].windows
@@ -220,7 +220,7 @@ def export(trained: Trained, folder: Path, formats: Sequence[str], trust: Sequen
 
     Raises:
         UserError: an unknown format, a package that is not installed, a folder that cannot be written to, or a file
-            that does not give what the network gives.
+            whose outputs differ from the network's.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"out: {folder} is a file; name a folder")

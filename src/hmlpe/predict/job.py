@@ -104,6 +104,7 @@ def process_video(source: Video | Camera, job: Job) -> None:
 
 
 def _process_frames(source: Video | Camera, frames: Frames, job: Job) -> None:
+    """Estimate, draw and write the poses in the frames, and add the video's entry to the summary."""
     stream = _frames_in_chunks(source, frames, job)
     first = next(stream, None)
     if first is None:

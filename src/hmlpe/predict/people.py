@@ -12,7 +12,7 @@ from hmlpe.detect.detector import Detections, Detector
 from hmlpe.geometry import crop_resized, crop_to_image, scale_box
 from hmlpe.predict.estimator import Estimator, Factors, Poses
 
-Image = UInt8[np.ndarray, "_ _ 3"]  # without names, as the images of one call need not be of the same size
+Image = UInt8[np.ndarray, "_ _ 3"]  # unnamed dimensions, as the images of one call need not be of the same size
 
 
 @dataclass(frozen=True, eq=False)

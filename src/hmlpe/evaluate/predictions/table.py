@@ -47,11 +47,11 @@ class TablePerson:
         return cls(np.full((marks, 2), np.nan), np.full(marks, np.nan), {}, np.full(4, np.nan))
 
 
-def add_line(one: TablePerson, row: Row, mark: int, origin: int, windows: bool) -> None:
+def add_line(person: TablePerson, row: Row, mark: int, origin: int, windows: bool) -> None:
     """Add a line of the table to its person.
 
     Args:
-        one: the person.
+        person: the person.
         row: the line.
         mark: the index of the line's joint or end of a stick.
         origin: the coordinate of the first pixel's centre in the table.
@@ -61,20 +61,20 @@ def add_line(one: TablePerson, row: Row, mark: int, origin: int, windows: bool) 
         UserError: the mark was given before, the window is not that of the person's earlier lines, or a value is not
             valid.
     """
-    if mark in one.lines:
-        name, line = row.label("joint"), one.lines[mark]
+    if mark in person.lines:
+        name, line = row.label("joint"), person.lines[mark]
         raise UserError(f"{row.where}: {name} of this person is in line {line} already; remove one of them")
     if windows:
         window = _window(row) - origin
-        if one.lines and not np.array_equal(window, one.window_px):
-            first = next(iter(one.lines.values()))
+        if person.lines and not np.array_equal(window, person.window_px):
+            first = next(iter(person.lines.values()))
             raise UserError(f"{row.where}: the window is not that of line {first}, though it is the same person")
-        one.window_px = window
+        person.window_px = window
     point = np.array([row.number(column) for column in ("x", "y")])
     check_point(point, row.where)
-    one.lines[mark] = row.line
-    one.points_px[mark] = point - origin
-    one.confidence[mark] = _confidence(row)
+    person.lines[mark] = row.line
+    person.points_px[mark] = point - origin
+    person.confidence[mark] = _confidence(row)
 
 
 def person_number(row: Row, people: int, image: str) -> int:
@@ -214,6 +214,7 @@ class CsvReader:
     def _by_number(
         self, path: Path, found: dict[tuple[str, str], TablePerson], people: PeopleByImage
     ) -> tuple[dict[int, TablePerson], list[str]]:
+        """Match by number: return annotated person -> its lines, and texts that say for whom there are none."""
         chosen = {people.of_image[image][int(number) - 1]: one for (image, number), one in found.items()}
         everyone = [person for own in people.of_image.values() for person in own]
         missing = sorted(set(everyone) - set(chosen))
@@ -224,6 +225,7 @@ class CsvReader:
     def _by_window(
         self, path: Path, found: dict[tuple[str, str], TablePerson], people: PeopleByImage, truth: Truth
     ) -> tuple[dict[int, TablePerson], list[str]]:
+        """Match by window: return annotated person -> its lines, and texts that say who is not matched."""
         if not np.isfinite(truth.window_px).all(axis=1).any():
             raise UserError(
                 f"{path}: people of {truth.data} have no upper-body windows to find them by; let column 'person' count "
