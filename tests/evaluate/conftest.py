@@ -36,7 +36,7 @@ def truth_like(people: int, sticks: bool = False, **changes: Any) -> Truth:
         "data": "made",
         "skeleton": skeleton,
         "images": tuple(f"{row}.png" for row in range(people)),
-        "wheres": tuple(f"made.txt, record {row}" for row in range(people)),
+        "locations": tuple(f"made.txt, record {row}" for row in range(people)),
         "shots": tuple(f"made/{row}.png" for row in range(people)),
         "joints_px": joints,
         "torso_px": np.full(people, 100.0),

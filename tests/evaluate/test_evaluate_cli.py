@@ -17,7 +17,7 @@ from hmlpe.cli.evaluate import evaluate_all
 from hmlpe.data.collection import sets_of
 from hmlpe.errors import UserError
 from hmlpe.evaluate.bench import bench_evaluation
-from hmlpe.evaluate.people import annotated, truth_of
+from hmlpe.evaluate.people import annotated_test_people, truth_of
 from hmlpe.settings import DataSettings
 from hmlpe.training.settings import TrainSettings
 
@@ -86,7 +86,7 @@ def test_a_checkpoint_has_the_numbers_of_its_run(trained: Path) -> None:
 def test_other_methods_stand_beside_it(trained: Path, tmp_path: Path) -> None:
     """The truth itself as a csv, but for one wrist."""
     config = configured(trained)
-    people = annotated(sets_of(DataSettings.of(config.data, "data"))[0][0])
+    people = annotated_test_people(sets_of(DataSettings.of(config.data, "data"))[0][0])
     truth = truth_of(people, instantiate(config.skeleton), "image", True)
     lines = ["image,person,joint,x,y"]
     for image, joints in zip(truth.images, truth.joints_px, strict=True):
@@ -183,7 +183,10 @@ def test_some_people_do_not_replace_all(trained: Path, tmp_path: Path) -> None:
 def truth_lines(config: DictConfig) -> list[str]:
     """The set's own test people as a csv."""
     truth = truth_of(
-        annotated(sets_of(DataSettings.of(config.data, "data"))[0][0]), instantiate(config.skeleton), "image", True
+        annotated_test_people(sets_of(DataSettings.of(config.data, "data"))[0][0]),
+        instantiate(config.skeleton),
+        "image",
+        True,
     )
     return ["image,person,joint,x,y"] + [
         f"{image},1,{name},{float(x)!r},{float(y)!r}"
@@ -211,7 +214,7 @@ def test_a_record_that_does_not_fit_poisons_no_folder(
     )
     capsys.readouterr()
     with monkeypatch.context() as nobody:
-        for method in ("in_given_boxes", "read_predictions", "mean_pose"):
+        for method in ("estimate_in_given_boxes", "read_predictions", "estimate_mean_pose"):
             nobody.setattr(f"hmlpe.evaluate.cases.{method}", lambda *_: pytest.fail("asked before it was refused"))
         for given, other in others:
             with pytest.raises(UserError, match=r"out=\.\.\.") as raised:

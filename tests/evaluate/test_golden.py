@@ -12,7 +12,7 @@ import torch
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.selection import DataSet
 from hmlpe.data.sources.buffy import BuffySource
-from hmlpe.evaluate.people import STICKS, Estimates, Truth, annotated, truth_of
+from hmlpe.evaluate.people import STICKS, Estimates, Truth, annotated_test_people, truth_of
 from hmlpe.evaluate.predictions import BuffyToolReader, CsvReader, read_predictions
 from hmlpe.metrics import OfficialPCP, StrictPCP
 
@@ -38,7 +38,7 @@ def folder(real_data: Path) -> Path:
 @pytest.fixture(scope="module")
 def truth(folder: Path) -> Truth:
     source = BuffySource(str(folder), SKELETON)
-    people = annotated(DataSet(source, BoxRule("window", "detection", (1.7, 0, 2.2), 0.05)))
+    people = annotated_test_people(DataSet(source, BoxRule("window", "detection", (1.7, 0, 2.2), 0.05)))
     return truth_of(people, SKELETON, sides="image", use_occluded=True)
 
 

@@ -13,8 +13,8 @@ from hmlpe.data.pack import Columns, Pack
 from hmlpe.data.record import Person
 from hmlpe.detect.detector import Detections
 from hmlpe.errors import UserError
-from hmlpe.evaluate.cases import in_detected_boxes, present
-from hmlpe.evaluate.network import check_skeleton, in_given_boxes, mean_pose, people_tested
+from hmlpe.evaluate.cases import estimate_in_detected_boxes, has_image
+from hmlpe.evaluate.network import check_skeleton, estimate_in_given_boxes, estimate_mean_pose, tested_people
 from hmlpe.evaluate.people import truth_of
 from hmlpe.geometry import crop_resized, crop_to_image
 from hmlpe.predict.estimator import Card, Poses
@@ -53,7 +53,7 @@ def columns(people: int, split: str = "test", name: str = "flic") -> Columns:
     return Columns(
         set=np.full(people, name),
         image=np.array(truth.images),
-        where=np.array(truth.wheres),
+        where=np.array(truth.locations),
         split=np.full(people, split),
         identity=np.full(people, ""),
         shot=np.full(people, ""),
@@ -82,9 +82,9 @@ def pack(test: int = 5, missed: int = 2) -> Pack:
 
 def test_the_networks_joints_land_in_the_image() -> None:
     held, estimator = pack(), Sees()
-    rows, people = people_tested(held, "flic")
+    rows, people = tested_people(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
-    found = in_given_boxes(estimator, held, rows, truth, batch_size=2, progress=False)
+    found = estimate_in_given_boxes(estimator, held, rows, truth, batch_size=2, progress=False)
     assert estimator.batches == [2, 2, 1] and len(truth) == 7
     assert found.joints_px is not None and found.confidence is not None
     for i in range(5):
@@ -125,9 +125,9 @@ def test_another_zoom_looks_into_the_photo(zoom: float, box: tuple[int, ...]) ->
     held, image = pack(test=1, missed=1), np.zeros((300, 200, 3), np.uint8)
     image[51:150, 26:75] = 80  # the middle half of the box [0, 0, 100, 200], whose edges go through pixels
     image[201:, :] = 160  # below the box
-    rows, people = people_tested(held, "flic")
+    rows, people = tested_people(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
-    found = in_given_boxes(Sees(), held, rows, truth, 4, zoom, Drawn(image), progress=False)
+    found = estimate_in_given_boxes(Sees(), held, rows, truth, 4, zoom, Drawn(image), progress=False)
     corners = np.array(box, dtype=float)
     bright = crop_resized(image, corners, SIZE).mean()
     assert 70 < bright < 80 if zoom < 1 else 30 < bright < 50
@@ -135,39 +135,39 @@ def test_another_zoom_looks_into_the_photo(zoom: float, box: tuple[int, ...]) ->
     expected = crop_to_image(np.array([bright, bright / 2]), corners, SIZE)
     np.testing.assert_allclose(found.joints_px[0, 0], expected, rtol=1e-6)
     with pytest.raises(ValueError, match="images"):
-        in_given_boxes(Sees(), held, rows, truth, 4, zoom, progress=False)
+        estimate_in_given_boxes(Sees(), held, rows, truth, 4, zoom, progress=False)
 
 
 def test_a_pack_for_another_input_is_refused() -> None:
     held = pack()
-    rows, people = people_tested(held, "flic")
+    rows, people = tested_people(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
     other = Sees(replace(card(), size_px=SIZE + 4))
     with pytest.raises(UserError, match=rf"crops of {SIZE + 4} px.*hmlpe-prepare size_px={SIZE + 4}"):
-        in_given_boxes(other, held, rows, truth, 2, progress=False)
+        estimate_in_given_boxes(other, held, rows, truth, 2, progress=False)
 
 
 def test_the_batch_size_changes_nothing() -> None:
     held = pack()
-    rows, people = people_tested(held, "flic")
+    rows, people = tested_people(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
-    one, all_at_once = (in_given_boxes(Sees(), held, rows, truth, size, progress=False) for size in (1, 64))
+    one, all_at_once = (estimate_in_given_boxes(Sees(), held, rows, truth, size, progress=False) for size in (1, 64))
     np.testing.assert_array_equal(one.sticks_px, all_at_once.sticks_px)
 
 
 def test_a_network_without_detectors_has_no_confidence() -> None:
     held = pack(missed=1)
-    rows, people = people_tested(held, "flic")
+    rows, people = tested_people(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
-    assert in_given_boxes(Sees(detects=False), held, rows, truth, 4, progress=False).confidence is None
+    assert estimate_in_given_boxes(Sees(detects=False), held, rows, truth, 4, progress=False).confidence is None
 
 
 def test_a_mean_pose_is_put_into_each_ones_box() -> None:
     held = pack()
-    rows, people = people_tested(held, "flic")
+    rows, people = tested_people(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
     pose = np.random.default_rng(0).uniform(0, 10, (8, 2))
-    found = mean_pose(pose, held, rows, truth)
+    found = estimate_mean_pose(pose, held, rows, truth)
     assert found.joints_px is not None
     np.testing.assert_allclose(found.joints_px[3], [30, 30] + (pose + 0.5) / SIZE * (100, 200))
     assert found.detected.tolist() == [True] * 5 + [False] * 2 and np.isnan(found.joints_px[5:]).all()
@@ -195,7 +195,7 @@ class Images:
         truth = truth_like(len(self.names))
         nothing = np.full(4, np.nan)
         return [
-            Person(image, f"/folder/{truth.wheres[i]}", "test", truth.joints_px[i], np.zeros(8, dtype=bool), nothing,
+            Person(image, f"/folder/{truth.locations[i]}", "test", truth.joints_px[i], np.zeros(8, dtype=bool), nothing,
                    100.0, np.zeros((0, 4)), False)
             for i, image in enumerate(self.names)
         ]  # fmt: skip
@@ -230,7 +230,9 @@ def test_people_are_told_by_their_windows() -> None:
     other = (1.0, 0.0, 0.0)
     finds = Finds({"0.png": [[0, 0, 50, 60]], "2.png": [[600, 0, 650, 60]],
                    "3.png": [[310, 0, 360, 60], [301, 0, 351, 60]]})  # fmt: skip
-    found = in_detected_boxes(Sees(card(factors=other)), finds, Images(truth.images), truth, FACTORS, 8, progress=False)
+    found = estimate_in_detected_boxes(
+        Sees(card(factors=other)), finds, Images(truth.images), truth, FACTORS, 8, progress=False
+    )
     assert found.detected.tolist() == [True, False, False, True] and found.by_detector
     assert found.joints_px is not None and np.isnan(found.joints_px[1:3]).all()
     box = np.array([301.0 + 25 - 50, -15, 301 + 25 + 50, 60 + 30])  # (2.0, 0.5, 1.0) of half sides 25 and 30
@@ -241,10 +243,10 @@ def test_people_are_told_by_their_windows() -> None:
 def test_someone_who_is_annotated_twice_is_found_twice() -> None:
     truth = truth_like(2, images=("a.png", "a.png"), window_px=np.array([[0.0, 0, 50, 60], [4, 0, 54, 60]]))
     finds = Finds({"a.png": [[3, 0, 53, 60], [300, 0, 350, 60]]})
-    found = in_detected_boxes(Sees(), finds, Images(["a.png"]), truth, FACTORS, 8, progress=False)
+    found = estimate_in_detected_boxes(Sees(), finds, Images(["a.png"]), truth, FACTORS, 8, progress=False)
     assert found.detected.tolist() == [True, True] and "1 windows of nobody" in found.missing
 
 
 def test_who_has_an_image() -> None:
     truth = truth_like(3)
-    assert present(Images(truth.images, lost=["1.png"]), truth.wheres).tolist() == [True, False, True]
+    assert has_image(Images(truth.images, lost=["1.png"]), truth.locations).tolist() == [True, False, True]

@@ -15,8 +15,8 @@ from hmlpe.data.selection import DataSet
 from hmlpe.data.sources.buffy import BuffySource
 from hmlpe.data.sources.flic import FlicSource
 from hmlpe.data.sources.lsp import LspSource
-from hmlpe.evaluate.people import STICKS, Estimates, Truth, annotated, of_joints, truth_of
-from hmlpe.evaluate.plausible import doubts
+from hmlpe.evaluate.people import STICKS, Estimates, Truth, annotated_test_people, joint_estimates, truth_of
+from hmlpe.evaluate.plausible import plausibility_warnings
 from hmlpe.evaluate.predictions import read_predictions
 from hmlpe.evaluate.reference import Reference, reference_of
 
@@ -84,7 +84,7 @@ CHANGES: dict[str, tuple[Callable[[Points], Points], list[str]]] = {
 def test_what_is_changed_is_said_and_nothing_else(name: str) -> None:
     change, words = CHANGES[name]
     truth, reference = people()
-    found = doubts(truth, of_joints(truth, np.ascontiguousarray(change(good(truth)))), reference)
+    found = plausibility_warnings(truth, joint_estimates(truth, np.ascontiguousarray(change(good(truth)))), reference)
     assert len(found) == len(words), found
     assert all(word in doubt for word, doubt in zip(words, found, strict=True)), found
     assert not [doubt for doubt in found if "\n" in doubt]
@@ -93,8 +93,8 @@ def test_what_is_changed_is_said_and_nothing_else(name: str) -> None:
 def test_sticks_of_images_of_another_size_are_doubted_whatever_the_order_of_their_ends() -> None:
     truth, reference = people()
     free = replace(truth, free_ends=True)
-    sticks = of_joints(truth, good(truth)).sticks_px[:, :, ::-1] / 2
-    (doubt, *_) = doubts(free, Estimates(None, sticks, np.ones(len(truth), dtype=bool)), reference)
+    sticks = joint_estimates(truth, good(truth)).sticks_px[:, :, ::-1] / 2
+    (doubt, *_) = plausibility_warnings(free, Estimates(None, sticks, np.ones(len(truth), dtype=bool)), reference)
     assert "x times 2 and y times 2" in doubt, doubt
 
 
@@ -102,16 +102,18 @@ def test_sides_of_the_other_convention_are_found_by_whose_labels_differ() -> Non
     """Ten of forty people: as a whole the file is better as it is than mirrored."""
     truth, reference = people()
     assert reference.other_sides is not None
-    (doubt,) = doubts(truth, of_joints(truth, good(reference.other_sides)), reference)
+    (doubt,) = plausibility_warnings(truth, joint_estimates(truth, good(reference.other_sides)), reference)
     assert "data.sides=person" in doubt and "of the 10 people whose labels differ" in doubt
-    found = doubts(truth, of_joints(truth, good(truth)), replace(reference, other_sides=None))
+    found = plausibility_warnings(truth, joint_estimates(truth, good(truth)), replace(reference, other_sides=None))
     assert not found
 
 
 def test_too_few_people_say_nothing() -> None:
     truth, reference = people(4)
     for change, _ in CHANGES.values():
-        found = doubts(truth, of_joints(truth, np.ascontiguousarray(change(good(truth)))), reference)
+        found = plausibility_warnings(
+            truth, joint_estimates(truth, np.ascontiguousarray(change(good(truth)))), reference
+        )
         assert not [doubt for doubt in found if "outside" not in doubt]
 
 
@@ -125,7 +127,7 @@ def test_a_poor_method_is_not_a_mistaken_one() -> None:
     missed[::3] = np.nan
     turned[::3] = turned[::3][:, MIRROR]
     for points in (arms, missed, turned):
-        assert doubts(truth, of_joints(truth, points), reference) == []
+        assert plausibility_warnings(truth, joint_estimates(truth, points), reference) == []
 
 
 # On real sets, and with the prediction files that are published with them.
@@ -149,7 +151,7 @@ def known(real_data: Path) -> Known:
             reader, rule = RULES[name]
             source: Source = reader(str(real_data / name), SKELETON)
             one = DataSet(source, rule)
-            tested = annotated(one)
+            tested = annotated_test_people(one)
             truth = truth_of(tested, SKELETON, "image", True)
             found[name] = truth, reference_of(one, tested, truth, "image", True)
         return found[name]
@@ -163,7 +165,7 @@ def test_published_files_are_not_doubted_but_when_they_are_changed(real_data: Pa
     """Frames of one shot are much alike: half of the sticks are near the truth with people shifted by one."""
     truth, reference = known("buffy")
     found = read_predictions(real_data / "buffy" / file, truth, None)
-    assert doubts(truth, found, reference) == []
+    assert plausibility_warnings(truth, found, reference) == []
     arms = [f"{side}_{part}_arm" for part in ("upper", "lower") for side in ("right", "left")]
     order = [STICKS.index(name) for name in ("torso", *arms, "head")]
     changes: dict[str, Callable[[Points], Points]] = {
@@ -175,7 +177,7 @@ def test_published_files_are_not_doubted_but_when_they_are_changed(real_data: Pa
     }
     for word, change in changes.items():
         changed = Estimates(None, np.ascontiguousarray(change(found.sticks_px)), found.detected)
-        said = doubts(truth, changed, reference)
+        said = plausibility_warnings(truth, changed, reference)
         assert said and word in said[0], (word, said)
 
 
@@ -187,9 +189,9 @@ def test_good_answers_for_real_people_are_not_doubted(known: Known, name: str) -
     spread = float(np.nanmedian(np.nanstd(truth.joints_px, axis=1)))
     points = good(truth, spread / 4)
     for answers in (points, np.round(points)):
-        assert doubts(truth, of_joints(truth, answers), reference) == []
+        assert plausibility_warnings(truth, joint_estimates(truth, answers), reference) == []
     assert reference.mean_pose_px is not None
-    assert doubts(truth, of_joints(truth, reference.mean_pose_px), reference) == []
+    assert plausibility_warnings(truth, joint_estimates(truth, reference.mean_pose_px), reference) == []
 
 
 @pytest.mark.real
@@ -197,5 +199,5 @@ def test_good_answers_for_real_people_are_not_doubted(known: Known, name: str) -
 def test_real_people_seen_from_behind_tell_the_sides(known: Known, name: str) -> None:
     truth, reference = known(name)
     assert reference.other_sides is not None and reference.differ.sum() == {"flic": 48, "lsp": 331}[name]
-    said = doubts(truth, of_joints(truth, good(reference.other_sides)), reference)
+    said = plausibility_warnings(truth, joint_estimates(truth, good(reference.other_sides)), reference)
     assert len(said) == 1 and "data.sides=person" in said[0]

@@ -20,11 +20,11 @@ from hmlpe.errors import UserError
 from hmlpe.evaluate.protocols import share
 from hmlpe.evaluate.record import Record, read_records, write_record
 from hmlpe.evaluate.write import (
-    Line,
-    lines_of,
+    TableRow,
     render_csv,
     render_markdown,
     summary,
+    table_rows,
     write_comparison,
     write_evaluation,
 )
@@ -77,7 +77,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
 
 def test_methods_share_a_table_and_protocols_no_column() -> None:
     other = record(method="six parts", scores={"pcp_official_upper_arm": [0.9, 0.8, 1.0]})
-    rows = rows_of(render_csv(lines_of([record(), other], [MODEC])))
+    rows = rows_of(render_csv(table_rows([record(), other], [MODEC])))
     assert [row["method"] for row in rows] == ["Other 2013", "flic/det_0.1_s1", "six parts"]
     assert [row["pdj_modec_elbow@0.20"] for row in rows] == ["0.755000", "0.700000", ""]
     assert [row["pcp_official_upper_arm_low"] for row in rows] == ["", "", "0.800000"]
@@ -87,7 +87,7 @@ def test_methods_share_a_table_and_protocols_no_column() -> None:
 
 
 def test_the_markdown_has_a_table_for_each_protocol() -> None:
-    text = render_markdown("flic", lines_of([record()], [MODEC]), ["a note"], record().infos)
+    text = render_markdown("flic", table_rows([record()], [MODEC]), ["a note"], record().infos)
     assert "## pdj_modec" in text and "## pcp_strict" in text and "## pcp_official" not in text
     assert "| Other 2013 | published | 1016 | 75.5 |" in text
     assert "| flic/det_0.1_s1 | given | 766, whole | 70.0 [68.0, 72.0] |" in text
@@ -100,15 +100,15 @@ def test_what_was_measured_otherwise_does_not_share_a_table(name: str) -> None:
     """Another threshold, other sides, another level: one column would hold two protocols."""
     other = record(method="other", settings={**record().settings, name: "another"})
     with pytest.raises(UserError, match=rf"{name}.*out=") as raised:
-        lines_of([record(), other], [])
+        table_rows([record(), other], [])
     assert "\n" not in str(raised.value)
 
 
 def test_a_table_is_of_the_same_annotated_people_and_any_choice_of_protocols() -> None:
     with pytest.raises(UserError, match="annotated people"):
-        lines_of([record(), record(method="other", annotated=276)], [])
+        table_rows([record(), record(method="other", annotated=276)], [])
     some = {name: record().settings[name] for name in ("pcp_strict", "labels", "intervals")}
-    assert len(lines_of([record(), record(method="other", settings=some)], [])) == 2
+    assert len(table_rows([record(), record(method="other", settings=some)], [])) == 2
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -142,21 +142,21 @@ def test_a_foreign_json_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "other.json").write_text(content)
     with pytest.raises(UserError, match=r"other\.json"):
         read_records(tmp_path)
-    (tmp_path / f"{record().file}.json").write_text(content)
+    (tmp_path / f"{record().file_stem}.json").write_text(content)
     with pytest.raises(UserError, match=r"flic-det_0\.1_s1"):
         write_record(tmp_path, record(), overwrite=False)
 
 
 def test_a_record_of_an_earlier_version_stands_in_no_table(tmp_path: Path) -> None:
     """Its lengths, test crops and intervals were others, though its settings say the same."""
-    (tmp_path / f"{record().file}.json").write_text(json.dumps({**asdict(record()), "schema": 1}))
+    (tmp_path / f"{record().file_stem}.json").write_text(json.dumps({**asdict(record()), "schema": 1}))
     with pytest.raises(UserError, match="not an evaluation of this version; move it away"):
         read_records(tmp_path)
 
 
 @given(st.text(min_size=1, max_size=30))
 def test_any_name_makes_a_file_in_its_folder(name: str) -> None:
-    file = record(method=name).file
+    file = record(method=name).file_stem
     assert file and Path(file).name == file and len(Path(file).parts) == 1 and not file.startswith(".")
 
 
@@ -215,7 +215,7 @@ def test_published_numbers_of_other_sides_are_nowhere_among_these(
     """Not in the tables, not in the figure; a note says that they are left out."""
     drawn: list[str] = []
 
-    def draw(data: str, records: object, lines: Sequence[Line], path: Path) -> bool:
+    def draw(data: str, records: object, lines: Sequence[TableRow], path: Path) -> bool:
         drawn.extend(line.method for line in lines)
         return False
 

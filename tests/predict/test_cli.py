@@ -16,7 +16,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
-from hmlpe.predict.onnx_file import describe
+from hmlpe.predict.onnx_file import metadata_json
 
 from .fakes import lit, write_video
 from .test_onnx_file import CARD, model
@@ -57,7 +57,7 @@ def call(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # the program sets it; this puts it back
-    (tmp_path / "model.onnx").write_bytes(model({"hmlpe": describe(CARD, 0.5)}))
+    (tmp_path / "model.onnx").write_bytes(model({"hmlpe": metadata_json(CARD, 0.5)}))
     (tmp_path / "photos").mkdir()
     for name in ("a.jpg", "b.png"):
         Image.fromarray(lit(30, 20)).save(tmp_path / "photos" / name)
@@ -100,7 +100,7 @@ def test_nobody_is_said_and_is_no_error(call: Call, tmp_path: Path) -> None:
 
 
 def test_a_network_without_a_rule_for_windows_takes_the_given_box_and_says_so(call: Call, tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(model({"hmlpe": describe(replace(CARD, factors=None), 0.5)}))
+    (tmp_path / "model.onnx").write_bytes(model({"hmlpe": metadata_json(replace(CARD, factors=None), 0.5)}))
     (tmp_path / "boxes.csv").write_text("image,x0,y0,x1,y1\na.jpg,1,2,20,25\nb.png,1,2,20,25\n")
     answer = call(MODEL, "source=photos", "detector=given", "detector.file=boxes.csv")
     assert answer.code == 0 and answer.out.startswith(f"{CARD.name}: its data have no rule from a detector's window")

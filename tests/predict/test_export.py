@@ -21,12 +21,12 @@ from hmlpe.predict.estimator import Poses
 from hmlpe.predict.export import (
     FILES,
     TOLERANCE,
-    Written,
-    check,
+    ExportedFile,
+    check_outputs,
     export,
     load_safetensors,
+    open_exported,
     probe_crops,
-    reader,
     safetensors_bytes,
 )
 from hmlpe.predict.model import PoseModel
@@ -40,7 +40,7 @@ CROPS = np.random.default_rng(3).integers(0, 256, (9, 112, 112, 3), dtype=np.uin
 class Exported(NamedTuple):
     folder: Path
     checkpoint: Path
-    written: list[Written]
+    written: list[ExportedFile]
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +65,14 @@ def test_all_files_are_there_and_nothing_else(exported: Exported) -> None:
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("size", [1, 2, 9])
 def test_a_file_gives_what_the_checkpoint_gives(exported: Exported, name: str, size: int) -> None:
-    poses = reader(exported.folder / FILES[name])(CROPS[:size])
+    poses = open_exported(exported.folder / FILES[name])(CROPS[:size])
     assert_same(poses, CheckpointEstimator(exported.checkpoint)(CROPS[:size]))
     assert poses.joints_px.shape == (size, 8, 2) and np.ptp(poses.confidence) > 0.01
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_one_crop_is_estimated_as_among_others(exported: Exported, name: str) -> None:
-    run = reader(exported.folder / FILES[name])
+    run = open_exported(exported.folder / FILES[name])
     together = run(CROPS)
     for row in range(len(CROPS)):
         assert_same(run(CROPS[row : row + 1]), Poses(*(values[row : row + 1] for values in together[:3])))
@@ -136,7 +136,7 @@ def test_a_file_that_differs_is_not_written(checkpoint: Path, tmp_path: Path, mo
 def test_the_check_sees_every_output(checkpoint: Path, spoilt: str) -> None:
     trained = load_trained(checkpoint)
     run = TorchEstimator(trained)
-    assert check("as it is", trained.model, run, 112).largest == 0
+    assert check_outputs("as it is", trained.model, run, 112).largest == 0
 
     def wrong(crops: np.ndarray) -> Poses:
         poses = run(crops)
@@ -149,7 +149,7 @@ def test_the_check_sees_every_output(checkpoint: Path, spoilt: str) -> None:
         return poses._replace(**{spoilt: values})
 
     with pytest.raises(UserError, match="its outputs differ"):
-        check("file", trained.model, wrong, 112)
+        check_outputs("file", trained.model, wrong, 112)
 
 
 def test_a_hard_threshold_is_checked_away_from_ties(checkpoint: Path) -> None:
@@ -158,10 +158,10 @@ def test_a_hard_threshold_is_checked_away_from_ties(checkpoint: Path) -> None:
     last = trained.model.network.head("detection").last
     last.weight.data.zero_()
     last.bias.data.fill_(0.0)
-    worst = check("file", trained.model, TorchEstimator(trained), 112)
+    worst = check_outputs("file", trained.model, TorchEstimator(trained), 112)
     assert worst.compared == 0
     last.bias.data.fill_(3.0)
-    assert check("file", trained.model, TorchEstimator(trained), 112).compared > 0.9
+    assert check_outputs("file", trained.model, TorchEstimator(trained), 112).compared > 0.9
 
 
 def test_the_crops_of_the_check_are_of_all_kinds() -> None:

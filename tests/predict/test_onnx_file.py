@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hmlpe.errors import UserError
 from hmlpe.predict.estimator import Card
-from hmlpe.predict.onnx_file import OnnxEstimator, describe, described
+from hmlpe.predict.onnx_file import OnnxEstimator, metadata_json, parse_metadata
 from hmlpe.predict.open import open_estimator
 from hmlpe.skeleton import Skeleton
 
@@ -66,7 +66,7 @@ def model(metadata: dict[str, str], outputs: tuple[str, ...] = tuple(FIRST), siz
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "model.onnx"
-    path.write_bytes(model({"hmlpe": describe(CARD, 0.5)}))
+    path.write_bytes(model({"hmlpe": metadata_json(CARD, 0.5)}))
     return path
 
 
@@ -88,12 +88,12 @@ def test_card_and_outputs(file: Path) -> None:
 
 
 def test_without_detectors_there_are_no_maps(file: Path) -> None:
-    file.write_bytes(model({"hmlpe": describe(CARD, None)}, ("joints_px", "confidence")))
+    file.write_bytes(model({"hmlpe": metadata_json(CARD, None)}, ("joints_px", "confidence")))
     assert OnnxEstimator(file)(crops(1)).part_maps is None
 
 
 def test_description_round_trip() -> None:
-    assert described(describe(CARD, None), Path("x")) == (CARD, None)
+    assert parse_metadata(metadata_json(CARD, None), Path("x")) == (CARD, None)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_description_round_trip() -> None:
         (model({"hmlpe": '{"version": 2}'}), "its description is broken"),
         (model({"hmlpe": '{"version": 2, "card": {}, "fires": null}'}), "its description is broken"),
         (model({"hmlpe": '{"version": 99}'}), "of version 99 of hmlpe-export, this one reads 2; export again"),
-        (model({"hmlpe": describe(CARD, None)}, ("joints_px",)), "its inputs and outputs are not those"),
-        (model({"hmlpe": describe(CARD, None)}, size=SIZE + 1), "its inputs and outputs are not those"),
+        (model({"hmlpe": metadata_json(CARD, None)}, ("joints_px",)), "its inputs and outputs are not those"),
+        (model({"hmlpe": metadata_json(CARD, None)}, size=SIZE + 1), "its inputs and outputs are not those"),
     ],
 )
 def test_bad_files_are_one_line(file: Path, content: bytes, says: str) -> None:

@@ -145,7 +145,7 @@ def test_batches_are_shared_and_memory_is_bounded(tmp_path: Path, monkeypatch: p
     assert estimator.batches == [32, 8]
     heads = [image["people"][1]["joints"]["head"]["x"] for image in poses(tmp_path / "out")["images"]]
     assert heads == [20 + number for number in range(20)]
-    monkeypatch.setattr("hmlpe.predict.job.PIXELS", 5 * 64 * 48)
+    monkeypatch.setattr("hmlpe.predict.job.CHUNK_PIXELS", 5 * 64 * 48)
     estimator = Fixed()
     look(tmp_path, out=tmp_path / "out", who=predictor(Beacon(2), estimator))
     assert estimator.batches == [10, 10, 10, 10]
@@ -274,6 +274,6 @@ def test_the_summary_is_short_and_plain() -> None:
 
 
 def test_a_short_run_has_no_bar_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with shared.bar(3, "photos", " photos") as progress:
+    with shared.progress_bar(3, "photos", " photos") as progress:
         progress.update(3)
     assert capsys.readouterr().err == ""

@@ -18,8 +18,8 @@ from hmlpe.data.prepare import prepare
 from hmlpe.data.selection import DataSet
 from hmlpe.data.sources.coco import CocoSource
 from hmlpe.detect.given import GivenBoxes
-from hmlpe.evaluate.cases import in_detected_boxes
-from hmlpe.evaluate.network import in_given_boxes, people_tested, zoomed
+from hmlpe.evaluate.cases import estimate_in_detected_boxes
+from hmlpe.evaluate.network import estimate_in_given_boxes, tested_people, zoomed
 from hmlpe.evaluate.people import truth_of
 from hmlpe.predict.estimator import Card, Poses
 from hmlpe.predict.job import Options, run
@@ -143,13 +143,13 @@ def test_predict_and_evaluate_see_the_same(tmp_path: Path, make: Any, size_px: i
     """JPEG, PNG, EXIF, video frames; in the pack's boxes, and in detected ones."""
     photos = make(tmp_path / "photos")
     pack, source = prepared(photos, size_px)
-    rows, people = people_tested(pack, "mine")
+    rows, people = tested_people(pack, "mine")
     truth = truth_of(people, SKELETON, "person", True)
     assert len(rows) == 6
     given, detected = Sees(size_px), Sees(size_px)
-    found = in_given_boxes(given, pack, rows, truth, 4, progress=False)
+    found = estimate_in_given_boxes(given, pack, rows, truth, 4, progress=False)
     detector = GivenBoxes(str(photos.labels), category="person")
-    again = in_detected_boxes(detected, detector, source, truth, FACTORS, 4, progress=False)
+    again = estimate_in_detected_boxes(detected, detector, source, truth, FACTORS, 4, progress=False)
     shown, joints = predicted(photos, tmp_path / "out", size_px)
     np.testing.assert_array_equal(np.stack(given.seen), np.stack(shown))
     np.testing.assert_array_equal(np.stack(given.seen), np.stack(detected.seen))
@@ -163,9 +163,11 @@ def test_another_zoom_is_the_photo_too(tmp_path: Path, zoom: float) -> None:
     """What hmlpe-predict would show in the zoomed box; 1.3 reaches beyond what a pack holds."""
     photos = still(tmp_path / "photos")
     pack, source = prepared(photos, 24)
-    rows, people = people_tested(pack, "mine")
+    rows, people = tested_people(pack, "mine")
     sees = Sees(24)
-    in_given_boxes(sees, pack, rows, truth_of(people, SKELETON, "person", True), 4, zoom, source, progress=False)
+    estimate_in_given_boxes(
+        sees, pack, rows, truth_of(people, SKELETON, "person", True), 4, zoom, source, progress=False
+    )
     boxes = zoomed(people.box_px, zoom)
     windows = tmp_path / "boxes.csv"
     lines = [",".join([str(name), *map(repr, map(float, box))]) for name, box in zip(people.image, boxes, strict=True)]

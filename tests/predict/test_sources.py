@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmlpe.predict.job import Names
+from hmlpe.predict.job import OutputNames
 from hmlpe.predict.sources import Camera, Photo, Video, find, is_drawn, save_picture
 
 from .fakes import lit
@@ -149,9 +149,9 @@ NAMES = st.builds(
 def test_no_two_pictures_and_no_source_have_one_name(sources: list[str], beside: bool) -> None:
     """On file systems too that do not tell large letters from small ones."""
     folder = Path(os.path.abspath("photos"))
-    given = Names(folder if beside else folder / "out", [folder / name for name in sources])
+    given = OutputNames(folder if beside else folder / "out", [folder / name for name in sources])
     new = [given.new(name, "_pose.jpg") for name in sources]
     assert len({str(path).lower() for path in new}) == len(sources)
     assert not {str(path).lower() for path in new} & {str(folder / name).lower() for name in sources}
-    again = Names(folder if beside else folder / "out", [folder / name for name in sources])
+    again = OutputNames(folder if beside else folder / "out", [folder / name for name in sources])
     assert [again.new(name, "_pose.jpg") for name in sources] == new

@@ -18,7 +18,7 @@ import pytest
 from hmlpe.errors import UserError
 from hmlpe.predict.job import Options, Summary, run
 from hmlpe.predict.sources import find
-from hmlpe.predict.video import pace, video_file
+from hmlpe.predict.video import pace_of_times, video_file
 
 from .fakes import Beacon, Fixed, lit, predictor, write_video
 
@@ -132,13 +132,13 @@ def test_a_video_of_variable_rate_is_drawn_in_step(tmp_path: Path, frames: int |
     ],
 )
 def test_the_pace_of_a_drawn_video(times: np.ndarray, claimed: float, expected: tuple[float, bool]) -> None:
-    found = pace(times, claimed)
+    found = pace_of_times(times, claimed)
     assert (found.rate, found.uneven) == (pytest.approx(expected[0]), expected[1])
 
 
 def test_few_frames_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The detector never runs ahead of the network by more than one chunk."""
-    monkeypatch.setattr("hmlpe.predict.job.TOGETHER", 4)
+    monkeypatch.setattr("hmlpe.predict.job.CHUNK_IMAGES", 4)
     detector, estimator = Beacon(), Fixed()
     ahead = []
 

@@ -1,1 +1,1 @@
-"""The field's protocols: our networks and other methods, scored by the same code."""
+"""Evaluation by the field's protocols: our networks and other methods are scored by the same code."""

@@ -1,4 +1,4 @@
-"""Evaluation speed as ratios: the whole evaluation against the bare forward pass, torch against ONNX for one crop."""
+"""Measure the speed of evaluation as ratios: evaluation to the bare forward pass, and torch to ONNX for one crop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from hmlpe.evaluate.network import in_given_boxes
+from hmlpe.evaluate.network import estimate_in_given_boxes
 from hmlpe.evaluate.people import truth_of
 from hmlpe.predict.graph import exported_program, onnx_bytes
 from hmlpe.predict.onnx_file import OnnxEstimator
@@ -24,15 +24,15 @@ from hmlpe.training.settings import TrainSettings
 
 
 class EvaluationSpeed(NamedTuple):
-    """Medians over rounds that take turns.
+    """The speed of evaluation, as medians over rounds in each of which both ways run once.
 
     Attributes:
-        bare: images per second of the forward pass on batches that lie ready.
+        bare: images per second of the forward pass on batches that are in memory.
         evaluate: images per second from the pack on disk to joints in image pixels, with confidences.
-        ratio: evaluate over bare.
-        people: in the test set.
-        seconds: for the whole test set.
-        one: latency for one crop.
+        ratio: `evaluate` divided by `bare`.
+        people: the number of people in the test set.
+        seconds: the time in seconds for the evaluation of the whole test set.
+        one: the latency of one crop.
     """
 
     bare: float
@@ -44,10 +44,16 @@ class EvaluationSpeed(NamedTuple):
 
 
 def bench_evaluation(settings: TrainSettings, rounds: int) -> EvaluationSpeed:
-    """Time an untrained network, whose weights change nothing, on the prepared pack's test people.
+    """Time the evaluation of an untrained network on the test people of the prepared pack.
+
+    The network is untrained, as the values of its weights do not change the time.
+
+    Args:
+        settings: name the network, the data and the batch size.
+        rounds: the number of measured rounds; one more comes first, to warm up.
 
     Raises:
-        UserError: there is no prepared pack, or what export needs is not installed.
+        UserError: there is no prepared pack, or a package that the export needs is not installed.
     """
     data = build_data(settings)
     model = build_model(settings, build_tasks(settings, [attribute.name for attribute in data.attributes]))
@@ -66,11 +72,11 @@ def bench_evaluation(settings: TrainSettings, rounds: int) -> EvaluationSpeed:
             for start in range(0, len(images), batch):
                 pose_model.network(images[start : start + batch])
         between = time.perf_counter()
-        in_given_boxes(estimator, data.pack, rows, truth, batch, progress=False)
+        estimate_in_given_boxes(estimator, data.pack, rows, truth, batch, progress=False)
         times.append((between - started, time.perf_counter() - between))
     bare, whole = np.array(times[1:]).T  # the first round warms up
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"  # not compared with the network, whose untrained logits may be huge
+        path = Path(folder) / "model.onnx"  # its outputs are not checked, as an untrained network's logits may be huge
         path.write_bytes(onnx_bytes(exported_program(trained), trained))
         by_onnx = OnnxEstimator(path, torch.get_num_threads())
         one = latency(estimator, by_onnx)

@@ -1,4 +1,4 @@
-"""How sure a share is: shots are drawn anew with their people, with replacement, many times (percentile bootstrap)."""
+"""Bootstrap intervals of scores: shots are drawn with replacement, each with all its people (percentile bootstrap)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hmlpe.resample import counts, interval
 
 
 class Score(NamedTuple):
-    """A number and its interval over people; all NaN where there was nothing to measure."""
+    """A number and the ends of its bootstrap interval over people; all are NaN if there was nothing to measure."""
 
     value: float
     low: float
@@ -22,12 +22,12 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Of some people.
+    """Bootstrap samples of people.
 
     Attributes:
-        counts: how often each person is in each draw; the first row is the people themselves, each once.
-        shots: that were drawn from.
-        level: of the interval.
+        counts: how often each person is in each draw; the first row is the original sample, each person once.
+        shots: the number of shots that were drawn from.
+        level: the level of the interval, e.g. 0.95.
     """
 
     counts: Float[np.ndarray, "draw person"]
@@ -35,22 +35,26 @@ class Draws:
     level: float
 
     def score(self, shares: Float[np.ndarray, " draw"]) -> Score:
-        """The share of the people themselves (the first), and the interval that the draws span."""
+        """Return the value of the original sample, which is the first share, with the interval from the other draws."""
         return Score(float(shares[0]), *interval(shares[1:].astype(float), self.level, self.shots))
 
 
 class Bootstrap:
-    """Draws of people.
+    """Draws bootstrap samples of people.
 
     Args:
-        draws: how many.
-        level: of the interval, e.g. 0.95.
-        seed: of the draws.
+        draws: the number of samples.
+        level: the level of the interval, e.g. 0.95.
+        seed: the seed of the random numbers.
     """
 
     def __init__(self, draws: int = 2000, level: float = 0.95, seed: int = 0) -> None:
         self.draws, self.level, self.seed = draws, level, seed
 
     def of(self, shots: Sequence[str]) -> Draws:
-        """The draws of people by the shots that they are of; people of one shot are drawn together."""
+        """Return the samples of these people; people of one shot are drawn together.
+
+        Args:
+            shots: the shot of each person.
+        """
         return Draws(counts(shots, self.draws, self.seed), len(set(shots)), self.level)

@@ -1,4 +1,4 @@
-"""What is scored: a network in the pack's boxes or in detected ones, or another method's file."""
+"""The cases of an evaluation: a network in the boxes of a pack, a network in detected boxes, or a predictions file."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from hmlpe.detect.build import build_detector
 from hmlpe.detect.detector import Detections, Detector
 from hmlpe.detect.match import assign
 from hmlpe.errors import UserError
-from hmlpe.evaluate.network import check_skeleton, in_given_boxes, mean_pose, people_tested
-from hmlpe.evaluate.people import Estimates, Truth, annotated, of_joints, truth_of
-from hmlpe.evaluate.plausible import doubts
-from hmlpe.evaluate.predictions import Reader, check_there, read_predictions
+from hmlpe.evaluate.network import check_skeleton, estimate_in_given_boxes, estimate_mean_pose, tested_people
+from hmlpe.evaluate.people import Estimates, Truth, annotated_test_people, joint_estimates, truth_of
+from hmlpe.evaluate.plausible import plausibility_warnings
+from hmlpe.evaluate.predictions import Reader, check_exists, read_predictions
 from hmlpe.evaluate.reference import reference_of
 from hmlpe.evaluate.settings import EvaluateSettings
 from hmlpe.files import digest_of, digest_of_file
-from hmlpe.predict.estimator import AS_GIVEN, Estimator
+from hmlpe.predict.estimator import IDENTITY_FACTORS, Estimator
 from hmlpe.predict.open import ONNX, open_estimator, trusted
 from hmlpe.predict.people import PosePredictor
 from hmlpe.settings import make
 from hmlpe.training.build import build_data, check_settings
 
-CHUNK = 32  # images that are in memory at once
+CHUNK = 32  # the number of images in memory at once
 
 
-def in_detected_boxes(
+def estimate_in_detected_boxes(
     estimator: Estimator,
     detector: Detector,
     source: Source,
@@ -45,10 +45,18 @@ def in_detected_boxes(
     batch_size: int,
     progress: bool = True,
 ) -> Estimates:
-    """Detect in every image; whose detection is whose: `detect.match.assign`.
+    """Detect people in every image, and estimate the poses of those who are annotated.
+
+    Detections are matched with annotated people by `detect.match.assign`.
 
     Args:
-        factors: from a window to the box that the network sees (`geometry.scale_box`).
+        estimator: the network.
+        detector: the person detector.
+        source: reads the images.
+        truth: the ground truth of the annotated people.
+        factors: (across, up, down) from a window to the box that the network sees (`geometry.scale_box`).
+        batch_size: the number of crops in a batch.
+        progress: whether to show a progress bar.
 
     Raises:
         UserError: an image is missing or broken.
@@ -66,7 +74,7 @@ def in_detected_boxes(
             found = [detector(image, name) for image, name in zip(images, chunk, strict=True)]
             matches = [_matches(one, truth, people_of[name]) for one, name in zip(found, chunk, strict=True)]
             extra += sum(len(one.scores) - len(set(own.values())) for one, own in zip(found, matches, strict=True))
-            chosen = [_only(one, list(own.values())) for one, own in zip(found, matches, strict=True)]
+            chosen = [_selected(one, list(own.values())) for one, own in zip(found, matches, strict=True)]
             poses = predictor.poses_of(images, chosen)
             for own, people in zip(matches, poses, strict=True):
                 for person, pose in zip(own, people, strict=True):
@@ -74,37 +82,46 @@ def in_detected_boxes(
             bar.update(len(chunk))
     known = np.isfinite(confidence).any()
     missing = f"{extra} windows of nobody in {len(names)} images"
-    return of_joints(truth, joints, detected, confidence if known else None, missing)
+    return joint_estimates(truth, joints, detected, confidence if known else None, missing)
 
 
-def present(source: Source, wheres: tuple[str, ...]) -> np.ndarray:
-    """(person,) which of the test people of these records have an image."""
+def has_image(source: Source, locations: tuple[str, ...]) -> np.ndarray:
+    """Return, for the test people of these records, whether their image exists.
+
+    Args:
+        source: the data set.
+        locations: (person,) as in `Truth.locations`.
+    """
     missing = set(source.missing_images())
     lost = {record_of(person) for person in source.people() if person.image in missing}
-    return np.array([where not in lost for where in wheres])
+    return np.array([where not in lost for where in locations])
 
 
 def _matches(found: Detections, truth: Truth, people: list[int]) -> dict[int, int]:
-    """Person -> detection, for the people of one image who are found."""
+    """Return person -> detection, as indices, for the annotated people of one image who are detected."""
     matches = assign(list(truth.window_px[people]), list(found.windows_px))
     return {people[index]: box for index, box in matches.items()}
 
 
-def _only(found: Detections, indices: list[int]) -> Detections:
+def _selected(found: Detections, indices: list[int]) -> Detections:
     return Detections(found.windows_px[indices], found.scores[indices])
 
 
 NO_RULE = "the set has no rule from windows to boxes, so windows are the boxes"
-BOXES = {"detection": "given", "window": "true window", "truth": "true joints"}  # of a pack, by their rule
+BOX_LABELS = {"detection": "given", "window": "true window", "truth": "true joints"}  # box rule of a pack -> label
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One method on one set, not scored yet.
+    """One method on one data set, which is not scored yet.
 
     Attributes:
-        estimate: asks the method. It takes long, so what is known before is checked before.
-        doubts: why the answers may not be what they seem (`plausible.doubts`); None: a network of ours, whose are.
+        method, boxes, annotated, without_image, identity, notes: see `Record`.
+        truth: the ground truth of the people to score.
+        estimate: a function that returns the method's predictions. It may run for long, so everything that can be
+            checked without them is checked before it is called.
+        find_warnings: a function that returns warnings about likely mistakes in the predictions
+            (`plausible.plausibility_warnings`); None for our own networks, which are not checked for them.
     """
 
     method: str
@@ -115,13 +132,13 @@ class Case:
     without_image: int
     identity: dict[str, str]
     notes: str
-    doubts: Callable[[Estimates], list[str]] | None = None
+    find_warnings: Callable[[Estimates], list[str]] | None = None
 
 
 def cases(settings: EvaluateSettings) -> Iterator[Case]:
-    """What is to be scored: a network in the pack's boxes or in detected ones, or a predictions file."""
+    """Yield the cases that the settings name: a network in a pack's or in detected boxes, or a predictions file."""
     if settings.predictions is not None:
-        yield from _of_file(settings, Path(settings.predictions))
+        yield from _cases_of_file(settings, Path(settings.predictions))
         return
     assert settings.checkpoint is not None
     path = Path(settings.checkpoint)
@@ -129,9 +146,9 @@ def cases(settings: EvaluateSettings) -> Iterator[Case]:
     check_skeleton(estimator, make("skeleton", settings.skeleton))
     identity = {"method": digest_of_file(path), "fires": str(settings.fires)}
     if settings.detector is None:
-        yield from _in_pack(settings, estimator, identity)
+        yield from _cases_in_pack(settings, estimator, identity)
     else:
-        yield from _in_images(settings, estimator, identity)
+        yield from _cases_in_images(settings, estimator, identity)
 
 
 def _estimator(settings: EvaluateSettings, path: Path) -> Estimator:
@@ -143,7 +160,7 @@ def _estimator(settings: EvaluateSettings, path: Path) -> Estimator:
     )
 
 
-def _in_pack(settings: EvaluateSettings, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
+def _cases_in_pack(settings: EvaluateSettings, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
     skeleton, data = make("skeleton", settings.skeleton), settings.data
     pack = open_pack(Path(data.pack), skeleton)
     check_settings(data, pack)
@@ -154,14 +171,14 @@ def _in_pack(settings: EvaluateSettings, estimator: Estimator, identity: dict[st
     if of_val and not training:
         raise UserError(f"split: {data.pack} has no training people, and so none who validate")
     validating = training["val"].rows if of_val else np.array([], dtype=np.int64)
-    names = _names(settings, pack, validating)
-    sources = {} if settings.zoom == 1 else _sources(settings, pack, names)
+    names = _tested_set_names(settings, pack, validating)
+    sources = {} if settings.zoom == 1 else _checked_sources(settings, pack, names)
     for name in names:
         if of_val:
             rows = validating[pack.people.set[validating] == name]
             people, count = pack.people.rows(rows), len(rows)
         else:
-            rows, people = people_tested(pack, name)
+            rows, people = tested_people(pack, name)
             count = manifest["sets"][name]["counts"]["annotated_test"]
         without_image = count - len(people.image)
         if data.subset is not None:
@@ -172,11 +189,11 @@ def _in_pack(settings: EvaluateSettings, estimator: Estimator, identity: dict[st
         zoom = "" if settings.zoom == 1 else f" x {settings.zoom:g}"
         part = "" if data.subset is None else f"only the first {len(rows)} people with a box (data.subset)"
         about: dict[str, Any] = {"truth": truth, "annotated": count, "without_image": without_image}
-        own = {**identity, "data": manifest["digest"], "boxes": BOXES[rule] + zoom, "subset": str(data.subset)}
-        given, progress = partial(in_given_boxes, estimator, pack, rows), settings.trainer.progress != "none"
+        own = {**identity, "data": manifest["digest"], "boxes": BOX_LABELS[rule] + zoom, "subset": str(data.subset)}
+        given, progress = partial(estimate_in_given_boxes, estimator, pack, rows), settings.trainer.progress != "none"
         yield Case(
             method=settings.method or estimator.card.name,
-            boxes=BOXES[rule] + zoom,
+            boxes=BOX_LABELS[rule] + zoom,
             estimate=partial(given, truth, settings.batch_size, settings.zoom, sources.get(name), progress),
             identity=own,
             notes="; ".join(note for note in (notes, part) if note),
@@ -186,20 +203,20 @@ def _in_pack(settings: EvaluateSettings, estimator: Estimator, identity: dict[st
             continue
         yield Case(
             method="mean pose",
-            boxes=BOXES[rule],
+            boxes=BOX_LABELS[rule],
             estimate=partial(_mean_pose, training["train"], pack, rows, truth),
-            identity={**own, "method": "mean pose", "boxes": BOXES[rule]},
+            identity={**own, "method": "mean pose", "boxes": BOX_LABELS[rule]},
             notes=part,
             **about,
         )
 
 
 def _mean_pose(training: PeopleDataset, pack: Pack, rows: np.ndarray, truth: Truth) -> Estimates:
-    return mean_pose(training.mean_pose_px().numpy().astype(np.float64), pack, rows, truth)
+    return estimate_mean_pose(training.mean_pose_px().numpy().astype(np.float64), pack, rows, truth)
 
 
-def _names(settings: EvaluateSettings, pack: Pack, validating: np.ndarray) -> list[str]:
-    """The sets of the pack whose people are evaluated."""
+def _tested_set_names(settings: EvaluateSettings, pack: Pack, validating: np.ndarray) -> list[str]:
+    """Return the names of the pack's data sets whose people are evaluated. Raises UserError if there are none."""
     there, wanted = list(pack.manifest["sets"]), settings.data.test_sets
     names = there if wanted is None or settings.split == "val" else set_names(wanted, "data.test_sets")
     held = set(pack.people.set[validating if settings.split == "val" else pack.indices("test")].tolist())
@@ -209,8 +226,12 @@ def _names(settings: EvaluateSettings, pack: Pack, validating: np.ndarray) -> li
     return found
 
 
-def _sources(settings: EvaluateSettings, pack: Pack, names: list[str]) -> dict[str, Source]:
-    """Where the images of the pack's sets are. Raises UserError if they are not there, or not those of the pack."""
+def _checked_sources(settings: EvaluateSettings, pack: Pack, names: list[str]) -> dict[str, Source]:
+    """Return the sources of the pack's data sets, by name, which read the images.
+
+    Raises:
+        UserError: the settings do not name the source of a set, or its data are not those that the pack was made from.
+    """
     found = {one.source.name: one.source for one in sets_of(settings.data)[0]}
     for name in names:
         if name not in found:
@@ -223,11 +244,11 @@ def _sources(settings: EvaluateSettings, pack: Pack, names: list[str]) -> dict[s
     return {name: found[name] for name in names}
 
 
-def _in_images(settings: EvaluateSettings, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
+def _cases_in_images(settings: EvaluateSettings, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
     data = settings.data
-    for one in _tested(settings):
-        people = annotated(one)
-        there = present(one.source, tuple(map(str, people.where)))
+    for one in _tested_sets(settings):
+        people = annotated_test_people(one)
+        there = has_image(one.source, tuple(map(str, people.where)))
         if not there.all() and not data.allow_missing:
             raise UserError(
                 f"{one.source.name}: the images of {int((~there).sum())} of {len(there)} test people are missing; add "
@@ -237,7 +258,7 @@ def _in_images(settings: EvaluateSettings, estimator: Estimator, identity: dict[
         truth = truth_of(people.rows(rows), make("skeleton", settings.skeleton), data.sides, data.use_occluded)
         if not np.isfinite(truth.window_px).all(1).any():
             raise UserError(f"{one.source.name}: nobody has a window to tell whose detection it is")
-        factors = one.boxes.from_window or AS_GIVEN
+        factors = one.boxes.from_window or IDENTITY_FACTORS
         across, up, down = factors
         detector = build_detector(settings.detector, factors)
         progress = settings.trainer.progress != "none"
@@ -247,7 +268,14 @@ def _in_images(settings: EvaluateSettings, estimator: Estimator, identity: dict[
             boxes=_detector_name(settings),
             truth=truth,
             estimate=partial(
-                in_detected_boxes, estimator, detector, one.source, truth, factors, settings.batch_size, progress
+                estimate_in_detected_boxes,
+                estimator,
+                detector,
+                one.source,
+                truth,
+                factors,
+                settings.batch_size,
+                progress,
             ),
             annotated=len(people.image),
             without_image=int((~there).sum()),
@@ -262,18 +290,18 @@ def _in_images(settings: EvaluateSettings, estimator: Estimator, identity: dict[
 
 
 def _detector_name(settings: EvaluateSettings) -> str:
-    """The configuration's name, or that of the file whose boxes are taken."""
+    """Return the detector's name for tables: that of the file with its boxes, of its config file, or of its class."""
     file, target = settings.detector.get("file"), str(settings.detector["_target_"])
     return f"boxes of {Path(str(file)).name}" if file else str(settings.detector_name or target.rpartition(".")[2])
 
 
-def _of_file(settings: EvaluateSettings, path: Path) -> Iterator[Case]:
-    check_there(path)
-    sets = _tested(settings)
+def _cases_of_file(settings: EvaluateSettings, path: Path) -> Iterator[Case]:
+    check_exists(path)
+    sets = _tested_sets(settings)
     if len(sets) > 1:
         raise UserError("predictions: are of one set; name it, e.g. data=buffy")
     (one,) = sets
-    people = annotated(one)
+    people = annotated_test_people(one)
     sides, use_occluded = settings.data.sides, settings.data.use_occluded
     truth = truth_of(people, make("skeleton", settings.skeleton), sides, use_occluded)
     form = None if settings.predictions_form is None else make("predictions_form", settings.predictions_form)
@@ -281,17 +309,23 @@ def _of_file(settings: EvaluateSettings, path: Path) -> Iterator[Case]:
         method=settings.method or path.stem,
         boxes="its own",
         truth=truth,
-        estimate=partial(_read, path, truth, form, one.source),
+        estimate=partial(_read_predictions, path, truth, form, one.source),
         annotated=len(truth),
         without_image=0,
-        identity={"method": digest_of_file(path), "data": digest_of([truth.data, list(truth.wheres)]), "boxes": "own"},
+        identity={
+            "method": digest_of_file(path),
+            "data": digest_of([truth.data, list(truth.locations)]),
+            "boxes": "own",
+        },
         notes="",
-        doubts=lambda estimates: doubts(truth, estimates, reference_of(one, people, truth, sides, use_occluded)),
+        find_warnings=lambda estimates: plausibility_warnings(
+            truth, estimates, reference_of(one, people, truth, sides, use_occluded)
+        ),
     )
 
 
-def _read(path: Path, truth: Truth, form: Reader | None, source: Source) -> Estimates:
-    """The file's answers, and what those joints are in the set that have another meaning elsewhere."""
+def _read_predictions(path: Path, truth: Truth, form: Reader | None, source: Source) -> Estimates:
+    """Return the file's predictions, with a note on the joints that are defined in another way in other data sets."""
     found = read_predictions(path, truth, form)
     given = [] if found.joints_px is None else np.isfinite(found.joints_px).all(-1).any(0)
     names = [joint for joint, known in zip(truth.skeleton.joints, given, strict=False) if known]
@@ -300,8 +334,8 @@ def _read(path: Path, truth: Truth, form: Reader | None, source: Source) -> Esti
     return replace(found, missing="; ".join(part for part in (found.missing, ", ".join(said)) if part))
 
 
-def _tested(settings: EvaluateSettings) -> list[DataSet]:
-    """The configured sets that are tested."""
+def _tested_sets(settings: EvaluateSettings) -> list[DataSet]:
+    """Return the configured data sets that are tested."""
     found = sets_of(settings.data)[0]
     if settings.data.test_sets is None:
         return found

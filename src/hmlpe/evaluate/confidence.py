@@ -1,4 +1,4 @@
-"""Does the confidence rank the errors? Accuracy over the share of joints that is kept, the surest first."""
+"""Measure how well the confidence ranks the errors: the accuracy of the most confident share of the joints."""
 
 from __future__ import annotations
 
@@ -10,38 +10,53 @@ from jaxtyping import Bool, Float
 
 from hmlpe.evaluate.bootstrap import Bootstrap
 from hmlpe.evaluate.people import Estimates, Truth
-from hmlpe.evaluate.protocols import no_torso, unknown_items
+from hmlpe.evaluate.protocols import no_torso_reason, unknown_items
 from hmlpe.evaluate.settings import ConfidenceSettings
 
-KEPT = tuple(share / 20 for share in range(1, 21))
+KEPT_SHARES = tuple(share / 20 for share in range(1, 21))
 
 
 def accuracy_over_kept(hits: Bool[np.ndarray, " joint"], confidence: Float[np.ndarray, " joint"]) -> list[float]:
-    """Accuracy of the surest KEPT share of the joints, for each share; joints of equal confidence count alike."""
+    """Return the accuracy of the most confident joints, for each share of `KEPT_SHARES` that is kept.
+
+    Joints of equal confidence each count with their mean accuracy, so that their order does not matter.
+
+    Args:
+        hits: (joint,) whether the joint is right.
+        confidence: (joint,) its confidence.
+    """
     values, group = np.unique(-confidence, return_inverse=True)
     mean = np.bincount(group, hits, minlength=len(values)) / np.bincount(group, minlength=len(values))
-    ranked = np.sort(group)  # the surest first
+    ranked = np.sort(group)  # the most confident first
     sums = np.cumsum(mean[ranked])
-    counts = [max(1, round(share * len(hits))) for share in KEPT]
+    counts = [max(1, round(share * len(hits))) for share in KEPT_SHARES]
     return [float(sums[count - 1] / count) for count in counts]
 
 
-def ranking_of(
+def confidence_ranking(
     truth: Truth,
     estimates: Estimates,
     counted: Bool[np.ndarray, " person"],
     settings: ConfidenceSettings | None,
     bootstrap: Bootstrap,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """The ranking of the groups whose joints the skeleton has, and why others have none, by `confidence <group>`.
+    """Return the results of `ranking` for the configured groups, and the reasons why groups have no result.
 
     Args:
+        truth: the ground truth.
+        estimates: the predictions, with their confidence.
+        counted: (person,) whether the person counts.
         settings: `groups`, name -> joints, and `at`, the threshold; None: no ranking is wanted.
+        bootstrap: draws the samples for the intervals.
+
+    Returns:
+        The results by group; and the reasons, by `confidence <group>`, for groups with a joint that the skeleton does
+        not have, or by `confidence` if no person's torso length is known.
     """
     if settings is None or estimates.confidence is None:
         return {}, {}
     if not np.isfinite(truth.torso_px).any():
-        return {}, {"confidence": no_torso(truth)}
+        return {}, {"confidence": no_torso_reason(truth)}
     groups = settings.groups or {}
     unknown = unknown_items(groups, truth.skeleton.joints, "joint")
     known = {name: joints for name, joints in groups.items() if name not in unknown}
@@ -57,10 +72,15 @@ def ranking(
     threshold: float,
     bootstrap: Bootstrap,
 ) -> dict[str, dict[str, Any]]:
-    """For each group of joints: the curve, that of an oracle, and what keeping the surer half gains, with its interval.
+    """Return, for each group of joints, how well the confidence ranks the errors.
 
-    A joint is right by MODEC's rule at the threshold; those of people without an estimate do not count. Empty without
-    a confidence or a torso's length.
+    A joint is right by MODEC's rule at the threshold. Joints without an estimate, a ground truth, a torso length or a
+    confidence do not count, and a group without any joint is left out.
+
+    Returns:
+        For each group: the shares kept and the accuracy at each, the accuracy if an oracle ranked the joints, the
+        accuracy of all joints, the gain of keeping the more confident half with its interval, the number of joints, and
+        the threshold. Empty if the method gives no joints or no confidence.
     """
     if estimates.joints_px is None or estimates.confidence is None:
         return {}
@@ -76,7 +96,7 @@ def ranking(
         hits, confidence = error[place] <= threshold, estimates.confidence[place]
         curve = accuracy_over_kept(hits, confidence)
         found[name] = {
-            "kept": list(KEPT),
+            "kept": list(KEPT_SHARES),
             "accuracy": curve,
             "oracle": accuracy_over_kept(hits, hits.astype(float)),
             "overall": float(hits.mean()),
@@ -90,9 +110,17 @@ def ranking(
 def _gain(
     rows: np.ndarray, hits: np.ndarray, confidence: np.ndarray, truth: Truth, bootstrap: Bootstrap
 ) -> list[float]:
-    """Accuracy of the surer half minus that of all, and its interval over people."""
+    """Return the accuracy of the more confident half minus that of all, and its bootstrap interval over people.
+
+    Args:
+        rows: (joint,) the index of each joint's person in the ground truth.
+        hits: (joint,) whether the joint is right.
+        confidence: (joint,) its confidence.
+        truth: the ground truth.
+        bootstrap: draws the samples.
+    """
     people, person = np.unique(rows, return_inverse=True)
-    half = KEPT.index(0.5)
+    half = KEPT_SHARES.index(0.5)
     gains = []
     draws = bootstrap.of([truth.shots[row] for row in people])
     for counts in draws.counts.astype(int):

@@ -1,4 +1,4 @@
-"""A network's estimates of a pack's people, in the boxes that the pack gives them."""
+"""Estimate the poses of the people of a pack by a network, in the boxes that the pack gives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from hmlpe.data.pack import Columns, Pack
 from hmlpe.data.record import Source
 from hmlpe.errors import UserError
-from hmlpe.evaluate.people import Estimates, Truth, of_joints
+from hmlpe.evaluate.people import Estimates, Truth, joint_estimates
 from hmlpe.geometry import crop_resized, crop_to_image
 from hmlpe.predict.estimator import Estimator, Poses
 from hmlpe.skeleton import Skeleton
@@ -21,7 +21,7 @@ Rows = Int[np.ndarray, " row"]
 
 
 def check_skeleton(estimator: Estimator, skeleton: Skeleton) -> None:
-    """Raise UserError unless the network's joints and parts are the data's."""
+    """Raise UserError unless the network has the same joints and parts as the data."""
     if estimator.card.skeleton != skeleton:
         raise UserError(
             f"checkpoint: {estimator.card.name} has another skeleton (joints "
@@ -30,19 +30,32 @@ def check_skeleton(estimator: Estimator, skeleton: Skeleton) -> None:
 
 
 def zoomed(box_px: Float[np.ndarray, "*box 4"], zoom: float | int) -> Float[np.ndarray, "*box 4"]:
-    """Boxes with their sides times `zoom`, about their centres."""
+    """Return boxes with the same centres, and sides of `zoom` times the length.
+
+    >>> zoomed(np.array([0.0, 0.0, 10.0, 20.0]), 2).tolist()
+    [-5.0, -10.0, 15.0, 30.0]
+    """
     centre, half = (box_px[..., :2] + box_px[..., 2:]) / 2, (box_px[..., 2:] - box_px[..., :2]) / 2
     return np.concatenate([centre - zoom * half, centre + zoom * half], axis=-1)
 
 
-def people_tested(pack: Pack, name: str) -> tuple[Rows, Columns]:
-    """Rows of a set's test people who have a crop; and the columns of them, and after them of the missed ones."""
+def tested_people(pack: Pack, name: str) -> tuple[Rows, Columns]:
+    """Return the test people of a data set in a pack.
+
+    Args:
+        pack: the pack.
+        name: the name of the data set.
+
+    Returns:
+        The rows in the pack of the test people who have a crop; and the records of these people, followed by those of
+        the people without a crop, whom the detector missed.
+    """
     rows = np.flatnonzero((pack.people.split == "test") & (pack.people.set == name))
     missed = np.flatnonzero((pack.missed.split == "test") & (pack.missed.set == name))
     return rows, pack.people.rows(rows).followed_by(pack.missed.rows(missed))
 
 
-def in_given_boxes(
+def estimate_in_given_boxes(
     estimator: Estimator,
     pack: Pack,
     rows: Rows,
@@ -52,14 +65,20 @@ def in_given_boxes(
     source: Source | None = None,
     progress: bool = True,
 ) -> Estimates:
-    """What the network says of the people with a crop; the others of the truth, after them, are undetected.
+    """Estimate the poses of the people who have a crop; the other people of the truth, who follow, are not detected.
 
-    The network sees what `PosePredictor` shows it of the same box in the same image, to the bit.
+    The crops are equal, to the bit, to those that `PosePredictor` makes of the same box in the same image.
 
     Args:
-        zoom: the network sees the box times this. 1 is the test-crop rule (FACTS 4), whose pictures the pack holds;
-            with 112/128 people are as large as in training, whose random crops are 112 of 128.
-        source: of the people's images, which another zoom looks into, as no pack holds those pictures.
+        estimator: the network.
+        pack: the pack.
+        rows: the rows in the pack of the people who have a crop.
+        truth: the ground truth of these people, followed by that of people without a crop.
+        batch_size: the number of crops in a batch.
+        zoom: the factor by which the boxes' sides are multiplied. 1 is the test-crop rule (FACTS 4), whose crops are in
+            the pack; with 112/128 people are as large as in training, where random crops are 112 of 128 pixels wide.
+        source: reads the people's images; only needed for a zoom other than 1, as the pack does not hold such crops.
+        progress: whether to show a progress bar.
 
     Raises:
         UserError: the network takes crops of another size than the pack's; or an image is missing or broken.
@@ -72,15 +91,24 @@ def in_given_boxes(
     crop_px = np.concatenate([found.joints_px for found in poses]).astype(np.float64)
     joints = crop_to_image(crop_px, boxes[:, None], estimator.card.size_px)
     confidence = np.concatenate([found.confidence for found in poses]).astype(np.float64)
-    sure = _padded(confidence, truth) if np.isfinite(confidence).any() else None
-    return of_joints(truth, _padded(joints, truth), _first(rows, truth), sure, by_detector=len(rows) < len(truth))
+    sure = _with_missed(confidence, truth) if np.isfinite(confidence).any() else None
+    return joint_estimates(
+        truth, _with_missed(joints, truth), _has_crop(rows, truth), sure, by_detector=len(rows) < len(truth)
+    )
 
 
-def mean_pose(pose_px: Float[np.ndarray, "joint 2"], pack: Pack, rows: Rows, truth: Truth) -> Estimates:
-    """What learning nothing gives: one pose, in pixels of the test crop, in everyone's box."""
+def estimate_mean_pose(pose_px: Float[np.ndarray, "joint 2"], pack: Pack, rows: Rows, truth: Truth) -> Estimates:
+    """Return the predictions of a method that learns nothing: the same pose in every person's box.
+
+    Args:
+        pose_px: (joint, 2) the pose, in pixels of the test crop.
+        pack, rows, truth: see `estimate_in_given_boxes`.
+    """
     boxes = pack.people.box_px[rows]
     joints = crop_to_image(np.broadcast_to(pose_px, (len(rows), *pose_px.shape)), boxes[:, None], pack.size_px)
-    return of_joints(truth, _padded(joints, truth), _first(rows, truth), by_detector=len(rows) < len(truth))
+    return joint_estimates(
+        truth, _with_missed(joints, truth), _has_crop(rows, truth), by_detector=len(rows) < len(truth)
+    )
 
 
 def _poses(
@@ -92,7 +120,7 @@ def _poses(
     source: Source | None,
     progress: bool,
 ) -> Iterator[Poses]:
-    """The poses of one batch after another; the next batch is read while the network runs."""
+    """Yield the poses of one batch after another; the next batch is read while the network runs."""
     starts = range(0, len(rows), batch_size)
     with (
         ThreadPoolExecutor(1) as reader,
@@ -116,10 +144,11 @@ def _crops(pack: Pack, rows: Rows, zoom: float | int, source: Source | None) -> 
     return np.stack([crop_resized(image, box, pack.size_px) for image, box in zip(images, boxes, strict=True)])
 
 
-def _padded(values: Float[np.ndarray, row * rest], truth: Truth) -> Float[np.ndarray, person * rest]:
+def _with_missed(values: Float[np.ndarray, row * rest], truth: Truth) -> Float[np.ndarray, person * rest]:
+    """Return the values of the people with a crop, followed by NaN for the people without."""
     nothing = np.full((len(truth) - len(values), *values.shape[1:]), np.nan)
     return np.concatenate([values, nothing])
 
 
-def _first(rows: Rows, truth: Truth) -> Bool[np.ndarray, " person"]:
+def _has_crop(rows: Rows, truth: Truth) -> Bool[np.ndarray, " person"]:
     return np.arange(len(truth)) < len(rows)

@@ -1,4 +1,4 @@
-"""The annotated people of a test set, and what a method says of them."""
+"""The ground truth of a data set's test people, and a method's predictions for them."""
 
 from __future__ import annotations
 
@@ -16,31 +16,33 @@ from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 
 STICKS = ("torso", "left_upper_arm", "right_upper_arm", "left_lower_arm", "right_lower_arm", "head")
-"""The sticks of the sets of stickmen, in their files' order; left and right as seen in the image (FACTS 5)."""
+"""The sticks of the stickmen data sets, in the order of their files; left and right as seen in the image (FACTS 5)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Test people of one set, in its order. Coordinates are image pixels, pixel centres at integers, NaN where unknown.
+    """The ground truth of the test people of one data set, in its order.
+
+    Coordinates are image pixels, with pixel centres at integers, and NaN where unknown.
 
     Attributes:
-        data: name of the set.
-        skeleton: of the joints.
-        images: (person,) name of the image; people of one image share it.
-        wheres: (person,) the record in its annotation file, for messages.
-        shots: (person,) the same for people who are not independent: of one shot, or where it is unknown of one image.
-        joints_px: (person, joint, 2) under the convention of sides that the protocol names.
+        data: the name of the data set.
+        skeleton: the skeleton of the joints.
+        images: (person,) the name of the image; several people may be in one image.
+        locations: (person,) where the person's record is in the annotation file, for messages.
+        shots: (person,) the shot, or where it is unknown the image; people of one shot are not independent.
+        joints_px: (person, joint, 2) the joints, under the convention of sides that the settings name.
         torso_px: (person,) the length that torso-normalised protocols divide by.
-        window_px: (person, 4) the upper-body window of the true person (`record.Person.window_px`).
-        sticks: names of the sticks: the set's own six, or the skeleton's parts.
-        sticks_px: (person, stick, 2, 2).
-        free_ends: which end of a stick comes first says nothing (the sets of stickmen).
+        window_px: (person, 4) the upper-body window around the true person (`record.Person.window_px`).
+        sticks: the names of the sticks: the data set's own six, or the skeleton's parts.
+        sticks_px: (person, stick, 2, 2) the two ends of each stick.
+        free_ends: whether the order of a stick's two ends is arbitrary (as in the stickmen data sets).
     """
 
     data: str
     skeleton: Skeleton
     images: tuple[str, ...]
-    wheres: tuple[str, ...]
+    locations: tuple[str, ...]
     shots: tuple[str, ...]
     joints_px: Float[np.ndarray, "person joint 2"]
     torso_px: Float[np.ndarray, " person"]
@@ -54,20 +56,25 @@ class Truth:
 
     @property
     def known(self) -> Bool[np.ndarray, " person"]:
-        """Of whom a joint or a stick is known: the others count in no share."""
+        """Whether a joint or a stick of the person is known; other people count in no share of joints or sticks."""
         joints, sticks = np.isfinite(self.joints_px).all(-1), np.isfinite(self.sticks_px).all((-1, -2))
         return np.asarray(joints.any(-1) | sticks.any(-1))
 
     def shots_of(self, counted: Bool[np.ndarray, " person"]) -> list[str]:
-        """The shots of those people who count."""
+        """Return the shots of the people who count."""
         return [shot for shot, counts in zip(self.shots, counted, strict=True) if counts]
 
 
 def truth_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool) -> Truth:
-    """The truth of people of one set (`labels.labels_of` for sides and use_occluded).
+    """Return the ground truth of people of one data set.
+
+    Args:
+        people: the people.
+        skeleton: the skeleton of their joints.
+        sides, use_occluded: see `data.pack.labels_of`.
 
     Raises:
-        UserError: there is nobody.
+        UserError: there are no people.
     """
     if not len(people.image):
         raise UserError("there are no test people to score")
@@ -78,7 +85,7 @@ def truth_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool
         data=str(people.set[0]),
         skeleton=skeleton,
         images=tuple(map(str, people.image)),
-        wheres=tuple(map(str, people.where)),
+        locations=tuple(map(str, people.where)),
         shots=tuple(map(str, people.drawn_together)),
         joints_px=labels.joints_px,
         torso_px=labels.torso_px,
@@ -92,31 +99,34 @@ def truth_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool
 def parts_of(
     joints_px: Float[np.ndarray, "person joint 2"], skeleton: Skeleton
 ) -> Float[np.ndarray, "person part 2 2"]:
-    """The two ends of every part of the skeleton, which may have none."""
+    """Return the two ends of every part of the skeleton; the skeleton may have no parts."""
     return joints_px[:, np.array(skeleton.part_ends, dtype=np.int64).reshape(-1, 2)]
 
 
-def annotated(one: DataSet) -> Columns:
-    """Every annotated test person of a set, with or without an image. Raises UserError if it has none."""
-    people: Sequence[Person] = [person for person in one.source.people() if person.split == "test"]
+def annotated_test_people(data_set: DataSet) -> Columns:
+    """Return all annotated test people of a data set, with or without an image. Raises UserError if there are none."""
+    people: Sequence[Person] = [person for person in data_set.source.people() if person.split == "test"]
     if not people:
-        raise UserError(f"{one.source.name}: the set has no test people")
-    members = [Member(one, person, np.full(4, np.nan)) for person in people]
+        raise UserError(f"{data_set.source.name}: the set has no test people")
+    members = [Member(data_set, person, np.full(4, np.nan)) for person in people]
     return columns_of(members)
 
 
 @dataclass(frozen=True, eq=False)
 class Estimates:
-    """One method's answers, a row for each person of a `Truth`, in its order; NaN where there is none.
+    """The predictions of one method for the people of a `Truth`, in its order; NaN where nothing is predicted.
 
     Attributes:
-        joints_px: (person, joint, 2) in image pixels, in the skeleton's order and the truth's sides; None: the method
-            gives sticks alone.
+        joints_px: (person, joint, 2) in image pixels, in the skeleton's order and with the ground truth's sides; None:
+            the method predicts sticks only.
         sticks_px: (person, stick, 2, 2) in the order of `Truth.sticks`.
-        detected: (person,) the person detector found this person (IoU of the windows > 0.5), or boxes were given.
+        detected: (person,) whether the person detector found this person (IoU of the windows > 0.5), or a box was
+            given.
         confidence: (person, joint) in [0, 1]; None if the method gives none.
-        by_detector: `detected` is what a person detector found, so that its rate is a number; else boxes were given.
-        missing: what the file leaves out, and what else a reader must know of its answers, in words; empty if nothing.
+        missing: a text that says what the predictions leave out, and what else a reader must know of them; may be
+            empty.
+        by_detector: whether `detected` is the result of a person detector, so that a detection rate makes sense; False
+            if all boxes were given.
     """
 
     joints_px: Float[np.ndarray, "person joint 2"] | None
@@ -128,9 +138,10 @@ class Estimates:
 
 
 def sticks_of(joints_px: Float[np.ndarray, "person joint 2"], truth: Truth) -> Float[np.ndarray, "person stick 2 2"]:
-    """The truth's sticks between estimated joints. Of a set's own six, the arms alone: torso and head stick stay NaN.
+    """Return the sticks of `Truth.sticks` between predicted joints.
 
-    The set's left is the image's left, which is the person's right (FACTS 5).
+    For the six sticks of the stickmen data sets only those of the arms are made: torso and head stay NaN. Their left is
+    the left side of the image, which is the person's right (FACTS 5).
     """
     if truth.sticks != STICKS:
         return parts_of(joints_px, truth.skeleton)
@@ -152,7 +163,7 @@ def _joint(
     return joints_px[:, skeleton.joints.index(name)]
 
 
-def of_joints(
+def joint_estimates(
     truth: Truth,
     joints_px: Float[np.ndarray, "person joint 2"],
     detected: Bool[np.ndarray, " person"] | None = None,
@@ -160,10 +171,13 @@ def of_joints(
     missing: str = "",
     by_detector: bool = True,
 ) -> Estimates:
-    """Estimates of a method that gives joints.
+    """Return the estimates of a method that predicts joints; their sticks are made of the joints.
 
     Args:
-        detected: None: everyone who has a joint.
+        truth: the ground truth of the people.
+        joints_px: see `Estimates`.
+        detected: see `Estimates`; None: every person for whom a joint is predicted.
+        confidence, missing, by_detector: see `Estimates`.
     """
     if detected is None:
         detected = np.isfinite(joints_px).all(-1).any(-1)

@@ -1,4 +1,4 @@
-"""Whether a file's answers can be what they are taken for: the mistakes that files of predictions come with."""
+"""Check whether a file's predictions are plausible: find the mistakes that such files often have."""
 
 from __future__ import annotations
 
@@ -11,75 +11,89 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from hmlpe.evaluate.people import STICKS, Estimates, Truth, of_joints
+from hmlpe.evaluate.people import STICKS, Estimates, Truth, joint_estimates
 from hmlpe.evaluate.reference import Reference
 from hmlpe.metrics.pcp import strict_errors
 
-NEAR = 0.4  # of the joints' root mean square distance from their mean: about MODEC's 0.2 torsos
-STICK = 0.5  # of the stick's length, as strict PCP has it
-BETTER = 0.1  # an exchange counts if so much more of the points are near the truth with it,
-SURE = 3.0  # and if that is so many standard errors over people
-FEWEST = 5  # people of whom that can be said
-OFTEN = 0.1  # share of the people in whom a point may not be the same
-RESIZED = 1.1  # a factor below which pixels are taken for those of the images themselves,
-FITS = 0.4  # and how much more of the points must be near with it: points that lie anywhere gain by factors, too
-BESIDE = 0.1  # share of an image's side by which a point may lie beside it
+NEAR_RADIUS = 0.4  # a share of the joints' root mean square distance from their mean: about MODEC's 0.2 torso lengths
+STICK_LIMIT = 0.5  # a share of the stick's length, as in strict PCP
+# A change of the predictions, such as an exchange of left and right, is reported if it increases the share of points
+# near the ground truth, averaged over people, by more than MIN_GAIN and more than MIN_STANDARD_ERRORS standard errors.
+MIN_GAIN = 0.1
+MIN_STANDARD_ERRORS = 3.0
+MIN_PEOPLE = 5  # with fewer people, nothing is reported
+MIN_REPEATED_SHARE = 0.1  # a point that is the same in at least this share of the people is reported
+MIN_RESIZE_FACTOR = 1.1  # below it, pixels are taken for those of the original images
+MIN_RESIZE_GAIN = 0.4  # MIN_GAIN for resizing; it is larger, as randomly placed points gain by scaling, too
+OUTSIDE_MARGIN = 0.1  # how far a point may lie outside its image, as a share of the image's side
 
-Near = Float[np.ndarray, "person item"]
+NearTruth = Float[np.ndarray, "person item"]
 
 
-def doubts(truth: Truth, estimates: Estimates, reference: Reference) -> list[str]:
-    """What a reader must know before the numbers are believed, in words; empty if nothing is odd."""
-    found = [*_exchanged(truth, estimates, reference)]
+def plausibility_warnings(truth: Truth, estimates: Estimates, reference: Reference) -> list[str]:
+    """Return warnings about likely mistakes in the predictions; empty if there is nothing suspicious.
+
+    Args:
+        truth: the ground truth.
+        estimates: the predictions for the same people.
+        reference: what else they are compared with.
+    """
+    found = [*_swapped(truth, estimates, reference)]
     found += [] if found else _resized(truth, estimates)
     found += [] if found else _below_mean_pose(truth, estimates, reference)
     return [*found, *_repeated(truth, estimates), *_outside(estimates, reference)]
 
 
-def near(truth: Truth, estimates: Estimates) -> Near:
-    """1 where a joint (of a method of sticks: a stick) is near the truth, 0 where not, NaN where either is unknown."""
+def near_truth(truth: Truth, estimates: Estimates) -> NearTruth:
+    """Return which predictions are near the ground truth: 1 if near, 0 if not, NaN if either is unknown.
+
+    The items are joints; if the method predicts sticks only, they are sticks.
+    """
     if estimates.joints_px is None:
         errors = strict_errors(
             torch.from_numpy(estimates.sticks_px), torch.from_numpy(truth.sticks_px), truth.free_ends
         )
-        error, limit = errors.numpy(), np.float64(STICK)
+        error, limit = errors.numpy(), np.float64(STICK_LIMIT)
     else:
         known = np.isfinite(truth.joints_px).all(-1, keepdims=True)
         count = np.maximum(known.sum(1, keepdims=True), 1)
         offset = truth.joints_px - np.where(known, truth.joints_px, 0).sum(1, keepdims=True) / count
         size = np.sqrt(np.where(known, offset**2, 0).sum((1, 2)) / count[:, 0, 0])
-        error, limit = np.linalg.norm(estimates.joints_px - truth.joints_px, axis=-1), NEAR * size[:, None]
+        error, limit = np.linalg.norm(estimates.joints_px - truth.joints_px, axis=-1), NEAR_RADIUS * size[:, None]
     return np.where(np.isfinite(error), error <= limit, np.nan)
 
 
-def _exchanged(truth: Truth, estimates: Estimates, reference: Reference) -> Iterator[str]:
-    as_is = near(truth, estimates)
-    sides = near(truth, _mirrored(truth, estimates))
-    changes = np.array(_mirror(truth, estimates)) != np.arange(as_is.shape[1])
-    said = _better(as_is[:, changes], sides[:, changes])
+def _swapped(truth: Truth, estimates: Estimates, reference: Reference) -> Iterator[str]:
+    """Warn if left and right, x and y, the conventions of sides or the order of people seem to be exchanged."""
+    as_is = near_truth(truth, estimates)
+    sides = near_truth(truth, _mirrored(truth, estimates))
+    changes = np.array(_mirror_order(truth, estimates)) != np.arange(as_is.shape[1])
+    said = _gain_in_words(as_is[:, changes], sides[:, changes])
     if said:
         yield f"left and right seem to be exchanged: {said} with them the other way round (docs/predictions.md, Sides)"
     elif reference.other_sides is not None:
-        other = near(reference.other_sides, estimates)
-        differ = reference.differ
-        said = _better(as_is[differ][:, changes], other[differ][:, changes])
+        other = near_truth(reference.other_sides, estimates)
+        differ = reference.sides_differ
+        said = _gain_in_words(as_is[differ][:, changes], other[differ][:, changes])
         if said:
             yield (
                 f"the sides seem to be those of data.sides={reference.other_name}: of the {differ.sum()} people whose "
                 f"labels differ, {said} by these"
             )
-    said = _better(as_is, near(truth, _changed(estimates, lambda points: points[..., ::-1])))
+    said = _gain_in_words(as_is, near_truth(truth, _with_points_changed(estimates, lambda points: points[..., ::-1])))
     if said:
         yield f"x and y seem to be exchanged: {said} with them the other way round"
     for step, word in ((1, "after"), (-1, "before")):
-        said = _better(as_is, near(truth, _changed(estimates, partial(np.roll, shift=-step, axis=0))))
+        said = _gain_in_words(
+            as_is, near_truth(truth, _with_points_changed(estimates, partial(np.roll, shift=-step, axis=0)))
+        )
         if said:
             yield f"the people seem to be shifted, by one or more: {said} with everyone's answer from the one {word}"
 
 
 def _resized(truth: Truth, estimates: Estimates) -> Iterator[str]:
-    """Pixels of images that were made smaller or larger, across and down by one factor each for everybody."""
-    if estimates.joints_px is None:  # middles: a set may not fix the order of ends
+    """Warn if the pixels seem to be those of resized images, with one factor for x and one for y for all people."""
+    if estimates.joints_px is None:  # the sticks' midpoints, as a data set may leave the order of a stick's ends open
         points, true = estimates.sticks_px.mean(2), truth.sticks_px.mean(2)
     else:
         points, true = estimates.joints_px, truth.joints_px
@@ -87,9 +101,13 @@ def _resized(truth: Truth, estimates: Estimates) -> Iterator[str]:
     if not known.any():
         return
     factors = np.median(true[known] / points[known], axis=0)
-    if not (np.isfinite(factors) & (factors > 0)).all() or (abs(np.log(factors)) < np.log(RESIZED)).all():
+    if not (np.isfinite(factors) & (factors > 0)).all() or (abs(np.log(factors)) < np.log(MIN_RESIZE_FACTOR)).all():
         return
-    said = _better(near(truth, estimates), near(truth, _changed(estimates, lambda place: place * factors)), by=FITS)
+    said = _gain_in_words(
+        near_truth(truth, estimates),
+        near_truth(truth, _with_points_changed(estimates, lambda place: place * factors)),
+        by=MIN_RESIZE_GAIN,
+    )
     if said:
         across, down = factors
         yield (
@@ -99,69 +117,77 @@ def _resized(truth: Truth, estimates: Estimates) -> Iterator[str]:
 
 
 def _below_mean_pose(truth: Truth, estimates: Estimates, reference: Reference) -> Iterator[str]:
+    """Warn if the training people's mean pose, placed in everyone's box, is nearer to the ground truth."""
     if reference.mean_pose_px is None:
         return
-    pose = of_joints(truth, reference.mean_pose_px)
+    pose = joint_estimates(truth, reference.mean_pose_px)
     if estimates.joints_px is None:
         pose = replace(pose, joints_px=None)
-    said = _better(near(truth, estimates), near(truth, pose), by=0.0)
+    said = _gain_in_words(near_truth(truth, estimates), near_truth(truth, pose), by=0.0)
     if said:
         yield f"worse than the mean pose of the set's training people: {said} with that pose in everyone's box"
 
 
-def _better(as_is: Near, other: Near, by: float = BETTER) -> str:
-    """How much nearer to the truth it would be otherwise, in words; empty unless it is far nearer."""
+def _gain_in_words(as_is: NearTruth, other: NearTruth, by: float = MIN_GAIN) -> str:
+    """Return how many more points would be near the ground truth, as text; empty unless it is clearly more.
+
+    Args:
+        as_is: which predictions are near the ground truth.
+        other: the same for the changed predictions, or for other ones.
+        by: the smallest gain of the share of near points that counts.
+    """
     both = np.isfinite(as_is) & np.isfinite(other)
     people = both.any(1)
-    if people.sum() < FEWEST:
+    if people.sum() < MIN_PEOPLE:
         return ""
     own, instead = (np.where(both, values, 0)[people].sum(1) / both[people].sum(1) for values in (as_is, other))
     gain = instead - own
-    if gain.mean() <= max(by, SURE * gain.std(ddof=1) / np.sqrt(len(gain))):
+    if gain.mean() <= max(by, MIN_STANDARD_ERRORS * gain.std(ddof=1) / np.sqrt(len(gain))):
         return ""
     return f"{100 * own.mean():.0f} % of the points are near the truth, {100 * instead.mean():.0f} %"
 
 
 def _repeated(truth: Truth, estimates: Estimates) -> Iterator[str]:
-    """Points that do not move from person to person, and joints of a person that are one place."""
+    """Warn if a point is at the same place in many people, or if two joints often are at one place."""
     points, names = _points(truth, estimates)
     still = []
     for name, own in zip(names, points.swapaxes(0, 1), strict=True):
         places, counts = np.unique(own[np.isfinite(own).all(1)], axis=0, return_counts=True)
-        if len(counts) and _often(int(counts.max()), int(counts.sum())):
+        if len(counts) and _is_frequent(int(counts.max()), int(counts.sum())):
             x, y = places[counts.argmax()]
             still.append(f"{name} is at ({x:g}, {y:g}) in {counts.max()} of {counts.sum()} people")
     if still:
-        yield f"one point repeats: {_first(still)}; what is not predicted is empty or NaN"
-    if still or estimates.joints_px is None:  # the ends of two sticks may meet
+        yield f"one point repeats: {_first_of(still)}; what is not predicted is empty or NaN"
+    if still or estimates.joints_px is None:  # with sticks, two ends may rightly be at one place
         return
     one = []
     for i, j in combinations(range(len(names)), 2):
         same = (points[:, i] == points[:, j]).all(1)
         known = np.isfinite(points[:, [i, j]]).all((1, 2))
-        if _often(int(same.sum()), int(known.sum())):
+        if _is_frequent(int(same.sum()), int(known.sum())):
             one.append(f"{names[i]} and {names[j]} are one place in {same.sum()} of {known.sum()} people")
     if one:
-        yield f"one point repeats: {_first(one)}"
+        yield f"one point repeats: {_first_of(one)}"
 
 
-def _first(said: list[str]) -> str:
+def _first_of(said: list[str]) -> str:
     return said[0] if len(said) == 1 else f"{said[0]}, and {len(said) - 1} more like it"
 
 
 def _outside(estimates: Estimates, reference: Reference) -> Iterator[str]:
+    """Warn if more than half of the points lie outside their images."""
     points = estimates.sticks_px if estimates.joints_px is None else estimates.joints_px
     points = points.reshape(len(points), -1, 2)
     size = reference.sizes_px[:, None]
     known = np.isfinite(points).all(-1) & np.isfinite(size).all(-1)
-    out = ((points < -BESIDE * size) | (points > (1 + BESIDE) * size)).any(-1) & known
+    out = ((points < -OUTSIDE_MARGIN * size) | (points > (1 + OUTSIDE_MARGIN) * size)).any(-1) & known
     if 2 * out.sum() > known.sum():
         share = 100 * out.sum() / known.sum()
         yield f"{share:.0f} % of the points lie outside the images; are they pixels of the set's own images?"
 
 
-def _often(count: int, of: int) -> bool:
-    return count >= max(FEWEST, OFTEN * of)
+def _is_frequent(count: int, total: int) -> bool:
+    return count >= max(MIN_PEOPLE, MIN_REPEATED_SHARE * total)
 
 
 def _points(truth: Truth, estimates: Estimates) -> tuple[Float[np.ndarray, "person point 2"], list[str]]:
@@ -171,21 +197,21 @@ def _points(truth: Truth, estimates: Estimates) -> tuple[Float[np.ndarray, "pers
     return estimates.sticks_px.reshape(len(truth), -1, 2), names
 
 
-def _changed(estimates: Estimates, change: Callable[[np.ndarray], np.ndarray]) -> Estimates:
-    """The same answers with their points changed."""
+def _with_points_changed(estimates: Estimates, change: Callable[[np.ndarray], np.ndarray]) -> Estimates:
+    """Return the predictions with a function applied to their points."""
     joints = None if estimates.joints_px is None else change(estimates.joints_px).copy()
     return replace(estimates, joints_px=joints, sticks_px=change(estimates.sticks_px).copy())
 
 
 def _mirrored(truth: Truth, estimates: Estimates) -> Estimates:
-    order = _mirror(truth, estimates)
+    order = _mirror_order(truth, estimates)
     if estimates.joints_px is None:
         return replace(estimates, sticks_px=estimates.sticks_px[:, order])
     return replace(estimates, joints_px=estimates.joints_px[:, order])
 
 
-def _mirror(truth: Truth, estimates: Estimates) -> list[int]:
-    """For every joint, or stick, the one that takes its place when left and right change."""
+def _mirror_order(truth: Truth, estimates: Estimates) -> list[int]:
+    """Return, for every joint or stick, the index of the one that replaces it when left and right are exchanged."""
     if estimates.joints_px is not None:
         return truth.skeleton.mirror_order
     if truth.sticks == STICKS:

@@ -1,4 +1,4 @@
-"""The protocols: which people count, and which numbers are reported under which names (FACTS 6)."""
+"""The evaluation protocols: which people count, and which scores are reported under which names (FACTS 6)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Groups = Mapping[str, Sequence[str]]
 
 
 class Measured(NamedTuple):
-    """What a protocol found.
+    """The results of a protocol.
 
     Attributes:
-        scores: numbers by name.
-        curves: their curves over the threshold, by group.
-        infos: what each of the scores is; those that are `shown` have a column in the table.
+        scores: the scores by name.
+        curves: the curve over the threshold of each group that has one.
+        infos: a description of each score; those with `shown` have a column in the table.
     """
 
     scores: Scores
@@ -38,54 +38,66 @@ class Measured(NamedTuple):
 
 
 def share(protocol: str, heading: str, shown: bool = True, **more: Any) -> MetricInfo:
-    """What a share of people's items is, in a protocol's table."""
+    """Return the description of a score that is a share of joints, sticks or people, for a protocol's table.
+
+    Args:
+        protocol: the protocol's name.
+        heading: the heading of the score's column.
+        shown: whether the score has a column.
+        more: further fields of `MetricInfo`.
+    """
     told = SHARE | {"kind": "protocol", "section": protocol, "heading": heading, "shown": shown}
     return MetricInfo(title=f"{protocol} {heading}", **(told | more))
 
 
-PCP_THRESHOLDS = tuple(t / 20 for t in range(1, 11))  # 0.05 ... 0.5 lengths of the stick
-RATE = "rate"  # the label of a detection rate, which is no group's
+PCP_THRESHOLDS = tuple(t / 20 for t in range(1, 11))  # 0.05 ... 0.5, as shares of the stick's length
+RATE = "rate"  # the label of a detection rate, the score that is not of a group of joints or sticks
 
 
 class Protocol(ABC):
     """A named way to score estimates.
 
     Attributes:
-        name: with which its numbers begin.
-        axes: what the curves' axes say: the threshold, and the share.
-        looks_at_all: it tells detected people from missed ones by itself.
+        name: the name, with which the names of its scores begin.
+        axes: the labels of the curves' axes: the threshold's, and the share's.
+        counts_everyone: whether the protocol always takes all people and tells detected people from missed ones by
+            itself, so that it is not applied to the detected people alone.
     """
 
     name: ClassVar[str]
     axes: ClassVar[tuple[str, str]] = ("threshold", "within the threshold [%]")
-    looks_at_all: ClassVar[bool] = False
+    counts_everyone: ClassVar[bool] = False
 
     @abstractmethod
     def why_not(self, truth: Truth, estimates: Estimates) -> str:
-        """Why it does not apply, in words; empty if it does."""
+        """Return the reason why the protocol does not apply, as text; empty if it applies."""
 
     def unknown(self, truth: Truth) -> dict[str, str]:
-        """Groups that can have no number, as an item of theirs is none of the data's -> why."""
+        """Return the groups without a score, as the data lack one of their joints or sticks, with the reasons."""
         return {}
 
     @abstractmethod
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
     ) -> Measured:
-        """Numbers by name, their curves over the threshold, and what they are.
+        """Return the scores, their curves over the threshold, and their descriptions.
 
         Args:
-            counted: the people who count; one without an estimate is wrong.
+            truth: the ground truth.
+            estimates: the predictions.
+            counted: (person,) whether the person counts; a person without a prediction counts as wrong.
+            bootstrap: draws the samples for the intervals.
         """
 
 
 class PdjModec(Protocol):
-    """MODEC's accuracy curves of joints, error over |left shoulder - right hip|.
+    """MODEC's accuracy curves of joints, whose error is the distance divided by |left shoulder - right hip|.
 
     Args:
-        groups: name -> joints, e.g. wrist -> left_wrist, right_wrist; those that are not in the skeleton are left out.
-        at: thresholds that the table shows.
-        each_at: the threshold at which every joint is reported by itself.
+        groups: name -> joints, e.g. wrist -> left_wrist, right_wrist; groups with joints that are not in the skeleton
+            are left out.
+        at: the thresholds that the table shows.
+        each_at: the threshold at which every single joint is reported.
     """
 
     name = "pdj_modec"
@@ -98,25 +110,25 @@ class PdjModec(Protocol):
             raise UserError(f"protocol.pdj_modec: thresholds are 0.01, 0.02 ... 0.2, got {wrong[0]!r}")
 
     def why_not(self, truth: Truth, estimates: Estimates) -> str:
-        """It needs joints, and a torso's length."""
+        """Return the reason if there are no predicted joints, or no torso lengths."""
         if estimates.joints_px is None:
             return "the predictions give sticks, no joints"
-        return "" if np.isfinite(truth.torso_px).any() else no_torso(truth)
+        return "" if np.isfinite(truth.torso_px).any() else no_torso_reason(truth)
 
     def unknown(self, truth: Truth) -> dict[str, str]:
-        """Groups with a joint that is not in the skeleton."""
+        """Return the groups with a joint that is not in the skeleton, with the reasons."""
         return unknown_items(self.groups, truth.skeleton.joints, "joint")
 
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
     ) -> Measured:
-        """`pdj_modec_<group>@<threshold>` and `..._auc`; of single joints the former at `each_at`."""
+        """Return `pdj_modec_<group>@<threshold>` and `..._auc`; single joints have the former at `each_at` only."""
         assert estimates.joints_px is not None
-        answered = _answered(estimates.joints_px)
+        answered = _is_predicted(estimates.joints_px)
         singles = {joint: [joint] for joint in truth.skeleton.joints}
-        groups = _predicted({**self.groups, **singles}, truth.skeleton.joints, answered)
+        groups = _fully_predicted({**self.groups, **singles}, truth.skeleton.joints, answered)
         metric = ModecPDJ(truth.skeleton, groups)
-        metric.update(*(_rows(of, counted) for of in (estimates.joints_px, truth.joints_px, truth.torso_px)))
+        metric.update(*(_counted_rows(of, counted) for of in (estimates.joints_px, truth.joints_px, truth.torso_px)))
         draws, errors = bootstrap.of(truth.shots_of(counted)), metric.all_errors().numpy()
         scores: Scores = {}
         curves: Curves = {}
@@ -141,11 +153,12 @@ class PdjModec(Protocol):
 
 
 class PcpStrict(Protocol):
-    """Corrected PCP: both ends of a stick within half its length.
+    """Corrected PCP: a stick is right if both of its ends are within half of its length.
 
     Args:
-        groups: name -> sticks; a group's value is the mean over its sticks. It is reported where all are predicted.
-        threshold: share of the stick's length.
+        groups: name -> sticks; the score of a group is the mean over its sticks, and it is reported if all of them are
+            predicted.
+        threshold: the share of the stick's length.
     """
 
     name = "pcp_strict"
@@ -158,34 +171,34 @@ class PcpStrict(Protocol):
             raise UserError(f"protocol.{self.name}.threshold: must be a number above 0, got {threshold!r}")
 
     def metric(self, truth: Truth, groups: Groups) -> StrictPCP:
-        """The torchmetrics class, for this truth."""
+        """Return the metric (of torchmetrics) for the sticks of this ground truth."""
         return StrictPCP(truth.sticks, groups, self.threshold, truth.free_ends)
 
     def why_not(self, truth: Truth, estimates: Estimates) -> str:
-        """It needs a stick that is known and predicted for somebody."""
+        """Return the reason if no stick is both annotated and predicted for some person."""
         if not truth.sticks:
             return "the skeleton has no parts"
         known = np.isfinite(truth.sticks_px).all((-1, -2)) & np.isfinite(estimates.sticks_px).all((-1, -2))
         return "" if known.any() else "no stick is both annotated and predicted"
 
     def unknown(self, truth: Truth) -> dict[str, str]:
-        """Groups with a stick that is neither the set's, nor the skeleton's, nor one of the six."""
+        """Return the groups with a stick that neither the data set, the skeleton nor the stickmen sets have."""
         return unknown_items(self.groups, (*truth.sticks, *truth.skeleton.parts, *STICKS), "stick")
 
-    def measured(self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"]) -> StrictPCP:
-        """The metric with the people's errors; single sticks are among its groups."""
-        answered = _answered(estimates.sticks_px.reshape(*estimates.sticks_px.shape[:2], 4))
+    def updated_metric(self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"]) -> StrictPCP:
+        """Return the metric, updated with the errors of the people who count; each single stick is a group, too."""
+        answered = _is_predicted(estimates.sticks_px.reshape(*estimates.sticks_px.shape[:2], 4))
         singles = {stick: [stick] for stick in truth.sticks}
-        groups = _predicted({**self.groups, **singles}, truth.sticks, answered)
+        groups = _fully_predicted({**self.groups, **singles}, truth.sticks, answered)
         metric = self.metric(truth, groups)
-        metric.update(_rows(estimates.sticks_px, counted), _rows(truth.sticks_px, counted))
+        metric.update(_counted_rows(estimates.sticks_px, counted), _counted_rows(truth.sticks_px, counted))
         return metric
 
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
     ) -> Measured:
-        """`pcp_strict_<group>`, and the groups' curves."""
-        metric = self.measured(truth, estimates, counted)
+        """Return `pcp_strict_<group>`, and the curves of the groups."""
+        metric = self.updated_metric(truth, estimates, counted)
         draws, errors = bootstrap.of(truth.shots_of(counted)), metric.all_errors().numpy()
 
         def score(group: str, threshold: float) -> Score:
@@ -196,10 +209,11 @@ class PcpStrict(Protocol):
         return Measured(scores, curves, self.infos(metric))
 
     def infos(self, metric: StrictPCP, part: str = "") -> dict[str, MetricInfo]:
-        """What the numbers of its groups are; of single sticks they are not shown.
+        """Return the descriptions of the groups' scores; those of single sticks are not shown in the table.
 
         Args:
-            part: of the names, before the group's.
+            metric: the metric with the groups.
+            part: a text that stands before the group in the names, such as total_.
         """
         return {
             f"{self.name}_{part}{group}": share(
@@ -210,25 +224,26 @@ class PcpStrict(Protocol):
 
 
 class PcpOfficial(PcpStrict):
-    """The official Buffy tool: PCP over the detected people, their share, and the product of both."""
+    """The official Buffy tool's protocol: PCP over the detected people, the detection rate, and the product of both."""
 
     name = "pcp_official"
     people = "detected"
-    looks_at_all = True
+    counts_everyone = True
 
     def metric(self, truth: Truth, groups: Groups) -> StrictPCP:
-        """The torchmetrics class, for this truth."""
+        """Return the metric (of torchmetrics) for the sticks of this ground truth."""
         return OfficialPCP(truth.sticks, groups, self.threshold)
 
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
     ) -> Measured:
-        """`pcp_official_detection_rate`, `pcp_official_<group>` over detected people, `pcp_official_total_<group>`.
+        """Return `pcp_official_detection_rate`, and `pcp_official_<group>` and `pcp_official_total_<group>`.
 
-        Of given boxes there is no rate, and no total. `counted` says nothing here: the tool always looks at all people.
+        The second is over the detected people, and the total is its product with the rate. If all boxes were given,
+        there is no rate and no total. `counted` has no effect, as the tool always takes all people.
         """
         everyone = np.ones(len(truth), dtype=bool)
-        metric = self.measured(truth, estimates, everyone)
+        metric = self.updated_metric(truth, estimates, everyone)
         detected, draws = estimates.detected, bootstrap.of(truth.shots)
         errors = np.where(detected[:, None], metric.all_errors().numpy(), np.nan)
         rate = (draws.counts @ detected.astype(float)) / draws.counts.sum(1)
@@ -245,27 +260,31 @@ class PcpOfficial(PcpStrict):
         return Measured(scores, {}, infos)
 
 
-def _rows(values: Float[np.ndarray, person * rest], counted: Bool[np.ndarray, " person"]) -> Tensor:
+def _counted_rows(values: Float[np.ndarray, person * rest], counted: Bool[np.ndarray, " person"]) -> Tensor:
     return torch.from_numpy(np.asarray(values, dtype=np.float64)[counted])
 
 
-def _answered(values: Float[np.ndarray, "person item number"]) -> Bool[np.ndarray, " item"]:
-    """Which items the method answers for somebody."""
+def _is_predicted(values: Float[np.ndarray, "person item number"]) -> Bool[np.ndarray, " item"]:
+    """Return which items the method predicts for at least one person."""
     return np.asarray(np.isfinite(values).all(-1).any(0))
 
 
-def _predicted(groups: Groups, items: Sequence[str], answered: Bool[np.ndarray, " item"]) -> dict[str, list[str]]:
-    """The groups of which the method answers every item."""
+def _fully_predicted(groups: Groups, items: Sequence[str], answered: Bool[np.ndarray, " item"]) -> dict[str, list[str]]:
+    """Return the groups of which the method predicts every item."""
     there = {item for item, known in zip(items, answered, strict=True) if known}
     return {name: list(own) for name, own in groups.items() if set(own) <= there}
 
 
-def no_torso(truth: Truth) -> str:
-    """Why there is no number that a torso's length divides."""
+def no_torso_reason(truth: Truth) -> str:
+    """Return the reason why there are no scores normalised by the torso length."""
     return f"{truth.data} has no torso length (no hips)"
 
 
 def unknown_items(groups: Groups, items: Sequence[str], word: str) -> dict[str, str]:
-    """Groups with an item that is none of these -> why they can have no number."""
+    """Return the groups that have an item which is not among these, with the reason why they have no score.
+
+    >>> unknown_items({"wrist": ["left_wrist"], "knee": ["left_knee"]}, ["left_wrist"], "joint")
+    {'knee': "no joint 'left_knee' in the data"}
+    """
     lost = {name: [item for item in own if item not in items] for name, own in groups.items()}
     return {name: f"no {word} {own[0]!r} in the data" for name, own in lost.items() if own}

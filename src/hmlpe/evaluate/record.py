@@ -1,4 +1,4 @@
-"""An evaluation on disk: one JSON for each method, its boxes and its people."""
+"""Records of evaluations as files: a JSON for each combination of method, boxes and people who count."""
 
 from __future__ import annotations
 
@@ -14,31 +14,33 @@ from hmlpe.evaluate.bootstrap import Score
 from hmlpe.files import read_json, write_json_atomic
 from hmlpe.runs.metric import MetricInfo
 
-SCHEMA = 3  # 1: another length of MODEC's, another test crop, people drawn one by one; 2: scores that say nothing
+SCHEMA = 3  # 1: another MODEC torso length and test crop, no bootstrap by shots; 2: scores without `described`
 Numbers = dict[str, list[float | None]]
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was measured of one method on one set.
+    """The results of one method on one data set.
 
     Attributes:
-        method: its name in the table.
-        data: the set.
+        method: the method's name in the table.
+        data: the data set's name.
         boxes: where the boxes of the people come from.
-        people: whole or detected: who counts, of those with an image.
-        counted, detected, annotated, without_image: how many people.
+        people: who counts of the people with an image: whole (all of them) or detected.
+        counted, detected, annotated, without_image: the numbers of people who count, are detected, are annotated, and
+            have no image.
         sides: the convention of left and right.
         scores: name -> value, low, high, in [0, 1]; None where there was nothing to measure.
         curves: protocol -> group -> threshold -> value, low, high.
-        not_applicable: protocol -> why.
-        ranking: of the confidence, by group.
-        notes: what a reader must know beside the numbers.
-        identity: what was scored, on what, in which boxes: another identity does not replace this record.
-        settings: digests of what all records of a table must share (`settings.settings_of`).
-        described: what each score is (`runs.metric.MetricInfo`).
-        axes: of the curves, by protocol: what the threshold is, and what the share.
-        warnings: why the numbers may not be what they seem (`plausible.doubts`).
+        not_applicable: protocol -> the reason why it was not applied.
+        ranking: how well the confidence ranks the errors, by group (`confidence.ranking`).
+        notes: remarks that a reader of the numbers needs.
+        identity: digests and names of what was scored, on which data, in which boxes; a record is not replaced by one
+            of another identity unless overwriting is allowed.
+        settings: digests of the settings that all records of a table must share (`settings.settings_of`).
+        described: score -> its description, the fields of a `runs.metric.MetricInfo`.
+        axes: protocol -> the labels of its curves' axes: the threshold's, and the share's.
+        warnings: warnings about likely mistakes in the predictions (`plausible.plausibility_warnings`).
     """
 
     method: str
@@ -64,19 +66,23 @@ class Record:
 
     @property
     def infos(self) -> dict[str, MetricInfo]:
-        """What each score is."""
+        """The description of each score."""
         return {name: MetricInfo(**info) for name, info in self.described.items()}
 
     @property
-    def file(self) -> str:
-        """Its file's name, without the ending."""
+    def file_stem(self) -> str:
+        """The name of the record's file, without the suffix."""
         return "__".join(
             re.sub(r"[^A-Za-z0-9._+-]+", "-", part).strip("-.") for part in (self.method, self.boxes, self.people)
         )
 
 
-def numbers(scores: Mapping[Any, Score]) -> Numbers:
-    """Scores as JSON takes them, keys as texts."""
+def json_scores(scores: Mapping[Any, Score]) -> Numbers:
+    """Return scores for JSON: keys as text, and None for NaN.
+
+    >>> json_scores({"pcp": Score(0.5, float("nan"), float("nan")), 0.2: Score(1.0, 0.9, 1.0)})
+    {'pcp': [0.5, None, None], '0.20': [1.0, 0.9, 1.0]}
+    """
     return {_key(key): [None if math.isnan(v) else v for v in score] for key, score in scores.items()}
 
 
@@ -84,9 +90,9 @@ def _key(key: Any) -> str:
     return f"{key:.2f}" if isinstance(key, float) else str(key)
 
 
-def check_name(folder: Path, record: Record) -> None:
-    """Raise UserError if there is an evaluation of something else under the record's name."""
-    path = folder / f"{record.file}.json"
+def check_name_free(folder: Path, record: Record) -> None:
+    """Raise UserError if the folder has a record of the same file name, but of other settings or another identity."""
+    path = folder / f"{record.file_stem}.json"
     if not path.is_file():
         return
     there = read_record(path)
@@ -101,24 +107,24 @@ def check_name(folder: Path, record: Record) -> None:
 
 
 def write_record(folder: Path, record: Record, overwrite: bool) -> Path:
-    """Write it as `<folder>/<file>.json`.
+    """Write the record as `<folder>/<file_stem>.json`, and return that path.
 
     Raises:
-        UserError: there is one of something else under that name, and it must not be overwritten.
+        UserError: there is a record of something else under that name, and `overwrite` is False.
     """
     if not overwrite:
-        check_name(folder, record)
-    path = folder / f"{record.file}.json"
+        check_name_free(folder, record)
+    path = folder / f"{record.file_stem}.json"
     write_json_atomic(path, asdict(record))
     return path
 
 
 def read_record(path: Path) -> Record:
-    """One evaluation. Raises UserError if the file is none of this version."""
+    """Read a record. Raises UserError if the file is not a record of this version."""
     content = read_json(path)
     try:
         record = Record(**content)
-        if record.schema != SCHEMA or record.file != path.stem:
+        if record.schema != SCHEMA or record.file_stem != path.stem:
             raise ValueError("another version")
     except (TypeError, ValueError) as error:
         raise UserError(f"{path}: not an evaluation of this version; move it away, and evaluate again") from error
@@ -126,5 +132,5 @@ def read_record(path: Path) -> Record:
 
 
 def read_records(folder: Path) -> list[Record]:
-    """Every evaluation in a folder, by name. Raises UserError at a file that is no evaluation of this version."""
+    """Read all records in a folder, sorted by file name. Raises UserError if one is not a record of this version."""
     return [read_record(path) for path in sorted(folder.glob("*.json"))]

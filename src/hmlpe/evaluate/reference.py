@@ -1,4 +1,7 @@
-"""What a file's answers are held against beside the truth: the mean pose, the other sides, the images' sizes."""
+"""What a file's predictions are compared with besides the ground truth, to find out if they are plausible.
+
+That is the mean pose, the ground truth under the other convention of sides, and the sizes of the images.
+"""
 
 from __future__ import annotations
 
@@ -18,48 +21,57 @@ from hmlpe.errors import UserError
 from hmlpe.evaluate.people import Truth, truth_of
 from hmlpe.geometry import crop_to_image, image_to_crop
 
-LOOKED_AT = 200  # images whose size is read
+MAX_SIZES_READ = 200  # the largest number of images whose size is read
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Beside a `Truth`, in its order.
+    """Reference values for the people of a `Truth`, in its order.
 
     Attributes:
-        mean_pose_px: (person, joint, 2) the training people's mean pose in each person's box, NaN without a box; None
-            if there are no training people.
-        other_sides: the truth under the other convention of sides; None if nobody's labels differ.
-        differ: (person,) whose labels differ in it.
-        other_name: of the other convention.
-        sizes_px: (person, 2) width and height of the image, NaN where they are not known.
+        mean_pose_px: (person, joint, 2) the mean pose of the training people, placed in each person's box, in image
+            pixels; NaN for a person without a box; None if there are no training people.
+        other_sides: the ground truth under the other convention of sides; None if it is the same for all people.
+        sides_differ: (person,) whether the person's labels differ between the two conventions.
+        other_name: the name of the other convention, a value of the setting data.sides.
+        sizes_px: (person, 2) width and height of the person's image; NaN where they are not known.
     """
 
     mean_pose_px: Float[np.ndarray, "person joint 2"] | None
     other_sides: Truth | None
-    differ: Bool[np.ndarray, " person"]
+    sides_differ: Bool[np.ndarray, " person"]
     other_name: str
     sizes_px: Float[np.ndarray, "person 2"]
 
 
-def reference_of(one: DataSet, people: Columns, truth: Truth, sides: str, use_occluded: bool) -> Reference:
-    """The reference of a set's test people (`truth.annotated`), whose truth has these sides."""
+def reference_of(data_set: DataSet, people: Columns, truth: Truth, sides: str, use_occluded: bool) -> Reference:
+    """Return the reference values for the test people of a data set.
+
+    Args:
+        data_set: the data set.
+        people: its test people, as `people.annotated_test_people` gives them.
+        truth: their ground truth.
+        sides: the convention of sides of the ground truth.
+        use_occluded: whether the ground truth includes occluded joints.
+    """
     other_name = "person" if sides == "image" else "image"
     other = truth_of(people, truth.skeleton, other_name, use_occluded)
-    differ = ~np.isclose(other.joints_px, truth.joints_px, equal_nan=True).all((1, 2))
+    sides_differ = ~np.isclose(other.joints_px, truth.joints_px, equal_nan=True).all((1, 2))
     return Reference(
-        mean_pose_px=_mean_pose(one, truth, sides, use_occluded),
-        other_sides=other if differ.any() else None,
-        differ=differ,
+        mean_pose_px=_mean_pose(data_set, truth, sides, use_occluded),
+        other_sides=other if sides_differ.any() else None,
+        sides_differ=sides_differ,
         other_name=other_name,
-        sizes_px=_sizes(one, truth),
+        sizes_px=_sizes(data_set, truth),
     )
 
 
 def _mean_pose(
-    one: DataSet, truth: Truth, sides: str, use_occluded: bool
+    data_set: DataSet, truth: Truth, sides: str, use_occluded: bool
 ) -> Float[np.ndarray, "person joint 2"] | None:
-    everyone = [(person, _box(one, person)) for person in one.source.people()]
-    members = [Member(one, p, box) for p, box in everyone if p.split == "train" and np.isfinite(box).all()]
+    """Return the training people's mean pose in each test person's box; None if there are no training people."""
+    everyone = [(person, _box(data_set, person)) for person in data_set.source.people()]
+    members = [Member(data_set, p, box) for p, box in everyone if p.split == "train" and np.isfinite(box).all()]
     if not members:
         return None
     columns = columns_of(members)
@@ -72,21 +84,21 @@ def _mean_pose(
     return crop_to_image(np.broadcast_to(mean, truth.joints_px.shape), tested[:, None], 1)
 
 
-def _box(one: DataSet, person: Person) -> Float[np.ndarray, " 4"]:
-    with suppress(UserError):  # of an odd record: here it only has no box
-        box = one.boxes.box_px(person)
+def _box(data_set: DataSet, person: Person) -> Float[np.ndarray, " 4"]:
+    with suppress(UserError):  # a faulty record is no error here: the person has no box
+        box = data_set.boxes.box_px(person)
         if box is not None:
             return box
     return np.full(4, np.nan)
 
 
-def _sizes(one: DataSet, truth: Truth) -> Float[np.ndarray, "person 2"]:
+def _sizes(data_set: DataSet, truth: Truth) -> Float[np.ndarray, "person 2"]:
     found = np.full((len(truth), 2), np.nan)
-    if not isinstance(one.source, FileSource):
+    if not isinstance(data_set.source, FileSource):
         return found
-    for person in np.linspace(0, len(truth) - 1, min(LOOKED_AT, len(truth))).astype(int):
-        with suppress(UserError):  # it is not the images that are evaluated
-            size = image_size(one.source.image_folder, truth.images[person])
-            if size is not None:  # a photo of one's own may be turned when it is read
-                found[person] = max(size) if isinstance(one.source, OwnSource) else size
+    for person in np.linspace(0, len(truth) - 1, min(MAX_SIZES_READ, len(truth))).astype(int):
+        with suppress(UserError):  # a faulty image is no error here: only predictions are evaluated
+            size = image_size(data_set.source.image_folder, truth.images[person])
+            if size is not None:  # a user's own photo may be rotated when it is read: width and height may be exchanged
+                found[person] = max(size) if isinstance(data_set.source, OwnSource) else size
     return found

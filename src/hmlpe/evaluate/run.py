@@ -1,4 +1,4 @@
-"""One evaluation: cases, protocols, records."""
+"""Run one evaluation: score each case by each protocol, and return the records."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import numpy as np
 
 from hmlpe.errors import UserError
 from hmlpe.evaluate.cases import Case, cases
-from hmlpe.evaluate.confidence import ranking_of
+from hmlpe.evaluate.confidence import confidence_ranking
 from hmlpe.evaluate.people import Estimates
 from hmlpe.evaluate.protocols import Protocol, Scores
-from hmlpe.evaluate.record import Numbers, Record, numbers
+from hmlpe.evaluate.record import Numbers, Record, json_scores
 from hmlpe.evaluate.settings import EvaluateSettings, check_folder, settings_of
-from hmlpe.evaluate.write import check_place
+from hmlpe.evaluate.write import check_fits
 from hmlpe.runs.metric import MetricInfo
 from hmlpe.settings import make
 from hmlpe.training.devices import check_devices
 
 
 def evaluate(settings: EvaluateSettings) -> Iterator[Record]:
-    """Score what the settings name, set by set.
+    """Score what the settings name, one data set after another, and yield the records.
 
     Raises:
-        UserError: bad input. That a record could not stand in its folder is said before anything is scored.
+        UserError: the input is not valid. If a record would not fit the records in its folder, this is raised before
+            anything is scored.
     """
     check_devices(settings.trainer, settings.optim.batch_size)
     check_folder(Path(settings.out))
@@ -37,18 +38,24 @@ def evaluate(settings: EvaluateSettings) -> Iterator[Record]:
     for case in found:
         for people in chosen:
             draft = record_of(case, people, settings)
-            check_place(Path(settings.out) / draft.data, draft, settings.overwrite)
+            check_fits(Path(settings.out) / draft.data, draft, settings.overwrite)
     for case in found:
         estimates = case.estimate()
         detected = int(estimates.detected.sum())
         for place, people in enumerate(chosen):
             if place and people == "detected" and detected in (0, len(case.truth)):
-                continue  # nobody to score, or the same people as the whole
+                continue  # nobody to score, or the same people as in the record of all people
             yield score(case, estimates, people, protocols, settings, bootstrap)
 
 
 def record_of(case: Case, people: str, settings: EvaluateSettings) -> Record:
-    """The record of a case without its numbers."""
+    """Return the record of a case, still without scores.
+
+    Args:
+        case: the case.
+        people: who counts: whole or detected.
+        settings: the settings of the evaluation.
+    """
     name = case.truth.data
     return Record(
         method=case.method,
@@ -73,7 +80,19 @@ def record_of(case: Case, people: str, settings: EvaluateSettings) -> Record:
 def score(
     case: Case, estimates: Estimates, people: str, protocols: list[Protocol], settings: EvaluateSettings, bootstrap: Any
 ) -> Record:
-    """The record of a case. Raises UserError if nobody counts, or nothing is known of those who do."""
+    """Score a case, and return its record.
+
+    Args:
+        case: the case.
+        estimates: the method's predictions.
+        people: who counts: whole (all people) or detected.
+        protocols: the protocols to apply; those that do not apply are in the record with the reason.
+        settings: the settings of the evaluation.
+        bootstrap: a `Bootstrap`, which draws the samples for the intervals.
+
+    Raises:
+        UserError: nobody counts, or the ground truth of all people who count is unknown.
+    """
     truth = case.truth
     counted = np.ones(len(truth), dtype=bool) if people == "whole" else estimates.detected
     if not counted.any():
@@ -89,7 +108,7 @@ def score(
     infos: dict[str, MetricInfo] = {}
     for protocol in protocols:
         reason = protocol.why_not(truth, estimates) if estimates.detected.any() else "nobody is found"
-        if protocol.looks_at_all and people == "detected":
+        if protocol.counts_everyone and people == "detected":
             reason = "it looks at all people by itself: people=whole"
         if reason:
             reasons[protocol.name] = reason
@@ -98,18 +117,18 @@ def score(
         found = protocol.scores(truth, estimates, counted, bootstrap)
         scores |= found.scores
         infos |= found.infos
-        curves[protocol.name] = {group: numbers(curve) for group, curve in found.curves.items()}
-    ranked, unranked = ranking_of(truth, estimates, counted, settings.confidence, bootstrap)
+        curves[protocol.name] = {group: json_scores(curve) for group, curve in found.curves.items()}
+    ranked, unranked = confidence_ranking(truth, estimates, counted, settings.confidence, bootstrap)
     return replace(
         record_of(case, people, settings),
         counted=int(counted.sum()),
         detected=int(estimates.detected.sum()),
-        scores=numbers(scores),
+        scores=json_scores(scores),
         curves=curves,
         described={name: info.model_dump(mode="json", exclude_defaults=True) for name, info in infos.items()},
         axes={protocol.name: list(protocol.axes) for protocol in protocols if protocol.name in curves},
         not_applicable=reasons | unranked,
         ranking=ranked,
         notes="; ".join(note for note in (case.notes, estimates.missing, unknown) if note),
-        warnings=[] if case.doubts is None else case.doubts(estimates),
+        warnings=[] if case.find_warnings is None else case.find_warnings(estimates),
     )

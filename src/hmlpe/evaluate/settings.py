@@ -1,4 +1,4 @@
-"""The settings of an evaluation; those that cannot work are refused before anything is read."""
+"""The settings of an evaluation; invalid ones are rejected before any data are read."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from hmlpe.report.published import check_published
 from hmlpe.settings import Component, Count, Name, Settings, Text, Whole, make
 from hmlpe.training.settings import TrainSettings
 
-FORMS = {  # choices that are open by default, and their files in conf/
+OPTIONAL_GROUPS = {  # the config groups from which nothing is chosen by default, and their files in conf/
     "predictions_form": ("csv", "buffy", "matrix", "flic_slots", "lsp_joints"),
     "detector": ("cascade", "given", "whole"),
 }
-FITTING = {"joints": "matrix", "axes": "matrix", "file": "given", "to_window": "given"}  # setting -> whose it is
+FILE_OF_SETTING = {"joints": "matrix", "axes": "matrix", "file": "given", "to_window": "given"}  # the file that has it
 People = Literal["whole", "detected"]
 
 
 class BootstrapSettings(Settings):
-    """The draws of people that intervals are made of."""
+    """The settings of the bootstrap that gives the intervals (see `Bootstrap`)."""
 
     draws: Count
     level: Annotated[float, Field(gt=0, lt=1)]
@@ -32,39 +32,39 @@ class BootstrapSettings(Settings):
 
 
 class ConfidenceSettings(Settings, extra="forbid"):
-    """Of which joints the confidence is ranked against errors, and which error is a miss."""
+    """The groups of joints for which the ranking by confidence is measured, and the largest error that is a hit."""
 
     at: Annotated[float, Field(gt=0)]
     groups: Annotated[dict[str, list[str]] | None, Field(description="lists of joints by name, or null")]
 
 
 class EvaluateSettings(TrainSettings):
-    """As in conf/evaluate.yaml, which explains them."""
+    """The settings of an evaluation, as in conf/evaluate.yaml, which explains them."""
 
     predictions: Text | None
     method: Text | None
     people: Annotated[People | list[People], Field(min_length=1, description="whole or detected, or a list of both")]
     split: Literal["test", "val"]
     zoom: Annotated[float, Field(ge=0.1, le=10)]
-    trust: Any  # `predict.open.trusted` says what it may be
-    fires: Any  # and `deploy.model.check_fires`
+    trust: Any  # checked by `predict.open.trusted`
+    fires: Any  # checked by `predict.model.check_fires`
     bootstrap: BootstrapSettings
     confidence: ConfidenceSettings | None
-    protocol: dict[str, Component] = Field(default_factory=dict)  # an empty list leaves no such group
-    published: Any  # see `check_published`
+    protocol: dict[str, Component] = Field(default_factory=dict)  # protocol=[] leaves this group out altogether
+    published: Any  # checked by `check_published`
     detector: Any = None
-    detector_name: Name | None = None  # of its configuration, as tables show it; null: its class
+    detector_name: Name | None = None  # the name of the chosen config file, for tables; null: the class's name is shown
     predictions_form: Any = None
     out: Text
     batch_size: Count
 
     def check_all(self) -> None:
-        """Raise UserError, naming the setting, if some do not fit each other."""
+        """Raise UserError, naming the setting, if settings do not fit each other."""
         check_published(self.published)
         if not self.protocol:
             raise UserError("protocol: is empty; name at least one, e.g. protocol=[pcp_strict,pdj_modec]")
-        for group, files in FORMS.items():
-            _check_form(getattr(self, group), group, files)
+        for group, files in OPTIONAL_GROUPS.items():
+            _check_group_chosen(getattr(self, group), group, files)
         super().check_all()
         if (self.checkpoint is None) == (self.predictions is None):
             raise UserError("give either checkpoint=PATH, a network, or predictions=FILE, another method's answers")
@@ -80,12 +80,15 @@ class EvaluateSettings(TrainSettings):
 
     @property
     def chosen_people(self) -> list[str]:
-        """The words of `people`, each once."""
+        """The values of the setting `people`, each once."""
         return list(dict.fromkeys([self.people] if isinstance(self.people, str) else self.people))
 
 
 def settings_of(settings: EvaluateSettings) -> dict[str, str]:
-    """Digests of what the numbers of one table must have in common: settings of each protocol, of labels, intervals."""
+    """Return digests of the settings that all records of one table must share.
+
+    These are the settings of each protocol, of the labels, and of the intervals.
+    """
     data = settings.data
     labels = [data.sides, data.use_occluded, make("skeleton", settings.skeleton).as_dict()]
     intervals = [settings.bootstrap.level, "drawn by shots"]
@@ -96,20 +99,20 @@ def settings_of(settings: EvaluateSettings) -> dict[str, str]:
     }
 
 
-def _check_form(value: object, group: str, files: Sequence[str]) -> None:
-    """Raise UserError if settings of a choice are given without the choice itself."""
+def _check_group_chosen(value: object, group: str, files: Sequence[str]) -> None:
+    """Raise UserError if settings of a config group are given although no file of the group is chosen."""
     values = value if isinstance(value, dict) else {}
     if value is None or values.get("_target_"):
         return
     given = ", ".join(f"{group}.{key!s}" for key in values) or f"{value!r}"
-    fit = next((file for key, file in FITTING.items() if key in values and file in files), files[0])
+    fit = next((file for key, file in FILE_OF_SETTING.items() if key in values and file in files), files[0])
     raise UserError(
         f"{group}: {given} without saying of what; say {group}={fit} before it (there are {', '.join(files)})"
     )
 
 
 def check_folder(folder: Path) -> None:
-    """Raise UserError unless files can be written into the folder; it is made if it is not there."""
+    """Create the folder unless it exists. Raises UserError if files cannot be written into it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):

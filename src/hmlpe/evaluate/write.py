@@ -1,4 +1,4 @@
-"""What an evaluation writes: the table, the curves of all methods on one set, and how a method's confidence ranks."""
+"""Write the results of evaluations: records, tables, curves of all methods on a data set, rankings by confidence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from hmlpe.errors import UserError
 from hmlpe.evaluate.protocols import RATE
-from hmlpe.evaluate.record import Numbers, Record, check_name, read_records, write_record
+from hmlpe.evaluate.record import Numbers, Record, check_name_free, read_records, write_record
 from hmlpe.files import write_bytes_atomic, write_text_atomic
 from hmlpe.palette import PARTS
 from hmlpe.report.published import Row, beside
@@ -27,25 +27,29 @@ PUBLISHED = "published"
 
 
 @dataclass(frozen=True)
-class Line:
-    """One row of the table."""
+class TableRow:
+    """One row of the table: a method's scores, measured or published."""
 
     method: str
     boxes: str
     people: str
     scores: Numbers
-    detected: str = ""  # of how many people, for the protocol that looks at the detected alone
+    detected: str = ""  # how many people are detected, of how many; for the protocol over the detected people
 
 
-def lines_of(records: Sequence[Record], published: Sequence[Row]) -> list[Line]:
-    """The rows: published numbers of the records' sides first, then what was measured.
+def table_rows(records: Sequence[Record], published: Sequence[Row]) -> list[TableRow]:
+    """Return the rows of the table: published scores under the records' convention of sides, then the records.
+
+    Args:
+        records: the records of one data set.
+        published: published scores on it.
 
     Raises:
-        UserError: the records' protocols, labels or annotated people are not the same.
+        UserError: the protocols, labels or numbers of annotated people of the records are not the same.
     """
     check_comparable(records)
     found = [
-        Line(
+        TableRow(
             str(one["method"]),
             PUBLISHED,
             f"{one['people']}",
@@ -53,14 +57,16 @@ def lines_of(records: Sequence[Record], published: Sequence[Row]) -> list[Line]:
         )
         for one in beside(published, records[0].sides)[0]
     ]
-    for record in sorted(records, key=lambda record: (record.people != "whole", record.file)):
+    for record in sorted(records, key=lambda record: (record.people != "whole", record.file_stem)):
         people = f"{record.counted}, {record.people}"
-        found.append(Line(record.method, record.boxes, people, record.scores, f"{record.detected} of {record.counted}"))
+        found.append(
+            TableRow(record.method, record.boxes, people, record.scores, f"{record.detected} of {record.counted}")
+        )
     return found
 
 
 def check_comparable(records: Sequence[Record]) -> None:
-    """Raise UserError if two records of a folder were made with other settings of a protocol or of the labels."""
+    """Raise UserError if records in a folder differ in the settings of a protocol, of the labels or intervals."""
     first: dict[str, tuple[str, Record]] = {}
     for record in records:
         for name, digest in {**record.settings, "annotated people": str(record.annotated)}.items():
@@ -68,13 +74,16 @@ def check_comparable(records: Sequence[Record]) -> None:
             if other != digest:
                 what = f"{name} (sides={record.sides}, sides={owner.sides})" if name == "labels" else name
                 raise UserError(
-                    f"{record.file}.json and {owner.file}.json differ in {what}, and share a folder; evaluate one of "
-                    "them into another (out=...), or move it away"
+                    f"{record.file_stem}.json and {owner.file_stem}.json differ in {what}, and share a folder; "
+                    "evaluate one of them into another (out=...), or move it away"
                 )
 
 
-def render_csv(lines: Sequence[Line]) -> str:
-    """Every score with its interval, as shares, one row a method; a column's name begins with its protocol."""
+def render_csv(lines: Sequence[TableRow]) -> str:
+    """Return the table as CSV: a line for each method, with all scores and intervals as shares from 0 to 1.
+
+    The names of the columns begin with their protocol.
+    """
     names = list(dict.fromkeys(name for line in lines for name in line.scores))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -85,33 +94,38 @@ def render_csv(lines: Sequence[Line]) -> str:
     return out.getvalue()
 
 
-def render_markdown(data: str, lines: Sequence[Line], notes: Sequence[str], infos: Mapping[str, MetricInfo]) -> str:
-    """The shown scores in per cent, a table for each protocol; all of a skeleton of which none is shown.
+def render_markdown(data: str, lines: Sequence[TableRow], notes: Sequence[str], infos: Mapping[str, MetricInfo]) -> str:
+    """Return the table as Markdown: a table for each protocol, with the scores that are to be shown, in per cent.
+
+    If none of a protocol's groups is to be shown, as with another skeleton, all of its scores are.
 
     Args:
-        infos: what the scores are.
+        data: the name of the data set.
+        lines: the rows.
+        notes: remarks below the tables.
+        infos: the descriptions of the scores.
     """
     text = [f"# {data}", ""]
     for protocol in dict.fromkeys(info.section for info in infos.values()):
         there = {name: info for name, info in infos.items() if info.section == protocol}
         names = [name for name, info in there.items() if info.shown]
-        if all(there[name].label == RATE for name in names):  # another skeleton: none of the groups
+        if all(there[name].label == RATE for name in names):  # another skeleton: it has none of the groups
             names = list(there)
         rows = [line for line in lines if any(name in line.scores for name in names)]
         if not rows:
             continue
         heads = [there[name].heading for name in names]
         detected = any(info.people == "detected" for info in there.values())
-        text += [f"## {protocol}", "", _pipes(["method", "boxes", "detected" if detected else "people", *heads])]
-        text.append(_pipes([":--", ":--", "--:", *["--:"] * len(heads)]))
+        text += [f"## {protocol}", "", _markdown_row(["method", "boxes", "detected" if detected else "people", *heads])]
+        text.append(_markdown_row([":--", ":--", "--:", *["--:"] * len(heads)]))
         for line in rows:
             people = line.detected if detected else line.people
-            text.append(_pipes([line.method, line.boxes, people, *(_cell(line, name) for name in names)]))
+            text.append(_markdown_row([line.method, line.boxes, people, *(_cell(line, name) for name in names)]))
         text.append("")
     return "\n".join([*text, *(f"- {note}" for note in notes)]) + "\n"
 
 
-def _cell(line: Line, name: str) -> str:
+def _cell(line: TableRow, name: str) -> str:
     value, low, high = line.scores.get(name, [None] * 3)
     if value is None:
         return EMPTY
@@ -119,36 +133,43 @@ def _cell(line: Line, name: str) -> str:
     return f"{100 * value:.1f}{interval}"
 
 
-def _pipes(texts: Sequence[str]) -> str:
+def _markdown_row(texts: Sequence[str]) -> str:
     return f"| {' | '.join(text.replace('|', '/') for text in texts)} |"
 
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", *PARTS[:1])
 MARKERS = "osD^vP*X"
-PANELS = 8  # at most
-BANDS = 4  # with more curves, intervals would cover one another
+MAX_PANELS = 8  # the largest number of panels in a figure
+MAX_BANDS = 4  # with more curves no intervals are drawn, as they would cover one another
 
 
-def draw_curves(data: str, records: Sequence[Record], lines: Sequence[Line], path: Path) -> bool:
-    """A panel for each curve that a record of the whole has (of the detected, if none has). False: there is no curve.
+def draw_curves(data: str, records: Sequence[Record], lines: Sequence[TableRow], path: Path) -> bool:
+    """Draw the curves of all records, with a panel for each protocol and group. Return False if there is no curve.
 
-    Seeds of one row share a colour; intervals are bands where curves are few; published points are markers.
+    The records over all people are drawn; if there are none, those over detected people. Seeds of one row share a
+    colour, intervals are bands if there are few curves, and published scores are markers.
+
+    Args:
+        data: the name of the data set, for the title.
+        records: the records.
+        lines: the rows of the table, of which the published ones are drawn.
+        path: the picture to write.
     """
     shown = [record for record in records if record.people == "whole"] or list(records)
-    kinds = list(dict.fromkeys(_kind(record) for record in shown))
+    kinds = list(dict.fromkeys(_legend_label(record) for record in shown))
     axes = {name: words for record in shown for name, words in record.axes.items()}
     panels = list(
         dict.fromkeys((protocol, group) for one in shown for protocol, own in one.curves.items() for group in own)
-    )[:PANELS]
+    )[:MAX_PANELS]
     if not panels:
         return False
     figure = Figure(figsize=(4.4 * len(panels), 4.6), layout="constrained")
     for axis, (protocol, group) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for record in shown:
-            colour = COLOURS[kinds.index(_kind(record)) % len(COLOURS)]
-            _curve(axis, record, protocol, group, colour, band=len(shown) <= BANDS)
+            colour = COLOURS[kinds.index(_legend_label(record)) % len(COLOURS)]
+            _draw_curve(axis, record, protocol, group, colour, band=len(shown) <= MAX_BANDS)
         for index, line in enumerate(line for line in lines if line.boxes == PUBLISHED):
-            _points(axis, line, f"{protocol}_{group}@", MARKERS[index % len(MARKERS)])
+            _draw_points(axis, line, f"{protocol}_{group}@", MARKERS[index % len(MARKERS)])
         axis.set(xlabel=axes[protocol][0], ylabel=axes[protocol][1], ylim=(0, 100))
         axis.set_title(f"{protocol}: {group.replace('_', ' ')}", fontsize=10)
         axis.grid(color="0.92")
@@ -162,7 +183,13 @@ def draw_curves(data: str, records: Sequence[Record], lines: Sequence[Line], pat
 
 
 def draw_ranking(found: Mapping[str, Mapping[str, Any]], title: str, path: Path) -> None:
-    """One panel a group: accuracy over the share kept, between an oracle's ranking and none."""
+    """Draw, with a panel for each group, the accuracy over the share of joints kept, and that of an oracle's ranking.
+
+    Args:
+        found: the results of `confidence.ranking`.
+        title: the title.
+        path: the picture to write.
+    """
     figure = Figure(figsize=(4.2 * len(found), 3.6), layout="constrained")
     for axis, (name, one) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
         share = 100 * np.array(one["kept"])
@@ -184,58 +211,63 @@ def _save(figure: Figure, path: Path) -> None:
     write_bytes_atomic(path, buffer.getvalue())
 
 
-def _kind(record: Record) -> str:
-    """What the legend says of a curve: seeds of one row are one kind."""
+def _legend_label(record: Record) -> str:
+    """Return the legend's label of a record, which is the same for all seeds of a row."""
     method = re.sub(r"_s\d+$", "", record.method)
     return f"{method} ({record.boxes}; {record.counted} people, {record.people})"
 
 
-def _curve(axis: Axes, record: Record, protocol: str, group: str, colour: str, band: bool) -> None:
+def _draw_curve(axis: Axes, record: Record, protocol: str, group: str, colour: str, band: bool) -> None:
     curve = record.curves.get(protocol, {}).get(group)
     if curve is None:
         return
     points = sorted((float(threshold), values) for threshold, values in curve.items())
     shares = 100 * np.array([[np.nan if v is None else v for v in values] for _, values in points])
     at = [threshold for threshold, _ in points]
-    axis.plot(at, shares[:, 0], color=colour, lw=1.8, label=_kind(record))
+    axis.plot(at, shares[:, 0], color=colour, lw=1.8, label=_legend_label(record))
     if band:
         axis.fill_between(at, shares[:, 1], shares[:, 2], color=colour, alpha=0.15, lw=0)
 
 
-def _points(axis: Axes, line: Line, beginning: str, marker: str) -> None:
-    found = {
-        float(name.removeprefix(beginning)): v for name, (v, *_) in line.scores.items() if name.startswith(beginning)
-    }
+def _draw_points(axis: Axes, line: TableRow, prefix: str, marker: str) -> None:
+    found = {float(name.removeprefix(prefix)): v for name, (v, *_) in line.scores.items() if name.startswith(prefix)}
     if found:
         values = [100 * value for value in found.values() if value is not None]
         axis.plot(list(found), values, marker, color="0.35", mfc="none", ms=6, label=f"{line.method} ({line.people})")
 
 
-def check_place(folder: Path, record: Record, overwrite: bool) -> None:
-    """Raise UserError if the record could not stand in the folder beside the others, or in the place of one.
+def check_fits(folder: Path, record: Record, overwrite: bool) -> None:
+    """Raise UserError if the record cannot be written into the folder.
 
-    What its scores are says nothing here, so that it is asked before anything is scored.
+    That is so if it differs from the other records in shared settings, or would replace a record of something else
+    although `overwrite` is False. The scores are not needed, so that this can be checked before anything is scored.
     """
     if not overwrite:
-        check_name(folder, record)
-    check_comparable([*(one for one in read_records(folder) if one.file != record.file), record])
+        check_name_free(folder, record)
+    check_comparable([*(one for one in read_records(folder) if one.file_stem != record.file_stem), record])
 
 
 def write_evaluation(folder: Path, record: Record, overwrite: bool) -> list[Path]:
-    """The record, and a figure of its confidence's ranking if it has one. Returns the files."""
-    check_place(folder, record, overwrite)  # one that does not fit would keep every later one out
+    """Write the record, and a figure of its ranking by confidence if it has one. Return the paths of the files."""
+    check_fits(folder, record, overwrite)  # once written, one that does not fit would make every later one fail
     written = [write_record(folder, record, overwrite)]
     if record.ranking:
-        picture = folder / f"{record.file}_confidence.png"
+        picture = folder / f"{record.file_stem}_confidence.png"
         draw_ranking(record.ranking, f"{record.method} on {record.data}, {record.counted} people", picture)
         written.append(picture)
     return written
 
 
 def write_comparison(folder: Path, data: str, published: Sequence[Row]) -> list[Path]:
-    """table.csv, table.md and curves.png of all records in the folder, beside the published numbers of their sides."""
+    """Write table.csv, table.md and curves.png of all records in the folder, and return the paths of the files.
+
+    Args:
+        folder: the folder.
+        data: the name of the data set.
+        published: published scores on it; those under the records' convention of sides are in the table.
+    """
     records = read_records(folder)
-    lines = lines_of(records, published)
+    lines = table_rows(records, published)
     notes = [
         "Intervals: bootstrap over shots, or images where no shots are known, each with all its people. "
         "A column is of one protocol; – is not measured."
@@ -266,7 +298,7 @@ def write_comparison(folder: Path, data: str, published: Sequence[Row]) -> list[
 
 
 def summary(record: Record) -> str:
-    """Every number of a record, to the fourth decimal."""
+    """Return a text with all scores of a record, to four decimals."""
     people = f"{record.counted} of {record.annotated} people count ({record.people}), {record.detected} detected"
     lost = f", {record.without_image} without an image" if record.without_image else ""
     lines = [f"{record.method} on {record.data}, boxes: {record.boxes}; {people}{lost}; sides={record.sides}"]
@@ -276,7 +308,7 @@ def summary(record: Record) -> str:
         lines.append(f"  {name:<{width}}  {'–' if value is None else f'{value:.4f}'}{interval}")
     if record.people == "whole" and record.detected == record.counted:
         lines.append("  everyone is detected: whole and detected are the same people")
-    lines += [f"  {_left_out(record.not_applicable)}"] if record.not_applicable else []
+    lines += [f"  {_not_applicable_line(record.not_applicable)}"] if record.not_applicable else []
     for group, one in record.ranking.items():
         gain, low, high = one["gain_at_half"]
         half = one["accuracy"][one["kept"].index(0.5)]
@@ -288,8 +320,8 @@ def summary(record: Record) -> str:
     return "\n".join([*lines, *(f"  warning: {doubt}" for doubt in record.warnings)])
 
 
-def _left_out(reasons: Mapping[str, str]) -> str:
-    """What does not apply, by its reason, in one line."""
+def _not_applicable_line(reasons: Mapping[str, str]) -> str:
+    """Return one line that names the protocols and groups that do not apply, with the reasons."""
     names: dict[str, list[str]] = {}
     for name, reason in reasons.items():
         names.setdefault(reason, []).append(name)

@@ -1,1 +1,4 @@
-"""From a photo to poses. Nothing here imports torch, so that an exported network answers at once."""
+"""Pose prediction: from a photo to poses.
+
+Importing this package does not import torch, so that an exported network gives its poses without torch's start-up time.
+"""

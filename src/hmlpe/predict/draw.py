@@ -1,4 +1,4 @@
-"""Poses drawn over a picture, with captions and a legend."""
+"""Draw poses over an image, with captions and a legend, and the maps of the part detectors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ Image = UInt8[np.ndarray, "height width 3"]
 
 @lru_cache(maxsize=256)
 def caption(text: str, size: int) -> Image:
-    """Dark text on a light strip, `size` pixels high in capitals and what hangs below them. Not to be written to."""
+    """Return an image of dark text on a light strip, `size` being the font size in pixels.
+
+    It is cached: do not change the array.
+    """
     font = _font(size)
     left, _, right, _ = font.getbbox(text)
     pad = max(2, size // 4)
@@ -37,7 +40,15 @@ def caption(text: str, size: int) -> Image:
 
 @lru_cache(maxsize=16)
 def legend(skeleton: Skeleton, size: int, unsure: float | None) -> Image:
-    """A strip that explains the joints' colours; discs and dashes, unless `unsure` is None. Not to be written to."""
+    """Return an image that explains the colours of the joints, and unless `unsure` is None the discs and dashes.
+
+    It is cached: do not change the array.
+
+    Args:
+        skeleton: the skeleton whose joints are drawn.
+        size: the font size in pixels.
+        unsure: the confidence below which sticks are dashed; None: the network gives no confidence.
+    """
     pieces = []
     sides = {side_of(skeleton, joint) for joint in range(len(skeleton.joints))}
     for side in SIDES:
@@ -52,7 +63,7 @@ def legend(skeleton: Skeleton, size: int, unsure: float | None) -> Image:
 
 
 def paste(picture: Image, piece: UInt8[np.ndarray, "high wide 3"], left: int, top: int) -> None:
-    """Put the piece at this place, moved so that as much of it as possible is inside."""
+    """Copy a piece into the picture at this place, moved so that as much of it as possible is inside."""
     height, width = (min(a, b) for a, b in zip(picture.shape[:2], piece.shape[:2], strict=True))
     x, y = max(0, min(left, picture.shape[1] - width)), max(0, min(top, picture.shape[0] - height))
     picture[y : y + height, x : x + width] = piece[:height, :width]
@@ -60,7 +71,7 @@ def paste(picture: Image, piece: UInt8[np.ndarray, "high wide 3"], left: int, to
 
 def _swatch(colour: str, size: int) -> Image:
     pad = max(2, size // 4)
-    zoom = 4  # drawn larger, so that its edge is smooth
+    zoom = 4  # drawn larger and then reduced, so that the disc's edge is smooth
     square = Pillow.new("RGB", (zoom * (size + pad), zoom * (size + size // 3 + pad)), (PAPER,) * 3)
     box = [zoom * pad, zoom * (pad + size // 8), zoom * (pad + size - 2), zoom * (pad + size // 8 + size - 2)]
     ImageDraw.Draw(square).ellipse(box, fill=rgb(colour), outline=(INK,) * 3, width=zoom)
@@ -72,25 +83,28 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-UNSURE = 0.5  # a stick whose less sure joint is below this is dashed
-TILE, COLUMNS = 240, 4  # of the picture of the maps: pixels of a tile's side, tiles beside each other
+UNSURE = 0.5  # a stick is dashed if one of its joints has a confidence below this
+TILE, COLUMNS = 240, 4  # in the picture of the maps: the side of a tile in pixels, and the number of tiles in a row
 
 Points = Float[np.ndarray, "point 2"]
 
-_BITS = 4  # cv2 takes coordinates as whole numbers of 1/16 pixel
-_FAR = 2.0**20  # beyond any photo, and still an int32 in 1/16 pixel
+_BITS = 4  # the fractional bits of coordinates for cv2, which are whole numbers of 1/16 pixel
+_FAR = 2.0**20  # pixels: outside any photo, and in 1/16 pixel still an int32
 
 
 def draw_people(image: Image, people: Sequence[FoundPerson], skeleton: Skeleton, legend_too: bool = True) -> Image:
-    """A copy of the image with everybody's sticks and joints, the surest person on top.
+    """Return a copy of the image with the sticks and joints of all people, the person with the best score on top.
 
-    Sticks have the parts' colours, joints those of the person's left and right. A joint's disc is filled to the share
-    that is its confidence, and a stick is dashed and thin where one of its joints is below `UNSURE`; where the network
-    gives no confidence (NaN) discs are full and sticks solid. The thin box is the detector's window; its caption is
-    the person's number (that of `poses.json`) and mean confidence. Lines are as wide as the person is large.
+    Sticks have the colours of their parts, joints those of the person's left and right. The share of a joint's disc
+    that is filled is its confidence, and a stick is dashed and thin if one of its joints is below `UNSURE`; if the
+    network gives no confidence (NaN), discs are full and sticks solid. The thin box is the detector's window; its
+    caption is the person's number in `poses.json` and mean confidence. The width of lines grows with the person's size.
 
     Args:
-        legend_too: explain colours and discs in the lower left corner, if there is somebody and the image has room.
+        image: the image, in RGB.
+        people: the people, the one with the best score first.
+        skeleton: the skeleton of their joints.
+        legend_too: whether to draw a legend into the lower left corner, if there are people and the image has room.
     """
     drawn = image.copy()
     for number, person in reversed([*enumerate(people, start=1)]):
@@ -104,10 +118,10 @@ def draw_people(image: Image, people: Sequence[FoundPerson], skeleton: Skeleton,
 
 
 def draw_maps(image: Image, person: FoundPerson, card: Card) -> UInt8[np.ndarray, "high wide 3"]:
-    """One tile a part: the person's crop, and over it the probability that each window holds the part.
+    """Return a picture with a tile for each part: the person's crop, and over it the part's probability at each window.
 
-    A window is drawn as a square around its centre as wide as the windows' distance, so that squares do not overlap
-    as the windows do. The line is the regressed stick. The last tile is the crop with the whole pose.
+    A window is drawn as a square around its centre whose side is the grid's stride, so that squares do not overlap as
+    the windows do. The line is the stick between the regressed joints. The last tile shows the whole pose in the crop.
 
     Raises:
         UserError: the network has no part detectors.
@@ -120,7 +134,7 @@ def draw_maps(image: Image, person: FoundPerson, card: Card) -> UInt8[np.ndarray
     tiles = []
     for part, (name, ends) in enumerate(zip(card.skeleton.parts, card.skeleton.part_ends, strict=True)):
         chances = person.part_maps[part]
-        tile = _heated(grey, chances, card)
+        tile = _heat_overlay(grey, chances, card)
         _stick(tile, joints[list(ends)], part_colour(part), width=2, dashed=False)
         tiles.append(_titled(tile, f"{name.replace('_', ' ')}  max {chances.max():.2f}"))
     pose = crop.copy()
@@ -130,17 +144,17 @@ def draw_maps(image: Image, person: FoundPerson, card: Card) -> UInt8[np.ndarray
     blank = np.full_like(tiles[0], PAPER)
     tiles += [blank] * (-len(tiles) % across)
     rows = [np.hstack(tiles[start : start + across]) for start in range(0, len(tiles), across)]
-    return np.vstack([*rows, _scale(across * TILE)])
+    return np.vstack([*rows, _colour_scale(across * TILE)])
 
 
 def _draw_person(drawn: Image, person: FoundPerson, skeleton: Skeleton, number: int) -> None:
-    unit = _unit(person, drawn)
-    x0, y0, x1, y1 = _near(person.window_px)
+    unit = _line_width(person, drawn)
+    x0, y0, x1, y1 = _drawable(person.window_px)
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]], dtype=np.float64)
     thin = max(1, round(unit / 3))
     if np.isfinite(corners).all():
         for width, colour in ((thin + 2, INK), (thin, PAPER)):
-            cv2.polylines(drawn, [_fixed(corners)], False, (colour,) * 3, width, cv2.LINE_AA, _BITS)
+            cv2.polylines(drawn, [_fixed_point(corners)], False, (colour,) * 3, width, cv2.LINE_AA, _BITS)
     _draw_pose(drawn, person.joints_px, person.confidence, skeleton, unit)
     known = np.clip(person.confidence[~np.isnan(person.confidence)], 0, 1)
     text = f"{number}  {known.mean():.2f}" if len(known) else str(number)
@@ -157,18 +171,18 @@ def _draw_pose(
     skeleton: Skeleton,
     unit: float,
 ) -> None:
-    joints_px, confidence = _near(joints_px), np.clip(confidence, 0, 1)
+    joints_px, confidence = _drawable(joints_px), np.clip(confidence, 0, 1)
     for part, ends in enumerate(skeleton.part_ends):
-        unsure = bool((confidence[list(ends)] < UNSURE).any())  # NaN is not
+        unsure = bool((confidence[list(ends)] < UNSURE).any())  # False for NaN
         width = max(1, round(unit * (0.6 if unsure else 1)))
         _stick(drawn, joints_px[list(ends)], part_colour(part), width, dashed=unsure)
     for joint, point in enumerate(joints_px):
         _disc(drawn, point, side_of(skeleton, joint).colour, float(confidence[joint]), 1.6 * unit)
 
 
-def _unit(person: FoundPerson, image: Image) -> float:
-    """The width of a stick: a hundredth of the person's box, though never more than an eightieth of the image."""
-    box = _near(person.box_px)
+def _line_width(person: FoundPerson, image: Image) -> float:
+    """Return the width of a stick: a hundredth of the side of the person's box, at most an eightieth of the image's."""
+    box = _drawable(person.box_px)
     sides = box[2:] - box[:2]
     side = float(np.sqrt(np.abs(sides).prod()))
     return float(max(1.5, min(side / 100 if math.isfinite(side) else 1.5, min(image.shape[:2]) / 80)))
@@ -179,11 +193,11 @@ def _stick(drawn: Image, ends_px: Points, colour: str, width: int, dashed: bool)
         return
     pieces = _dashes(ends_px, 4.0 * width) if dashed else [ends_px]
     for wide, shade in ((width + max(2, round(width / 2)), (INK,) * 3), (width, rgb(colour))):
-        cv2.polylines(drawn, [_fixed(piece) for piece in pieces], False, shade, wide, cv2.LINE_AA, _BITS)
+        cv2.polylines(drawn, [_fixed_point(piece) for piece in pieces], False, shade, wide, cv2.LINE_AA, _BITS)
 
 
 def _dashes(ends_px: Points, length: float) -> list[Points]:
-    """The stick in pieces: drawn and left out in turn, a drawn one at both ends."""
+    """Return the dashes of a stick, about `length` long and as far apart, with a dash at both ends."""
     distance = float(np.linalg.norm(ends_px[1] - ends_px[0]))
     count = 2 * min(200, max(1, int(distance / length / 2))) + 1
     points = ends_px[0] + np.linspace(0, 1, count + 1)[:, None] * (ends_px[1] - ends_px[0])
@@ -191,10 +205,10 @@ def _dashes(ends_px: Points, length: float) -> list[Points]:
 
 
 def _disc(drawn: Image, centre_px: Float[np.ndarray, 2], colour: str, confidence: float, radius: float) -> None:
-    """A ring, filled to the share of its area that is the confidence."""
+    """Draw a ring around a dark disc, of whose area the share `confidence` is filled with the colour."""
     if not np.isfinite(centre_px).all():
         return
-    (centre,) = _fixed(centre_px[None]).tolist()
+    (centre,) = _fixed_point(centre_px[None]).tolist()
     inner = math.sqrt(confidence) if math.isfinite(confidence) else 1.0
     ring = max(1.0, radius / 4)
     for size, shade in (
@@ -206,33 +220,33 @@ def _disc(drawn: Image, centre_px: Float[np.ndarray, 2], colour: str, confidence
         cv2.circle(drawn, centre, round(size * 2**_BITS), shade, cv2.FILLED, cv2.LINE_AA, _BITS)
 
 
-def _near(values: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
-    """What can be drawn, or at least be left out: not infinite, and not too far away for cv2."""
+def _drawable(values: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
+    """Return coordinates that cv2 can take: infinite ones become NaN, which are not drawn, large ones are clipped."""
     return np.clip(np.where(np.isinf(values), np.nan, values), -_FAR, _FAR)
 
 
-def _fixed(points_px: Points) -> np.ndarray:
-    """Points as cv2 takes them: pixel centres at integers, in 1/16 pixel."""
+def _fixed_point(points_px: Points) -> np.ndarray:
+    """Return points as cv2 takes them: whole numbers of 1/16 pixel, with pixel centres at whole pixels."""
     return np.asarray((points_px * 2**_BITS).round().astype(np.int32))
 
 
-def _heated(
+def _heat_overlay(
     grey: Float[np.ndarray, "side side 3"], chances: Float[np.ndarray, " window"], card: Card
 ) -> UInt8[np.ndarray, "side side 3"]:
-    """The picture under a square a window: transparent where the chance is 0, glowing where it is 1."""
+    """Return the tile with a square over each window, transparent for the probability 0 and bright for 1."""
     count = int(card.windows["count"])
     zoom = TILE / card.size_px
     stride, extent = card.windows["stride_px"] * zoom, card.windows["extent_px"] * zoom
-    # the window of each pixel: the nearest by its centre; -0.5 from pixel centres of the crop to those of the tile
+    # each pixel belongs to the window with the nearest centre; 0.5 is the offset between pixel centres of crop and tile
     cell = (np.arange(TILE) - (extent + zoom) / 2 + 0.5) / stride + 0.5
     index, inside = np.clip(cell.astype(int), 0, count - 1), (cell >= 0) & (cell < count)
     heat = chances.reshape(count, count)[np.ix_(index, index)] * np.outer(inside, inside)
-    colours = _glow(heat)
+    colours = _heat_colours(heat)
     share = 0.8 * heat[..., None]
     return np.asarray((grey * (1 - share) + colours * share).round().astype(np.uint8))
 
 
-def _glow(heat: Float[np.ndarray, "rows columns"]) -> UInt8[np.ndarray, "rows columns 3"]:
+def _heat_colours(heat: Float[np.ndarray, "rows columns"]) -> UInt8[np.ndarray, "rows columns 3"]:
     levels = (np.clip(np.nan_to_num(heat), 0, 1) * 255).round().astype(np.uint8)
     return np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1])
 
@@ -243,12 +257,12 @@ def _titled(tile: Image, text: str) -> UInt8[np.ndarray, "more width 3"]:
     return np.vstack([title, tile])
 
 
-def _scale(width: int) -> Image:
-    """What the colours mean."""
+def _colour_scale(width: int) -> Image:
+    """Return a strip that explains the colours of the maps."""
     strip = np.full((26, width, 3), PAPER, np.uint8)
     label = caption("probability that a window holds the part: 0", 13)
     paste(strip, label, 0, 3)
-    bar = _glow(np.repeat(np.linspace(0, 1, 120)[None], 14, axis=0))
+    bar = _heat_colours(np.repeat(np.linspace(0, 1, 120)[None], 14, axis=0))
     paste(strip, bar, label.shape[1], 6)
     paste(strip, caption("1", 13), label.shape[1] + 120, 3)
     return strip

@@ -1,4 +1,4 @@
-"""What estimates poses: a network's file, whatever runs it."""
+"""The interface of pose estimators, which run a network's file, and the types of what they take and give."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from jaxtyping import Float, UInt8
 from hmlpe.skeleton import Skeleton
 
 Factors = tuple[float, float, float]
-AS_GIVEN: Factors = (1.0, 0.0, 0.0)
-"""Of `geometry.scale_box`: the window itself is the box."""
+IDENTITY_FACTORS: Factors = (1.0, 0.0, 0.0)
+"""The factors of `geometry.scale_box` that leave a window as it is."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a network's file says of itself, beside its weights.
+    """The description of a trained network that its file holds beside the weights.
 
     Attributes:
-        name: study/row_s<seed> of the run that trained it.
-        skeleton: joints and parts of its outputs.
-        size_px: side of the crops that it takes.
-        windows: count, stride_px, extent_px and beta of the detectors' grid (`windows.WindowGrid`).
-        factors: (across, up, down) of `geometry.scale_box`, from a person's window, as a detector gives it, to the box
-            of the crop; None: the sets that it was trained on have no rule for that, a given box is taken as it is.
-        tasks: names of the tasks that it was trained for.
-        made_by: digests of code, data and configuration.
+        name: study/row_s<seed> of the run that trained the network.
+        skeleton: the joints and parts of its outputs.
+        size_px: the side in pixels of the crops that it takes.
+        windows: count, stride_px, extent_px and beta of the part detectors' window grid (`windows.WindowGrid`).
+        factors: (across, up, down) of `geometry.scale_box`, from the window that a person detector gives to the box of
+            the crop; None: the data sets that it was trained on have no rule for that, and windows are taken as boxes.
+        tasks: the names of the tasks that it was trained for.
+        made_by: digests of the code, data and configuration that the run was made with.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Card:
 
     @property
     def from_window(self) -> Factors:
-        """The factors, or those that change nothing."""
-        return self.factors or AS_GIVEN
+        """The factors from windows to boxes; those that change nothing if the network has none."""
+        return self.factors or IDENTITY_FACTORS
 
     @property
     def without_rule(self) -> str:
-        """What the user must know of a network without factors; empty if it has some."""
+        """A warning for the user of a network without factors; empty if the network has factors."""
         if self.factors is not None:
             return ""
         return (
@@ -56,7 +56,7 @@ class Card:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain containers, for JSON."""
+        """Return the card as plain containers, for JSON."""
         return {
             "name": self.name,
             "skeleton": self.skeleton.as_dict(),
@@ -69,7 +69,11 @@ class Card:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Card:
-        """The inverse of `as_dict`. Raises KeyError, TypeError or ValueError if something is not there."""
+        """Return the card from the result of `as_dict`.
+
+        Raises:
+            KeyError, TypeError, ValueError: something is missing or is not of the right type.
+        """
         factors = values["factors"]
         if factors is not None:
             across, up, down = map(float, factors)
@@ -90,10 +94,11 @@ class Poses(NamedTuple):
 
     Attributes:
         joints_px: (crop, joint, 2) in pixels of the crop, pixel centres at integers.
-        confidence: (crop, joint) in [0, 1]: how well the part detectors agree with the joints; NaN where the net has
-            no part detectors.
-        part_maps: (crop, part, window) the probability that the window contains the part; None without detectors.
-        others: (crop, ...) what further tasks answer, by the names of their own (`tasks.Task.decode`).
+        confidence: (crop, joint) in [0, 1]: how well the part detectors agree with the joints; NaN for a joint in which
+            no part ends, and for all if the network has no part detectors.
+        part_maps: (crop, part, window) the probability that the window contains the part; None if the network has no
+            part detectors.
+        others: (crop, ...) the decoded outputs of further tasks, by the names that they give (`tasks.Task.decode`).
     """
 
     joints_px: Float[np.ndarray, "crop joint 2"]
@@ -102,22 +107,22 @@ class Poses(NamedTuple):
     others: Mapping[str, np.ndarray] = MappingProxyType({})
 
     @classmethod
-    def of(cls, found: Mapping[str, np.ndarray]) -> Poses:
-        """The outputs of a network, by name."""
-        others = {name: value for name, value in found.items() if name not in POSE}
+    def from_outputs(cls, found: Mapping[str, np.ndarray]) -> Poses:
+        """Return the poses from a network's outputs, given by name."""
+        others = {name: value for name, value in found.items() if name not in POSE_OUTPUTS}
         return cls(found["joints_px"], found["confidence"], found.get("part_maps"), others)
 
 
-POSE = ("joints_px", "confidence", "part_maps")
-"""Names of a network's outputs that every program knows."""
+POSE_OUTPUTS = ("joints_px", "confidence", "part_maps")
+"""The names of the outputs for poses, in the order in which a network gives them; others are of further tasks."""
 
 
 @runtime_checkable
 class Estimator(Protocol):
-    """Estimates the poses in crops."""
+    """A callable that estimates the poses in a batch of crops, with the card of its network."""
 
     card: Card
 
     def __call__(self, crops: UInt8[np.ndarray, "crop size size 3"]) -> Poses:
-        """The poses in RGB crops of `card.size_px`."""
+        """Estimate the poses in RGB crops, whose side is `card.size_px`."""
         ...

@@ -1,4 +1,7 @@
-"""A trained network -> files that run by themselves, each checked against it before it appears."""
+"""Export a trained network to files that run without this package's configuration.
+
+Each file's outputs are compared with the network's before the file is written.
+"""
 
 from __future__ import annotations
 
@@ -24,24 +27,26 @@ from hmlpe.geometry import crop_resized
 from hmlpe.predict.estimator import Poses
 from hmlpe.predict.graph import ProgramRunner, exported_program, onnx_bytes, program_bytes
 from hmlpe.predict.model import PoseModel
-from hmlpe.predict.onnx_file import KEY, OnnxEstimator, describe, described
+from hmlpe.predict.onnx_file import KEY, OnnxEstimator, metadata_json, parse_metadata
 from hmlpe.predict.trained import DESIGN, TorchEstimator, Trained, build_model
 from hmlpe.training.trusted import blame_file
 
 TOLERANCE = 1e-5
-TIE = 1e-4  # nearer than this to a threshold, rounding decides on which side a window falls
+TIE_MARGIN = 1e-4  # where a value is this near to a threshold, rounding decides on which side of it a window falls
 BATCHES = (1, 2, 7, 16)
 Crops = UInt8[np.ndarray, "crop size size 3"]
 
 
 class Deviation(NamedTuple):
-    """Largest absolute differences of a file's outputs from the network's.
+    """The largest absolute differences between the outputs of an exported file and those of the network.
 
     Attributes:
-        joints: of joint positions in crop sizes, as the network gives them, so that 1e-5 is about 0.001 pixels.
-        part_maps: of probabilities, and of what further tasks answer; 0 without any.
-        confidence: given the file's own joints and part maps, away from ties; 0 without detectors.
-        compared: share of the confidences that are away from ties.
+        joints: the difference of joint positions in crop sizes, the unit in which the network regresses them, so that
+            1e-5 is about 0.001 pixels.
+        part_maps: the difference of part probabilities and of the outputs of further tasks; 0 if there are none.
+        confidence: the difference of confidences where there is no tie (see `ties`), given the joints and part maps of
+            the file itself; 0 without part detectors.
+        compared: the share of the confidences that are compared, as there is no tie.
     """
 
     joints: float
@@ -51,21 +56,24 @@ class Deviation(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """Of the three; NaN if one is."""
+        """The largest of the three differences; NaN if one of them is NaN."""
         return float(np.max([self.joints, self.part_maps, self.confidence]))
 
 
-def check(what: str, model: PoseModel, run: Callable[[Crops], Poses], size_px: int) -> Deviation:
-    """Compare on noise, on drawn people and on the extremes, at several batch sizes.
+def check_outputs(what: str, model: PoseModel, run: Callable[[Crops], Poses], size_px: int) -> Deviation:
+    """Compare a file's outputs with the network's on noise, drawn people, black and white, at several batch sizes.
 
     Args:
-        what: the file's name, for the error.
+        what: the file's name, for the error message.
         model: the network, on the CPU.
-        run: runs the file.
-        size_px: side of the crops.
+        run: a function that runs the exported file.
+        size_px: the side of the crops in pixels.
+
+    Returns:
+        The largest differences over all batches, and the mean share of confidences that were compared.
 
     Raises:
-        UserError: a difference above `TOLERANCE`.
+        UserError: a difference is above `TOLERANCE`, or NaN.
     """
     crops, found = probe_crops(size_px), []
     for size in BATCHES:
@@ -83,7 +91,11 @@ def check(what: str, model: PoseModel, run: Callable[[Crops], Poses], size_px: i
 
 @torch.inference_mode()
 def deviation(model: PoseModel, crops: Crops, run: Callable[[Crops], Poses]) -> Deviation:
-    """The differences on one batch. Infinite where the file has other outputs, or NaN where the network has none."""
+    """Return the differences on one batch.
+
+    They are infinite if the file has outputs of other names than the network, or if its confidences are NaN for other
+    joints.
+    """
     expected = model(torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))))
     poses = run(crops)
     joints = _largest(torch.from_numpy(poses.joints_px) - expected["joints_px"]) / crops.shape[1]
@@ -95,7 +107,7 @@ def deviation(model: PoseModel, crops: Crops, run: Callable[[Crops], Poses]) -> 
     if poses.part_maps is None:
         return Deviation(joints, max([0.0, *others]), 0.0 if bool(confidence.isnan().all()) else np.inf, 1.0)
     part_maps, own_px = torch.from_numpy(poses.part_maps), torch.from_numpy(poses.joints_px)
-    # From the file's own joints: a window that a deviation of 1e-7 moves over a threshold is no error of the file.
+    # From the file's own joints: that a deviation of 1e-7 moves a window over a threshold is not an error of the file.
     wanted = model.confidence(own_px, part_maps)
     clear = ~ties(model, own_px, part_maps)
     maps = float(np.max([_largest(part_maps - expected["part_maps"]), *others]))
@@ -108,20 +120,26 @@ def deviation(model: PoseModel, crops: Crops, run: Callable[[Crops], Poses]) -> 
 def ties(
     model: PoseModel, joints_px: Float[Tensor, "batch joint 2"], part_maps: Float[Tensor, "batch part window"]
 ) -> Bool[Tensor, "batch joint"]:
-    """Joints in whose confidence rounding decides over a window: the stick's share inside it is at beta, or its
-    probability at `fires`."""
+    """Return the joints whose confidence has a tie, where rounding decides whether a window counts.
+
+    That is so if, to within `TIE_MARGIN`, the share of a stick's length inside a window is equal to beta, or the
+    window's probability to `fires`.
+    """
     assert model.detection is not None
     windows = model.detection[1].windows
-    tied = (windows.share_inside(joints_px[:, model.ends]) - windows.beta).abs() < TIE
+    tied = (windows.share_inside(joints_px[:, model.ends]) - windows.beta).abs() < TIE_MARGIN
     if model.fires is not None:
-        tied |= (part_maps - model.fires).abs() < TIE
+        tied |= (part_maps - model.fires).abs() < TIE_MARGIN
     meets = model.share_of.nan_to_num() > 0
     return (tied.any(-1)[:, :, None] & meets).any(1)
 
 
 @cache
 def probe_crops(size_px: int) -> Crops:
-    """(22, size, size, 3), read-only: five of noise, five of blurred noise, ten drawn people, black and white."""
+    """Return 22 crops to compare outputs on: 5 of noise, 5 of blurred noise, 10 of drawn people, a black, a white one.
+
+    The array (22, size, size, 3) is read-only, as it is cached.
+    """
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (5, size_px, size_px, 3), dtype=np.uint8)
     blurred = [cv2.GaussianBlur(crop, (0, 0), 3) for crop in noise]
@@ -134,25 +152,33 @@ def probe_crops(size_px: int) -> Crops:
 
 
 def _largest(difference: Tensor) -> float:
-    """NaN if one is; 0 of nothing."""
+    """Return the largest absolute value: NaN if a value is NaN, 0 if there are no values."""
     return float(difference.abs().max()) if difference.numel() else 0.0
 
 
 DESIGN_KEY = "hmlpe.design"
-"""Under which the metadata hold the configuration of network and tasks, as JSON."""
+"""The metadata key of a safetensors file for the configuration of network and tasks, as JSON."""
 
 
 def safetensors_bytes(trained: Trained) -> bytes:
-    """The file's content: weights by their names in the network, the description and the design."""
+    """Return the content of a safetensors file: the network's weights, with its card and configuration as metadata."""
     from safetensors.torch import save
 
     weights = {name: value.contiguous() for name, value in trained.model.network.state_dict().items()}
     design = {key: trained.config[key] for key in DESIGN}
-    return save(weights, {KEY: describe(trained.card, trained.model.fires), DESIGN_KEY: json.dumps(design)})
+    return save(weights, {KEY: metadata_json(trained.card, trained.model.fires), DESIGN_KEY: json.dumps(design)})
 
 
 def load_safetensors(path: Path, trust: Sequence[str] = ()) -> Trained:
-    """The network of a file of hmlpe-export. Raises UserError if it is none."""
+    """Load the network from a safetensors file that hmlpe-export wrote.
+
+    Args:
+        path: the file.
+        trust: see `load_trained`.
+
+    Raises:
+        UserError: there is no such file, or hmlpe-export did not write it, or the network cannot be rebuilt from it.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -165,60 +191,63 @@ def load_safetensors(path: Path, trust: Sequence[str] = ()) -> Trained:
         raise UserError(f"{path}: not a safetensors file ({' '.join(str(error).split())})") from error
     if KEY not in metadata or DESIGN_KEY not in metadata:
         raise UserError(f"{path}: safetensors, but not of hmlpe-export: its metadata have no {KEY!r}")
-    card, fires = described(metadata[KEY], path)
+    card, fires = parse_metadata(metadata[KEY], path)
     with blame_file(path):
         design = json.loads(metadata[DESIGN_KEY])
         return Trained(build_model(design, weights, fires, trust), card, design)
 
 
 FILES = {"onnx": "model.onnx", "torch_export": "model.pt2", "safetensors": "model.safetensors"}
-NEEDS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch_export": (), "safetensors": ("safetensors",)}
+REQUIRED_PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch_export": (), "safetensors": ("safetensors",)}
 
 
-class Written(NamedTuple):
-    """A file that was written, its size in bytes, and how it differs from the network."""
+class ExportedFile(NamedTuple):
+    """A file that was written, its size in bytes, and how far its outputs differ from the network's."""
 
     path: Path
     size: int
     deviation: Deviation
 
 
-def export(trained: Trained, folder: Path, formats: Sequence[str], trust: Sequence[str] = ()) -> list[Written]:
-    """Write the formats (of `FILES`) into `folder`. All are checked before the first one is written.
+def export(trained: Trained, folder: Path, formats: Sequence[str], trust: Sequence[str] = ()) -> list[ExportedFile]:
+    """Export the network to `folder` in these formats. All files are checked before the first one is written.
 
     Args:
+        trained: the network.
+        folder: the folder to write into.
+        formats: names of formats, the keys of `FILES`.
         trust: see `load_trained`.
 
     Raises:
         UserError: an unknown format, a package that is not installed, a folder that cannot be written to, or a file
-            that does not give what the network gives.
+            whose outputs differ from the network's.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"out: {folder} is a file; name a folder")
     unknown = [name for name in formats if name not in FILES]
     if unknown or not formats:
         raise UserError(f"formats: must be some of {', '.join(FILES)}, got {unknown[0] if unknown else 'none'!r}")
-    missing = [one for name in formats for one in NEEDS[name] if find_spec(one) is None]
+    missing = [one for name in formats for one in REQUIRED_PACKAGES[name] if find_spec(one) is None]
     if missing:
         raise UserError(f"formats: {missing[0]} is not installed: {install('export')}")
-    make, found = _Maker(trained), []
+    make, found = _FileContents(trained), []
     with TemporaryDirectory() as elsewhere:
         for name in dict.fromkeys(formats):
             content = make(name)
             trial = Path(elsewhere) / FILES[name]
             trial.write_bytes(content)
-            difference = check(FILES[name], trained.model, reader(trial, trust), trained.card.size_px)
+            difference = check_outputs(FILES[name], trained.model, open_exported(trial, trust), trained.card.size_px)
             found.append((folder / FILES[name], content, difference))
     for path, content, _ in found:
         try:
             write_bytes_atomic(path, content)
         except OSError as error:
             raise UserError(f"out: {path} cannot be written ({error.strerror})") from error
-    return [Written(path, len(content), difference) for path, content, difference in found]
+    return [ExportedFile(path, len(content), difference) for path, content, difference in found]
 
 
-def reader(path: Path, trust: Sequence[str] = ()) -> Callable[[Crops], Poses]:
-    """What runs a file of `export`, as a stranger would."""
+def open_exported(path: Path, trust: Sequence[str] = ()) -> Callable[[Crops], Poses]:
+    """Open a file that `export` wrote, as any user of the file would, and return what runs it."""
     if path.suffix == ".onnx":
         return OnnxEstimator(path, torch.get_num_threads())
     if path.suffix == ".pt2":
@@ -226,8 +255,8 @@ def reader(path: Path, trust: Sequence[str] = ()) -> Callable[[Crops], Poses]:
     return TorchEstimator(load_safetensors(path, trust))
 
 
-class _Maker:
-    """Content by format; ONNX and torch.export share the graph."""
+class _FileContents:
+    """Makes the content of the file for a format; the formats onnx and torch_export share one exported graph."""
 
     def __init__(self, trained: Trained) -> None:
         self.trained = trained

@@ -1,4 +1,4 @@
-"""The network as a graph: torch.export, and ONNX from it."""
+"""Export a network as a graph: by torch.export, and from its program to ONNX."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from jaxtyping import UInt8
 from torch.export import Dim, ExportedProgram
 
 from hmlpe.predict.estimator import Poses
-from hmlpe.predict.onnx_file import INPUT, KEY, describe
+from hmlpe.predict.onnx_file import INPUT, KEY, metadata_json
 from hmlpe.predict.trained import Trained
 
 if TYPE_CHECKING:
     import onnx
 
 
-CHATTER = {  # loggers, and from which level on they say something to a user
-    "torch.onnx._internal.exporter._registration": logging.ERROR,  # warns that torchvision, of no use here, is absent
-    "onnx_ir": logging.WARNING,  # passes over the graph, node by node
-    "onnxscript": logging.WARNING,  # idem
+CHATTER = {  # loggers, and the lowest level at which their messages matter to a user
+    "torch.onnx._internal.exporter._registration": logging.ERROR,  # warns that torchvision, not needed here, is absent
+    "onnx_ir": logging.WARNING,  # logs its passes over the graph, node by node
+    "onnxscript": logging.WARNING,  # likewise
 }
 
 
 def exported_program(trained: Trained) -> ExportedProgram:
-    """The network by torch.export, for any number of crops of its size."""
+    """Export the network with torch.export, for any batch size."""
     size = trained.card.size_px
-    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)  # two: with one, the number of crops would be fixed
+    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)  # two crops: with one, the batch size would be fixed
     with quiet():
         program = torch.export.export(trained.model, (example,), dynamic_shapes=({0: Dim("batch")},), strict=False)
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
-            node.meta.pop("stack_trace", None)  # names folders of the machine that exports
+            node.meta.pop("stack_trace", None)  # it names folders of the machine that exports
     return program
 
 
 def program_bytes(program: ExportedProgram, trained: Trained) -> bytes:
-    """The content of a `.pt2` file, described in its extra file `hmlpe`."""
+    """Return the content of a `.pt2` file, with the network's card in its extra file `hmlpe`."""
     file = io.BytesIO()
     with quiet():
-        torch.export.save(program, file, extra_files={KEY: describe(trained.card, trained.model.fires)})
+        torch.export.save(program, file, extra_files={KEY: metadata_json(trained.card, trained.model.fires)})
     return file.getvalue()
 
 
 class ProgramRunner:
-    """Runs the content of a `.pt2` file, as `predict.estimator.Estimator` does."""
+    """Runs the content of a `.pt2` file on crops, as an `Estimator` does."""
 
     def __init__(self, content: bytes) -> None:
         with quiet():
@@ -58,13 +58,13 @@ class ProgramRunner:
 
     @torch.inference_mode()
     def __call__(self, crops: UInt8[np.ndarray, "crop size size 3"]) -> Poses:
-        """The poses in RGB crops."""
+        """Estimate the poses in RGB crops."""
         found = self.run(torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))))
-        return Poses.of({name: value.numpy() for name, value in found.items()})
+        return Poses.from_outputs({name: value.numpy() for name, value in found.items()})
 
 
 def onnx_bytes(program: ExportedProgram, trained: Trained) -> bytes:
-    """The content of an `.onnx` file that holds its weights and its description."""
+    """Return the content of an `.onnx` file, which includes the weights and, as metadata, the network's card."""
     with quiet():
         made = torch.onnx.export(
             program,
@@ -77,13 +77,13 @@ def onnx_bytes(program: ExportedProgram, trained: Trained) -> bytes:
     assert made is not None
     proto = made.model_proto
     _tidy(proto)
-    proto.metadata_props.add(key=KEY, value=describe(trained.card, trained.model.fires))
+    proto.metadata_props.add(key=KEY, value=metadata_json(trained.card, trained.model.fires))
     content: bytes = proto.SerializeToString()
     return content
 
 
 def _tidy(proto: onnx.ModelProto) -> None:
-    """Call the first axis batch, and drop what the exporter notes of its own source and of this machine's folders."""
+    """Name the first axis `batch`, and remove the exporter's notes on its source code and this machine's folders."""
     graph = proto.graph
     axis = graph.input[0].type.tensor_type.shape.dim[0].dim_param
     for value in (*graph.input, *graph.output, *graph.value_info):
@@ -97,13 +97,13 @@ def _tidy(proto: onnx.ModelProto) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without what the exporter says to its own developers."""
+    """Silence the exporter's messages that are meant for its own developers."""
     before = {name: logging.getLogger(name).level for name in CHATTER}
     for name, level in CHATTER.items():
         logging.getLogger(name).setLevel(level)
     try:
         with warnings.catch_warnings():
-            # torch 2.13's exporter copies its own pytree specs, which the same release calls deprecated
+            # torch 2.13's exporter copies its pytree specs in a way that the same release warns is deprecated
             warnings.filterwarnings("ignore", r".isinstance\(treespec, LeafSpec\)", FutureWarning)
             yield
     finally:

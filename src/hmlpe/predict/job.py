@@ -1,4 +1,4 @@
-"""What one call of hmlpe-predict is asked, does and has done: sources -> pictures and poses."""
+"""One job of hmlpe-predict: its options, the work from sources to pictures and poses, and its summary."""
 
 from __future__ import annotations
 
@@ -24,52 +24,52 @@ from hmlpe.errors import UserError
 from hmlpe.predict.draw import draw_maps, draw_people
 from hmlpe.predict.people import FoundPerson, PosePredictor
 from hmlpe.predict.pose_files import PoseFiles
-from hmlpe.predict.sources import Camera, Found, Photo, Skipped, Video, save_picture, suffix_for
-from hmlpe.predict.video import Frame, Frames, Pace, Writer, pace_of, video_file
+from hmlpe.predict.sources import Camera, FoundSources, Photo, Skipped, Video, save_picture, suffix_for
+from hmlpe.predict.video import Frame, Frames, Pace, Writer, measure_pace, video_file
 from hmlpe.spelling import is_plain
 
 
-class SeenPhoto(NamedTuple):
-    """A photo whose people have been found."""
+class DetectedPhoto(NamedTuple):
+    """A photo and the people that the detector found in it."""
 
     photo: Photo
     image: Image
     found: Detections
 
 
-def look_at_photos(photos: Sequence[Photo], job: Job) -> None:
-    """Poses of all photos, in order; one that cannot be read is skipped."""
+def process_photos(photos: Sequence[Photo], job: Job) -> None:
+    """Estimate and write the poses in all photos, in order; a photo that cannot be read is skipped."""
     if not photos:
         return
-    with bar(len(photos), "photos", " photos") as progress:
-        for some in _photos_in_chunks(photos, job):
-            everyone = job.predictor.poses_of([seen.image for seen in some], [seen.found for seen in some])
-            for seen, people in zip(some, everyone, strict=True):
+    with progress_bar(len(photos), "photos", " photos") as progress:
+        for chunk in _photos_in_chunks(photos, job):
+            everyone = job.predictor.poses_of([seen.image for seen in chunk], [seen.found for seen in chunk])
+            for seen, people in zip(chunk, everyone, strict=True):
                 _write_photo(seen, people, job)
                 progress.update(1)
-        progress.update(0 if job.summary.stopped else len(photos) - progress.n)  # those that were skipped
+        progress.update(0 if job.summary.stopped else len(photos) - progress.n)  # counts the skipped photos
 
 
-def _photos_in_chunks(photos: Sequence[Photo], job: Job) -> Iterator[list[SeenPhoto]]:
-    """Photos whose crops share batches; read as they are needed."""
-    some: list[SeenPhoto] = []
+def _photos_in_chunks(photos: Sequence[Photo], job: Job) -> Iterator[list[DetectedPhoto]]:
+    """Yield chunks of photos whose crops share batches; each chunk is read only when it is needed."""
+    chunk: list[DetectedPhoto] = []
     for photo in photos:
-        if job.stop():
+        if job.stop_requested():
             job.summary.stopped = True
             break
         try:
             image = read_image(photo.path.parent, photo.path.name, upright=True)
-            some.append(SeenPhoto(photo, image, job.detect(image, photo.name)))
+            chunk.append(DetectedPhoto(photo, image, job.detect(image, photo.name)))
         except UserError as error:
             job.summary.skipped.append(Skipped(photo.name, str(error)))
-        if len(some) == TOGETHER or sum(seen.image.size for seen in some) >= 3 * PIXELS:
-            yield some
-            some = []
-    if some:
-        yield some
+        if len(chunk) == CHUNK_IMAGES or sum(seen.image.size for seen in chunk) >= 3 * CHUNK_PIXELS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
-def _write_photo(seen: SeenPhoto, people: Sequence[FoundPerson], job: Job) -> None:
+def _write_photo(seen: DetectedPhoto, people: Sequence[FoundPerson], job: Job) -> None:
     name, image, out, card = seen.photo.name, seen.image, job.options.out, job.predictor.estimator.card
     more: dict[str, Any] = {}
     if job.options.draw:
@@ -88,19 +88,23 @@ def _write_photo(seen: SeenPhoto, people: Sequence[FoundPerson], job: Job) -> No
         job.summary.empty.append(name)
 
 
-SeenFrame = tuple[Frame, Detections]
+DetectedFrame = tuple[Frame, Detections]
 
 
-def look_at_video(source: Video | Camera, job: Job) -> None:
-    """Poses of all frames, in order, a few in memory at a time; one that cannot be read is skipped."""
+def process_video(source: Video | Camera, job: Job) -> None:
+    """Estimate and write the poses in all frames, in order, with a few in memory at a time.
+
+    A video or camera that cannot be read is skipped.
+    """
     try:
         with closing(Frames(source, job.options.frames)) as frames:
-            _look(source, frames, job)
+            _process_frames(source, frames, job)
     except UserError as error:
         job.summary.skipped.append(Skipped(source.name, str(error)))
 
 
-def _look(source: Video | Camera, frames: Frames, job: Job) -> None:
+def _process_frames(source: Video | Camera, frames: Frames, job: Job) -> None:
+    """Estimate, draw and write the poses in the frames, and add the video's entry to the summary."""
     stream = _frames_in_chunks(source, frames, job)
     first = next(stream, None)
     if first is None:
@@ -109,15 +113,16 @@ def _look(source: Video | Camera, frames: Frames, job: Job) -> None:
         return
     path = job.names.new(source.name, "_pose.mp4") if job.options.draw else None
     people = with_people = 0
-    start, pace = first[0][0].time_s, Pace(frames.rate, uneven=True)  # a camera's: as fast as its frames are looked at
+    start = first[0][0].time_s
+    pace = Pace(frames.rate, uneven=True)  # for a camera: its frames come as fast as they are processed
     if path is not None and isinstance(source, Video):
-        pace = pace_of(source, frames.rate, job.options.frames)
+        pace = measure_pace(source, frames.rate, job.options.frames)
     output = nullcontext(None) if path is None else video_file(path, pace.rate)
-    with bar(frames.count, source.name, " frames") as progress, output as drawn:
-        for some in chain([first], stream):
-            found = _write_frames(source, some, drawn, start if pace.uneven else None, job)
+    with progress_bar(frames.count, source.name, " frames") as progress, output as drawn:
+        for chunk in chain([first], stream):
+            found = _write_frames(source, chunk, drawn, start if pace.uneven else None, job)
             people, with_people = people + sum(found), with_people + sum(number > 0 for number in found)
-            progress.update(len(some))
+            progress.update(len(chunk))
     job.summary.videos.append(
         {
             "video": source.name,
@@ -134,31 +139,43 @@ def _look(source: Video | Camera, frames: Frames, job: Job) -> None:
     job.summary.people += people
 
 
-def _frames_in_chunks(source: Video | Camera, frames: Frames, job: Job) -> Iterator[list[SeenFrame]]:
-    """Frames whose crops share batches, read as they are needed. Ctrl-C is a camera's regular end."""
-    if job.stop():
+def _frames_in_chunks(source: Video | Camera, frames: Frames, job: Job) -> Iterator[list[DetectedFrame]]:
+    """Yield chunks of frames whose crops share batches; each is read only when it is needed.
+
+    Ctrl-C ends the frames. For a camera that is the regular end; a video then counts as stopped.
+    """
+    if job.stop_requested():
         job.summary.stopped = True
         return
-    some: list[SeenFrame] = []
+    chunk: list[DetectedFrame] = []
     for frame in frames:
-        some.append((frame, job.detect(frame.image, f"{source.name}#{frame.number}")))
-        if len(some) == TOGETHER or sum(seen.image.size for seen, _ in some) >= 3 * PIXELS:
-            yield some
-            some = []
-        if job.stop():
+        chunk.append((frame, job.detect(frame.image, f"{source.name}#{frame.number}")))
+        if len(chunk) == CHUNK_IMAGES or sum(seen.image.size for seen, _ in chunk) >= 3 * CHUNK_PIXELS:
+            yield chunk
+            chunk = []
+        if job.stop_requested():
             job.summary.stopped = isinstance(source, Video)
             break
-    if some:
-        yield some
+    if chunk:
+        yield chunk
 
 
 def _write_frames(
-    source: Video | Camera, some: Sequence[SeenFrame], drawn: Writer | None, start_s: float | None, job: Job
+    source: Video | Camera, chunk: Sequence[DetectedFrame], drawn: Writer | None, start_s: float | None, job: Job
 ) -> list[int]:
-    """How many people are in each frame. Those whose times count are drawn at theirs, from `start_s` on."""
+    """Write the poses and drawings of a chunk of frames, and return how many people are in each frame.
+
+    Args:
+        source: the video or camera.
+        chunk: the frames with their detections.
+        drawn: the writer of the drawn video; None: nothing is drawn.
+        start_s: the time of the video's first frame, if each frame is to be shown at its own time; None: each frame
+            directly follows the one before.
+        job: the job.
+    """
     skeleton = job.predictor.estimator.card.skeleton
-    everyone = job.predictor.poses_of([frame.image for frame, _ in some], [found for _, found in some])
-    for (frame, _), people in zip(some, everyone, strict=True):
+    everyone = job.predictor.poses_of([frame.image for frame, _ in chunk], [found for _, found in chunk])
+    for (frame, _), people in zip(chunk, everyone, strict=True):
         if drawn is not None:
             picture = draw_people(frame.image, people, skeleton)
             drawn.add(picture, None if start_s is None else frame.time_s - start_s)
@@ -168,33 +185,38 @@ def _write_frames(
     return [len(people) for people in everyone]
 
 
-def run(found: Found, predictor: PosePredictor, options: Options, detector: str = "") -> Summary:
-    """Look at everything, in order; what fails is skipped and noted. Ctrl-C ends it with whole files.
+def run(found: FoundSources, predictor: PosePredictor, options: Options, detector: str = "") -> Summary:
+    """Process all sources, in order; what fails is skipped and noted in the summary.
+
+    Ctrl-C ends the job early, with complete files.
 
     Args:
-        detector: its name, for the files.
+        found: the photos, videos and cameras.
+        predictor: finds people and their poses.
+        options: what to write, and limits.
+        detector: the detector's name, for the files.
 
     Raises:
-        UserError: the results cannot be written, or maps are asked of a network without part detectors.
+        UserError: the results cannot be written, or maps are wanted from a network without part detectors.
     """
     card = predictor.estimator.card
     if options.maps and predictor.estimator(np.zeros((1, card.size_px, card.size_px, 3), np.uint8)).part_maps is None:
         raise UserError(f"maps: the network {card.name} has no part detectors; leave maps=true away")
     summary = Summary(skipped=[*found.skipped])
-    names = Names(options.out, (item.path for item in found.items if not isinstance(item, Camera)))
+    names = OutputNames(options.out, (item.path for item in found.items if not isinstance(item, Camera)))
     try:
         files = PoseFiles(options.out, card, detector, found.folder)
-        with files, stoppable() as stop:
+        with files, catch_interrupt() as stop:
             job = Job(predictor, options, names, files, summary, stop)
             for _, group in groupby(found.items, key=lambda item: isinstance(item, Photo)):
                 items = [*group]
-                look_at_photos([item for item in items if isinstance(item, Photo)], job)
+                process_photos([item for item in items if isinstance(item, Photo)], job)
                 for item in items:
                     if not isinstance(item, Photo) and not summary.stopped:
-                        look_at_video(item, job)
+                        process_video(item, job)
                 if summary.stopped:
                     break
-            files.close_with(
+            files.set_footer(
                 videos=summary.videos,
                 skipped=[one._asdict() for one in summary.skipped],
                 ignored=found.ignored,
@@ -205,57 +227,60 @@ def run(found: Found, predictor: PosePredictor, options: Options, detector: str 
     return summary
 
 
-class Names:
-    """Hands out file names below a folder.
+class OutputNames:
+    """Gives out file names below a folder, each only once.
 
     Args:
         out: the folder.
-        reserved: files that are never to be overwritten, absolute.
+        reserved: absolute paths of files that must not be overwritten.
     """
 
     def __init__(self, out: Path, reserved: Iterable[Path] = ()) -> None:
         self._out = out
-        self._taken = {_key(path.resolve()) for path in reserved}
+        self._taken = {_file_key(path.resolve()) for path in reserved}
 
     def new(self, name: str, ending: str) -> Path:
-        """`<folders>/<stem><ending>`; with the whole name, or a number too, where that is taken.
+        """Return a path `<out>/<folders>/<stem><ending>` for a source.
+
+        If it is taken, the source's whole file name replaces the stem; if that is taken too, a number is added to it.
 
         Args:
-            name: a source's, relative, with slashes.
-            ending: such as _pose.jpg.
+            name: the source's relative path, with slashes.
+            ending: the end of the file name, such as _pose.jpg.
         """
         source = PurePosixPath(name)
         numbered = (f"{source.name}_{number}" for number in itertools.count(2))
         for stem in itertools.chain([source.stem, source.name], numbered):
             path = self._out / source.parent / (stem + ending)
-            key = _key(path.resolve())
+            key = _file_key(path.resolve())
             if key not in self._taken:
                 break
         self._taken.add(key)
         return path
 
 
-def _key(path: Path) -> str:
-    """Equal for names that are one file on any file system."""
+def _file_key(path: Path) -> str:
+    """Return a key that is equal for paths that some file systems take for the same file (they ignore case)."""
     return str(path).casefold()
 
 
-TOGETHER, PIXELS = 16, 24_000_000  # images that are in memory at once: so many, or until they have so many pixels
+CHUNK_IMAGES = 16  # the largest number of images in memory at once
+CHUNK_PIXELS = 24_000_000  # once the images in memory have so many pixels together, no further one is read
 
 Image = UInt8[np.ndarray, "height width 3"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked for beside the sources.
+    """The options of a job.
 
     Attributes:
-        out: folder of the results.
-        draw: write pictures and videos; else poses alone.
-        maps: for each person in a photo, a picture of the part detectors' maps.
-        people: at most so many in an image, the surest.
-        score: least score of the detector.
-        frames: at most so many of each video or camera.
+        out: the folder for the results.
+        draw: whether to write drawn pictures and videos beside the files of poses.
+        maps: whether to write a picture of the part detectors' maps for each person in a photo.
+        people: the largest number of people in an image, of whom the best scored are kept; None: all.
+        score: the lowest detector score of a person who is kept; None: all are kept.
+        frames: the largest number of frames to read of each video or camera; None: all.
     """
 
     out: Path
@@ -268,15 +293,15 @@ class Options:
 
 @dataclass
 class Summary:
-    """What was done.
+    """What a job has done so far.
 
     Attributes:
-        images: photos and frames that were looked at.
-        people: found in them.
-        empty: photos without people.
-        videos: of each video or camera, what `poses.json` says.
-        skipped: what could not be done, and why.
-        stopped: whether the user ended it.
+        images: the number of photos and frames that were processed.
+        people: the number of people found in them.
+        empty: the names of photos in which no person was found.
+        videos: the entry of each video or camera in `poses.json`.
+        skipped: sources that could not be processed, with the reasons.
+        stopped: whether the user ended the job early.
     """
 
     images: int = 0
@@ -289,17 +314,17 @@ class Summary:
 
 @dataclass
 class Job:
-    """What the parts of one call share. `stop` tells whether the user wants it to end."""
+    """What the functions of one job share. `stop_requested` returns whether the user has asked the job to end."""
 
     predictor: PosePredictor
     options: Options
-    names: Names
+    names: OutputNames
     files: PoseFiles
     summary: Summary
-    stop: Callable[[], bool]
+    stop_requested: Callable[[], bool]
 
     def detect(self, image: Image, name: str) -> Detections:
-        """The people who are wanted of those whom the detector finds."""
+        """Return the detections whose score is not below `options.score`, at most `options.people` of them."""
         windows, scores = self.predictor.detector(image, name)
         least = self.options.score
         kept = np.flatnonzero(~(scores < least)) if least is not None else np.arange(len(scores))  # NaN is kept
@@ -307,8 +332,12 @@ class Job:
 
 
 @contextmanager
-def stoppable() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C is noted, so that whoever asks can end in order; a second one is as always."""
+def catch_interrupt() -> Iterator[Callable[[], bool]]:
+    """Catch the first Ctrl-C (SIGINT), so that the job can end in order; a second one is handled as before.
+
+    Yields a function that returns whether Ctrl-C was pressed. Outside the main thread, which alone may handle signals,
+    nothing is caught.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
@@ -326,8 +355,8 @@ def stoppable() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def bar(total: int | None, name: str, unit: str) -> tqdm[Any]:
-    """A bar that moves on a terminal; elsewhere, and if it takes that long, a line every ten seconds."""
+def progress_bar(total: int | None, name: str, unit: str) -> tqdm[Any]:
+    """Return a progress bar for a terminal; elsewhere, it prints a line every ten seconds if the job takes so long."""
     calm: dict[str, Any] = {} if sys.stderr.isatty() else {"mininterval": 10, "delay": 10, "ascii": True}
     if calm:
         of = f"/{total}" if total is not None else ""
@@ -336,7 +365,7 @@ def bar(total: int | None, name: str, unit: str) -> tqdm[Any]:
 
 
 def skipped_lines(skipped: Sequence[Skipped], most: int = 20) -> list[str]:
-    """One line for each, up to `most`."""
+    """Return a line for each skipped source, at most `most` and then one that counts the rest."""
     lines = [f"skipped: {one.reason}" for one in skipped[:most]]
     lines += [f"and {len(skipped) - most} more, see poses.json"] if len(skipped) > most else []
     return ["".join(letter if is_plain(letter) else "?" for letter in line) for line in lines]

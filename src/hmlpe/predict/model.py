@@ -1,4 +1,7 @@
-"""The network with its outputs read: crops in, joints, confidence and part maps out. What is exported is this."""
+"""The network together with the decoding of its outputs: crops in; joints, confidence and part maps out.
+
+This is the module that `predict.export` exports.
+"""
 
 from __future__ import annotations
 
@@ -10,30 +13,34 @@ from torch import Tensor, nn
 
 from hmlpe.errors import UserError
 from hmlpe.network import HeterogeneousNet
-from hmlpe.predict.estimator import POSE
+from hmlpe.predict.estimator import POSE_OUTPUTS
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
 
 FIRES: float | None = None
-"""The probability above which a window fires; None counts by the probability itself (docs/predict.md says why)."""
+"""The default of `fires`, the probability above which a window counts as a detection of the part.
+
+None weights each window by its probability instead of applying a threshold (docs/predict.md says why).
+"""
 
 
 class PoseModel(nn.Module):
-    """uint8 crops -> poses.
+    """A module that estimates the poses in uint8 crops.
 
-    The detectors are used at test time too: a joint's confidence is how well they agree with the regression
-    (`joint_confidence`).
+    The part detectors are used at test time too: a joint's confidence says how well they agree with the joint
+    regression (see `confidence`).
 
     Args:
-        network: with heads of these tasks' names.
-        skeleton: of the tasks.
-        regression: name of the joint regression, and the task.
-        detection: the same of the part detection; None if the network was not trained for it.
-        fires: see `joint_confidence`.
-        others: the names of further tasks, and the tasks, whose answers are outputs, too.
+        network: the network, with a head for each of the tasks below, under the task's name.
+        skeleton: the skeleton of the tasks.
+        regression: the name of the joint regression task, and the task.
+        detection: the name of the part detection task, and the task; None if the network was not trained for it.
+        fires: the probability above which a window counts as a detection, or None (see `confidence`).
+        others: the names of further tasks, and the tasks; what they decode is among the outputs, too.
 
     Raises:
-        UserError: `fires` is no probability.
+        UserError: `fires` is not a probability below 1, two tasks give outputs of the same name, or the decoded output
+            of a further task is not of shape (batch, ...).
     """
 
     ends: Tensor
@@ -53,18 +60,18 @@ class PoseModel(nn.Module):
         self.network, self.fires = network, fires
         self.regression, self.detection = regression, detection if skeleton.parts else None
         self.others = tuple(others)
-        taken = list(POSE)
+        taken = list(POSE_OUTPUTS)
         for name, task in self.others:
-            taken += self.answers_of(name, task)
+            taken += self.output_names(name, task)
         if len(set(taken)) < len(taken):
             raise UserError(f"two of its tasks answer under one name: {', '.join(sorted(taken))}")
         ends = torch.tensor(skeleton.part_ends, dtype=torch.long).reshape(-1, 2)
         self.register_buffer("ends", ends, persistent=False)
-        self.register_buffer("share_of", shares_of_parts(ends, len(skeleton.joints)), persistent=False)
+        self.register_buffer("share_of", part_weights(ends, len(skeleton.joints)), persistent=False)
 
     @staticmethod
-    def answers_of(name: str, task: Task) -> list[str]:
-        """The names of a task's answers. Raises UserError if one is not (batch, ...)."""
+    def output_names(name: str, task: Task) -> list[str]:
+        """Return the names of what a task decodes. Raises UserError if one is not of shape (batch, ...)."""
         answers = task.decode(torch.zeros(2, task.outputs))
         for key, value in answers.items():
             if not value.ndim or len(value) != 2:
@@ -73,23 +80,23 @@ class PoseModel(nn.Module):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Names of the heads that run."""
+        """The names of the tasks whose heads are run."""
         known = [one[0] for one in (self.regression, self.detection) if one is not None]
         return (*known, *(name for name, _ in self.others))
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the outputs, in order."""
-        known = POSE[:2] if self.detection is None else POSE
-        return (*known, *(key for name, task in self.others for key in self.answers_of(name, task)))
+        """The names of the outputs, in the order in which `forward` gives them."""
+        known = POSE_OUTPUTS[:2] if self.detection is None else POSE_OUTPUTS
+        return (*known, *(key for name, task in self.others for key in self.output_names(name, task)))
 
     def forward(self, image: UInt8[Tensor, "batch 3 size size"]) -> dict[str, Tensor]:
-        """The poses in RGB crops.
+        """Estimate the poses in RGB crops.
 
         Returns:
-            joints_px (batch, joint, 2) in crop pixels; confidence (batch, joint) in [0, 1], NaN for a joint in which no
-            part ends, and everywhere without detectors; only with detectors, part_maps (batch, part, window); and what
-            further tasks answer.
+            The outputs by name: joints_px (batch, joint, 2) in crop pixels; confidence (batch, joint) in [0, 1], NaN
+            for a joint in which no part ends, and for every joint if the network has no part detectors; part_maps
+            (batch, part, window), only if it has part detectors; and what the further tasks decode.
         """
         raw = self.network(image, self.tasks)
         name, regression = self.regression
@@ -104,11 +111,12 @@ class PoseModel(nn.Module):
     def confidence(
         self, joints_px: Float[Tensor, "batch joint 2"], part_maps: Float[Tensor, "batch part window"]
     ) -> Float[Tensor, "batch joint"]:
-        """How well the part detectors agree with the joints.
+        """Return how well the part detectors agree with the joints.
 
-        Of each part: over the windows that contain the predicted stick, by the rule that labelled the training people,
-        the share that fires (probability > `fires`), or with `fires` None the mean probability; 0 if no window contains
-        the stick. Of each joint: the mean over the parts that end in it.
+        Each part gets a score over the windows that contain its predicted stick, by the same rule that labels the
+        windows in training: the share of these windows whose probability is above `fires`, or their mean probability
+        if `fires` is None; 0 if no window contains the stick. A joint's confidence is the mean over the parts that end
+        in it.
         """
         assert self.detection is not None
         inside = self.detection[1].windows.contains(joints_px[:, self.ends]).to(part_maps.dtype)
@@ -118,13 +126,13 @@ class PoseModel(nn.Module):
 
 
 def check_fires(fires: object) -> None:
-    """Raises UserError unless it is a probability below 1, or None."""
+    """Raise UserError unless `fires` is a probability below 1, or None."""
     number = isinstance(fires, int | float) and not isinstance(fires, bool)
     if fires is not None and not (number and 0 <= fires < 1):  # type: ignore[operator]  # `number` says so
         raise UserError(f"fires: must be a number of at least 0 and below 1, or null, got {fires!r}")
 
 
-def shares_of_parts(ends: Tensor, joints: int) -> Float[Tensor, "part joint"]:
-    """The weight of every part in every joint's mean; NaN for a joint in which no part ends."""
+def part_weights(ends: Tensor, joints: int) -> Float[Tensor, "part joint"]:
+    """Return the weight of every part in the mean of every joint; NaN for a joint in which no part ends."""
     meets = (ends[:, :, None] == torch.arange(joints)).any(1).float()
     return meets / meets.sum(0)

@@ -1,4 +1,4 @@
-"""Poses by onnxruntime, from a file of hmlpe-export. Answers at once: torch is not imported."""
+"""Estimate poses with onnxruntime, from an ONNX file of hmlpe-export. It starts fast, as torch is not imported."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hmlpe.errors import UserError, install
-from hmlpe.predict.estimator import POSE, Card, Poses
+from hmlpe.predict.estimator import POSE_OUTPUTS, Card, Poses
 
 if TYPE_CHECKING:
     import onnxruntime  # type: ignore[import-untyped]
 
 KEY = "hmlpe"
-"""Under which the metadata say what the file is: JSON with `version`, `card` and `fires` (`deploy.model.PoseModel`)."""
-VERSION = 2  # 1: of networks without a rule of their own the factors were FLIC's
+"""The metadata key of exported files for JSON with `version`, `card` and `fires` (see `predict.model.PoseModel`)."""
+VERSION = 2  # in version 1, networks whose data had no rule from windows to boxes had FLIC's factors
 INPUT = "image"
 
 
 class OnnxEstimator:
-    """Implements `predict.estimator.Estimator` on the CPU.
+    """An `Estimator` that runs an ONNX file on the CPU.
 
     Args:
         path: the file.
-        threads: that one crop's work is spread over; None: as many as there are cores.
+        threads: the number of threads that compute one crop; None: as many as there are cores.
 
     Raises:
-        UserError: no such file, no ONNX, none that hmlpe-export wrote, or of another version of it.
+        UserError: there is no such file, it is not an ONNX file, or it is not of this version of hmlpe-export.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -37,27 +37,35 @@ class OnnxEstimator:
         values = self._session.get_modelmeta().custom_metadata_map.get(KEY)
         if values is None:
             raise UserError(f"{path}: an ONNX file, but not of hmlpe-export: its metadata have no {KEY!r}")
-        self.card, self.fires = described(values, path)
+        self.card, self.fires = parse_metadata(values, path)
         self._outputs = [one.name for one in self._session.get_outputs()]
         shapes = [(one.name, one.type, one.shape[1:]) for one in self._session.get_inputs()]
         size = self.card.size_px
-        if shapes != [(INPUT, "tensor(uint8)", [3, size, size])] or self._outputs[:2] != list(POSE[:2]):
+        if shapes != [(INPUT, "tensor(uint8)", [3, size, size])] or self._outputs[:2] != list(POSE_OUTPUTS[:2]):
             raise UserError(f"{path}: its inputs and outputs are not those of hmlpe-export; export again")
 
     def __call__(self, crops: UInt8[np.ndarray, "crop size size 3"]) -> Poses:
-        """The poses in RGB crops of `card.size_px`."""
+        """Estimate the poses in RGB crops, whose side is `card.size_px`."""
         image = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
         found: dict[str, Any] = dict(zip(self._outputs, self._session.run(None, {INPUT: image}), strict=True))
-        return Poses.of(found)
+        return Poses.from_outputs(found)
 
 
-def describe(card: Card, fires: float | int | None) -> str:
-    """What a file says of itself, as `described` reads it."""
+def metadata_json(card: Card, fires: float | int | None) -> str:
+    """Return the metadata of an exported file as JSON, which `parse_metadata` reads."""
     return json.dumps({"version": VERSION, "card": card.as_dict(), "fires": fires})
 
 
-def described(values: str, path: Path) -> tuple[Card, float | None]:
-    """The card, and from which probability a window fires. Raises UserError if they are not there."""
+def parse_metadata(values: str, path: Path) -> tuple[Card, float | None]:
+    """Return the card and `fires` from an exported file's metadata.
+
+    Args:
+        values: the JSON text.
+        path: the file, for the error message.
+
+    Raises:
+        UserError: the metadata are broken or of another version.
+    """
     try:
         content = json.loads(values)
         version = content["version"]
@@ -82,11 +90,11 @@ def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
             f"{path}: reading ONNX files needs onnxruntime, which is not installed: {install('export')}"
         ) from error
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is wrong is raised, and said in one line
+    options.log_severity_level = 4  # no log: what is wrong is raised as an error, and reported in one line
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        # The bytes and not the path: what the graph then names beside itself cannot be read.
+        # Given the bytes and not the path, onnxruntime cannot read further files that the graph may name.
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises whatever the broken bytes lead to
+    except Exception as error:  # onnxruntime may raise anything on a broken file
         raise UserError(f"{path}: not an ONNX file that can be run ({type(error).__name__})") from error

@@ -1,4 +1,4 @@
-"""A network's file -> what runs it."""
+"""Open a file with a trained network: an exported ONNX file or a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ def open_estimator(
     fires: float | int | None = None,
     trust: Sequence[str] = (),
 ) -> Estimator:
-    """Open `*.onnx` by onnxruntime, without torch; anything else as a checkpoint of hmlpe-train, by torch.
+    """Open an `.onnx` file with onnxruntime, without torch; open anything else with torch, as a checkpoint.
 
     Args:
+        path: the file, of hmlpe-export or hmlpe-train.
         device: cpu or cuda; ONNX files run on the CPU.
-        threads: of the CPU; None: as it comes.
-        fires: of a checkpoint, the probability above which a window fires in the joints' confidence; None: windows
-            count by their probability (`deploy.model.PoseModel`). An ONNX file has its own, given at its export.
-        trust: of a checkpoint, the packages beside this one that it may be built of: what they hold is run.
+        threads: the number of CPU threads; None leaves the default.
+        fires: for a checkpoint, the probability above which a window counts as a detection in the joints' confidence;
+            None weights windows by their probability (`predict.model.PoseModel`). For an ONNX file it must be None, as
+            the value was fixed at the export.
+        trust: for a checkpoint, packages other than this one whose classes it may use: their code is run.
 
     Raises:
-        UserError: it is missing, or not what its name says; or a setting is of no use.
+        UserError: the file is missing or not what its name says, or a setting is not valid.
     """
     check_threads(threads)
     if not path.is_file():
@@ -48,14 +50,18 @@ def open_estimator(
 
 
 def check_threads(threads: object) -> None:
-    """Raises UserError unless it is a positive whole number, or None."""
+    """Raise UserError unless `threads` is a positive whole number, or None."""
     whole = isinstance(threads, int) and not isinstance(threads, bool)
     if threads is not None and not (whole and threads > 0):  # type: ignore[operator]  # `whole` says so
         raise UserError(f"threads: must be a whole number of at least 1, or null, got {threads!r}")
 
 
 def trusted(value: Any) -> tuple[str, ...]:
-    """The setting `trust`. Raises UserError unless it is a list of packages' names."""
+    """Return the setting `trust` as a tuple. Raises UserError unless it is a package's name or a list of such names.
+
+    >>> trusted("mine"), trusted(["mine", "theirs"]), trusted(None)
+    (('mine',), ('mine', 'theirs'), ())
+    """
     names = [value] if isinstance(value, str) else list(value or [])
     if not all(isinstance(name, str) and name.isidentifier() for name in names):
         raise UserError(f"trust: must be a list of packages' names, got {value!r}")

@@ -1,4 +1,4 @@
-"""Images -> people with their poses: detect, crop by the box rule, estimate, back to the image."""
+"""Estimate the poses of detected people: crop by the box rule, run the network, map joints back to image pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hmlpe.detect.detector import Detections, Detector
 from hmlpe.geometry import crop_resized, crop_to_image, scale_box
 from hmlpe.predict.estimator import Estimator, Factors, Poses
 
-Image = UInt8[np.ndarray, "_ _ 3"]  # several need not be of one size
+Image = UInt8[np.ndarray, "_ _ 3"]  # unnamed dimensions, as the images of one call need not be of the same size
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +20,13 @@ class FoundPerson:
     """One person in one image. Coordinates are image pixels, pixel centres at integers.
 
     Attributes:
-        window_px: (4,) the detector's upper-body window, x0 y0 x1 y1.
-        score: the detector's.
-        box_px: (4,) what the network saw.
-        joints_px: (joint, 2).
-        confidence: (joint,) in [0, 1], NaN where the network has no part detectors.
-        part_maps: (part, window), None where the network has no part detectors.
-        others: what further tasks answer, by name.
+        window_px: (4,) the upper-body window that the person detector gave, x0 y0 x1 y1.
+        score: the person detector's score.
+        box_px: (4,) the box whose crop the network saw, x0 y0 x1 y1.
+        joints_px: (joint, 2) the joints.
+        confidence: (joint,) in [0, 1], as in `Poses`.
+        part_maps: (part, window) probabilities; None if the network has no part detectors.
+        others: the decoded outputs of further tasks, by name.
     """
 
     window_px: Float[np.ndarray, " 4"]
@@ -39,14 +39,14 @@ class FoundPerson:
 
 
 class PosePredictor:
-    """Finds people and their poses.
+    """A person detector with a pose estimator, and the factors by which windows become the boxes of crops.
 
     Args:
         detector: finds the people.
-        estimator: finds their joints.
-        batch_size: crops that the network sees at once.
-        factors: from a person's window to the box of the crop (`geometry.scale_box`); None: the network's own, or if it
-            has none the window as it is.
+        estimator: estimates their poses.
+        batch_size: the number of crops in a batch.
+        factors: (across, up, down) from a person's window to the box of the crop (`geometry.scale_box`); None: those of
+            the network, or if it has none the window is the box.
     """
 
     def __init__(
@@ -60,21 +60,29 @@ class PosePredictor:
         self.factors = factors or estimator.card.from_window
 
     def poses_of(self, images: Sequence[Image], found: Sequence[Detections]) -> list[list[FoundPerson]]:
-        """The people of each image, in the order in which they were found; the crops of all images share batches."""
+        """Estimate the poses of the detected people of each image; the crops of all images share batches.
+
+        Args:
+            images: the images, in RGB.
+            found: the people detected in each image.
+
+        Returns:
+            The people of each image, in the order of its detections.
+        """
         size = self.estimator.card.size_px
         boxes = [[scale_box(window, self.factors) for window in one.windows_px] for one in found]
         crops = [crop_resized(image, box, size) for image, own in zip(images, boxes, strict=True) for box in own]
-        people = iter(self._people(crops))
+        people = iter(self._estimate(crops))
         return [
             [
-                self._placed(next(people), window, float(score), box)
+                self._in_image(next(people), window, float(score), box)
                 for window, score, box in zip(*one, own, strict=True)
             ]
             for one, own in zip(found, boxes, strict=True)
         ]
 
-    def _people(self, crops: Sequence[Image]) -> list[Poses]:
-        """The pose in each crop, still in its pixels."""
+    def _estimate(self, crops: Sequence[Image]) -> list[Poses]:
+        """Return the pose in each crop, in pixels of the crop."""
         found = []
         for start in range(0, len(crops), self.batch_size):
             poses = self.estimator(np.stack(crops[start : start + self.batch_size]))
@@ -84,7 +92,7 @@ class PosePredictor:
                 found.append(Poses(poses.joints_px[row : row + 1], poses.confidence[row : row + 1], maps, others))
         return found
 
-    def _placed(
+    def _in_image(
         self, pose: Poses, window: Float[np.ndarray, " 4"], score: float, box: Float[np.ndarray, " 4"]
     ) -> FoundPerson:
         return FoundPerson(

@@ -1,4 +1,4 @@
-"""Poses as files: `poses.json` and `poses.csv`, written as they come and whole at any moment."""
+"""Write poses to `poses.json` and `poses.csv`, image by image; the files appear when they are complete."""
 
 from __future__ import annotations
 
@@ -22,20 +22,23 @@ CONFIDENCE = "how well the part detectors agree with the joint, 0 to 1; null if 
 
 
 class PoseFiles:
-    """Writes the poses of one call. A context: what `out` held is replaced when it is left without an error.
+    """A context manager that writes the poses of one job.
 
-    `poses.json` is an object with what is known at the start (model, made_by, tasks, detector, factors from its windows
-    to the boxes, coordinates, confidence, folder), `images` in order, one a line, and at its end what `close_with` was
-    given. What tasks beside the poses answer of a person is its `answers`. `poses.csv` has a line for each joint of
-    each person, with `COLUMNS`. An image is its name below `folder`, and of a video `<name>#<frame>`, frames counted
-    from 0; the JSON has `frame` and `time_s` too. Numbers that are not known are null, and empty in the table. People
-    are numbered from 1, as in the pictures, the surest first.
+    Earlier files in `out` are replaced when the context is left without an error.
+
+    `poses.json` is an object. It begins with what is known at the start: model, made_by, tasks, detector, factors from
+    the detector's windows to the boxes, coordinates, confidence, folder. Then come the `images`, in order, one per
+    line, and at its end what `set_footer` was given. The decoded outputs of further tasks for a person are under
+    `answers`. `poses.csv` has a line for each joint of each person, with the columns `COLUMNS`. An image's name is its
+    path relative to `folder`, that of a video's frame `<name>#<frame>`, with frames counted from 0; the JSON has
+    `frame` and `time_s` too. Unknown numbers are null in the JSON and empty in the table. People are numbered from 1,
+    as in the pictures, the one with the best score first.
 
     Args:
-        out: folder of both files.
-        card: of the network.
+        out: the folder of both files.
+        card: the card of the network.
         detector: what found the people, in words.
-        folder: what names of images are relative to.
+        folder: the folder that the names of images are relative to.
     """
 
     def __init__(self, out: Path, card: Card, detector: str, folder: Path) -> None:
@@ -67,7 +70,14 @@ class PoseFiles:
         return self
 
     def add(self, image: str, width: int, height: int, people: Sequence[FoundPerson], **more: Any) -> None:
-        """One image and its people; `more` goes into the JSON alone."""
+        """Write an image and its people.
+
+        Args:
+            image: the image's name.
+            width, height: its size in pixels.
+            people: the people, in order.
+            more: further entries of the image, for the JSON only.
+        """
         rows = [self._person(number, person) for number, person in enumerate(people, start=1)]
         entry = {"image": image, "width": width, "height": height, **more, "people": rows}
         separator = "\n" if self._first else ",\n"
@@ -78,8 +88,8 @@ class PoseFiles:
                 values = (joint["x"], joint["y"], joint["confidence"], row["score"], *row["window_px"])
                 self._table.writerow([image, row["number"], name, *values])
 
-    def close_with(self, **tail: Any) -> None:
-        """What the JSON says at its end."""
+    def set_footer(self, **tail: Any) -> None:
+        """Set the entries at the end of the JSON, which are written when the context is left."""
         self._tail = tail
 
     def __exit__(
@@ -96,11 +106,11 @@ class PoseFiles:
         joints = zip(self._joints, person.joints_px.tolist(), person.confidence.tolist(), strict=True)
         return {
             "number": number,
-            "score": _number(person.score, 6),
-            "window_px": [_number(value, 2) for value in person.window_px.tolist()],
-            "box_px": [_number(value, 2) for value in person.box_px.tolist()],
+            "score": _json_number(person.score, 6),
+            "window_px": [_json_number(value, 2) for value in person.window_px.tolist()],
+            "box_px": [_json_number(value, 2) for value in person.box_px.tolist()],
             "joints": {
-                name: {"x": _number(x, 2), "y": _number(y, 2), "confidence": _number(sure, 4)}
+                name: {"x": _json_number(x, 2), "y": _json_number(y, 2), "confidence": _json_number(sure, 4)}
                 for name, (x, y), sure in joints
             },
             **({"answers": {n: _rounded(v.tolist()) for n, v in person.others.items()}} if person.others else {}),
@@ -108,9 +118,10 @@ class PoseFiles:
 
 
 def _rounded(value: Any) -> Any:
-    """Numbers of a further task's answer, nested as they are."""
-    return [_rounded(one) for one in value] if isinstance(value, list) else _number(value, 4)
+    """Return a further task's output, in the same nested lists, with its numbers rounded for JSON."""
+    return [_rounded(one) for one in value] if isinstance(value, list) else _json_number(value, 4)
 
 
-def _number(value: float, digits: int) -> float | None:
+def _json_number(value: float, digits: int) -> float | None:
+    """Return the rounded number, or None (null) if it is NaN or infinite."""
     return round(float(value), digits) if math.isfinite(value) else None

@@ -1,4 +1,7 @@
-"""What the user points at, in order: photos, folders, globs, videos, cameras; our own drawings are passed by."""
+"""Find the sources that a user names: photos, folders, globs, videos and cameras; write and recognise drawn pictures.
+
+Pictures and videos that hmlpe-predict has drawn are not taken as sources.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +23,32 @@ from hmlpe.data.sources.images import UNREAD
 from hmlpe.files import write_bytes_atomic
 from hmlpe.spelling import on_disk
 
-LOSSY = {".jpg", ".jpeg", ".jpe", ".webp"}  # what comes from these is drawn as JPEG, all else as PNG
-_LONGEST = 65500  # that JPEG can hold
-_LARGEST = 50_000_000  # pixels of a picture; what is drawn over a larger photo is shrunk
+LOSSY = {".jpg", ".jpeg", ".jpe", ".webp"}  # photos with these suffixes are drawn as JPEG, all others as PNG
+_LONGEST = 65500  # the longest side of a JPEG file, in pixels
+_LARGEST = 50_000_000  # the largest number of pixels of a drawn picture; that of a larger photo is reduced
 _QUALITY = 92
 _MARK = "drawn by hmlpe-predict"
 _NAME = re.compile(r".*_(pose|maps\d+)\.(jpg|png)")
 
 
 def suffix_for(name: str, image: UInt8[np.ndarray, "height width 3"]) -> str:
-    """.jpg over a photo that is lossy already, else .png."""
+    """Return the suffix of the picture drawn over a photo: .jpg if the photo's format is lossy already, else .png.
+
+    It is .png, too, if the image is too large for JPEG.
+
+    Args:
+        name: the photo's file name.
+        image: the image to write.
+    """
     lossy = PurePosixPath(name).suffix.lower() in LOSSY and max(image.shape) <= _LONGEST
     return ".jpg" if lossy else ".png"
 
 
 def save_picture(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None:
-    """Write it as PNG or JPEG, by the suffix, with a mark of its origin; shrunk if it is very large."""
+    """Write a picture as PNG or JPEG, by its suffix, reduced if it is very large.
+
+    The file's metadata say that hmlpe-predict drew it, by which `is_drawn` recognises it.
+    """
     stream, picture = io.BytesIO(), Image.fromarray(image)
     if picture.width * picture.height > _LARGEST:
         picture = picture.reduce(math.ceil(math.sqrt(picture.width * picture.height / _LARGEST)))
@@ -49,7 +62,7 @@ def save_picture(path: Path, image: UInt8[np.ndarray, "height width 3"]) -> None
 
 
 def is_drawn(path: Path) -> bool:
-    """Whether `save_picture` wrote it. What cannot be read was not."""
+    """Return whether `save_picture` wrote this file; False if the file cannot be read."""
     if not _NAME.fullmatch(path.name) or not path.is_file():
         return False
     try:
@@ -65,42 +78,44 @@ VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wm
 
 
 class Photo(NamedTuple):
-    """A file that should be an image. `name` is its path below the folder of all sources, with slashes."""
+    """A file that should be an image. `name` is its path relative to `FoundSources.folder`, with slashes."""
 
     path: Path
     name: str
 
 
 class Video(NamedTuple):
-    """A file that should be a video. `name` as a photo's."""
+    """A file that should be a video. `name` is its path relative to `FoundSources.folder`, with slashes."""
 
     path: Path
     name: str
 
 
 class Camera(NamedTuple):
-    """A camera by its number."""
+    """A camera, given by its number."""
 
     number: int
     name: str
 
 
 class Skipped(NamedTuple):
-    """What was asked for and cannot be had, and why, in one line."""
+    """A source that cannot be processed, and the reason in one line."""
 
     name: str
     reason: str
 
 
 @dataclass
-class Found:
-    """What sources lead to.
+class FoundSources:
+    """The files and cameras that a user's sources name.
 
     Attributes:
-        folder: the one that holds all files, absolute; names are relative to it.
-        items: in the order asked for; a folder's and a glob's by name; nothing twice.
-        skipped: what was asked for by name and is not there.
-        ignored: files in folders and under globs that are none by their suffix, hidden, or drawn by an earlier call.
+        folder: the absolute path of the folder that contains all files; names are relative to it.
+        items: the photos, videos and cameras, each once, in the order of the sources; those of a folder or a glob are
+            sorted by path.
+        skipped: the sources that do not exist, cannot be read, or contain no image.
+        ignored: the number of files in folders and globs that have no fitting suffix, are hidden, or were drawn by an
+            earlier call.
     """
 
     folder: Path
@@ -109,15 +124,17 @@ class Found:
     ignored: int = 0
 
 
-def find(sources: Sequence[str | int], recursive: bool = False) -> Found:
-    """What the sources lead to; a whole number that is no file's name is a camera's.
+def find(sources: Sequence[str | int], recursive: bool = False) -> FoundSources:
+    """Find the photos, videos and cameras that the sources name.
 
-    Of a folder the images are taken, of a glob images and videos, each known by its suffix and sorted by its path.
-    Photos of formats that are not read (HEIC, raw) are among them, so that each is named when it cannot be read.
-    A file that is named itself is taken whatever its suffix: as a video by a video's suffix, else as an image.
+    A source is a file, a folder, a glob, or a camera's number (unless there is a file of that name). A folder gives its
+    images, and a glob its images and videos, recognised by their suffixes and sorted by path. Photos in formats that
+    cannot be read (HEIC, raw) are among them, so that each is later reported by name. A file that is a source itself
+    may have any suffix: with that of a video it is taken as a video, else as an image.
 
     Args:
-        recursive: folders with all folders below them, though not through links.
+        sources: what the user names, in order.
+        recursive: whether to search the folders below a folder, too; links to folders are not followed.
     """
     roots: list[Path] = []
     paths: list[Path | int] = []
@@ -141,18 +158,18 @@ def find(sources: Sequence[str | int], recursive: bool = False) -> Found:
             paths.append(int(source))
             continue
         elif glob.has_magic(str(source)):
-            roots.append(_fixed(path))
+            roots.append(_glob_root(path))
             files = [Path(one) for one in glob.iglob(str(path), recursive=True) if os.path.isfile(one)]
             wanted, what = PHOTOS | VIDEOS, "glob"
         else:
             skipped.append(Skipped(str(source), f"{source}: there is no such file or folder"))
             continue
-        kept = sorted(one for one in files if _known(one, wanted) and not _ours(one, files))
+        kept = sorted(one for one in files if _is_wanted(one, wanted) and not _is_own_output(one, files))
         ignored += len(files) - len(kept)
         paths += kept
         if not kept:
-            skipped.append(Skipped(str(source), _nothing(str(source), what, len(files), recursive)))
-    found = Found(_above(roots), skipped=skipped, ignored=ignored)
+            skipped.append(Skipped(str(source), _nothing_found(str(source), what, len(files), recursive)))
+    found = FoundSources(_common_folder(roots), skipped=skipped, ignored=ignored)
     found.items = [_item(path, found.folder) for path in dict.fromkeys(paths)]
     return found
 
@@ -165,7 +182,7 @@ def _item(path: Path | int, folder: Path) -> Photo | Video | Camera:
 
 
 def _exists(path: Path) -> bool:
-    """Whether there is something; a link that leads nowhere is refused later, by its name."""
+    """Return whether the path exists; a broken link counts, and is reported by name when it is read."""
     try:
         return os.path.lexists(path)
     except ValueError:  # a zero byte in the name
@@ -184,33 +201,36 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
         yield from (Path(here, name) for name in names)
 
 
-def _known(path: Path, suffixes: set[str]) -> bool:
+def _is_wanted(path: Path, suffixes: set[str]) -> bool:
     return path.suffix.lower() in suffixes and not path.name.startswith(".")
 
 
-def _ours(path: Path, files: Collection[Path]) -> bool:
-    """Whether an earlier call has made it: pictures say so themselves, a video stands beside the one it is of."""
+def _is_own_output(path: Path, files: Collection[Path]) -> bool:
+    """Return whether an earlier call has drawn this file.
+
+    A drawn picture says so in its metadata; a drawn video is known by its name and the video beside it that it shows.
+    """
     if path.suffix.lower() in VIDEOS:
         of = path.stem.removesuffix("_pose")
         return of != path.stem and any(one.stem == of and one.suffix.lower() in VIDEOS for one in files)
     return is_drawn(path)
 
 
-def _nothing(source: str, what: str, count: int, recursive: bool) -> str:
+def _nothing_found(source: str, what: str, count: int, recursive: bool) -> str:
     if what == "glob":
         return f"{source}: no {'image or video' if count else 'file'} has a name like that"
     deeper = "" if recursive else "; recursive=true looks into folders below, too"
     return f"{source}: no image in this folder ({count} other files){deeper}"
 
 
-def _fixed(pattern: Path) -> Path:
-    """The folder of a glob: as far as it is no pattern."""
+def _glob_root(pattern: Path) -> Path:
+    """Return the folder of a glob: its part before the first folder or name with a wildcard."""
     parts = pattern.parts
     first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
     return Path(*parts[:first])
 
 
-def _above(folders: Iterable[Path]) -> Path:
-    """The folder that holds all of these."""
+def _common_folder(folders: Iterable[Path]) -> Path:
+    """Return the deepest folder that contains all of these, or the current folder if there are none."""
     known = [str(folder) for folder in folders]
     return Path(os.path.commonpath(known)) if known else Path.cwd()

@@ -1,4 +1,4 @@
-"""What one crop costs, in torch and in onnxruntime."""
+"""Measure the latency of one crop in torch and in onnxruntime."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ WARM_UP = 5
 
 
 class Latency(NamedTuple):
-    """Medians for a batch of one crop, over runs in turn.
+    """The median latency of a batch of one crop, over rounds in each of which both run once.
 
     Attributes:
         torch_ms, onnx_ms: milliseconds.
-        ratio: torch over ONNX, the median of the turns' ratios: how many times faster the file is.
+        ratio: the median over the rounds of torch's time divided by onnxruntime's: how many times faster the file is.
     """
 
     torch_ms: float
@@ -28,7 +28,13 @@ class Latency(NamedTuple):
 
 
 def latency(by_torch: Estimator, by_onnx: Estimator, rounds: int = 100) -> Latency:
-    """Time both on the same crop, in turn, so that what else the machine does hits both alike."""
+    """Time both estimators on the same crop, in turn, so that other load on the machine affects both alike.
+
+    Args:
+        by_torch: the network in torch.
+        by_onnx: the network in onnxruntime.
+        rounds: the number of measured rounds, which follow `WARM_UP` rounds that are not measured.
+    """
     size = by_torch.card.size_px
     crop = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype=np.uint8)
     times = [(_seconds(by_torch, crop), _seconds(by_onnx, crop)) for _ in range(rounds + WARM_UP)][WARM_UP:]

@@ -1,4 +1,4 @@
-"""A trained network out of a file, rebuilt from the configuration beside its weights, and poses by it in torch."""
+"""Load a trained network from a checkpoint, rebuilt from the configuration beside its weights, and run it in torch."""
 
 from __future__ import annotations
 
@@ -24,44 +24,45 @@ from hmlpe.windows import WindowGrid
 
 
 def factors_of(data: Mapping[str, Any]) -> Factors | None:
-    """(across, up, down) of `geometry.scale_box` for the crops of a network trained on this data configuration.
+    """Return the factors from windows to boxes for a network that was trained with this data configuration.
 
-    With several sets it is the mean over the training sets that have a rule for windows; None if none has.
+    They are (across, up, down) of `geometry.scale_box`. With several data sets they are the mean over the training sets
+    that have a rule for windows; None if no set has one.
 
     Raises:
-        UserError: a rule of boxes is none.
+        UserError: the configured rule for boxes is not valid.
     """
     if "known" not in data:
-        return _of_set(data)
+        return _factors_of_set(data)
     chosen = data.get("train_sets") or data.get("sets") or list(data["known"])
     names = [chosen] if isinstance(chosen, str) else chosen
-    found = [one for one in (_of_set(data["known"][name]) for name in names if name in data["known"]) if one]
+    found = [one for one in (_factors_of_set(data["known"][name]) for name in names if name in data["known"]) if one]
     if not found:
         return None
     across, up, down = (sum(values) / len(found) for values in zip(*found, strict=True))
     return across, up, down
 
 
-def _of_set(config: Mapping[str, Any]) -> Factors | None:
-    """The factors of one set; None if it has none, or makes its boxes by a class of its user's own."""
+def _factors_of_set(config: Mapping[str, Any]) -> Factors | None:
+    """Return the factors of one data set; None if it has none, or if a class of the user's makes its boxes."""
     boxes = config["boxes"]
     if boxes["_target_"] != f"{BoxRule.__module__}.{BoxRule.__qualname__}":
         return None
     return BoxRule(**arguments(boxes)).from_window
 
 
-PREFIX = "network."  # of the weights, in the LightningModule's state
+PREFIX = "network."  # how the names of the network's weights begin in the LightningModule's state dict
 DESIGN = ("skeleton", "tasks", "network", "row")
-"""The settings that `build_model` reads."""
+"""The keys of a run's configuration from which `build_model` rebuilds the network."""
 
 
 class Trained(NamedTuple):
-    """A network that estimates poses, in evaluation mode on the CPU.
+    """A trained network that estimates poses, in evaluation mode on the CPU.
 
     Attributes:
-        model: the network with its outputs read.
-        card: what it says of itself.
-        config: the configuration it was rebuilt from, at least its `DESIGN`.
+        model: the network with the decoding of its outputs.
+        card: its description.
+        config: the configuration that it was rebuilt from, with at least the keys of `DESIGN`.
     """
 
     model: PoseModel
@@ -70,17 +71,18 @@ class Trained(NamedTuple):
 
 
 def load_trained(path: Path, fires: float | int | None = FIRES, trust: Sequence[str] = ()) -> Trained:
-    """The network of a checkpoint of hmlpe-train. Nothing in the file is executed.
+    """Load the network from a checkpoint of hmlpe-train. No code in the file is executed.
 
     Args:
+        path: the checkpoint.
         fires: see `PoseModel`.
-        trust: packages beside this one whose tasks and networks may be built: what they hold is run.
+        trust: packages other than this one whose tasks and networks may be built: their code is run.
 
     Raises:
-        UserError: no such file, no checkpoint, one that asks for another package, one of a network that gives no
-            joints, or one that does not fit its own configuration.
+        UserError: there is no such file, it is not a checkpoint, it needs a package that is not trusted, its network
+            gives no joints, or its weights do not fit its configuration.
     """
-    check_fires(fires)  # a setting, and not the file's fault
+    check_fires(fires)  # checked here, as it is a setting and a mistake in it must not be blamed on the file
     content = read_checkpoint(path)
     with blame_file(path):
         config, state = content[KEY]["config"], content["state_dict"]
@@ -92,13 +94,17 @@ def load_trained(path: Path, fires: float | int | None = FIRES, trust: Sequence[
 def build_model(
     config: Mapping[str, Any], weights: Mapping[str, Tensor], fires: float | int | None, trust: Sequence[str] = ()
 ) -> PoseModel:
-    """The network from its `DESIGN` and its weights, with the heads of the tasks that it was trained for.
+    """Build the network from its configuration and weights, with the heads of the tasks that it was trained for.
 
     Args:
+        config: the configuration, of which the keys of `DESIGN` are read.
+        weights: the network's state dict.
+        fires: see `PoseModel`.
         trust: see `load_trained`.
 
     Raises:
-        UserError: it was not trained to give joints, its weights are broken, or it asks for another package.
+        UserError: the network was not trained to give joints, its weights are not finite, or it needs a package that is
+            not trusted.
     """
     trained = trained_tasks(config)
     tasks: dict[str, Task] = {name: build(config["tasks"][name], trust) for name in trained}
@@ -112,7 +118,7 @@ def build_model(
     network = build(config["network"], trust, outputs={name: task.outputs for name, task in tasks.items()})
     if not isinstance(network, HeterogeneousNet):
         raise UserError(f"its network is a {type(network).__name__}, not a HeterogeneousNet")
-    network.load_state_dict(_checked(weights, tasks))
+    network.load_state_dict(_used_weights(weights, tasks))
     poses = (regression, detection)
     others = [(name, task) for name, task in tasks.items() if all(one is None or name != one[0] for one in poses)]
     model = PoseModel(network, Skeleton(**arguments(config["skeleton"])), regression, detection, fires, others)
@@ -120,12 +126,17 @@ def build_model(
 
 
 def trained_tasks(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the tasks that had a weight."""
+    """Return the names of the tasks whose weight in the loss was above 0."""
     return tuple(str(name) for name in config["tasks"] if config["row"]["weights"].get(name, 0) > 0)
 
 
 def card_of(config: Mapping[str, Any], made_by: Mapping[str, str]) -> Card:
-    """What a run's configuration says of its network."""
+    """Return the card of a run's network.
+
+    Args:
+        config: the run's configuration.
+        made_by: digests of the code, data and configuration that the run was made with.
+    """
     windows = WindowGrid(**arguments(config["windows"]))
     return Card(
         name=f"{config['study']}/{config['row']['name']}_s{config['seed']}",
@@ -138,8 +149,8 @@ def card_of(config: Mapping[str, Any], made_by: Mapping[str, str]) -> Card:
     )
 
 
-def _checked(weights: Mapping[str, Tensor], used: Mapping[str, Task]) -> dict[str, Tensor]:
-    """The weights without the heads that are not used. Raises UserError if one is not finite."""
+def _used_weights(weights: Mapping[str, Tensor], used: Mapping[str, Task]) -> dict[str, Tensor]:
+    """Return the weights but for those of unused heads. Raises UserError if one is not finite."""
     found = {}
     for name, value in weights.items():
         if name.startswith("heads.") and name.split(".")[1] not in used:
@@ -154,15 +165,15 @@ DEVICES = ("cpu", "cuda")
 
 
 class TorchEstimator:
-    """Implements `predict.estimator.Estimator`, in exact fp32.
+    """An `Estimator` that runs a network in torch, in exact fp32.
 
     Args:
         trained: the network; it is moved to the device.
         device: cpu or cuda.
-        threads: of the CPU, for the whole process; None leaves them as they are.
+        threads: the number of CPU threads of the whole process; None leaves it as it is.
 
     Raises:
-        UserError: the device is not there.
+        UserError: there is no such device.
     """
 
     def __init__(self, trained: Trained, device: str = "cpu", threads: int | None = None) -> None:
@@ -171,7 +182,7 @@ class TorchEstimator:
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("device: there is no GPU here that torch can use; set device=cpu")
         if device == "cuda":
-            torch.backends.cudnn.allow_tf32 = False  # the default rounds inside convolutions
+            torch.backends.cudnn.allow_tf32 = False  # by default, convolutions round to TF32
         if threads is not None:
             torch.set_num_threads(threads)
         self.card, self.device = trained.card, torch.device(device)
@@ -180,13 +191,13 @@ class TorchEstimator:
 
     @torch.inference_mode()
     def __call__(self, crops: UInt8[np.ndarray, "crop size size 3"]) -> Poses:
-        """The poses in RGB crops of `card.size_px`."""
+        """Estimate the poses in RGB crops, whose side is `card.size_px`."""
         image = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))).to(self.device)
-        return Poses.of({name: value.cpu().numpy() for name, value in self.model(image).items()})
+        return Poses.from_outputs({name: value.cpu().numpy() for name, value in self.model(image).items()})
 
 
 class CheckpointEstimator(TorchEstimator):
-    """The same, from a checkpoint of hmlpe-train.
+    """A `TorchEstimator` that runs the network of a checkpoint of hmlpe-train.
 
     Args:
         path: the checkpoint.
@@ -195,7 +206,7 @@ class CheckpointEstimator(TorchEstimator):
         trust: see `load_trained`.
 
     Raises:
-        UserError: as `load_trained` and `TorchEstimator`.
+        UserError: for the reasons of `load_trained` and `TorchEstimator`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Videos and cameras, frame by frame in, and frame by frame out, each at its own time."""
+"""Read videos and cameras frame by frame, and write drawn videos in which each frame keeps its time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Before the first video is opened: one line of ours in place of ffmpeg's many; and what calls itself a video may be a
-# playlist, by which ffmpeg would fetch from the network.
+# Set before the first video is opened: ffmpeg's own messages are off, as errors are reported in one line of ours; and
+# only local files may be read, as a file that claims to be a video may be a playlist that makes ffmpeg use the network.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
 
@@ -23,48 +23,59 @@ from hmlpe.errors import UserError
 from hmlpe.files import new_file
 from hmlpe.predict.sources import Camera, Video
 
-FASTEST, HELD = 120.0, 20.0  # frames a second of what is drawn, and for how many places one frame is held on average
+MAX_RATE = 120.0  # frames per second of a drawn video
+MAX_MEAN_HOLD = 20.0  # how many frames of a drawn video may show the same frame of its source, on average
 
 
 class Pace(NamedTuple):
-    """Frames per second of the drawn video; and whether the source's come unevenly, so that some are held longer."""
+    """The constant frame rate of a drawn video, in frames per second.
+
+    `uneven` says whether the frames of the source are unevenly spaced in time, so that some are held for longer.
+    """
 
     rate: float
     uneven: bool
 
 
-def pace_of(source: Video, rate: float, limit: int | None) -> Pace:
-    """Looks through the file once, as a drawn video is of a constant rate and most files do not say that theirs is not.
+def measure_pace(source: Video, rate: float, limit: int | None) -> Pace:
+    """Return the pace for the drawing of a video file, from the times of its frames.
+
+    The whole file is read once for that: a drawn video has a constant frame rate, and most files do not tell if their
+    own rate is not constant.
 
     Args:
-        rate: frames per second that the file claims.
-        limit: at most so many frames; None: all.
+        source: the video.
+        rate: the frame rate that the file claims, in frames per second.
+        limit: the largest number of frames to read; None reads all.
     """
-    times, capture = list[float](), opened(source)
+    times, capture = list[float](), open_capture(source)
     while (limit is None or len(times) < limit) and capture.grab():
         times.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000)
     capture.release()
-    return pace(np.array(times), rate)
+    return pace_of_times(np.array(times), rate)
 
 
-def pace(times_s: Float[np.ndarray, " frame"], rate: float) -> Pace:
-    """The pace of frames that come at these times; `rate` where they are of no use (missing, or going backwards)."""
+def pace_of_times(times_s: Float[np.ndarray, " frame"], rate: float) -> Pace:
+    """Return the pace for frames at these times, or `rate` if the times cannot be used (none, or not increasing)."""
     steps = np.diff(times_s)
     if not len(steps) or not np.isfinite(steps).all() or (steps <= 0).any():
         return Pace(rate, False)
     mean = steps.mean()
     if np.abs(times_s - times_s[0] - np.arange(len(times_s)) * mean).max() <= mean / 2:
         return Pace(rate if abs(mean * rate - 1) < 0.01 else float(1 / mean), False)
-    return Pace(float(max(1 / mean, min(1 / steps.min(), FASTEST, HELD / mean))), True)
+    return Pace(float(max(1 / mean, min(1 / steps.min(), MAX_RATE, MAX_MEAN_HOLD / mean))), True)
 
 
-USUAL_RATE = 25.0  # where the source does not say
+USUAL_RATE = 25.0  # frames per second, assumed if the source gives none
 
 Image = UInt8[np.ndarray, "height width 3"]
 
 
 class Frame(NamedTuple):
-    """One frame, in RGB, counted from 0. `time_s` is what the file says; of a camera, since its first frame."""
+    """One frame, in RGB, with its number from 0 and its time in seconds.
+
+    The time is the one that a video file gives; for a camera it is the time since its first frame.
+    """
 
     number: int
     time_s: float
@@ -72,22 +83,23 @@ class Frame(NamedTuple):
 
 
 class Frames:
-    """The frames of a video or a camera, read one by one; nothing is kept.
+    """An iterator over the frames of a video or a camera, which keeps none of them in memory.
 
-    A file that is turned upright by its players is turned here. Frames are never more than `limit`.
+    A video whose metadata ask for a rotation is rotated upright, as players do. At most `limit` frames are read.
 
     Attributes:
         rate: frames per second.
-        count: that the file claims to have, at most `limit`; None if it does not say, and for a camera.
-        read: frames so far.
+        count: the number of frames that the file claims to have, at most `limit`; if none is claimed, as by a camera,
+            it is `limit`.
+        read: the number of frames read so far.
 
     Raises:
-        UserError: it cannot be opened.
+        UserError: the video or camera cannot be opened.
     """
 
     def __init__(self, source: Video | Camera, limit: int | None = None) -> None:
         self._live, self._limit, self.read = isinstance(source, Camera), limit, 0
-        self._capture = opened(source)
+        self._capture = open_capture(source)
         if not self._capture.isOpened():
             what = "this camera cannot be opened" if self._live else "not a video that can be read; fetch it again"
             raise UserError(f"{source.name if isinstance(source, Camera) else source.path}: {what}")
@@ -100,7 +112,7 @@ class Frames:
 
     @property
     def ends_early(self) -> bool:
-        """Whether the file claims clearly more frames than there were. Some formats know their length but roughly."""
+        """Whether the file claims clearly more frames than were read: some formats state their length only roughly."""
         return not self._live and self.count is not None and self.read < 0.98 * self.count - 1
 
     def __iter__(self) -> Iterator[Frame]:
@@ -117,12 +129,12 @@ class Frames:
             yield Frame(number, round(moment, 4), cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
     def close(self) -> None:
-        """Let go of the file or camera."""
+        """Release the file or camera."""
         self._capture.release()
 
 
 class Writer:
-    """An .mp4 of pictures, which are resized to the first one's size if a camera changes its own."""
+    """Writes images into an .mp4 file. An image of another size than the first, from a camera, is resized to it."""
 
     def __init__(self, path: Path, rate: float) -> None:
         self._path, self._rate = path, rate
@@ -130,16 +142,18 @@ class Writer:
         self._size, self._written, self._last = (0, 0), 0, np.zeros((0, 0, 3), np.uint8)
 
     def add(self, image: Image, at_s: float | None = None) -> None:
-        """The next frame.
+        """Write the next frame.
 
         Args:
-            at_s: when it is to be seen, from the first one on; the one before is held until then. None: at once.
+            image: the frame, in RGB.
+            at_s: when the frame is to be shown, in seconds after the first one; the previous frame is repeated until
+                then. None: it directly follows the previous one.
 
         Raises:
-            UserError: no video can be written.
+            UserError: no video of this size can be written.
         """
         if self._out is None:
-            # its blocks are of even size
+            # width and height must be even for the codec
             self._size = (image.shape[1] + image.shape[1] % 2, image.shape[0] + image.shape[0] % 2)
             self._out = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), self._rate, self._size)
             if not self._out.isOpened():
@@ -159,14 +173,18 @@ class Writer:
         self._last, self._written = image, self._written + 1
 
     def close(self) -> None:
-        """Write the index, without which the file is none."""
+        """Write the index, without which the file cannot be played."""
         if self._out is not None:
             self._out.release()
 
 
 @contextmanager
 def video_file(path: Path, rate: float) -> Iterator[Writer]:
-    """Writes a video under a temporary name, renamed at the end; nothing is left of one without frames."""
+    """Write a video under a temporary name, which is renamed at the end.
+
+    Raises:
+        UserError: no frame was written; then no file is left.
+    """
     with new_file(path, path.suffix) as temporary:
         writer = Writer(temporary, rate)
         try:
@@ -177,16 +195,20 @@ def video_file(path: Path, rate: float) -> Iterator[Writer]:
             raise UserError(f"{path}: no frame could be written")
 
 
-def opened(source: Video | Camera) -> Any:
-    """A cv2.VideoCapture, or what has its methods. Raises UserError if there is no such file."""
-    if isinstance(source, Video) and not source.path.is_file():  # to open a pipe would wait for its writer
+def open_capture(source: Video | Camera) -> Any:
+    """Return an open cv2.VideoCapture (in tests, an object with its methods).
+
+    Raises:
+        UserError: the video is not a regular file.
+    """
+    if isinstance(source, Video) and not source.path.is_file():  # opening a pipe would block until somebody writes
         raise UserError(f"{source.path}: no such file, or a pipe or a device")
     log = cv2.utils.logging
     level = log.getLogLevel()
-    log.setLogLevel(log.LOG_LEVEL_SILENT)  # whether it worked is asked of it, and said in one line
+    log.setLogLevel(log.LOG_LEVEL_SILENT)  # the caller checks if the capture is open, and reports it in one line
     try:
         if isinstance(source, Camera):
             return cv2.VideoCapture(source.number)
-        return cv2.VideoCapture(str(source.path), cv2.CAP_FFMPEG)  # others take names for patterns or addresses
+        return cv2.VideoCapture(str(source.path), cv2.CAP_FFMPEG)  # other backends read names as patterns or URLs
     finally:
         log.setLogLevel(level)

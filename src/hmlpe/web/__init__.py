@@ -1,4 +1,4 @@
-"""Pages in one file: templates filled, with the style that all share; what goes into a script cannot end it."""
+"""Make web pages that are one file each: fill templates, embed styles and scripts, and put JSON safely into scripts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ STYLE = Path(__file__).with_name("style.css")
 
 
 def render(template: str, folders: Sequence[Path], context: Mapping[str, Any]) -> str:
-    """A template of one of the folders; all texts are escaped, but for those that are marked as HTML already."""
+    """Return a filled template, as HTML; values are escaped unless they are marked as HTML (`Markup`) already.
+
+    Args:
+        template: the template's file name.
+        folders: the folders in which it is searched.
+        context: the values for the template, by name.
+    """
     environment = Environment(
         loader=FileSystemLoader(folders),
         autoescape=True,
@@ -28,16 +34,22 @@ def render(template: str, folders: Sequence[Path], context: Mapping[str, Any]) -
 
 
 def content_of(path: Path) -> Markup:
-    """A script or style, as it stands in a page."""
+    """Return the content of a script's or style sheet's file, marked as HTML so that it is not escaped."""
     return Markup(path.read_text(encoding="utf-8"))
 
 
 def as_json(value: Any) -> Markup:
-    """For a script element, which `</` would end and `<!--` would not let end."""
+    """Return the value as JSON that is safe in a script element: `<` is escaped.
+
+    Otherwise, a `</` in a text could end the element, and a `<!--` could keep it from ending.
+
+    >>> print(as_json({"a": "</script>"}))
+    {"a":"\\u003c/script>"}
+    """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c"))
 
 
 def data_link(mime: str, content: bytes) -> str:
-    """A link that holds what it links to."""
+    """Return a data URI: a link that contains the content itself."""
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hmlpe.errors import UserError
 from hmlpe.geometry import scale_box
-from hmlpe.predict.demo.finder import DETECTED, GIVEN, WHOLE, Finder, window_of
+from hmlpe.predict.demo.finder import DETECTED, GIVEN, WHOLE, Finder, parse_window
 
 from .fakes import FACTORS, FakeDetector, FakeEstimator
 
@@ -22,7 +22,7 @@ def finder(*windows: tuple[float, ...]) -> Finder:
 
 
 def test_the_surest_are_kept_and_the_rest_is_counted() -> None:
-    answer = finder(*WINDOWS)("a.jpg", IMAGE, DETECTED, most=2)
+    answer = finder(*WINDOWS)("a.jpg", IMAGE, DETECTED, max_people=2)
     assert [person.window_px.tolist() for person in answer.people] == [list(map(float, one)) for one in WINDOWS[:2]]
     assert answer.summary() == "a.jpg: 2 people found (1 more left out: see the settings)"
 
@@ -71,7 +71,7 @@ numbers = st.floats(-1e5, 1e5).map(str) | st.sampled_from(["nan", "inf", "-0", "
 @given(st.lists(numbers, min_size=4, max_size=4).map(" ".join) | st.text(max_size=30))
 def test_whatever_is_typed_is_a_box_or_refused(text: str) -> None:
     try:
-        window = window_of(text, 90, 160)
+        window = parse_window(text, 90, 160)
     except UserError as error:
         text = str(error)
     else:

@@ -1,4 +1,4 @@
-"""Results in the form of the official Buffy tool (FACTS 5 and 6)."""
+"""Read results in the file format of the official Buffy tool (FACTS 5 and 6)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from hmlpe.data.sources.sticks import window_of_sticks
 from hmlpe.detect.match import assign
 from hmlpe.errors import UserError
 from hmlpe.evaluate.people import STICKS, Estimates, Truth
-from hmlpe.evaluate.predictions.matched import People, check_matched, flag, name_of, origin_of
-from hmlpe.evaluate.predictions.points import check_points, choose, load_mat, with_fields
+from hmlpe.evaluate.predictions.matched import PeopleByImage, bool_setting, check_matched, name_setting, origin_setting
+from hmlpe.evaluate.predictions.points import check_points, choose_variable, load_mat, struct_arrays
 
 FIELDS = ("episode", "frame", "stickmen")
 IMAGE = "buffy_s5e{episode}_original/{frame:06d}.jpg"
@@ -24,10 +24,12 @@ IMAGE = "buffy_s5e{episode}_original/{frame:06d}.jpg"
 
 @dataclass(frozen=True, eq=False)
 class Stickman:
-    """An estimated person, pixels counted from 0; a stick that is not predicted is NaN.
+    """A predicted person, in pixels counted from 0.
 
     Attributes:
-        derived: the window is made from the sticks.
+        sticks_px: (6, 2, 2) the ends of the sticks; NaN if a stick is not predicted.
+        window_px: (4,) the upper-body window, x0 y0 x1 y1.
+        derived: whether the window was computed from the sticks.
     """
 
     sticks_px: Float[np.ndarray, "6 2 2"]
@@ -36,36 +38,36 @@ class Stickman:
 
 
 class BuffyToolReader:
-    """Reader of a .mat file with a struct array of the fields episode, frame and stickmen, a record for each image.
+    """Reads a .mat file with a struct array of the fields episode, frame and stickmen, with a record for each image.
 
     `stickmen` is a struct array with `coor` (4 x 6: x1 y1 x2 y2 of torso, left and right upper arm, left and right
-    lower arm, head; left and right as seen in the image) and `det` [minx miny maxx maxy]; it is empty where nobody was
-    detected. Where `det` is absent or empty it is made from `coor`, as the tool does (`sticks.window_of_sticks`). Of
-    each annotated person, the stickman whose `det` has the best IoU above 0.5 with the true window is THE estimate; who
-    has none is not detected. A NaN stick is not predicted, which is wrong.
+    lower arm, head; left and right as seen in the image) and `det` [minx miny maxx maxy]; it is empty if nobody was
+    detected. If `det` is absent or empty it is computed from `coor`, as the tool does (`sticks.window_of_sticks`). The
+    prediction for an annotated person is the stickman whose `det` has the highest IoU with the true window, if it is
+    above 0.5; otherwise the person is not detected. A NaN stick is not predicted, and counts as wrong.
 
     Args:
-        variable: name of the struct array; None: the only one with these fields.
-        image: which image a record is of, out of {episode} and {frame}.
+        variable: the name of the struct array; None: the only one with these fields.
+        image: a format string that gives a record's image name from {episode} and {frame}.
         origin: the coordinate of the first pixel's centre: 1, or 0.
-        allow_missing: test images without a record count as missed; else they are an error.
-        allow_unknown: records of other images are left out; else they are an error.
+        allow_missing: whether people in test images without a record count as missed; else such an image is an error.
+        allow_unknown: whether records of other images are left out; else such a record is an error.
 
     Raises:
-        UserError: a setting is of no use.
+        UserError: a setting is not valid.
     """
 
     def __init__(
         self,
-        variable: object = None,  # object: a configuration can hold anything, and what is of no use is refused
+        variable: object = None,  # object: a configuration may hold any type, and an invalid one is rejected below
         image: object = IMAGE,
         origin: object = 1,
         allow_missing: object = False,
         allow_unknown: object = False,
     ) -> None:
-        self.variable, self.origin = name_of(variable, "variable"), origin_of(origin)
-        self.allow_missing = flag(allow_missing, "allow_missing")
-        self.allow_unknown = flag(allow_unknown, "allow_unknown")
+        self.variable, self.origin = name_setting(variable, "variable"), origin_setting(origin)
+        self.allow_missing = bool_setting(allow_missing, "allow_missing")
+        self.allow_unknown = bool_setting(allow_unknown, "allow_unknown")
         self.image = str(image)
         try:
             self.image.format(episode=1, frame=1)
@@ -73,13 +75,13 @@ class BuffyToolReader:
             raise UserError(f"predictions_form.image: must be like {IMAGE}, got {self.image!r}") from error
 
     def __call__(self, path: Path, truth: Truth) -> Estimates:
-        """The file's answers. Raises UserError naming file and record."""
+        """Return the file's predictions. Raises UserError, which names file and record, if they are not valid."""
         if truth.sticks != STICKS:
             raise UserError(f"{path}: six sticks a person are no answer for {truth.data}, which has joints; give a csv")
         content = load_mat(path, squeeze=True)
         what = f"struct array with the fields {', '.join(FIELDS)}"
-        variable = choose(path, content, self.variable, with_fields(content, FIELDS), what)
-        people = People(truth)
+        variable = choose_variable(path, content, self.variable, struct_arrays(content, FIELDS), what)
+        people = PeopleByImage(truth)
         found, other = self._read(path, np.atleast_1d(content[variable]).ravel().tolist(), people)
         lost = [person for image, own in people.of_image.items() if image not in found for person in own]
         if not self.allow_missing:
@@ -92,10 +94,10 @@ class BuffyToolReader:
                 sticks[own[i]], detected[own[i]] = stickmen[j].sticks_px, True
         check_matched(path, truth, windows, int(detected.sum()))
         derived = sum(one.derived for men in found.values() for one in men)
-        return Estimates(None, sticks, detected, None, _missing(detected, len(lost), other, derived))
+        return Estimates(None, sticks, detected, None, _missing_in_words(detected, len(lost), other, derived))
 
-    def _read(self, path: Path, records: Sequence[Any], people: People) -> tuple[dict[str, list[Stickman]], int]:
-        """Image -> its stickmen; and how many records are of other images."""
+    def _read(self, path: Path, records: Sequence[Any], people: PeopleByImage) -> tuple[dict[str, list[Stickman]], int]:
+        """Return the stickmen of each test image, by its name, and the number of records of other images."""
         found: dict[str, list[Stickman]] = {}
         seen: dict[str, int] = {}
         for i, record in enumerate(records, start=1):
@@ -107,17 +109,17 @@ class BuffyToolReader:
                     f"{where}: episode {episode}, frame {frame} has record {seen[name]} already; remove one of them"
                 )
             seen[name] = i
-            image = people.image(name, where)
+            image = people.find_image(name, where)
             if image is not None:
                 men = np.atleast_1d(field(record, "stickmen", where)).ravel()
                 stickmen = [self._stickman(man, f"{where}, stickman {k}") for k, man in enumerate(men, start=1)]
                 found[image] = [one for one in stickmen if one is not None]
             elif not self.allow_unknown:
-                raise people.unknown(name, where, "buffy")
+                raise people.unknown_image_error(name, where, "buffy")
         return found, len(seen) - len(found)
 
     def _stickman(self, man: Any, where: str) -> Stickman | None:
-        """None if it is empty: nobody was detected."""
+        """Return a stickman, or None if its fields are empty, as nobody was detected."""
         derived = np.size(getattr(man, "det", ())) == 0
         if derived and np.size(field(man, "coor", where)) == 0:
             return None
@@ -131,7 +133,7 @@ class BuffyToolReader:
         return Stickman(sticks - self.origin, window, derived)
 
 
-def _missing(detected: np.ndarray, lost: int, other: int, derived: int) -> str:
+def _missing_in_words(detected: np.ndarray, lost: int, other: int, derived: int) -> str:
     missed = int((~detected).sum())
     parts = [f"{missed} of {len(detected)} people not found" if missed else ""]
     parts += [

@@ -1,4 +1,4 @@
-"""Whose prediction is it? By name, by row or by overlap, as the file has it and the user says."""
+"""Match the predictions of a file with the annotated people, and check the settings that the readers share."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from hmlpe.evaluate.people import Truth
 from hmlpe.geometry import iou
 
 
-def flag(value: object, key: str) -> bool:
-    """A setting that is true or false. Raises UserError if it is anything else."""
+def bool_setting(value: object, key: str) -> bool:
+    """Return a setting that must be true or false. Raises UserError if it is anything else."""
     if not isinstance(value, bool):
         raise UserError(f"predictions_form.{key}: must be true or false, got {value!r}")
     return value
 
 
-def origin_of(value: object) -> int:
-    """The coordinate of the first pixel's centre in the file. Raises UserError if it is neither 0 nor 1."""
+def origin_setting(value: object) -> int:
+    """Return the setting `origin`, the coordinate of the first pixel's centre. Raises UserError unless it is 0 or 1."""
     if isinstance(value, bool) or value not in (0, 1):
         raise UserError(f"predictions_form.origin: must be 0, or 1 for pixels counted from 1, got {value!r}")
     return int(str(value))
 
 
-def name_of(value: object, key: str) -> str | None:
-    """A setting that is a name, or null. Raises UserError if it is anything else."""
+def name_setting(value: object, key: str) -> str | None:
+    """Return a setting that must be a name or null. Raises UserError if it is anything else."""
     if value is not None and not (isinstance(value, str) and value):
         raise UserError(f"predictions_form.{key}: must be a name, or null, got {value!r}")
     return value
 
 
-def allow(form: str, key: str) -> str:
-    """How a form is told to go on: words for the command line."""
+def override_of(form: str, key: str) -> str:
+    """Return the overrides for the command line that turn on a setting of a reader, such as allow_missing."""
     return f"predictions_form={form} predictions_form.{key}=true"
 
 
-class People:
+class PeopleByImage:
     """The people of a `Truth`, by image.
 
     Attributes:
-        of_image: name of an image -> its people, as rows of the truth, in the annotation's order.
+        of_image: name of an image -> the indices of its people in the `Truth`, in the annotation's order.
     """
 
     def __init__(self, truth: Truth) -> None:
@@ -55,13 +55,17 @@ class People:
         for image in self.of_image:
             self._short.setdefault(PurePosixPath(image).name, []).append(image)
 
-    def image(self, name: str, where: str) -> str | None:
-        """The image that is meant, None if it is none of the truth's.
+    def find_image(self, name: str, where: str) -> str | None:
+        """Return the test image of this name, or None if there is none.
 
-        A name without a folder is enough where one image alone has it; with another folder it is another image.
+        The folder may be left out if only one image has the file name; with another folder it is another image.
+
+        Args:
+            name: the name in the file of predictions.
+            where: the place in that file, for the error message.
 
         Raises:
-            UserError: a name without a folder is that of several.
+            UserError: several images have this file name, and the folder is left out.
         """
         if name in self.of_image:
             return name
@@ -72,23 +76,34 @@ class People:
             )
         return images[0] if images else None
 
-    def unknown(self, name: str, where: str, form: str) -> UserError:
-        """What to say of an image that is none of the truth's."""
+    def unknown_image_error(self, name: str, where: str, form: str) -> UserError:
+        """Return the error for an image that is not a test image; see `find_image` for the arguments.
+
+        Args:
+            form: the file of predictions_form, for the override that the message proposes.
+        """
         first = next(iter(self.of_image))
         return UserError(
             f"{where}: {name[:80]} is none of the {len(self.of_image)} test images of {self._truth.data}, e.g. "
-            f"{first}; remove it, or leave all such out with {allow(form, 'allow_unknown')}"
+            f"{first}; remove it, or leave all such out with {override_of(form, 'allow_unknown')}"
         )
 
     def check_missing(self, missing: Sequence[int], path: Path, what: str, form: str) -> None:
-        """Raise UserError if people are missing of whom the file had to have `what`."""
+        """Raise UserError if the file lacks predictions for some people.
+
+        Args:
+            missing: the indices of the people that it lacks.
+            path: the file.
+            what: what it should have for each person, e.g. line.
+            form: the file of predictions_form, for the override that the message proposes.
+        """
         if missing:
             image = self._truth.images[missing[0]]
             number = self.of_image[image].index(missing[0]) + 1
             raise UserError(
                 f"{path}: no {what} for {len(missing)} of {len(self._truth)} test people, the first is person {number} "
-                f"of {image} ({self._truth.wheres[missing[0]]}); add them, or count them as wrong with "
-                f"{allow(form, 'allow_missing')}"
+                f"of {image} ({self._truth.locations[missing[0]]}); add them, or count them as wrong with "
+                f"{override_of(form, 'allow_missing')}"
             )
 
 
@@ -96,13 +111,15 @@ Box = Float[np.ndarray, " 4"]
 
 
 def check_matched(path: Path, truth: Truth, windows: Mapping[int, Sequence[Box]], matched: int) -> None:
-    """Raise UserError if the file has people in images of annotated ones, and nobody is found.
+    """Raise UserError if the file has windows in test images, and not one of them matches an annotated person.
 
-    A file that has nobody in any image says that nobody is found, which is an answer.
+    A file without any window is valid: it says that nobody was detected.
 
     Args:
-        windows: person -> the windows that the file has in this person's image.
-        matched: how many people are found.
+        path: the file.
+        truth: the ground truth.
+        windows: annotated person -> the windows that the file has in this person's image.
+        matched: the number of annotated people with a matching window.
     """
     pairs = [(truth.window_px[person], box) for person, boxes in windows.items() for box in boxes]
     if matched or not pairs:

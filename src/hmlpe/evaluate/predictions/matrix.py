@@ -1,4 +1,4 @@
-"""Predictions as a numeric array in a .mat file, 2 x joints x people in test order."""
+"""Read predictions from a numeric array in a .mat file: 2 x joints x people, in the order of the test people."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ import numpy as np
 from jaxtyping import Float
 
 from hmlpe.errors import UserError
-from hmlpe.evaluate.people import Estimates, Truth, of_joints
-from hmlpe.evaluate.predictions.matched import name_of, origin_of
-from hmlpe.evaluate.predictions.points import check_any, check_point, choose, describe, load_mat
+from hmlpe.evaluate.people import Estimates, Truth, joint_estimates
+from hmlpe.evaluate.predictions.matched import name_setting, origin_setting
+from hmlpe.evaluate.predictions.points import check_not_empty, check_point, choose_variable, describe_variable, load_mat
 
 AXES = ("xy", "joint", "person")
 
 
 class MatrixReader:
-    """Reader of an array of x and y, joints and people; the people are the set's test people, in its order.
+    """Reads an array with three axes: x and y, joints, and the annotated test people in the order of the data set.
 
-    The number of people must be that of the annotated test people. NaN x and y are not predicted, which is wrong.
+    The number of people must be that of the annotated test people. NaN for x and y means that the joint is not
+    predicted, and counts as wrong.
 
     Args:
-        joints: joint of the skeleton -> its place on the array's axis of joints, counted from 1 as MATLAB does; or
-            several, whose mean it is. Other joints are not predicted.
-        variable: name of the array; None: the only numeric one with three axes.
-        axes: what the array's axes are, in its order.
+        joints: joint of the skeleton -> its index on the array's axis of joints, counted from 1 as in MATLAB; or a list
+            of indices, of whose points the joint is the mean. Other joints are not predicted.
+        variable: the name of the array; None: the only numeric one with three axes.
+        axes: the names of the array's axes, in its order.
         origin: the coordinate of the first pixel's centre: 1, or 0.
 
     Raises:
-        UserError: a setting is of no use.
+        UserError: a setting is not valid.
     """
 
     def __init__(
         self,
-        joints: object = None,  # object: a configuration can hold anything, and what is of no use is refused
+        joints: object = None,  # object: a configuration may hold any type, and an invalid one is rejected below
         variable: object = None,
         axes: object = AXES,
         origin: object = 1,
@@ -50,11 +51,11 @@ class MatrixReader:
             str(joint): _columns(value, f"predictions_form.joints.{joint}") for joint, value in joints.items()
         }
         _check_places(self.columns)
-        self.variable, self.origin = name_of(variable, "variable"), origin_of(origin)
+        self.variable, self.origin = name_setting(variable, "variable"), origin_setting(origin)
         self.axes = tuple(map(str, axes))
 
     def __call__(self, path: Path, truth: Truth) -> Estimates:
-        """The array's answers. Raises UserError naming file and variable."""
+        """Return the array's predictions. Raises UserError, which names file and variable, if they are not valid."""
         indices = truth.skeleton.indices(self.columns, where="predictions_form.joints")
         points, where = self._read(path)
         if len(points) != len(truth):
@@ -72,22 +73,22 @@ class MatrixReader:
             used = points[:, [column - 1 for column in columns]]
             _check(used, columns, where)
             joints[:, index] = used.mean(axis=1) - self.origin
-        check_any(joints, where)
+        check_not_empty(joints, where)
         absent = [joint for joint in truth.skeleton.joints if joint not in self.columns]
-        return of_joints(truth, joints, missing=f"no {', '.join(absent)}" if absent else "")
+        return joint_estimates(truth, joints, missing=f"no {', '.join(absent)}" if absent else "")
 
     def _read(self, path: Path) -> tuple[Float[np.ndarray, "person place 2"], str]:
-        """The points as the file has them, and where they are."""
+        """Return the points with the pixel origin of the file, and the names of file and variable, for messages."""
         content = load_mat(path, squeeze=False)
         numeric = [name for name, value in content.items() if _is_numeric(value)]
         fitting = [name for name in numeric if content[name].ndim == 3]
-        variable = choose(path, content, self.variable, fitting, "numeric array with three axes")
+        variable = choose_variable(path, content, self.variable, fitting, "numeric array with three axes")
         where = f"{path}, variable {variable}"
         values = content[variable]
         if variable not in numeric or values.ndim > 3 or _is_table(values, self.axes):
             raise UserError(
                 f"{where}: must be a numeric array with the axes {', '.join(self.axes)}; it is "
-                f"{describe(variable, values)}"
+                f"{describe_variable(variable, values)}"
             )
         values = values.reshape(*values.shape, *[1] * (3 - values.ndim))  # MATLAB drops last axes of length 1
         if values.shape[self.axes.index("xy")] != 2:
@@ -110,7 +111,7 @@ def _columns(value: object, key: str) -> list[int]:
 
 
 def _check_places(columns_of: Mapping[str, Sequence[int]]) -> None:
-    """Raise UserError if two joints are made of the same places."""
+    """Raise UserError if two joints are given the same indices."""
     owner: dict[tuple[int, ...], str] = {}
     for joint, columns in columns_of.items():
         first = owner.setdefault(tuple(sorted(columns)), joint)
@@ -126,7 +127,7 @@ def _is_numeric(value: object) -> bool:
 
 
 def _is_table(values: np.ndarray, axes: Sequence[str]) -> bool:
-    """Two axes that are not those of one person, whose last axis MATLAB drops."""
+    """Return whether the array is a table, and not the array of one person, of which MATLAB drops the last axis."""
     return values.ndim < 3 and dict(zip(axes, values.shape, strict=False)).get("xy", 1) != 2
 
 

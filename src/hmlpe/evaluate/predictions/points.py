@@ -1,4 +1,7 @@
-"""Points as files of other people give them, MATLAB's among them: NaN is not predicted, all else lies in an image."""
+"""Read and check the points in other people's files, such as MATLAB files.
+
+A NaN point is one that is not predicted; all others must be possible places in an image.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from hmlpe.evaluate.people import Estimates, Truth, sticks_of
 
 
 def check_point(point: Float[np.ndarray, " 2"], where: str) -> None:
-    """Raise UserError if a point is infinite, out of any image, or known by half."""
+    """Raise UserError if a point is infinite or outside any image, or if only one of x and y is NaN."""
     unknown = np.isnan(point)
     if unknown.any() != unknown.all():
         raise UserError(f"{where}: one of x and y is there and the other is not, got {point.tolist()}")
@@ -26,19 +29,19 @@ def check_point(point: Float[np.ndarray, " 2"], where: str) -> None:
 
 
 def check_points(points: Float[np.ndarray, "*batch 2"], where: str) -> None:
-    """`check_point` for all of them, which share one place in the file."""
+    """Apply `check_point` to all points, which are at the same place in the file."""
     for point in points.reshape(-1, 2):
         check_point(point, where)
 
 
-def check_any(points: Float[np.ndarray, "*batch 2"], where: str) -> None:
-    """Raise UserError if nothing is predicted of anybody: then nothing was read of what the file holds."""
+def check_not_empty(points: Float[np.ndarray, "*batch 2"], where: str) -> None:
+    """Raise UserError if no point is predicted for anybody, as then the file cannot have been read correctly."""
     if not np.isfinite(points).any():
         raise UserError(f"{where}: predicts nothing: every x and y that is read of it is empty or NaN")
 
 
 class Marks:
-    """All points that a file can give of a person of the truth.
+    """The marks of a person: all points that a file of predictions can give, joints and ends of sticks.
 
     Attributes:
         names: the skeleton's joints, then the two ends of each stick, `<stick>_1` and `<stick>_2`.
@@ -50,7 +53,15 @@ class Marks:
         self.names = [*truth.skeleton.joints, *(f"{stick}_{end}" for stick in truth.sticks for end in (1, 2))]
 
     def index(self, name: str, where: str) -> int:
-        """The point of that name; a joint comes before an end of the same name. Raises UserError if there is none."""
+        """Return the index of the mark of this name; a joint goes before an end of a stick of the same name.
+
+        Args:
+            name: the name.
+            where: its place in the file, for the error message.
+
+        Raises:
+            UserError: there is no such mark.
+        """
         if name not in self.names:
             joints, ends = self.names[: self._joints], self.names[self._joints :]
             raise UserError(
@@ -67,15 +78,18 @@ class Marks:
         confidence: Float[np.ndarray, "person mark"],
         missing: str,
     ) -> Estimates:
-        """The answers: a stick that the file gives by its ends is taken from them, others lie between the joints.
+        """Return the estimates: a stick is taken from its ends if the file gives them, else it lies between joints.
 
         Args:
-            given: (mark,) the file gives this point of somebody.
-            missing: what the file leaves out, in words; points that it gives of nobody are added.
+            points_px: (person, mark, 2) in pixels.
+            given: (mark,) whether the file gives this mark for somebody.
+            detected: (person,) whether the person is detected.
+            confidence: (person, mark) in [0, 1], or NaN.
+            missing: a text that says what the file leaves out; the marks that it gives for nobody are added to it.
         """
         ends = given[self._joints :].reshape(-1, 2)
         sticks = points_px[:, self._joints :].reshape(len(points_px), -1, 2, 2)
-        halves = (ends[:, ::-1] & ~ends).ravel()  # the other end is given
+        halves = (ends[:, ::-1] & ~ends).ravel()  # ends that are not given although the stick's other end is
         absent = [name for name, half in zip(self.names[self._joints :], halves, strict=True) if half]
         if not given[: self._joints].any():
             return Estimates(None, sticks, detected, None, _with_absent(missing, absent))
@@ -92,13 +106,14 @@ def _with_absent(missing: str, absent: list[str]) -> str:
 
 
 def load_mat(path: Path, squeeze: bool) -> Mapping[str, Any]:
-    """Variable -> its content, structs with their fields as attributes.
+    """Return the variables of a MATLAB file by name; structs have their fields as attributes.
 
     Args:
-        squeeze: without axes of length 1.
+        path: the file.
+        squeeze: whether to remove axes of length 1.
 
     Raises:
-        UserError: it is missing, cut off, or no MATLAB file of a version that is read.
+        UserError: the file is missing, truncated, or not a MATLAB file of a version that can be read.
     """
     try:
         check_mat5(path)
@@ -113,8 +128,8 @@ def load_mat(path: Path, squeeze: bool) -> Mapping[str, Any]:
     return {name: value for name, value in content.items() if not name.startswith("__")}
 
 
-def with_fields(content: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
-    """The variables that are struct arrays with all of these fields."""
+def struct_arrays(content: Mapping[str, Any], fields: Sequence[str]) -> list[str]:
+    """Return the names of the variables that are struct arrays with all of these fields."""
     return [name for name, value in content.items() if _has(value, fields)]
 
 
@@ -123,8 +138,21 @@ def _has(value: Any, fields: Sequence[str]) -> bool:
     return len(records) > 0 and all(hasattr(records[0], field) for field in fields)
 
 
-def choose(path: Path, content: Mapping[str, Any], variable: str | None, fitting: Sequence[str], what: str) -> str:
-    """The variable that is meant: the named one, or the only one that fits. Raises UserError if there is none."""
+def choose_variable(
+    path: Path, content: Mapping[str, Any], variable: str | None, fitting: Sequence[str], what: str
+) -> str:
+    """Return the name of the variable to read: the one that the user names, or else the only one that fits.
+
+    Args:
+        path: the file.
+        content: its variables.
+        variable: the name that the user gave, or None.
+        fitting: the names of the variables that fit.
+        what: what a fitting variable is, for the error message.
+
+    Raises:
+        UserError: there is no such variable, or not exactly one fits.
+    """
     if variable is not None:
         if variable not in content:
             raise UserError(f"{path}: no variable {variable!r}; there are {', '.join(content) or 'none'}")
@@ -134,17 +162,17 @@ def choose(path: Path, content: Mapping[str, Any], variable: str | None, fitting
             f"{path}: one {what} is due, {', '.join(fitting)} are there; name it: predictions_form.variable=..."
         )
     if not fitting:
-        raise UserError(f"{path}: one {what} is due, none is there; it holds {holds(content)}")
+        raise UserError(f"{path}: one {what} is due, none is there; it holds {describe_content(content)}")
     return fitting[0]
 
 
-def holds(content: Mapping[str, Any]) -> str:
-    """What the variables are, and how those that are no array of three axes become one."""
-    return "; ".join(describe(name, value) for name, value in content.items()) or "nothing"
+def describe_content(content: Mapping[str, Any]) -> str:
+    """Return a text that describes all variables, see `describe_variable`."""
+    return "; ".join(describe_variable(name, value) for name, value in content.items()) or "nothing"
 
 
-def describe(name: str, value: Any) -> str:
-    """A variable in words: its name, what it is, its shape, and how it becomes an array of three axes, if it can."""
+def describe_variable(name: str, value: Any) -> str:
+    """Return a text with a variable's name, type, shape, and how to make an array of three axes of it if possible."""
     array = np.asarray(value)
     shape = " x ".join(map(str, array.shape)) or "1"
     first = array.ravel()[0] if array.dtype == object and array.size else None

@@ -1,4 +1,4 @@
-"""Which form a file of predictions has."""
+"""Choose the reader for a file of predictions by its format, and read it."""
 
 from __future__ import annotations
 
@@ -8,46 +8,50 @@ from typing import Protocol, runtime_checkable
 from hmlpe.errors import UserError
 from hmlpe.evaluate.people import Estimates, Truth
 from hmlpe.evaluate.predictions.buffy_tool import FIELDS, BuffyToolReader
-from hmlpe.evaluate.predictions.points import check_any, holds, load_mat, with_fields
+from hmlpe.evaluate.predictions.points import check_not_empty, describe_content, load_mat, struct_arrays
 from hmlpe.evaluate.predictions.table import CsvReader
 from hmlpe.file_kinds import other_kind
 
 
 @runtime_checkable
 class Reader(Protocol):
-    """Reads one form of files; a configuration of `predictions_form` builds it."""
+    """A callable that reads files of one format; it is built from the config group `predictions_form`."""
 
     def __call__(self, path: Path, truth: Truth) -> Estimates:
-        """The file's answers for the people of `truth`. Raises UserError naming file and line or record."""
+        """Return the file's predictions for the people of `truth`.
+
+        Raises:
+            UserError: the file is not valid; the message names the file and the line or record.
+        """
         ...
 
 
 def read_predictions(path: Path, truth: Truth, form: Reader | None) -> Estimates:
-    """A method's answers.
+    """Read a method's predictions from a file.
 
     Args:
         path: the file.
-        truth: the annotated people that it is scored on.
-        form: its reader; None: by what the file is (`reader_of`).
+        truth: the annotated people on whom the method is scored.
+        form: the reader; None: chosen by the file's suffix and content (`reader_of`).
 
     Raises:
-        UserError: there is no such file, its form is not known, or whatever its reader says.
+        UserError: there is no such file, its format is not known, it predicts nothing, or its reader finds an error.
     """
-    check_there(path)
+    check_exists(path)
     found = (form or reader_of(path))(path, truth)
-    if found.detected.any():  # else nobody is found, which is an answer
-        check_any(found.sticks_px if found.joints_px is None else found.joints_px, str(path))
+    if found.detected.any():  # that nobody is detected is a valid result
+        check_not_empty(found.sticks_px if found.joints_px is None else found.joints_px, str(path))
     return found
 
 
-def check_there(path: Path) -> None:
+def check_exists(path: Path) -> None:
     """Raise UserError if there is no such file."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; predictions= must name a file of predictions")
 
 
 def reader_of(path: Path) -> Reader:
-    """The reader of a file whose form is plain: a csv, or results of the Buffy tool. Raises UserError otherwise."""
+    """Return the reader for a file that is a CSV or a result of the Buffy tool. Raises UserError for other files."""
     suffix = path.suffix.lower()
     if suffix == ".csv":
         return CsvReader()
@@ -56,10 +60,10 @@ def reader_of(path: Path) -> Reader:
         due = "a .csv or a .mat is due, or say what it is with predictions_form=csv, buffy or matrix"
         raise UserError(f"{path}: {due if other is None else f'{other} (a .csv or a .mat is due)'}")
     content = load_mat(path, squeeze=True)
-    if with_fields(content, FIELDS):
+    if struct_arrays(content, FIELDS):
         return BuffyToolReader()
     raise UserError(
-        f"{path}: no struct array with the fields {', '.join(FIELDS)} is in it, but {holds(content)}; say what it is, "
-        "for an array of 2 x joints x people with predictions_form=matrix "
+        f"{path}: no struct array with the fields {', '.join(FIELDS)} is in it, but {describe_content(content)}; say "
+        "what it is, for an array of 2 x joints x people with predictions_form=matrix "
         "'predictions_form.joints={left_elbow: 2, left_wrist: 3}' (both)"
     )

@@ -1,4 +1,4 @@
-"""Predictions as a plain table: a CSV file, one joint or end of a stick a line."""
+"""Read predictions from a CSV file with a line for each joint or end of a stick."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from hmlpe.data.sources.folder import image_name
 from hmlpe.detect.match import assign
 from hmlpe.errors import UserError
 from hmlpe.evaluate.people import Estimates, Truth
-from hmlpe.evaluate.predictions.matched import People, check_matched, flag, origin_of
-from hmlpe.evaluate.predictions.points import Marks, check_any, check_point
+from hmlpe.evaluate.predictions.matched import PeopleByImage, bool_setting, check_matched, origin_setting
+from hmlpe.evaluate.predictions.points import Marks, check_not_empty, check_point
 from hmlpe.file_kinds import other_kind
 from hmlpe.predict.pose_files import WINDOW
 from hmlpe.spelling import slashed
 
 COLUMNS = ("image", "person", "joint", "x", "y")
-OPTIONAL = ("confidence", "score")  # as hmlpe-predict writes them; the score is of the detector, and not used
+OPTIONAL = ("confidence", "score")  # as hmlpe-predict writes them; the score is the detector's and is not used
 
 
 @dataclass(eq=False)
-class Found:
-    """What a table says of one person.
+class TablePerson:
+    """The lines of a table on one person; a mark is a joint or an end of a stick (see `points.Marks`).
 
     Attributes:
-        points_px: (mark, 2) pixels counted from 0, NaN where not predicted.
-        confidence: (mark,) NaN where there is none.
-        lines: mark -> the line that gives it.
-        window_px: (4,) x0 y0 x1 y1, NaN where the table has no windows.
+        points_px: (mark, 2) in pixels counted from 0; NaN if not predicted.
+        confidence: (mark,) NaN if there is none.
+        lines: mark -> the number of the line that gives it.
+        window_px: (4,) x0 y0 x1 y1; NaN if the table has no windows.
     """
 
     points_px: Float[np.ndarray, "mark 2"]
@@ -42,35 +42,52 @@ class Found:
     window_px: Float[np.ndarray, " 4"]
 
     @classmethod
-    def nothing(cls, marks: int) -> Found:
-        """Of whom no line is read yet."""
+    def empty(cls, marks: int) -> TablePerson:
+        """Return a person of whom no line has been read yet, with this number of marks."""
         return cls(np.full((marks, 2), np.nan), np.full(marks, np.nan), {}, np.full(4, np.nan))
 
 
-def add(one: Found, row: Row, mark: int, origin: int, windows: bool) -> None:
-    """Add a line to what is said of its person.
+def add_line(person: TablePerson, row: Row, mark: int, origin: int, windows: bool) -> None:
+    """Add a line of the table to its person.
+
+    Args:
+        person: the person.
+        row: the line.
+        mark: the index of the line's joint or end of a stick.
+        origin: the coordinate of the first pixel's centre in the table.
+        windows: whether the table has windows.
 
     Raises:
-        UserError: it says something twice or otherwise, or something that is no number.
+        UserError: the mark was given before, the window is not that of the person's earlier lines, or a value is not
+            valid.
     """
-    if mark in one.lines:
-        name, line = row.label("joint"), one.lines[mark]
+    if mark in person.lines:
+        name, line = row.label("joint"), person.lines[mark]
         raise UserError(f"{row.where}: {name} of this person is in line {line} already; remove one of them")
     if windows:
         window = _window(row) - origin
-        if one.lines and not np.array_equal(window, one.window_px):
-            first = next(iter(one.lines.values()))
+        if person.lines and not np.array_equal(window, person.window_px):
+            first = next(iter(person.lines.values()))
             raise UserError(f"{row.where}: the window is not that of line {first}, though it is the same person")
-        one.window_px = window
+        person.window_px = window
     point = np.array([row.number(column) for column in ("x", "y")])
     check_point(point, row.where)
-    one.lines[mark] = row.line
-    one.points_px[mark] = point - origin
-    one.confidence[mark] = _confidence(row)
+    person.lines[mark] = row.line
+    person.points_px[mark] = point - origin
+    person.confidence[mark] = _confidence(row)
 
 
 def person_number(row: Row, people: int, image: str) -> int:
-    """Which of an image's people a line means, from 1. Raises UserError if there is no such person."""
+    """Return which of the people of an image a line is about, counted from 1.
+
+    Args:
+        row: the line.
+        people: the number of annotated test people in the image.
+        image: the image's name, for the error message.
+
+    Raises:
+        UserError: there is no such person.
+    """
     text = row.label("person")
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= people):
         there = "1, as it has one annotated test person" if people == 1 else f"a number from 1 to {people}"
@@ -98,40 +115,45 @@ def _confidence(row: Row) -> float:
 
 
 class CsvReader:
-    """Reader of a CSV file with the columns image, person, joint, x, y, in any order; other columns are counted.
+    """Reads a CSV file with the columns image, person, joint, x, y, in any order; other columns are only counted.
 
-    A line is a joint of a person in an image, or an end of a stick, `<stick>_1` or `<stick>_2`. Empty or NaN x and y
-    are not predicted, which is wrong. `person` counts the annotated test people of the image from 1, in the
-    annotation's order. With the columns window_x0, window_y0, window_x1 and window_y1, as hmlpe-predict writes them,
-    `person` only tells the people apart who were found, and an annotated person is who is found of them by the
-    windows' IoU, above 0.5 (FACTS 6); others are not detected, and a header alone says that nobody is. A column
-    confidence, in [0, 1] or empty, is kept.
+    A line gives a joint of a person in an image, or an end of a stick, `<stick>_1` or `<stick>_2`. If x and y are empty
+    or NaN, the point is not predicted, and counts as wrong.
+
+    There are two ways to match the people of the file with the annotated test people. By person: `person` is the number
+    of an annotated test person in the image, counted from 1 in the annotation's order. By window: the file also has the
+    columns window_x0, window_y0, window_x1 and window_y1, as hmlpe-predict writes them, and `person` only tells the
+    found people of an image apart; an annotated person is matched with the found person whose window has the highest
+    IoU with the true one, if it is above 0.5 (FACTS 6). Annotated people without a match are not detected; a file with
+    a header only says that nobody is.
+
+    A column confidence, with values in [0, 1] or empty, is kept.
 
     Args:
         origin: the coordinate of the first pixel's centre: 0, or 1.
-        match: "window" or "person", see above; None: by windows if the file has them.
-        allow_missing: people without a line count as wrong; else they are an error. With windows they are no error.
-        allow_unknown: lines of other images are left out; else they are an error.
+        match: "window" or "person", see above; None: by window if the file has windows.
+        allow_missing: when matching by person, whether people without a line count as wrong; else they are an error.
+        allow_unknown: whether lines of other images are left out; else such a line is an error.
 
     Raises:
-        UserError: a setting is of no use.
+        UserError: a setting is not valid.
     """
 
     def __init__(
         self,
-        origin: object = 0,  # object: a configuration can hold anything, and what is of no use is refused
+        origin: object = 0,  # object: a configuration may hold any type, and an invalid one is rejected below
         match: object = None,
         allow_missing: object = False,
         allow_unknown: object = False,
     ) -> None:
         if match not in (None, "window", "person"):
             raise UserError(f"predictions_form.match: must be window, person or null, got {match!r}")
-        self.origin, self.match = origin_of(origin), match
-        self.allow_missing = flag(allow_missing, "allow_missing")
-        self.allow_unknown = flag(allow_unknown, "allow_unknown")
+        self.origin, self.match = origin_setting(origin), match
+        self.allow_missing = bool_setting(allow_missing, "allow_missing")
+        self.allow_unknown = bool_setting(allow_unknown, "allow_unknown")
 
     def __call__(self, path: Path, truth: Truth) -> Estimates:
-        """The table's answers. Raises UserError naming file and line."""
+        """Return the table's predictions. Raises UserError, which names file and line, if they are not valid."""
         other = other_kind(path)
         if other is not None:
             raise UserError(f"{path}: {other}; a csv with the columns {', '.join(COLUMNS)} is due")
@@ -139,9 +161,9 @@ class CsvReader:
         windows = any(name in header for name in WINDOW) if self.match is None else self.match == "window"
         required = (*COLUMNS, *WINDOW) if windows else COLUMNS
         table = read_table(path, required, OPTIONAL if windows else (*OPTIONAL, *WINDOW), may_be_empty=windows)
-        people, marks = People(truth), Marks(truth)
+        people, marks = PeopleByImage(truth), Marks(truth)
         found, given, left_out = self._found(table.rows, people, marks, windows)
-        if windows and not found:  # nobody is detected: every joint was looked for
+        if windows and not found:  # nobody is detected: all joints count as given, so that none is called missing
             given[: len(truth.skeleton.joints)] = True
         chosen, missing = (
             self._by_window(path, found, people, truth) if windows else self._by_number(path, found, people)
@@ -152,7 +174,7 @@ class CsvReader:
             points[person], confidence[person] = one.points_px, one.confidence
         detected = np.isfinite(points).all(axis=-1).any(axis=-1)
         if not windows:
-            check_any(points, str(path))
+            check_not_empty(points, str(path))
         else:
             detected[list(chosen)] = True
         if left_out:
@@ -161,16 +183,21 @@ class CsvReader:
         return marks.estimates(points, given, detected, confidence, "; ".join(missing))
 
     def _found(
-        self, rows: Sequence[Row], people: People, marks: Marks, windows: bool
-    ) -> tuple[dict[tuple[str, str], Found], Bool[np.ndarray, " mark"], int]:
-        """(image, person as the table has it) -> what it says of them; the points that it gives; other images."""
-        found: dict[tuple[str, str], Found] = {}
+        self, rows: Sequence[Row], people: PeopleByImage, marks: Marks, windows: bool
+    ) -> tuple[dict[tuple[str, str], TablePerson], Bool[np.ndarray, " mark"], int]:
+        """Group the table's lines by person.
+
+        Returns:
+            The people by (image, the table's label of the person); (mark,) whether the table gives the mark for
+            somebody; and the number of images that are not test images.
+        """
+        found: dict[tuple[str, str], TablePerson] = {}
         given, others = np.zeros(len(marks.names), dtype=bool), set()
         for row in rows:
             name = image_name(slashed(row.cells["image"]), f"{row.where}, column 'image'")
-            image = people.image(name, row.where)
+            image = people.find_image(name, row.where)
             if image is None and not self.allow_unknown:
-                raise people.unknown(name, row.where, "csv")
+                raise people.unknown_image_error(name, row.where, "csv")
             mark = marks.index(row.label("joint"), row.where)
             if image is None:
                 others.add(name)
@@ -179,14 +206,15 @@ class CsvReader:
             if not label:
                 raise UserError(f"{row.where}: column 'person' is empty; number the people of an image")
             label = label if windows else str(person_number(row, len(people.of_image[image]), image))
-            one = found.setdefault((image, label), Found.nothing(len(marks.names)))
-            add(one, row, mark, self.origin, windows)
+            one = found.setdefault((image, label), TablePerson.empty(len(marks.names)))
+            add_line(one, row, mark, self.origin, windows)
             given[mark] = True
         return found, given, len(others)
 
     def _by_number(
-        self, path: Path, found: dict[tuple[str, str], Found], people: People
-    ) -> tuple[dict[int, Found], list[str]]:
+        self, path: Path, found: dict[tuple[str, str], TablePerson], people: PeopleByImage
+    ) -> tuple[dict[int, TablePerson], list[str]]:
+        """Match by number: return annotated person -> its lines, and texts that say for whom there are none."""
         chosen = {people.of_image[image][int(number) - 1]: one for (image, number), one in found.items()}
         everyone = [person for own in people.of_image.values() for person in own]
         missing = sorted(set(everyone) - set(chosen))
@@ -195,16 +223,17 @@ class CsvReader:
         return chosen, [f"no line for {len(missing)} of {len(everyone)} people"] if missing else []
 
     def _by_window(
-        self, path: Path, found: dict[tuple[str, str], Found], people: People, truth: Truth
-    ) -> tuple[dict[int, Found], list[str]]:
+        self, path: Path, found: dict[tuple[str, str], TablePerson], people: PeopleByImage, truth: Truth
+    ) -> tuple[dict[int, TablePerson], list[str]]:
+        """Match by window: return annotated person -> its lines, and texts that say who is not matched."""
         if not np.isfinite(truth.window_px).all(axis=1).any():
             raise UserError(
                 f"{path}: people of {truth.data} have no upper-body windows to find them by; let column 'person' count "
                 "the annotated people, with predictions_form=csv predictions_form.match=person"
             )
-        chosen: dict[int, Found] = {}
+        chosen: dict[int, TablePerson] = {}
         silent = 0
-        found_in: dict[str, list[Found]] = {}
+        found_in: dict[str, list[TablePerson]] = {}
         for (image, _), one in found.items():
             found_in.setdefault(image, []).append(one)
         for image, own in people.of_image.items():
@@ -220,7 +249,7 @@ class CsvReader:
 
 
 def _header(path: Path) -> list[str]:
-    """The columns' names as far as they can be read; what is wrong with the file is for `read_table` to say."""
+    """Return the names of the columns as far as they can be read; `read_table` reports what is wrong with a file."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return [name.strip() for name in next(csv.reader(file, skipinitialspace=True), [])]

@@ -1,1 +1,1 @@
-"""A page to try the network on a photo."""
+"""A local web page on which a user can try the network on a photo."""

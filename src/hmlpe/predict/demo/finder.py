@@ -1,4 +1,4 @@
-"""Who is in the photo, found by the detector or told by the user, and how that is said."""
+"""Find the people in a photo, by the person detector or a box that the user gives, and estimate their poses."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from hmlpe.predict.pose_files import PoseFiles
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """A photo and who was found in it.
+class PhotoResult:
+    """A photo and the people who were found in it.
 
     Attributes:
         name: the photo's file name.
-        image: RGB, upright.
-        people: the surest first.
-        left_out: how many more were found than were asked for.
+        image: the photo, in RGB and upright.
+        people: the people with their poses, the one with the best score first.
+        left_out: how many more people were found than were to be shown.
         found_by: what found them, in words.
     """
 
@@ -37,14 +37,14 @@ class Answer:
     found_by: str = ""
 
     def summary(self) -> str:
-        """How many people were found; none is an answer."""
+        """Return a sentence that says how many people were found; that may be none."""
         count = len(self.people)
         found = f"{count} {'person' if count == 1 else 'people'} found" if count else "no person found"
         more = f" ({self.left_out} more left out: see the settings)" if self.left_out else ""
         return f"{self.name}: {found}{more}"
 
     def poses_json(self, card: Card) -> bytes:
-        """The file that hmlpe-predict writes of this photo."""
+        """Return the content of the `poses.json` that hmlpe-predict writes for this photo."""
         with TemporaryDirectory() as out:
             with PoseFiles(Path(out), card, self.found_by, folder=Path()) as files:
                 height, width = self.image.shape[:2]
@@ -58,42 +58,54 @@ Image = UInt8[np.ndarray, "height width 3"]
 
 
 class Finder:
-    """From a photo and the page's settings to an answer.
+    """Finds the people in a photo, by the page's settings, and estimates their poses.
 
     Args:
-        detector: for `DETECTED`.
-        estimator: of the poses.
+        detector: the person detector, used in the mode `DETECTED`.
+        estimator: the pose estimator.
     """
 
     def __init__(self, detector: Detector, estimator: Estimator) -> None:
         self.predictor = PosePredictor(detector, estimator)
         self.card, self.whole = estimator.card, WholeImage(estimator.card.from_window)
 
-    def __call__(self, name: str, image: Image, way: str = DETECTED, box: str = "", most: int = 10) -> Answer:
-        """Who is in the photo, in which pose.
+    def __call__(
+        self, name: str, image: Image, mode: str = DETECTED, box: str = "", max_people: int = 10
+    ) -> PhotoResult:
+        """Find the people in a photo and estimate their poses.
 
         Args:
-            way: `DETECTED`; `WHOLE`: one person, whose box is the photo; `GIVEN`: one person, at `box`.
+            name: the photo's file name.
+            image: the photo, in RGB and upright.
+            mode: `DETECTED`: the detector finds the people; `WHOLE`: one person, whose box is the photo; `GIVEN`: one
+                person, whose window is `box`.
             box: x0 y0 x1 y1 in pixels of the upright photo, the person's upper-body window (see `Detections`).
-            most: so many people at most, the surest.
+            max_people: the largest number of people to keep, of whom those with the best scores are kept.
 
         Raises:
-            UserError: the box is none, or lies outside the photo.
+            UserError: the mode is `GIVEN` and `box` is not a box, or lies outside the photo.
         """
-        found = self._found(name, image, way, box)
-        found_by = type(self.predictor.detector).__name__ if way == DETECTED else f"the user: {way}"
-        kept = Detections(found.windows_px[:most], found.scores[:most])
+        found = self._found(name, image, mode, box)
+        found_by = type(self.predictor.detector).__name__ if mode == DETECTED else f"the user: {mode}"
+        kept = Detections(found.windows_px[:max_people], found.scores[:max_people])
         (people,) = self.predictor.poses_of([image], [kept])
-        return Answer(name, image, people, len(found.scores) - len(people), found_by)
+        return PhotoResult(name, image, people, len(found.scores) - len(people), found_by)
 
-    def _found(self, name: str, image: Image, way: str, box: str) -> Detections:
-        if way == GIVEN:
-            return Detections(window_of(box, *image.shape[:2])[None], np.ones(1))
-        return (self.whole if way == WHOLE else self.predictor.detector)(image, name)
+    def _found(self, name: str, image: Image, mode: str, box: str) -> Detections:
+        if mode == GIVEN:
+            return Detections(parse_window(box, *image.shape[:2])[None], np.ones(1))
+        return (self.whole if mode == WHOLE else self.predictor.detector)(image, name)
 
 
-def window_of(text: str, height: int, width: int) -> Float[np.ndarray, " 4"]:
-    """The box that somebody typed, for an image of this size. Raises UserError."""
+def parse_window(text: str, height: int, width: int) -> Float[np.ndarray, " 4"]:
+    """Return the box that a user typed, in pixels of an image of this size.
+
+    >>> parse_window("10, 5, 60, 55", height=100, width=80).tolist()
+    [10.0, 5.0, 60.0, 55.0]
+
+    Raises:
+        UserError: the text is not a box (x0 y0 x1 y1), or the box does not lie in the image.
+    """
     try:
         x0, y0, x1, y1 = (float(word) for word in text.replace(",", " ").split())
     except ValueError:

@@ -1,4 +1,4 @@
-"""The pieces of the page that are plain HTML. Pictures and files travel inside it, so that none need lie on a disk."""
+"""The parts of the demo page that are plain HTML. Pictures and files are embedded in it, so that no disk is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from hmlpe.predict.estimator import Card
 from hmlpe.predict.people import FoundPerson
 
-SHOWN_PX = 1600  # longer side of a picture on the page: sharp on a screen, and quick to send
+SHOWN_PX = 1600  # the longest side of a picture on the page: sharp on a screen, and quick to send
 
 STYLE = """
 .gradio-container {width: 100%; max-width: 1280px !important; margin: 0 auto !important}
@@ -41,20 +41,27 @@ Image = UInt8[np.ndarray, "height width 3"]
 
 
 def message(text: str, wrong: bool = False) -> str:
-    """A line that screen readers speak when it appears."""
+    """Return a line of text that screen readers speak when it appears; `wrong` marks it as an error."""
     return f'<p class="message" role="{"alert" if wrong else "status"}">{escape(text)}</p>'
 
 
 def hint() -> str:
-    """What is there before the first photo."""
+    """Return the placeholder that is shown before the first photo."""
     return '<p class="hint">The poses will appear here.</p>'
 
 
 def figure(image: Image, alt: str, caption: str = "", kind: str = "") -> str:
-    """A picture, no larger than `SHOWN_PX`."""
+    """Return a picture as an embedded JPEG, reduced to sides of at most `SHOWN_PX`.
+
+    Args:
+        image: the picture, in RGB.
+        alt: its description for screen readers.
+        caption: the text above it; empty: none.
+        kind: a CSS class for it.
+    """
     small, data = Pillow.fromarray(image), io.BytesIO()
     small.thumbnail((SHOWN_PX, SHOWN_PX))
-    small.save(data, "JPEG", quality=92, subsampling=0)  # thin coloured lines want all of their colour
+    small.save(data, "JPEG", quality=92, subsampling=0)  # chroma subsampling would blur thin coloured lines
     words = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return (
         f'<figure class="picture {kind}" tabindex="0">{words}'
@@ -63,7 +70,7 @@ def figure(image: Image, alt: str, caption: str = "", kind: str = "") -> str:
 
 
 def joint_table(person: FoundPerson, caption: str, card: Card) -> str:
-    """Name, x and y in pixels of the upright photo, and confidence of each joint."""
+    """Return a table with the name, x and y in pixels of the upright photo, and confidence of each joint."""
     rows = "".join(
         f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td>{x:.1f}</td><td>{y:.1f}</td>'
         f"<td>{f'{sure:.2f}' if np.isfinite(sure) else '–'}</td></tr>"
@@ -77,7 +84,12 @@ def joint_table(person: FoundPerson, caption: str, card: Card) -> str:
 
 
 def json_link(content: bytes, photo: str) -> str:
-    """A link under which the browser saves the poses found in a photo."""
+    """Return a link by which the browser saves the poses in a photo as a JSON file.
+
+    Args:
+        content: the content of the file.
+        photo: the photo's file name.
+    """
     name = escape(f"{Path(photo).stem}.poses.json")
     return (
         f'<a class="poses" download="{name}" href="{_data("application/json", content)}">Download the poses (json)</a>'

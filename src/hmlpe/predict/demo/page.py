@@ -1,4 +1,7 @@
-"""The page's boxes and buttons, by gradio, and how it is served: by this machine, to it alone unless told otherwise."""
+"""The demo page's components, made with gradio, and the server of the page.
+
+The server is reached from this machine only, unless the settings name another address.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hmlpe.address import url_of
-from hmlpe.predict.demo.finder import DETECTED, GIVEN, WHOLE, Answer
+from hmlpe.predict.demo.finder import DETECTED, GIVEN, WHOLE, PhotoResult
 from hmlpe.predict.demo.markup import hint, message
 from hmlpe.predict.demo.view import Settings, View, Viewer
 
@@ -26,23 +29,23 @@ if TYPE_CHECKING:
 
 
 TITLE = "Poses in a photo"
-MOST = 20  # people in one photo
-FORGET_S = 3600  # after this time without a word from its browser, a photo is forgotten
-WAYS = [
+MAX_PEOPLE = 20  # the upper end of the slider for the number of people in one photo
+EXPIRY_S = 3600  # after this time without a request from its browser, a photo is deleted
+MODES = [
     ("the people whom the detector finds", DETECTED),
     ("one person, who fills the photo", WHOLE),
     ("one person, in the box below", GIVEN),
 ]
 
-Updates = dict[Any, Any]  # component -> its new value, or what is new about it
+Updates = dict[Any, Any]  # component -> its new value, or an update of its properties
 
 
 def build_page(viewer: Viewer) -> gr.Blocks:
-    """The page, not yet served."""
-    page = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(FORGET_S // 6, FORGET_S))
+    """Return the page, which is not served yet."""
+    page = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(EXPIRY_S // 6, EXPIRY_S))
     with page:
         gr.HTML(f"<h1>{TITLE}</h1><p>Network: {escape(viewer.card.name)}. Photos are not kept, and not sent on.</p>")
-        state = gr.State(None, time_to_live=FORGET_S)
+        state = gr.State(None, time_to_live=EXPIRY_S)
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 photo = gr.File(label="Photo", type="filepath", height=170, elem_id="photo")
@@ -50,7 +53,7 @@ def build_page(viewer: Viewer) -> gr.Blocks:
                 person = gr.Radio([], label="Joints and maps of", visible=False, elem_id="person")
                 link = _html("link")
                 with gr.Accordion("Settings", open=False, elem_id="settings"):
-                    way = gr.Radio(WAYS, value=DETECTED, label="Who is in the photo", elem_id="way")
+                    mode = gr.Radio(MODES, value=DETECTED, label="Who is in the photo", elem_id="way")
                     box = gr.Textbox(
                         "",
                         label="Box: x0 y0 x1 y1 in pixels",
@@ -58,7 +61,9 @@ def build_page(viewer: Viewer) -> gr.Blocks:
                         visible=False,
                         elem_id="box",
                     )
-                    most = gr.Slider(1, MOST, value=10, step=1, label="Show at most so many people", elem_id="most")
+                    max_people = gr.Slider(
+                        1, MAX_PEOPLE, value=10, step=1, label="Show at most so many people", elem_id="most"
+                    )
             with gr.Column(scale=2, min_width=320):
                 drawn = _html("drawn", hint())
                 chosen = _html("chosen")
@@ -66,7 +71,7 @@ def build_page(viewer: Viewer) -> gr.Blocks:
         def shown(view: View) -> Updates:
             numbers = [(f"person {index + 1}", index) for index in range(view.people)]
             return {
-                state: view.answer,
+                state: view.result,
                 status: view.status,
                 drawn: view.drawn,
                 person: gr.update(choices=numbers, value=0 if numbers else None, visible=len(numbers) > 1),
@@ -74,69 +79,76 @@ def build_page(viewer: Viewer) -> gr.Blocks:
                 chosen: view.chosen,
             }
 
-        def take(path: str, *given: Any) -> Updates:
-            return {photo: None, **shown(viewer.take(Path(path), settings_of(*given)))}  # ready for the next photo
+        def on_upload(path: str, *given: Any) -> Updates:
+            view = viewer.load_photo(Path(path), settings_of(*given))
+            return {photo: None, **shown(view)}  # None: the field is ready for the next photo
 
-        def again(answer: Answer | None, *given: Any) -> Updates:
+        def on_settings(result: PhotoResult | None, *given: Any) -> Updates:
             wanted = settings_of(*given)
-            asked = {box: gr.update(visible=wanted.way == GIVEN)}
-            return asked if answer is None else {**asked, **shown(viewer.look(answer, wanted))}
+            asked = {box: gr.update(visible=wanted.mode == GIVEN)}
+            return asked if result is None else {**asked, **shown(viewer.update_view(result, wanted))}
 
-        # private: offered to no other program
-        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-        settings, shows = [way, box, most], [state, status, drawn, person, link, chosen]
-        photo.upload(take, [photo, *settings], [photo, *shows], **quiet)
-        for event in (way.input, box.submit, most.release):
-            event(again, [state, *settings], [box, *shows], **quiet)
-        person.input(viewer.choose, [state, person], [chosen], **quiet)
+        # private: the functions are not offered as an API to other programs
+        event_options: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
+        settings, shows = [mode, box, max_people], [state, status, drawn, person, link, chosen]
+        photo.upload(on_upload, [photo, *settings], [photo, *shows], **event_options)
+        for event in (mode.input, box.submit, max_people.release):
+            event(on_settings, [state, *settings], [box, *shows], **event_options)
+        person.input(viewer.show_person, [state, person], [chosen], **event_options)
     return page
 
 
-def settings_of(way: str, box: str | None, most: float | None) -> Settings:
-    """As the browser sends them: what is hidden or emptied is None."""
-    return Settings(way, box or "", max(1, int(most or 1)))
+def settings_of(mode: str, box: str | None, max_people: float | None) -> Settings:
+    """Return the settings from the components' values, of which the browser sends hidden or emptied ones as None."""
+    return Settings(mode, box or "", max(1, int(max_people or 1)))
 
 
 def _html(name: str, content: str = "") -> gr.HTML:
     return gr.HTML(content, elem_id=name, visible=bool(content) or name == "chosen", apply_default_css=False)
 
 
-SILENT = {  # gradio and its hub client report their use, and look for news, unless told not to when imported
+NO_TELEMETRY = {  # unless this is set before their import, gradio and its hub client report usage and check for updates
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",
 }
-PATIENCE_S = 1  # for requests under way when the program is to end
-LARGEST = "200mb"  # that a photo may have
+SHUTDOWN_TIMEOUT_S = 1  # how long running requests may still take when the program is to end
+MAX_UPLOAD = "200mb"  # the largest size of a photo's file
 
 
 @contextmanager
 def quiet_session() -> Iterator[None]:
-    """Within it, gradio is imported without a word to the network, and its files lie in a folder that then goes."""
+    """Let gradio be imported without any network access, and keep its files in a folder that is deleted at the end."""
     before, handler = tempfile.tempdir, signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with tempfile.TemporaryDirectory(prefix="hmlpe-demo-", ignore_cleanup_errors=True) as folder:
-            tempfile.tempdir = folder  # uploads that are still on their way, too
-            os.environ.update(SILENT, GRADIO_TEMP_DIR=folder)
+            tempfile.tempdir = folder  # unfinished uploads are in it, too
+            os.environ.update(NO_TELEMETRY, GRADIO_TEMP_DIR=folder)
             yield
     finally:
         tempfile.tempdir = before
         signal.signal(signal.SIGTERM, handler)
 
 
-def serve(blocks: Blocks, style: str, held: socket.socket, open_browser: bool = False) -> None:
+def serve(blocks: Blocks, style: str, bound_socket: socket.socket, open_browser: bool = False) -> None:
     """Serve the page until a signal ends the program; SIGINT then raises KeyboardInterrupt.
 
-    Not by gradio's own `launch`: that one asks its own address by HTTP, through a proxy if the environment names one,
-    and can open tunnels.
+    Gradio's own `launch` is not used: it sends HTTP requests to its own address, through a proxy if the environment
+    names one, and can open tunnels.
+
+    Args:
+        blocks: the page.
+        style: its CSS.
+        bound_socket: the socket, already bound to its address and listening.
+        open_browser: whether to open the page in a browser.
     """
     import gradio as gr
     import uvicorn
     from fastapi import FastAPI
 
-    host, port = held.getsockname()[:2]
+    host, port = bound_socket.getsockname()[:2]
     app = gr.mount_gradio_app(
-        FastAPI(openapi_url=None),  # its documentation would load scripts from elsewhere
+        FastAPI(openapi_url=None),  # no API documentation, as its page would load scripts from other servers
         blocks,
         path="/",
         server_name=host,
@@ -146,13 +158,13 @@ def serve(blocks: Blocks, style: str, held: socket.socket, open_browser: bool = 
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
-        max_file_size=LARGEST,
+        max_file_size=MAX_UPLOAD,
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css=style,
     )
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=PATIENCE_S))
-    url = url_of(held)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S))
+    url = url_of(bound_socket)
     print(f"the page is at {url} (Ctrl-C ends it)", flush=True)
     if open_browser:
         webbrowser.open(url)
-    server.run(sockets=[held])
+    server.run(sockets=[bound_socket])

@@ -1,4 +1,4 @@
-"""What the page shows after each thing that its user does."""
+"""What the demo page shows after each action of its user."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from typing import NamedTuple
 
 from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
-from hmlpe.predict.demo.finder import Answer, Finder
+from hmlpe.predict.demo.finder import Finder, PhotoResult
 from hmlpe.predict.demo.markup import figure, hint, joint_table, json_link, message
 from hmlpe.predict.draw import draw_maps, draw_people
 
 
 class Settings(NamedTuple):
-    """Those of `Finder`."""
+    """The settings on the page, which are the arguments of `Finder` of the same names."""
 
-    way: str
+    mode: str
     box: str
-    most: int
+    max_people: int
 
 
 class View(NamedTuple):
-    """All that the page shows of a photo.
+    """What the page shows for a photo.
 
     Attributes:
-        answer: to go on with; None if there is no photo.
-        people: how many there are to choose from.
-        status, drawn, link, chosen: HTML: what happened, the photo, the poses as a file, one person's maps and joints.
+        result: the photo and its people, for the next action; None if there is no photo.
+        people: the number of people that the user can choose from.
+        status, drawn, link, chosen: the page's elements, as HTML: what happened, the photo with the poses, a link to
+            the poses as a file, the maps and joints of one person.
     """
 
-    answer: Answer | None
+    result: PhotoResult | None
     people: int
     status: str
     drawn: str
@@ -38,48 +39,48 @@ class View(NamedTuple):
 
 
 class Viewer:
-    """Turns what the user does into views."""
+    """Makes the view that follows each action of the user."""
 
     def __init__(self, finder: Finder) -> None:
         self.finder, self.card = finder, finder.card
 
-    def take(self, path: Path, settings: Settings) -> View:
-        """A new photo. The copy of it that the browser sent is deleted as soon as it is read."""
+    def load_photo(self, path: Path, settings: Settings) -> View:
+        """Return the view of a new photo. The uploaded copy is deleted as soon as it is read."""
         try:
             image = read_image(path.parent, path.name, upright=True)
-        except UserError as error:  # it names the copy
+        except UserError as error:  # its message names the folder of the uploaded copy
             return self._nothing(str(error).replace(f"{path.parent}/", ""))
         finally:
             path.unlink(missing_ok=True)
-        return self.look(Answer(path.name, image), settings)
+        return self.update_view(PhotoResult(path.name, image), settings)
 
-    def look(self, answer: Answer, settings: Settings) -> View:
-        """The photo of this answer by these settings, whatever the people in the answer."""
+    def update_view(self, result: PhotoResult, settings: Settings) -> View:
+        """Return the view of a result's photo with these settings; the people in it are found anew."""
         try:
-            answer = self.finder(answer.name, answer.image, *settings)
+            result = self.finder(result.name, result.image, *settings)
         except UserError as error:
-            return self._nothing(str(error), answer)
-        summary = answer.summary()
+            return self._nothing(str(error), result)
+        summary = result.summary()
         return View(
-            answer,
-            people=len(answer.people),
+            result,
+            people=len(result.people),
             status=message(summary),
-            drawn=figure(draw_people(answer.image, answer.people, self.card.skeleton), alt=summary),
-            link=json_link(answer.poses_json(self.card), answer.name),
-            chosen=self.choose(answer, 0),
+            drawn=figure(draw_people(result.image, result.people, self.card.skeleton), alt=summary),
+            link=json_link(result.poses_json(self.card), result.name),
+            chosen=self.show_person(result, 0),
         )
 
-    def choose(self, answer: Answer | None, index: int | None) -> str:
-        """Maps and joints of one person; nothing if there is no such person."""
-        if answer is None or index is None or index >= len(answer.people):
+    def show_person(self, result: PhotoResult | None, index: int | None) -> str:
+        """Return the maps and joints of one person as HTML; empty if there is no such person."""
+        if result is None or index is None or index >= len(result.people):
             return ""
-        person, who = answer.people[index], f"person {index + 1}"
+        person, who = result.people[index], f"person {index + 1}"
         table = joint_table(person, f"Joints of {who}", self.card)
         if person.part_maps is None:
             return table
         words = f"Where the part detectors see {who}"
-        return figure(draw_maps(answer.image, person, self.card), alt=words, caption=words, kind="maps") + table
+        return figure(draw_maps(result.image, person, self.card), alt=words, caption=words, kind="maps") + table
 
-    def _nothing(self, text: str, answer: Answer | None = None) -> View:
-        """Why there is no picture; a photo that could be read may be looked at by other settings."""
-        return View(answer, people=0, status=message(text, wrong=True), drawn=hint(), link="", chosen="")
+    def _nothing(self, text: str, result: PhotoResult | None = None) -> View:
+        """Return a view with an error message; the result, if any, lets the user try the photo with other settings."""
+        return View(result, people=0, status=message(text, wrong=True), drawn=hint(), link="", chosen="")
