@@ -155,7 +155,7 @@ class Batch:
         slots = self.slots(jobs[0], found)
         log_plan(self.folder, jobs, todo, found, len(slots), each=bool(self.dry))
         if self.dry:
-            sys.exit(0)  # before a sweeper setting for values that do not exist
+            sys.exit(0)  # before a sweeper asks for values that do not exist
         self.known |= {job.folder: job for job in jobs}
         for job in jobs:
             if job.state.kind == "finished":  # so nothing else will clean up its folder
@@ -181,7 +181,7 @@ class Batch:
         write_sweep(self.folder, self.known.values())
 
     def slots(self, job: Job, found: Survey) -> list[Slot]:
-        """Return the slots that the jobs run on, by what the given job (all are alike in this) setting for."""
+        """Return the slots that the jobs run on, by what the given job (all are alike in this) asks for."""
         n_jobs, per_job = self.settings["n_jobs"], job.setting("trainer.devices", 1)
         if not isinstance(per_job, int) or isinstance(per_job, bool) or per_job < 1:
             raise UserError(f"trainer.devices: in a sweep, say how many devices a run takes; got {per_job!r}")
@@ -215,9 +215,8 @@ def exit_on_signals() -> Iterator[None]:
         yield
         return
     heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {
-        number: signal.signal(number, end) for number in heard
-    }  # signals that are ignored, as under nohup, stay ignored
+    # Signals that are ignored, as under nohup, stay ignored.
+    before = {number: signal.signal(number, end) for number in heard}
     try:
         yield
     finally:

@@ -85,9 +85,8 @@ def run_request(pipe: Connection, request: JobRequest) -> None:
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
-        signal.pthread_sigmask(
-            signal.SIG_UNBLOCK, LAUNCHER_SIGNALS
-        )  # from here on, these signals are meant for this process alone
+        # From here on, these signals are meant for this process alone.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, LAUNCHER_SIGNALS)
         command = f"{Path(sys.argv[0]).name} {' '.join(request.overrides)}"
         print(f"[{datetime.now():%F %T}] {command} (try {request.attempt}, {request.slot}, process {os.getpid()})")
         ended = JobEnded(Outcome("finished"), run(pipe, request))

@@ -88,7 +88,7 @@ def _installed(target: str) -> bool:
 
 
 def jobs_of(config: DictConfig) -> list[Job]:
-    """Return all jobs of a sweep over given values. Raises UserError: two would share a folder, or a name is invalid."""
+    """Return all jobs of a sweep over given values. Raises UserError: two would share a folder, or a name is bad."""
     params, words = (  # not resolved: each job resolves ${...} for itself
         cast(Any, OmegaConf.to_container(node, resolve=False))
         for node in (config.hydra.sweeper.get("params") or OmegaConf.create(), config.hydra.overrides.task)

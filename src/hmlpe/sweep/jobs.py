@@ -75,7 +75,7 @@ class JobFailed(JobReturn):
 
     @property
     def return_value(self) -> Any:
-        """Raise the job's error, for the sweeper that setting for the value."""
+        """Raise the job's error, for the sweeper that asks for the value."""
         raise self._return_value
 
     @return_value.setter
@@ -181,9 +181,8 @@ def compose(
             raise UserError(f"hydra.sweep.subdir: must be a plain name, as a report looks no deeper, got {subdir!r}")
         same = next((other for other in jobs if other.folder == folder), None)
         earlier = (known or {}).get(folder)
-        if earlier is not None and list(earlier.overrides) != list(
-            job.overrides
-        ):  # a search may ask for the same job again
+        # A search may ask for the same job again.
+        if earlier is not None and list(earlier.overrides) != list(job.overrides):
             same = earlier
         if same is not None:
             own = [" ".join(w for w in a.overrides if w not in b.overrides) for a, b in ((same, job), (job, same))]

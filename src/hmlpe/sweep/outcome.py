@@ -13,10 +13,8 @@ Kind = Literal["finished", "error", "killed", "out_of_memory", "timed_out", "int
 RETRIED = ("error", "killed", "out_of_memory", "timed_out")  # kinds of failure that can be retried
 assert set(RETRIED) < set(get_args(Kind))
 
-KILLED = (
-    "Killed",
-    "SIGTERMException",
-)  # names of errors that mean "killed": the first of a DDP rank of a run, the second Lightning's
+# Names of errors that mean "killed": the first of a DDP rank of a run, the second Lightning's.
+KILLED = ("Killed", "SIGTERMException")
 _MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|MemoryError|bad_alloc", re.IGNORECASE)
 
 

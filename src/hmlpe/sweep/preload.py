@@ -9,9 +9,8 @@ import os
 from hmlpe.allocator import keep_pages
 from hmlpe.sweep.warm import LAUNCHER_PID, end_with_parent
 
-end_with_parent(
-    int(os.environ[LAUNCHER_PID])
-)  # checked now, as a launcher that has died would go unnoticed until all is loaded
+# Checked now, as a launcher that has died would go unnoticed until all is loaded.
+end_with_parent(int(os.environ[LAUNCHER_PID]))
 keep_pages()  # before torch loads
 
 import hmlpe.metrics  # noqa: E402

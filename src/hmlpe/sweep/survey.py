@@ -83,9 +83,8 @@ def _survey(jobs: Sequence[Job], timed: bool) -> Survey:
         try:
             settings = job.settings
             chain = stages_of(settings, job.overrides)
-            state = (
-                State("missing") if settings.stages else look(settings, job.folder)
-            )  # a chain's stages look themselves
+            # Each stage of a chain looks at its own folder.
+            state = State("missing") if settings.stages else look(settings, job.folder)
             states.append(state)
             steps.append(sum(steps_of(stage) for stage in chain))
             if timed and per_step is None and state.kind != "finished":

@@ -23,13 +23,8 @@ log = logging.getLogger(__name__)
 MINUTE_S = 60.0
 FRAME_LINES = 6  # lines of the terminal that are not rows of the table
 HEADINGS = ("run", "state", "step", "loss", "val errors", "steps/s", "left/took", "device")
-OPTIONAL_COLUMNS = (
-    "device",
-    "steps/s",
-    "loss",
-    "val errors",
-    "step",
-)  # left out in this order on a narrow terminal; of val errors, only names are cut
+# Left out in this order on a narrow terminal; of val errors, only names are cut.
+OPTIONAL_COLUMNS = ("device", "steps/s", "loss", "val errors", "step")
 MIN_STATE_WIDTH = 8  # minimum characters of a state (finished, running); an error's text is cut to the room left
 COLUMN_GAP = 2  # characters between two columns
 

@@ -65,9 +65,8 @@ def detach_from_server() -> None:
     weakref.finalize._registry.clear()  # type: ignore[attr-defined]
     weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
     atexit.register(logging.shutdown)
-    multiprocessing.set_start_method(
-        None, force=True
-    )  # else data-loading processes come from another fork server that imports all
+    # Else data-loading processes come from another fork server that imports all.
+    multiprocessing.set_start_method(None, force=True)
 
 
 def start(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
