@@ -25,7 +25,7 @@ from hydra.core.utils import JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-import hmlpe.row_name  # noqa: F401  its resolver, which the configurations name
+import hmlpe.row_name  # noqa: F401  registers the resolver that the configurations use
 from hmlpe.sweep.outcome import Outcome, outcome_of_error
 from hmlpe.sweep.warm import LAUNCHER_SIGNALS, detach_from_server, end_with_parent
 from hmlpe.training.watch import listen
