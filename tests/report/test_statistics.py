@@ -210,8 +210,8 @@ def test_an_older_version_has_seeds_alone_and_says_why(tmp_path: Path) -> None:
 
 def test_both_rules_are_read(folder: Path) -> None:
     found = read_study(folder)
-    assert found.other is not None and [one.rule for one in found.under] == [RULES["best"], RULES["last"]]
-    chosen, other = (one.statistics.differences[0] for one in found.under)
+    assert found.other is not None and [one.rule for one in found.by_rule] == [RULES["best"], RULES["last"]]
+    chosen, other = (one.statistics.differences[0] for one in found.by_rule)
     assert chosen.each != other.each and other.over_both
 
 

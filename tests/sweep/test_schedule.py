@@ -72,7 +72,7 @@ def test_slots_are_shared_by_what_waits_one_job_at_a_time() -> None:
     def patient(one: Job, slot: Slot) -> Attempt:
         try_ = start(one, slot)
         steps = iter([False] * (one.number % 4) + [True])  # each takes another time
-        try_.step = lambda: next(steps)  # type: ignore[method-assign]
+        try_.poll = lambda: next(steps)  # type: ignore[method-assign]
         return try_
 
     policy = Policy({"killed": 1, "out_of_memory": 1}, False)

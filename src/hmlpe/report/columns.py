@@ -45,22 +45,22 @@ class Panel:
     scale: float
     lines: tuple[tuple[str, str], ...]
 
-    def log(self, shown: Sequence[float]) -> bool:
+    def needs_log_axis(self, values: Sequence[float]) -> bool:
         """Return whether these (scaled) values need a logarithmic axis; percentages never do."""
-        return self.scale != PERCENT and min(shown) > 0 and max(shown) > 15 * min(shown)
+        return self.scale != PERCENT and min(values) > 0 and max(values) > 15 * min(values)
 
 
 PERCENT = 100.0
 AVERAGE = "test_average"  # the split whose values are the mean over all tested sets
 
 
-def clip_to_range(shown: float, scale: float) -> float:
+def clip_to_range(value: float, scale: float) -> float:
     """Clip a scaled value (the end of an interval) to the range of its metric: errors to >= 0, shares to 0 to 100 %.
 
     >>> clip_to_range(-0.2, 1.0), clip_to_range(104.0, PERCENT)
     (0.0, 100.0)
     """
-    return min(max(shown, 0.0), PERCENT if scale == PERCENT else math.inf)
+    return min(max(value, 0.0), PERCENT if scale == PERCENT else math.inf)
 
 
 def columns_of(runs: Sequence[Run]) -> tuple[Column, ...]:

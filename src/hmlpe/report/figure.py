@@ -209,7 +209,7 @@ def _draw_panel(
             shown.append(panel.scale * pose.mean)
             ax.axhline(panel.scale * pose.mean, color=colour, ls=_DASHED, lw=1.2, zorder=1)
             poses.append(Line2D([], [], color=colour, ls=_DASHED, lw=1.2, label=f"mean pose, {label}"))
-    if panel.log(shown):
+    if panel.needs_log_axis(shown):
         ax.set_yscale("log")
     ax.set_ylabel(panel.ylabel)
     ax.grid(axis="y", color="#dddddd", lw=0.6)

@@ -62,7 +62,7 @@ class Study:
     why_no_other: str
 
     @property
-    def under(self) -> tuple[Findings, ...]:
+    def by_rule(self) -> tuple[Findings, ...]:
         """The results under each rule that has any, the chosen one first."""
         return (self.chosen,) if self.other is None else (self.chosen, self.other)
 

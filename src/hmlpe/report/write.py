@@ -49,14 +49,14 @@ def write_report(study: Path, out: Path | None = None, published: Published | No
 
 def render_files(study: Study) -> dict[str, str]:
     """Return the content of all text files of the report, by file name."""
-    table, under = study.chosen.table, [findings.statistics for findings in study.under]
+    table, by_rule = study.chosen.table, [findings.statistics for findings in study.by_rule]
     texts = {
         "runs.csv": render_runs(study.chosen.runs),
         "table.csv": render_csv(table),
         "table.md": render_markdown(table),
         "table.tex": render_tex(table),
-        "paired.csv": render_paired_csv(under),
-        "paired.md": render_paired_markdown(table.title, under),
+        "paired.csv": render_paired_csv(by_rule),
+        "paired.md": render_paired_markdown(table.title, by_rule),
     }
     if study.other is not None:
         texts |= {

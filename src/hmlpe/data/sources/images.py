@@ -43,7 +43,7 @@ _TRANSPOSES = {  # the operation that makes an image upright, by EXIF's Orientat
     8: Image.Transpose.ROTATE_90,
 }
 _DEEP_MODES = ("I", "F")  # first letters of modes of more than 8 bits, which Pillow would turn white as RGB
-_FORMATS_16_BIT = ("PNG", "PPM")  # whose mode I has 16 bits, from 0 to 65535; a TIFF's has 32, or is signed
+_FORMATS_16_BIT = ("PNG", "PPM")  # formats with 16 bits in mode I, 0 to 65535; a TIFF's has 32, or is signed
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 # About metadata that is not used.

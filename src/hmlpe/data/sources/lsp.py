@@ -35,7 +35,7 @@ JOINTS = (
 
 
 class LeedsSource(FolderSource):
-    """Base of the readers of both sets."""
+    """Base of the readers of LSP and LSP extended."""
 
     known_joints = frozenset({*JOINTS, "head"})
     meanings: ClassVar[Mapping[str, str]] = {"head": "the middle of neck and head top"}

@@ -79,14 +79,16 @@ def main_table(findings: Findings) -> HtmlTable:
 
 def main_notes(study: Study) -> list[str]:
     """Return the notes below the tables; a note that does not hold under both checkpoint rules names its rule."""
-    under = {findings.rule: notes(findings.table) for findings in study.under}
-    everywhere = set.intersection(*map(set, under.values()))
+    notes_by_rule = {findings.rule: notes(findings.table) for findings in study.by_rule}
+    everywhere = set.intersection(*map(set, notes_by_rule.values()))
     found = [
-        note if note in everywhere else f"Checkpoint {rule}: {note}" for rule, own in under.items() for note in own
+        note if note in everywhere else f"Checkpoint {rule}: {note}"
+        for rule, own in notes_by_rule.items()
+        for note in own
     ]
     of_seeds = [
         line.n
-        for findings in study.under
+        for findings in study.by_rule
         for line in findings.table.lines
         if any((line.row, column.key) in findings.statistics.intervals for column in findings.table.columns)
     ]
@@ -186,10 +188,10 @@ def build_page(
         | {
             "about": chosen.table.about,
             "unbeaten": mean_pose_notes(chosen.table),
-            "tables": [(findings.rule, main_table(findings)) for findings in study.under],
+            "tables": [(findings.rule, main_table(findings)) for findings in study.by_rule],
             "table_notes": main_notes(study),
             "why_no_other": study.why_no_other,
-            "paired": [_paired(findings.statistics) for findings in study.under],
+            "paired": [_paired(findings.statistics) for findings in study.by_rule],
             "verdict_rule": VERDICT_RULE,
             "rule": chosen.rule,
             "weights": weights,

@@ -366,7 +366,7 @@ def _weight_chart(
     means, seeds, poses = _values(panel, findings, axis)
     labels = [label for _, label in panel.lines]
     ends = [one[end] for one in means for end in ("low", "high") if one[end] is not None]
-    log = panel.log([*(one["value"] for one in (*means, *seeds, *poses)), *ends])
+    log = panel.needs_log_axis([*(one["value"] for one in (*means, *seeds, *poses)), *ends])
     scale = alt.Scale(type="log" if log else "linear", zero=False, nice=True)
     x = alt.X("x:Q", scale=alt.Scale(domain=_limits(axis), nice=False, zero=False), axis=_x_axis(axis))
     y = alt.Y("value:Q", scale=scale, title=title)

@@ -93,14 +93,14 @@ class Measured:
         people: number of test people; 0 without any file.
         shot: (person,) shot of each person, equal for people who are drawn together; None: no file, or one of an older
             version.
-        lacking: for each other finished run, by name, why it has no scores.
+        missing: for each other finished run, by name, why it has no scores.
         rule: name of the checkpoint rule, one of `RULES`; empty if no run's config states it.
     """
 
     scores: Mapping[str, Mapping[str, Score]]
     people: int
     shot: np.ndarray | None
-    lacking: Mapping[str, str]
+    missing: Mapping[str, str]
     rule: str
 
     @property
@@ -194,8 +194,8 @@ def notes_of(
                 f"val/{base}_error, their base by val/{task}_error. Fair: under the last epoch."
             )
     notes += _notes_without_number(groups, columns)
-    if measured.lacking:
-        (run, why), more = next(iter(measured.lacking.items())), len(measured.lacking) - 1
+    if measured.missing:
+        (run, why), more = next(iter(measured.missing.items())), len(measured.missing) - 1
         others = f", nor {more} more {'run' if more == 1 else 'runs'}" if more else ""
         notes.append(f"No interval over people holds {run}{others}: {why}.")
     return notes

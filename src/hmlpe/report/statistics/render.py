@@ -14,7 +14,7 @@ _HEADER = ("row", "minus", "seeds", "difference", "95 % over people", "over seed
 NO_SHOTS = "Who shares a shot is not in these files of an older version, so the intervals over people are too narrow."
 
 
-def render_paired_csv(under: Sequence[Statistics]) -> str:
+def render_paired_csv(by_rule: Sequence[Statistics]) -> str:
     """Return CSV with a line per rule, metric and row; numbers are unscaled, those of seeds as `seed:difference`."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -22,7 +22,7 @@ def render_paired_csv(under: Sequence[Statistics]) -> str:
     writer.writerow(
         ["checkpoint_rule", "metric", "row", "base", "seeds", "people", "difference", *bounds, "each_seed", "verdict"]
     )
-    for statistics in under:
+    for statistics in by_rule:
         for found in statistics.differences:
             each = " ".join(f"{seed}:{value:.8g}" for seed, value in zip(found.seeds, found.each, strict=True))
             ends = [f"{end:.8g}" for over in (found.over_people, found.over_both) for end in over or ()]
@@ -33,10 +33,10 @@ def render_paired_csv(under: Sequence[Statistics]) -> str:
     return out.getvalue()
 
 
-def render_paired_markdown(title: str, under: Sequence[Statistics]) -> str:
+def render_paired_markdown(title: str, by_rule: Sequence[Statistics]) -> str:
     """Return Markdown with a section for each rule, and in it a table for each metric."""
     lines = [f"# {title}: paired differences", "", VERDICT_RULE]
-    for statistics in under:
+    for statistics in by_rule:
         lines += ["", f"## Checkpoint: {statistics.rule}", "", about(statistics)]
         for column, found in by_column(statistics):
             lines += ["", f"### {column.heading}", "", _pipes(_HEADER), _pipes([":--", ":--", *["--:"] * 4, ":--"])]
