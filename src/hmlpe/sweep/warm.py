@@ -1,4 +1,4 @@
-"""Worker processes that start fast: forks of a server that has imported the heavy packages but uses no GPU."""
+"""Worker processes that start fast: forks of a server that has imported the heavy packages, without GPU or state."""
 
 from __future__ import annotations
 
