@@ -35,7 +35,7 @@ import hmlpe.pictures  # noqa: E402
 import hmlpe.report.page  # noqa: E402
 import hmlpe.training.run  # noqa: E402, F401
 from hmlpe.cli.command_line import CONFIGS, use  # noqa: E402
-from hmlpe.sweep.warm import FOR_THE_LAUNCHER, end_with_parent  # noqa: E402
+from hmlpe.sweep.warm import LAUNCHER_SIGNALS, end_with_parent  # noqa: E402
 from hmlpe.training.provenance import code_digest  # noqa: E402
 
 kept_configs.keep(str(CONFIGS))
@@ -119,7 +119,7 @@ def become_server(asked: socket.socket) -> None:
     os.closerange(low, os.sysconf("SC_OPEN_MAX"))
     os.environ.clear()
     os.environ.update(environment)
-    signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_LAUNCHER)  # as the launcher does for what it starts
+    signal.pthread_sigmask(signal.SIG_BLOCK, LAUNCHER_SIGNALS)  # as the launcher does for what it starts
     exec(code, {"__name__": "__main__"})
     os._exit(0)
 

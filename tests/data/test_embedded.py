@@ -119,8 +119,8 @@ def test_elbow_and_shoulder_are_the_ends_of_the_upper_arm(source: EmbeddedSource
     for person in source.people()[:20]:
         layers = source.plan(person.image).layers
         for shoulder, elbow, wrist in ARMS:
-            upper = next(layer for layer in layers if layer.own == (shoulder, elbow))
-            lower = next(layer for layer in layers if layer.own == (elbow, wrist))
+            upper = next(layer for layer in layers if layer.own_joints == (shoulder, elbow))
+            lower = next(layer for layer in layers if layer.own_joints == (elbow, wrist))
             at, start = person.joints_px[elbow], person.joints_px[shoulder]
             assert all(part.covers(at + 3 * ring).all() for part in (upper, lower))
             assert upper.covers(start + 3 * ring).all()

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hmlpe.data.sources.images import UNREAD, image_size, read_image
+from hmlpe.data.sources.images import UNSUPPORTED, image_size, read_image
 from hmlpe.errors import UserError
 
 from .own_sets import CLIMBING, changed_bytes, outcome, refused, write_images
@@ -296,7 +296,7 @@ def test_a_preview_is_not_taken_for_a_raw_photo(tmp_path: Path) -> None:
         with refused(name, "raw file", "preview"):
             read_image(tmp_path, name)
     Image.new("RGB", (6, 4)).save(tmp_path / "x.heic", "JPEG")  # as some phones name what they send
-    assert read_image(tmp_path, "x.heic").shape == (4, 6, 3) and ".heic" in UNREAD
+    assert read_image(tmp_path, "x.heic").shape == (4, 6, 3) and ".heic" in UNSUPPORTED
 
 
 def test_size_is_the_headers(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_what_nests_too_deeply_or_swells_is_refused(tmp_path: Path, monkeypatch:
         check_mat5(write(tmp_path / "x.mat", nested))
     scipy.io.savemat(tmp_path / "y.mat", {"zeros": np.zeros(10_000)}, do_compression=True)
     check_mat5(tmp_path / "y.mat")
-    monkeypatch.setattr(matlab, "LARGEST", 70_000)
+    monkeypatch.setattr(matlab, "MAX_BYTES", 70_000)
     with refused("y.mat"):
         check_mat5(tmp_path / "y.mat")
 

@@ -60,7 +60,11 @@ def test_no_percentage_is_on_a_logarithmic_axis_and_errors_may_be(wild: Path) ->
     charts = {chart.title: json.dumps(chart.spec) for chart in weight_charts(found, list(ROW_OF_WEIGHT))}
     assert '"log"' not in charts["test PDJ@0.2 [%]"]
     panel = Panel("E", 1.0, ())
-    assert panel.log([0.01, 1.0]) and not panel.log([0.0, 1.0]) and not panel.log([0.5, 1.0])
+    assert (
+        panel.needs_log_axis([0.01, 1.0])
+        and not panel.needs_log_axis([0.0, 1.0])
+        and not panel.needs_log_axis([0.5, 1.0])
+    )
     for ax, panel in drawn(wild):
         assert ax.get_yscale() == "linear" or panel.scale == 1.0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hmlpe.report.live import EVERY_S, LivePage
+from hmlpe.report.live import MIN_INTERVAL_S, LivePage
 
 from ..programs import run
 from .conftest import changed, make_result, write_results
@@ -33,18 +33,18 @@ def test_it_is_made_anew_only_when_something_has_changed_and_not_too_often(tmp_p
     assert "no such study folder" in main_of(first)
     assert live.html() is first
     study = write_results(tmp_path / "study", [make_result()])
-    clock.now += EVERY_S - 0.1
+    clock.now += MIN_INTERVAL_S - 0.1
     assert live.html() is first and f'data-version="{live.version()}"' in first.decode(), "too early"
     clock.now += 0.2
     second = live.html()
     assert f'data-version="{live.version()}"' in second.decode() and second != first
     assert "The table" in main_of(second) and live.html() is second
     path = write_curves(study / "det_0.1_s1", (1.0, 0.1), 1)
-    clock.now += EVERY_S
+    clock.now += MIN_INTERVAL_S
     assert 'id="curve-0"' in main_of(live.html())
     before = live.version()
     path.write_bytes(path.read_bytes()[:-9])  # half a line: the page stays, and is made anew
-    clock.now += EVERY_S
+    clock.now += MIN_INTERVAL_S
     assert live.version() != before and 'id="curve-0"' in main_of(live.html())
     assert {path.name for path in study.iterdir()} == {"det_0.1_s1"}, "it writes nothing"
 

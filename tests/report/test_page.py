@@ -230,7 +230,7 @@ def contrast(one: str, two: str) -> float:
 
 
 def test_texts_are_read_on_light_and_dark_paper_and_rows_are_told_apart() -> None:
-    from hmlpe.report.page.charts import _RAMP, GREY, LINES
+    from hmlpe.report.page.charts import _RAMP, GREY, LINE_COLOURS
 
     style = STYLE.read_text()
     papers = []
@@ -241,7 +241,7 @@ def test_texts_are_read_on_light_and_dark_paper_and_rows_are_told_apart() -> Non
         for name in ("ink", "soft", "link", "good", "bad"):
             assert contrast(colours[name], colours["paper"]) >= 4.5, (block, name)
     assert len(papers) == 3
-    assert all(contrast(colour, paper) >= 3 for colour in (*_RAMP, *LINES, GREY) for paper in papers)
+    assert all(contrast(colour, paper) >= 3 for colour in (*_RAMP, *LINE_COLOURS, GREY) for paper in papers)
     assert CONFIG["axis"]["labelColor"] == "currentColor"
 
 

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from hmlpe.report import collect, write_report
 from hmlpe.report.page import Live, build_page
 from hmlpe.report.study import study_of
-from hmlpe.report.write import texts_of
+from hmlpe.report.write import render_files
 from hmlpe.web import as_json
 
 from ..programs import Started
@@ -119,7 +119,7 @@ def test_a_figure_that_cannot_be_drawn_says_so(page: Page, report: Path, tmp_pat
 def test_a_served_page_reloads_itself_while_it_is_not_of_the_servers_version(page: Page, study: Path) -> None:
     """Its first question gets another version than its own already: a result came while it was made."""
     found, versions = study_of(collect(study)), iter(["old", "new", "new"])
-    made = {version: build_page(found, texts_of(found), {}, Live(0.2, version)) for version in ("old", "new")}
+    made = {version: build_page(found, render_files(found), {}, Live(0.2, version)) for version in ("old", "new")}
     page.route("http://127.0.0.1:9/", lambda route: route.fulfill(body=made[next(versions)], content_type="text/html"))
     page.route("http://127.0.0.1:9/version", lambda route: route.fulfill(body="new"))
     page.add_init_script("sessionStorage.setItem('loads', 1 + Number(sessionStorage.getItem('loads')))")

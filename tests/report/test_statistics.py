@@ -13,7 +13,7 @@ from hmlpe.errors import UserError
 from hmlpe.report import collect
 from hmlpe.report.statistics import compare, verdict
 from hmlpe.report.statistics.differences import _shots, measure, scores_of
-from hmlpe.report.statistics.outcome import over_both, over_people
+from hmlpe.report.statistics.outcome import people_interval, seeds_and_people_interval
 from hmlpe.report.statistics.render import about, render_paired_text
 from hmlpe.report.study import read_study, under_other_rule
 from hmlpe.resample import counts
@@ -94,11 +94,11 @@ def test_intervals_cover_and_rows_that_do_not_differ_are_not_told_apart(seeds: i
     held = []
     for seed_sd in (0.0, 0.1, 1.0):
         values = drawn(made_up(seeds, seed_sd), SHOT)
-        found = [over_both(study, SHOTS) for study in values]
+        found = [seeds_and_people_interval(study, SHOTS) for study in values]
         held.append(np.mean([low <= 0 <= high for low, high in found]))
         told = [verdict(study[:, 0].tolist(), one) for study, one in zip(values, found, strict=True)]
         assert np.mean(["no difference seen" not in words for words in told]) <= 0.06
-        seen = [over_both(study + 40 * max(seed_sd, 0.1), SHOTS)[0] > 0 for study in values[:100]]
+        seen = [seeds_and_people_interval(study + 40 * max(seed_sd, 0.1), SHOTS)[0] > 0 for study in values[:100]]
         assert np.mean(seen) >= 0.9
     assert min(held) >= 0.93 and max(held) <= 0.99 + 0.004 and np.mean(held) <= 0.99
 
@@ -109,7 +109,7 @@ def test_the_interval_over_people_covers_the_difference_of_these_seeds(
 ) -> None:
     """If people of one shot are drawn together; one by one they pass for more than they are."""
     shots = len(np.unique(shot))
-    found = [over_people(study, shots) for study in drawn(made_up(4, 0.0, 0.3), shot)]
+    found = [people_interval(study, shots) for study in drawn(made_up(4, 0.0, 0.3), shot)]
     assert least <= np.mean([low <= 0.3 <= high for low, high in found]) <= most
 
 
@@ -121,7 +121,7 @@ def test_of_few_shots_the_interval_is_wider_than_the_draws_percentiles(shots: in
         own = rng.normal(0, 1, shots)
         often = counts(np.arange(shots), 1000, int(rng.integers(99)))
         values = (often @ own / often.sum(1))[None]
-        low, high = over_people(values, shots)
+        low, high = people_interval(values, shots)
         hit.append(low <= 0 <= high)
         low, high = np.quantile(values[:, 1:], [0.025, 0.975])
         plain.append(low <= 0 <= high)
@@ -165,9 +165,9 @@ def test_a_run_of_other_shots_is_in_no_interval(tmp_path: Path) -> None:
 
 def test_the_interval_over_both_by_hand() -> None:
     values = np.array([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]])  # people do not matter: t(0.975, 1) * sqrt(2) / sqrt(2)
-    assert over_both(values, 100) == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-3)
+    assert seeds_and_people_interval(values, 100) == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-3)
     values = np.array([[2.0, 1.0, 5.0], [2.0, 1.0, 5.0]])  # seeds do not matter
-    assert over_both(values, 100) == pytest.approx(over_people(values, 100))
+    assert seeds_and_people_interval(values, 100) == pytest.approx(people_interval(values, 100))
 
 
 def test_with_one_seed_no_row_is_better(tmp_path: Path) -> None:
@@ -210,8 +210,8 @@ def test_an_older_version_has_seeds_alone_and_says_why(tmp_path: Path) -> None:
 
 def test_both_rules_are_read(folder: Path) -> None:
     found = read_study(folder)
-    assert found.other is not None and [one.rule for one in found.under] == [RULES["best"], RULES["last"]]
-    chosen, other = (one.statistics.differences[0] for one in found.under)
+    assert found.other is not None and [one.rule for one in found.by_rule] == [RULES["best"], RULES["last"]]
+    chosen, other = (one.statistics.differences[0] for one in found.by_rule)
     assert chosen.each != other.each and other.over_both
 
 

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 import hmlpe.sweep.guard as guard
 from hmlpe.cli.command_line import CONFIGS
 from hmlpe.errors import UserError
-from hmlpe.sweep.jobs import Job, trains
+from hmlpe.sweep.jobs import Job, is_training_config
 
 from ..programs import run
 from .programs import TINY
@@ -151,7 +151,7 @@ def test_the_estimate_is_by_the_first_row_whose_settings_can_work(
 def test_a_configuration_of_ones_own_trains_too() -> None:
     """`--config-name mine`, whose defaults are [train]; other programs' have a name of their own."""
     for name, word, expected in (("mine", "hmlpe-train", True), ("mine", "hmlpe-bench", False), ("train", "x", True)):
-        assert trains(OmegaConf.create({"hydra": {"job": {"name": word}}}), name) is expected
+        assert is_training_config(OmegaConf.create({"hydra": {"job": {"name": word}}}), name) is expected
 
 
 def test_balances_are_rows_of_their_own(tmp_path: Path, data: Path) -> None:

@@ -16,7 +16,7 @@ import hmlpe.sweep.batch as batch
 from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.runs.folder import State
-from hmlpe.sweep.jobs import Job, compose, note_end, write_sweep
+from hmlpe.sweep.jobs import Job, compose, mark_job_failed, write_sweep
 from hmlpe.sweep.outcome import Outcome
 from hmlpe.sweep.survey import Survey, _survey
 
@@ -109,15 +109,15 @@ def test_only_a_run_that_says_it_runs_is_marked(tmp_path: Path, caplog: pytest.L
     one = job(1, tmp_path)
     one.outcome = Outcome("killed", "by signal 9")
     path = one.folder / "result.json"
-    note_end(one)
+    mark_job_failed(one)
     assert not path.exists()
     one.folder.mkdir()
     for status, expected in (("running", "failed"), ("finished", "finished"), ("failed", "failed")):
         path.write_text(json.dumps({"status": status, "seed": 1}))
-        note_end(one)
+        mark_job_failed(one)
         result = json.loads(path.read_text())
         assert (result["status"], result["seed"]) == (expected, 1)
         assert ("error" in result) == (status == "running")
     path.write_text("{")
-    note_end(one)
+    mark_job_failed(one)
     assert "could not be marked as failed" in caplog.text

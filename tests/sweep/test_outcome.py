@@ -7,14 +7,14 @@ import pytest
 
 import hmlpe.sweep.outcome as outcomes
 from hmlpe.errors import UserError
-from hmlpe.sweep.outcome import Outcome, of_error, of_exit
+from hmlpe.sweep.outcome import Outcome, outcome_of_error, outcome_of_exit
 
 
 def test_an_error_is_one_line_of_its_kind() -> None:
-    assert of_error(ValueError("a\n b")) == Outcome("error", "ValueError: a b")
-    assert of_error(UserError("seed: no")) == Outcome("error", "seed: no")
-    assert of_error(KeyError()) == Outcome("error", "KeyError: KeyError")
-    assert of_error(KeyboardInterrupt()) == Outcome("interrupted")
+    assert outcome_of_error(ValueError("a\n b")) == Outcome("error", "ValueError: a b")
+    assert outcome_of_error(UserError("seed: no")) == Outcome("error", "seed: no")
+    assert outcome_of_error(KeyError()) == Outcome("error", "KeyError: KeyError")
+    assert outcome_of_error(KeyboardInterrupt()) == Outcome("interrupted")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_an_error_is_one_line_of_its_kind() -> None:
     ],
 )
 def test_what_asks_for_memory(error: Exception) -> None:
-    assert of_error(error).kind == "out_of_memory"
+    assert outcome_of_error(error).kind == "out_of_memory"
 
 
 def test_an_exit_is_of_the_error_before_it() -> None:
@@ -41,15 +41,15 @@ def test_an_exit_is_of_the_error_before_it() -> None:
         except SystemExit as error:
             return error
 
-    assert of_error(error_of(2)) == Outcome("error", "epochs: no")
-    assert of_error(SystemExit(3)) == Outcome("error", "SystemExit: 3")
+    assert outcome_of_error(error_of(2)) == Outcome("error", "epochs: no")
+    assert outcome_of_error(SystemExit(3)) == Outcome("error", "SystemExit: 3")
 
 
 def test_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcomes, "memory_kills", lambda: 5)
-    assert of_exit(3, 5) == Outcome("error", "ended with exit code 3 without a result")
-    assert of_exit(-signal.SIGSEGV, 4) == Outcome("killed", "by signal 11 (SIGSEGV)")
-    assert of_exit(-signal.SIGKILL, 5) == Outcome("killed", "by signal 9 (SIGKILL)")
-    assert of_exit(-signal.SIGKILL, 4).kind == "out_of_memory"
+    assert outcome_of_exit(3, 5) == Outcome("error", "ended with exit code 3 without a result")
+    assert outcome_of_exit(-signal.SIGSEGV, 4) == Outcome("killed", "by signal 11 (SIGSEGV)")
+    assert outcome_of_exit(-signal.SIGKILL, 5) == Outcome("killed", "by signal 9 (SIGKILL)")
+    assert outcome_of_exit(-signal.SIGKILL, 4).kind == "out_of_memory"
     for lost in (None, 255):  # multiprocessing's code when the fork server is gone
-        assert of_exit(lost, 5).kind == "killed"
+        assert outcome_of_exit(lost, 5).kind == "killed"

@@ -10,7 +10,7 @@ from hmlpe.sweep.devices import Slot
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.outcome import Outcome
 from hmlpe.sweep.schedule import Policy, Schedule
-from hmlpe.sweep.tries import Try
+from hmlpe.sweep.tries import Attempt
 from hmlpe.sweep.view import View
 
 from .fakes import job, starter
@@ -69,10 +69,10 @@ def test_slots_are_shared_by_what_waits_one_job_at_a_time() -> None:
         def tick(self) -> None:
             seen.append([one.slot for one in jobs if one.number in self.at_work])
 
-    def patient(one: Job, slot: Slot) -> Try:
+    def patient(one: Job, slot: Slot) -> Attempt:
         try_ = start(one, slot)
         steps = iter([False] * (one.number % 4) + [True])  # each takes another time
-        try_.step = lambda: next(steps)  # type: ignore[method-assign]
+        try_.poll = lambda: next(steps)  # type: ignore[method-assign]
         return try_
 
     policy = Policy({"killed": 1, "out_of_memory": 1}, False)

@@ -9,7 +9,7 @@ from rich.console import Console
 import hmlpe.sweep.view as live
 import hmlpe.sweep.view as views
 from hmlpe.errors import UserError
-from hmlpe.sweep.batch import counts
+from hmlpe.sweep.batch import outcome_counts
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.outcome import Outcome
 from hmlpe.sweep.view import Lines, LiveTable, View, duration, view_of
@@ -105,7 +105,7 @@ def test_eighty_columns_hold_the_table() -> None:
 def test_a_long_table_hides_the_oldest_until_the_end() -> None:
     view = LiveTable([job(number) for number in range(4)], 2)
     told(view)
-    view.whole = False
+    view.show_all = False
     small = rendered(view, height=live.FRAME_LINES + 1)
     assert [line.split()[0] for line in small[2:-1]] == ["row2"] and "2 more are over, 1 waiting" in small[-1]
     with view:
@@ -128,9 +128,9 @@ def test_how_runs_ended_is_counted_once() -> None:
     ended = [job(number) for number in range(3)]
     for one in ended:
         one.outcome = Outcome("finished")
-    assert (counts(ended), counts(ended[:1])) == ("all 3 runs: finished", "1 run: finished")
+    assert (outcome_counts(ended), outcome_counts(ended[:1])) == ("all 3 runs: finished", "1 run: finished")
     ended[0].outcome = Outcome("out_of_memory")
-    assert counts(ended) == "of 3 runs: 1 out of memory, 2 finished"
+    assert outcome_counts(ended) == "of 3 runs: 1 out of memory, 2 finished"
 
 
 def test_durations() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 FORK = """
 import atexit, gc, multiprocessing, os, sys, tempfile
 from pathlib import Path
-from hmlpe.sweep.warm import stand_alone
+from hmlpe.sweep.warm import detach_from_server
 folder = Path(sys.argv[1])
 kept = tempfile.TemporaryDirectory(dir=folder)       # as packages make them when they are loaded
 named = tempfile.TemporaryDirectory(dir=folder)
@@ -17,7 +17,7 @@ atexit.register((folder / "server").touch)
 usual = multiprocessing.get_context().get_start_method()
 multiprocessing.set_start_method("forkserver", force=True)
 if os.fork() == 0:
-    stand_alone()
+    detach_from_server()
     atexit.register((folder / "fork").touch)
     own = tempfile.TemporaryDirectory(dir=folder)
     dropped.clear()

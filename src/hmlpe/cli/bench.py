@@ -63,9 +63,9 @@ def report_sweep(jobs: int, seconds: float) -> None:
     found = bench_sweep(jobs, seconds)
     print(f"{'':24}{'wall':>9} {'of jobs':>9} {'overhead':>9} {'to in a row':>12} {'start of a job':>15}")
     for name, cost in found.items():
-        start = f"{max(cost.starts):.2f} s" if cost.starts else ""
+        start = f"{max(cost.start_seconds):.2f} s" if cost.start_seconds else ""
         ratio = cost.wall / found[IN_A_ROW].wall
-        print(f"{name:24}{cost.wall:7.1f} s {cost.own:7.1f} s {cost.overhead:9.1%} {ratio:12.3f} {start:>15}")
+        print(f"{name:24}{cost.wall:7.1f} s {cost.job_seconds:7.1f} s {cost.overhead:9.1%} {ratio:12.3f} {start:>15}")
 
 
 def main() -> None:

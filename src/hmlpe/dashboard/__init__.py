@@ -1,4 +1,7 @@
-"""A study's dashboard in W&B as code: a workspace, a report, and a table with a line a run. Offline they are JSON."""
+"""A study's dashboard in W&B, made by code: a workspace, a report, and a table with a line per run.
+
+Offline, workspace and report are written as JSON.
+"""
 
 from hmlpe.dashboard.write import write_dashboard
 

@@ -1,4 +1,4 @@
-"""A study's metrics → sections of W&B panels, which the workspace and the report share."""
+"""Convert a study's metrics to sections of W&B panels, which the workspace and the report share."""
 
 from __future__ import annotations
 
@@ -8,114 +8,120 @@ from typing import Any, NamedTuple
 
 from wandb_workspaces.reports import v2 as wr
 
-from hmlpe.dashboard.study import Named, Study
+from hmlpe.dashboard.study import LoggedMetric, Study
 from hmlpe.report.runs import base_of
 from hmlpe.tracking.mirror import STEP_AXIS, THRESHOLD_AXIS
 
-ROW = "row.name"  # where a run's configuration names its row; its seeds are drawn as a band about their mean
+ROW = "row.name"  # key of the row's name in a run's configuration; a row's seeds are drawn as a band around their mean
 BAND = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
-ACROSS, WIDTH, HEIGHT = 3, 8, 6  # panels beside each other, in W&B's grid of 24 columns
+PANELS_PER_LINE, WIDTH, HEIGHT = 3, 8, 6  # panels per line, and their size in W&B's grid of 24 columns
 
 
 class Section(NamedTuple):
-    """Panels under one heading."""
+    """The panels under one heading."""
 
     title: str
     panels: list[Any]
 
 
 def sections_of(study: Study) -> list[Section]:
-    """All of the study's metrics, by what they are about; parts without a panel are left out."""
+    """Return all metrics of the study in panels, grouped by subject; sections without a panel are left out."""
 
-    def of(*kinds: str) -> list[Named]:
-        return [named for named in study.metrics if named.info.kind in kinds]
+    def of(*kinds: str) -> list[LoggedMetric]:
+        return [metric for metric in study.metrics if metric.info.kind in kinds]
 
     errors, gradients, scores = of("error"), of("gradient"), of("protocol", "score", "check")
-    of_trunk = [named for named in gradients if named.info.shown]  # the others are of a layer each
+    of_trunk = [metric for metric in gradients if metric.info.shown]  # the others are of single layers
     norms, cosines = ([n for n in of_trunk if bool(n.info.task) == wanted] for wanted in (True, False))
-    titles = dict.fromkeys(named.info.section for named in scores)
-    by_section = {title: [named for named in scores if named.info.section == title] for title in titles}
+    titles = dict.fromkeys(metric.info.section for metric in scores)
+    by_section = {title: [metric for metric in scores if metric.info.section == title] for title in titles}
     found = [
-        Section("Weight against both errors", [*_against_weights(study, errors), *_bars(errors, by=_task)]),
-        Section("Curves by row", _lines(errors)),
+        Section("Weight against both errors", [*_scatter_plots(study, errors), *_bar_plots(errors, by=_task_title)]),
+        Section("Curves by row", _validation_plots(errors)),
         *(Section(title or "Other scores", _of_section(study, own)) for title, own in by_section.items()),
         Section(
-            "Pictures", [wr.MediaBrowser(title=_words(key), media_keys=[key], num_columns=2) for key in study.pictures]
+            "Pictures", [wr.MediaBrowser(title=_title(key), media_keys=[key], num_columns=2) for key in study.pictures]
         ),
-        Section("Gradients at the trunk", [*_steps(norms, log_y=True), *_steps(cosines, range_y=(-1, 1))]),
-        Section("Gradients at each layer", _by_layer([named for named in gradients if not named.info.shown])),
-        Section("Weights of the tasks", _steps(of("weight"), log_y=True)),
-        Section("Losses and rates", [*_steps(of("loss"), log_y=True), *_steps(of("rate"), together=True)]),
+        Section("Gradients at the trunk", [*_step_plots(norms, log_y=True), *_step_plots(cosines, range_y=(-1, 1))]),
+        Section("Gradients at each layer", _layer_plots([metric for metric in gradients if not metric.info.shown])),
+        Section("Weights of the tasks", _step_plots(of("weight"), log_y=True)),
+        Section("Losses and rates", [*_step_plots(of("loss"), log_y=True), *_step_plots(of("rate"), together=True)]),
     ]
-    return [Section(title, _placed(panels)) for title, panels in found if panels]
+    return [Section(title, _laid_out(panels)) for title, panels in found if panels]
 
 
-def _of_section(study: Study, metrics: Sequence[Named]) -> list[Any]:
-    """Curves over thresholds, if there are any; validation numbers over the steps; and what a run has once."""
-    if any(named.info.curve for named in metrics):  # the points of a curve share a panel
-        return [*_over_thresholds(study, metrics), *_lines(metrics, by=_group), *_bars(metrics, by=_group)]
-    return [*_bars(metrics), *_lines(metrics)]
+def _of_section(study: Study, metrics: Sequence[LoggedMetric]) -> list[Any]:
+    """Return curves over thresholds if there are any, validation metrics over the steps, and final numbers as bars."""
+    if any(metric.info.curve for metric in metrics):  # the points of a curve share a panel
+        return [
+            *_threshold_plots(study, metrics),
+            *_validation_plots(metrics, by=_group_title),
+            *_bar_plots(metrics, by=_group_title),
+        ]
+    return [*_bar_plots(metrics), *_validation_plots(metrics)]
 
 
-def _against_weights(study: Study, errors: Sequence[Named]) -> list[Any]:
-    """A point a run; a weight of zero is not on a log axis, and so only among the bars."""
-    tested = [named for named in errors if named.split == "test"]
+def _scatter_plots(study: Study, errors: Sequence[LoggedMetric]) -> list[Any]:
+    """Return scatter plots with a point per run; a weight of 0 is not on their log axis, so it is only in the bars."""
+    tested = [metric for metric in errors if metric.split == "test"]
     return [
         wr.ScatterPlot(
-            title=f"{named.title}, over the weight of {weight}",
+            title=f"{metric.title}, over the weight of {weight}",
             x=wr.Config(f"row.weights.{weight}"),
-            y=wr.SummaryMetric(named.name),
+            y=wr.SummaryMetric(metric.name),
             log_x=True,
         )
         for weight in study.tasks
         if weight != base_of(study.runs)
-        for named in tested
+        for metric in tested
     ]
 
 
-def _over_thresholds(study: Study, metrics: Sequence[Named]) -> list[Any]:
+def _threshold_plots(study: Study, metrics: Sequence[LoggedMetric]) -> list[Any]:
     return [
         wr.LinePlot(
-            title=f"{named.info.section} {named.info.label} over the threshold, {named.split}".replace("_", " "),
+            title=f"{metric.info.section} {metric.info.label} over the threshold, {metric.split}".replace("_", " "),
             x=THRESHOLD_AXIS,
             y=[name],
             groupby=wr.Config(ROW),
             **BAND,
         )
-        for name, named in study.curves.items()
-        if named in metrics
+        for name, metric in study.curves.items()
+        if metric in metrics
     ]
 
 
-def _lines(metrics: Sequence[Named], by: Callable[[Named], str] = lambda named: named.title) -> list[Any]:
-    """Validation numbers over the steps."""
-    curves = [named for named in metrics if named.split == "val"]
+def _validation_plots(
+    metrics: Sequence[LoggedMetric], by: Callable[[LoggedMetric], str] = lambda metric: metric.title
+) -> list[Any]:
+    """Return plots of validation metrics over the steps."""
+    curves = [metric for metric in metrics if metric.split == "val"]
     return [
-        wr.LinePlot(title=title, x=STEP_AXIS, y=[named.name for named in group], groupby=wr.Config(ROW), **BAND)
+        wr.LinePlot(title=title, x=STEP_AXIS, y=[metric.name for metric in group], groupby=wr.Config(ROW), **BAND)
         for title, group in _grouped(curves, by)
     ]
 
 
-def _bars(metrics: Sequence[Named], by: Callable[[Named], str] | None = None) -> list[Any]:
-    """Numbers that a run has once, at its end: those of each split, in a panel each or as `by` says."""
-    once = [named for named in metrics if named.split != "val"]
-    titles = by or (lambda named: f"{named.info.section or named.info.title}, {named.split}")
+def _bar_plots(metrics: Sequence[LoggedMetric], by: Callable[[LoggedMetric], str] | None = None) -> list[Any]:
+    """Return bars of the numbers that a run has once, at its end, one panel per split or as `by` groups them."""
+    once = [metric for metric in metrics if metric.split != "val"]
+    titles = by or (lambda metric: f"{metric.info.section or metric.info.title}, {metric.split}")
     return [
         wr.BarPlot(
-            title=title, metrics=[named.name for named in group], groupby=wr.Config(ROW), orientation="v", **BAND
+            title=title, metrics=[metric.name for metric in group], groupby=wr.Config(ROW), orientation="v", **BAND
         )
         for title, group in _grouped(once, titles)
     ]
 
 
-def _steps(metrics: Sequence[Named], together: bool = False, **options: Any) -> list[Any]:
-    """Numbers of single steps, in one panel or in one each."""
-    groups = [("all", list(metrics))] if together and metrics else [(named.title, [named]) for named in metrics]
+def _step_plots(metrics: Sequence[LoggedMetric], together: bool = False, **options: Any) -> list[Any]:
+    """Return plots of numbers that are logged at training steps, in one panel or one panel each."""
+    groups = [("all", list(metrics))] if together and metrics else [(metric.title, [metric]) for metric in metrics]
     return [
         wr.LinePlot(
             title=title if not together else "learning rates",
             x=STEP_AXIS,
-            y=[named.name for named in group],
+            y=[metric.name for metric in group],
             groupby=wr.Config(ROW),
             **BAND,
             **options,
@@ -124,11 +130,11 @@ def _steps(metrics: Sequence[Named], together: bool = False, **options: Any) -> 
     ]
 
 
-def _by_layer(metrics: Sequence[Named]) -> list[Any]:
-    """A panel for each norm and cosine, with a line a layer."""
+def _layer_plots(metrics: Sequence[LoggedMetric]) -> list[Any]:
+    """Return a panel for each norm and cosine of gradients, with a line per layer."""
     groups: dict[str, list[str]] = {}
-    for named in metrics:
-        groups.setdefault(named.name.rpartition("/")[2], []).append(named.name)
+    for metric in metrics:
+        groups.setdefault(metric.name.rpartition("/")[2], []).append(metric.name)
     return [
         wr.LinePlot(
             title=f"{key.replace('_', ' ')} at each layer",
@@ -142,28 +148,30 @@ def _by_layer(metrics: Sequence[Named]) -> list[Any]:
     ]
 
 
-def _task(named: Named) -> str:
-    """Errors of one task share a panel; those of another have another scale."""
-    return f"{named.info.title} by row"
+def _task_title(metric: LoggedMetric) -> str:
+    """Return the title of the panel that errors of a task share; other tasks' errors have another scale."""
+    return f"{metric.info.title} by row"
 
 
-def _group(named: Named) -> str:
-    """The thresholds of one group of joints share a panel, and so does the mean of its curve."""
-    return f"{named.info.section} {named.info.label}, {named.split}"
+def _group_title(metric: LoggedMetric) -> str:
+    """Return the title of the panel that thresholds of a group of joints and the mean of their curve share."""
+    return f"{metric.info.section} {metric.info.label}, {metric.split}"
 
 
-def _grouped(metrics: Sequence[Named], by: Callable[[Named], str]) -> list[tuple[str, list[Named]]]:
-    titles = list(dict.fromkeys(map(by, metrics)))  # in the order in which they come
-    ordered = sorted(metrics, key=lambda named: titles.index(by(named)))
+def _grouped(
+    metrics: Sequence[LoggedMetric], by: Callable[[LoggedMetric], str]
+) -> list[tuple[str, list[LoggedMetric]]]:
+    titles = list(dict.fromkeys(map(by, metrics)))  # in order of appearance
+    ordered = sorted(metrics, key=lambda metric: titles.index(by(metric)))
     return [(title, list(group)) for title, group in groupby(ordered, by)]
 
 
-def _words(name: str) -> str:
+def _title(name: str) -> str:
     return name.partition("/")[2].replace("_", " ").replace("/", ", ") if "/" in name else name.replace("_", " ")
 
 
-def _placed(panels: list[Any]) -> list[Any]:
+def _laid_out(panels: list[Any]) -> list[Any]:
     for number, panel in enumerate(panels):
-        row, column = divmod(number, ACROSS)
+        row, column = divmod(number, PANELS_PER_LINE)
         panel.layout = wr.Layout(x=column * WIDTH, y=row * HEIGHT, w=WIDTH, h=HEIGHT)
     return panels

@@ -1,4 +1,4 @@
-"""The study's table in W&B: a line a run, in a W&B run whose id is fixed, so that a second call replaces it."""
+"""The study's table in W&B, a line per run; it is stored in a W&B run with a fixed id, so a later call replaces it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hmlpe.files import digest_of
 from hmlpe.report.columns import columns_of
 from hmlpe.tracking.load import load_wandb
 
-TABLE, JOB = "study", "summary"  # the table's key, and W&B's job type of the run that holds it
+TABLE, JOB = "study", "summary"  # the table's key, and the W&B job type of the run that contains it
 _FACTS = ("epochs", "steps", "best_epoch", "seconds", "checkpoint_rule", "error")
 
 
 def rows_of(study: Study) -> tuple[list[str], list[list[Any]]]:
-    """Names of the columns, and a line a run: what it was, its state, its main numbers (None: it has none)."""
+    """Return the names of the columns, and a line per run: row, status, weights, numbers (None if missing), facts."""
     keys = [column.key for column in columns_of(study.runs)]
     header = ["row", "seed", "status", *(f"weight_{task}" for task in study.tasks), *keys, *_FACTS, "code"]
     lines = []
@@ -30,7 +30,7 @@ def rows_of(study: Study) -> tuple[list[str], list[list[Any]]]:
 
 
 def send_table(study: Study, folder: Path, project: str, entity: str | None, mode: str) -> Path:
-    """Write the table's W&B run into `folder`, or send it. Returns the folder of its files.
+    """Write the table's W&B run into `folder`, or send it with mode "online". Return the folder of its files.
 
     Raises:
         Exception: whatever W&B raises.
@@ -61,6 +61,6 @@ def send_table(study: Study, folder: Path, project: str, entity: str | None, mod
 
 
 def _typed(lines: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """A column of W&B's tables has one type: all its numbers are floats, but for the seed's."""
+    """Convert numbers to float, except the seed, as a column of a W&B table has one type."""
     return [[float(cell) if isinstance(cell, int) and place > 1 else cell for place, cell in enumerate(line)]
             for line in lines]  # fmt: skip

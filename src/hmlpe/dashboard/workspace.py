@@ -1,4 +1,4 @@
-"""The workspace and the report of a study, as objects of wandb-workspaces, and their way to W&B."""
+"""Make the workspace and the report of a study, as objects of wandb-workspaces, and publish them in W&B."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from hmlpe.errors import UserError
 from hmlpe.files import read_json, write_json_atomic
 from hmlpe.report.runs import base_of
 
-OPEN = 4  # sections that are unfolded at first
+N_OPEN = 4  # number of sections that are unfolded at first
 
 
 def workspace_of(study: Study, sections: list[Section], entity: str, project: str) -> ws.Workspace:
-    """The view of the study's runs, one colour a row."""
+    """Return the workspace of the study's runs, grouped by row."""
     return ws.Workspace(
         entity=entity,
         project=project,
         name=title_of(study),
         sections=[
-            ws.Section(name=title, panels=panels, is_open=number < OPEN)
+            ws.Section(name=title, panels=panels, is_open=number < N_OPEN)
             for number, (title, panels) in enumerate(sections)
         ],
         settings=ws.WorkspaceSettings(max_runs=100),
@@ -35,7 +35,7 @@ def workspace_of(study: Study, sections: list[Section], entity: str, project: st
 
 
 def report_of(study: Study, sections: list[Section], entity: str, project: str) -> wr.Report:
-    """The same panels under text, and the study's table."""
+    """Return a report with text, the study's table, and the same panels."""
 
     def runs(name: str, filters: str, groups: list[str]) -> wr.Runset:
         return wr.Runset(entity=entity, project=project, name=name, filters=filters, groupby=groups)
@@ -63,7 +63,7 @@ def report_of(study: Study, sections: list[Section], entity: str, project: str) 
 
 
 def title_of(study: Study) -> str:
-    """The name of view and report."""
+    """Return the title of workspace and report."""
     return f"{study.name}: hmlpe"
 
 
@@ -71,11 +71,14 @@ def _runs_of(study: Study) -> str:
     return f"Group = '{study.name}' and JobType != '{JOB}'"
 
 
-PUBLISHED = "published.json"  # where the view and the report are, beside the specifications
+PUBLISHED = "published.json"  # the addresses of workspace and report, beside the specifications
 
 
 def publish(workspace: ws.Workspace, report: wr.Report, folder: Path) -> dict[str, str]:
-    """Create both, or update those that `folder` remembers. Returns their addresses, under workspace and report.
+    """Create workspace and report in W&B, or update those whose addresses are stored in `folder`.
+
+    Returns:
+        Their addresses, under "workspace" and "report".
 
     Raises:
         UserError: W&B cannot be reached, or refuses.
@@ -84,18 +87,18 @@ def publish(workspace: ws.Workspace, report: wr.Report, folder: Path) -> dict[st
     published: dict[str, dict[str, str]] = read_json(path) if path.is_file() else {}
     found = published.setdefault(owner, {})
     try:
-        found["workspace"] = _view(workspace, found.get("workspace"))
-        write_json_atomic(path, published)  # should the report fail, the next call finds the view
-        found["report"] = _report(report, found.get("report"))
-    except Exception as error:  # of the network, the key, or the service: all of them W&B's
+        found["workspace"] = _save_workspace(workspace, found.get("workspace"))
+        write_json_atomic(path, published)  # if the report fails, the next call still finds the workspace
+        found["report"] = _save_report(report, found.get("report"))
+    except Exception as error:  # errors of the network, the key or the service, all raised by W&B
         said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise UserError(f"W&B: {said}; the specifications are in {folder}; the same command tries again") from error
     write_json_atomic(path, published)
     return found
 
 
-def _view(workspace: ws.Workspace, url: str | None) -> str:
-    with suppress(ValueError):  # somebody has deleted it
+def _save_workspace(workspace: ws.Workspace, url: str | None) -> str:
+    with suppress(ValueError):  # it has been deleted
         if url is not None:
             old = ws.Workspace.from_url(url)
             old.name, old.sections = workspace.name, workspace.sections
@@ -104,7 +107,7 @@ def _view(workspace: ws.Workspace, url: str | None) -> str:
     return str(workspace.save().url)
 
 
-def _report(report: wr.Report, url: str | None) -> str:
+def _save_report(report: wr.Report, url: str | None) -> str:
     with suppress(ValueError, TypeError):  # as above
         if url is not None:
             report.id = wr.Report.from_url(url).id

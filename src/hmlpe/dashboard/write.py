@@ -1,4 +1,4 @@
-"""A study's folder → `dashboard/` in it: the specifications as JSON and the table, and all of it in W&B on wish."""
+"""Write a study's dashboard into its folder, as specifications in JSON and a table, and send it to W&B if wanted."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ def write_dashboard(outputs: Path, name: str, project: str, entity: str | None =
 
     Args:
         outputs: the folder of all studies.
-        name: of the study, which is its folder within.
-        entity: W&B's user or team; None: the key's own.
+        name: the study's name, which is that of its folder.
+        project: the W&B project.
+        entity: the W&B user or team; None: the default of the key.
+        mode: "online" or "offline".
 
     Returns:
-        What was written and where it can be seen.
+        A text that states what was written and where it can be seen.
 
     Raises:
-        UserError: no study there, a broken result, the extra is not installed, or W&B cannot be reached or refuses.
+        UserError: there is no such study, a result is broken, the extra is not installed, or W&B cannot be reached or
+            refuses.
     """
     try:
         from hmlpe.dashboard.panels import sections_of
@@ -39,35 +42,35 @@ def write_dashboard(outputs: Path, name: str, project: str, entity: str | None =
         raise UserError(f"study: {name}: W&B's filters allow no quotation mark in a study's name")
     study, out = read_study(outputs / name, name), outputs / name / FOLDER
     sections = sections_of(study)
-    specifications = {  # of nobody: with an owner, wandb-workspaces asks the server for the project
+    specifications = {  # without an owner: with one, wandb-workspaces would ask the server for the project
         WORKSPACE: workspace_of(study, sections, "", project)._to_model().spec,
         REPORT: report_of(study, sections, "", project)._to_model().spec,
     }
     remove_leftovers(out)
     for file, spec in specifications.items():
-        write_text_atomic(out / file, steady(spec.model_dump_json(by_alias=True, exclude_none=True)))
+        write_text_atomic(out / file, with_stable_ids(spec.model_dump_json(by_alias=True, exclude_none=True)))
     said = [f"wrote {out / file}" for file in specifications]
     try:
         said.append(f"wrote {send_table(study, out, project, entity, mode)}")
-    except Exception as error:  # W&B's own kinds
+    except Exception as error:  # of W&B's own classes
         raise UserError(f"W&B: {' '.join(str(error).split())[:300]}; the specifications are in {out}") from error
     if mode == "online":
-        owner = entity or own_entity()
+        owner = entity or default_entity()
         view, report = (build(study, sections, owner, project) for build in (workspace_of, report_of))
         said += [f"{kind}: {url}" for kind, url in publish(view, report, out).items()]
     return "\n".join(said)
 
 
-def own_entity() -> str:
-    """Whose projects a key's are. Raises UserError: no key, or W&B cannot be reached."""
+def default_entity() -> str:
+    """Return the default entity of the W&B key. Raises UserError: no key, or W&B cannot be reached."""
     try:
         return str(load_wandb().Api().default_entity)
-    except Exception as error:  # of the network or the key
+    except Exception as error:  # errors of the network or the key
         raise UserError(f"W&B: {' '.join(str(error).split())[:300]}; log in: wandb login") from error
 
 
-def steady(spec: str) -> str:
-    """The JSON, indented, with the ids that wandb-workspaces draws anew each time replaced by running numbers."""
+def with_stable_ids(spec: str) -> str:
+    """Return the JSON, indented, with the random ids of wandb-workspaces replaced by consecutive numbers."""
     drawn = dict.fromkeys(re.findall(r'"(?:__id__|id)":"(\w{8,})"', spec))
     for number, name in enumerate(drawn):
         spec = spec.replace(f'"{name}"', f'"{number:04d}"')

@@ -11,7 +11,7 @@ from typing import Any
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.record import Attribute
 from hmlpe.data.selection import DataSet, set_names
-from hmlpe.data.sources.attributes import carried
+from hmlpe.data.sources.attributes import parse_attributes
 from hmlpe.errors import UserError
 from hmlpe.settings import DataSettings, SetSettings, make
 
@@ -67,7 +67,7 @@ def configured_attributes(data: DataSettings, names: list[str]) -> Mapping[str, 
     for name, member in _members(data, names).items():
         if "attributes" in member.source:
             with _of_set(data, name):
-                found[name] = tuple(one.attribute for one in carried(member.source["attributes"]))
+                found[name] = tuple(one.attribute for one in parse_attributes(member.source["attributes"]))
     return found
 
 

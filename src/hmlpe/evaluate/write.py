@@ -19,7 +19,7 @@ from hmlpe.evaluate.protocols import RATE
 from hmlpe.evaluate.record import Numbers, Record, check_name_free, read_records, write_record
 from hmlpe.files import write_bytes_atomic, write_text_atomic
 from hmlpe.palette import PARTS
-from hmlpe.report.published import Row, beside
+from hmlpe.report.published import Row, split_by_sides
 from hmlpe.runs.metric import MetricInfo, merged
 
 EMPTY = "–"
@@ -55,7 +55,7 @@ def table_rows(records: Sequence[Record], published: Sequence[Row]) -> list[Tabl
             f"{one['people']}",
             {str(name): [float(value), None, None] for name, value in one["scores"].items()},
         )
-        for one in beside(published, records[0].sides)[0]
+        for one in split_by_sides(published, records[0].sides)[0]
     ]
     for record in sorted(records, key=lambda record: (record.people != "whole", record.file_stem)):
         people = f"{record.counted}, {record.people}"
@@ -275,7 +275,7 @@ def write_comparison(folder: Path, data: str, published: Sequence[Row]) -> list[
     if any(record.method == "mean pose" for record in records):
         notes.append("mean pose: of the training people of the pack whose people are tested.")
     sides = records[0].sides
-    shown, others = beside(published, sides)
+    shown, others = split_by_sides(published, sides)
     notes.append(f"Left and right: sides={sides}.")
     if others:
         methods = ", ".join(dict.fromkeys(str(one["method"]) for one in others))

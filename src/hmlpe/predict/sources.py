@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, PngImagePlugin
 
-from hmlpe.data.sources.images import UNREAD
+from hmlpe.data.sources.images import UNSUPPORTED
 from hmlpe.files import write_bytes_atomic
 from hmlpe.spelling import on_disk
 
@@ -73,7 +73,7 @@ def is_drawn(path: Path) -> bool:
 
 
 IMAGES = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp"}
-PHOTOS = IMAGES | set(UNREAD)
+PHOTOS = IMAGES | set(UNSUPPORTED)
 VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".3gp", ".mjpeg"}
 
 

@@ -1,5 +1,7 @@
-"""Finished runs → tables, the figure and the page. (Matplotlib and altair load slowly, so what needs them is not
-imported here.)"""
+"""The tables, the figure and the page of a study's finished runs.
+
+Modules that need matplotlib or altair are not imported here, as both load slowly.
+"""
 
 from hmlpe.report.comparable import check_comparable
 from hmlpe.report.runs import collect

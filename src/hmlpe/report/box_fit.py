@@ -1,4 +1,4 @@
-"""What `hmlpe-fit-box` shows: a table of factors, and where the joints lie around the detections."""
+"""The output of `hmlpe-fit-box`: a table of box factors, and a plot of the joints around the detections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ _COLOURS = {"joints": "#0072B2", "configured": "#D55E00", "box": "#000000"}
 
 
 def table(name: str, training: Training, fits: Mapping[str, Fit]) -> str:
-    """The table for a console."""
+    """Return the table for the console.
+
+    Args:
+        name: the data set's name.
+        training: joints of the training people relative to their detections.
+        fits: the result for each choice of factors, by name of the choice.
+    """
     lines = [f"{name}: {len(training.points)} training people; factors of the {training.rule}'s half width and height"]
     rows = [_HEADER, *(_cells(choice, fit) for choice, fit in fits.items())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
@@ -33,7 +39,7 @@ def table(name: str, training: Training, fits: Mapping[str, Fit]) -> str:
 
 
 def write_csv(path: Path, fits: Mapping[str, Fit]) -> None:
-    """The same numbers as a file."""
+    """Write the numbers of `table` as CSV."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["choice", "across", "up", "down", "joints_cut", "joints", "people_cut", "people", "area"])
@@ -44,7 +50,7 @@ def write_csv(path: Path, fits: Mapping[str, Fit]) -> None:
 
 
 def draw(path: Path, name: str, training: Training, fits: Mapping[str, Fit]) -> None:
-    """Joints around the detection, and the boxes of some choices."""
+    """Draw the joints around the detection, and the boxes of three choices of factors, into a PNG file."""
     points = training.points[training.known]
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the user's own style must not change the bytes
@@ -61,7 +67,7 @@ def draw(path: Path, name: str, training: Training, fits: Mapping[str, Fit]) -> 
             label = f"{choice}: {across:g}, {up:g}, {down:g} cut off {fit.joints_cut} of {fit.joints} joints"
             corner, height = (-across, -1 - up), 2 + up + down
             ax.add_patch(Rectangle(corner, 2 * across, height, fill=False, ls=style, ec=colour, lw=1.6, label=label))
-        # Detections of almost no size put a few joints very far away; what is to be seen is near the others.
+        # Detections of almost no size put a few joints very far away: the axes show the region of the others.
         seen = [fits[choice].factors for choice in ("configured", "99% of joints")]
         limit = 1.5 * np.max([[across, 1 + max(up, down)] for across, up, down in seen], axis=0)
         outside = int((np.abs(points) > limit).any(axis=1).sum())

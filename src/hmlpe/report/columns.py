@@ -1,4 +1,7 @@
-"""What the tables and the figure show, by what the results say of their own numbers; no metric is known by name."""
+"""Choose what tables and figure show, from the descriptions of the metrics that each result carries.
+
+No metric is known by name here.
+"""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +15,7 @@ __all__ = ["AVERAGE", "MEAN_POSE", "PERCENT", "Column", "Panel", "collapsed", "c
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the tables: `key` is `<split>/<metric>`; values are shown as `scale * value`, `digits` decimals."""
+    """One column of the tables; `key` is `<split>/<metric>`. Values are shown as `scale * value`, `digits` decimals."""
 
     key: str
     heading: str
@@ -25,41 +28,45 @@ class Column:
 
     @property
     def digits(self) -> int:
-        """Decimals."""
+        """The number of decimals with which a value is shown."""
         return self.info.digits
 
     @property
     def better(self) -> Better:
-        """Which way; None: neither is better as such, so nothing is set in bold."""
+        """Whether high or low values are better; None: neither as such, so no value is set in bold."""
         return self.info.better
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel of the figure: its lines are `(key, label)`; values are shown as `scale * value`."""
+    """One panel of the figure; its lines are pairs (key, label). Values are shown as `scale * value`."""
 
     ylabel: str
     scale: float
     lines: tuple[tuple[str, str], ...]
 
-    def log(self, shown: Sequence[float]) -> bool:
-        """Whether these values, scaled, are best seen on a logarithmic axis; percentages never are."""
-        return self.scale != PERCENT and min(shown) > 0 and max(shown) > 15 * min(shown)
+    def needs_log_axis(self, values: Sequence[float]) -> bool:
+        """Return whether these (scaled) values need a logarithmic axis; percentages never do."""
+        return self.scale != PERCENT and min(values) > 0 and max(values) > 15 * min(values)
 
 
 PERCENT = 100.0
-AVERAGE = "test_average"  # the split that is the mean over the sets that were tested
+AVERAGE = "test_average"  # the split whose values are the mean over all tested sets
 
 
-def possible(shown: float, scale: float) -> float:
-    """The end of an interval, scaled, cut at what a metric can be: no error is below 0, no share outside 0 to 100 %."""
-    return min(max(shown, 0.0), PERCENT if scale == PERCENT else math.inf)
+def clip_to_range(value: float, scale: float) -> float:
+    """Clip a scaled value (the end of an interval) to the range of its metric: errors to >= 0, shares to 0 to 100 %.
+
+    >>> clip_to_range(-0.2, 1.0), clip_to_range(104.0, PERCENT)
+    (0.0, 100.0)
+    """
+    return min(max(value, 0.0), PERCENT if scale == PERCENT else math.inf)
 
 
 def columns_of(runs: Sequence[Run]) -> tuple[Column, ...]:
-    """The columns of these runs: published protocols, other scores, the tasks' own errors, and what is only a check.
+    """Return the columns for these runs: published protocols, other scores, the tasks' own errors, then checks.
 
-    Where sets were tested apart, it is their scores by published protocols instead of the pooled ones.
+    If several sets were tested separately, each set's scores by published protocols replace the pooled scores.
     """
     shown = {name: info for name, info in _infos(runs).items() if info.shown}
     protocols, scores, errors, checks = (
@@ -90,7 +97,7 @@ def _infos(runs: Iterable[Run]) -> Mapping[str, MetricInfo]:
 
 
 def panels_of(runs: Sequence[Run]) -> tuple[Panel, ...]:
-    """The figure's panels: an error panel for each task, and the first group of its scores that has values."""
+    """Return the figure's panels: for each task its error, and the first group of its scores that has values."""
     known = {key for run in runs for key, value in run.metrics.items() if value is not None}
     infos = _infos(runs)
     apart = test_sets(split_of(key) for key in known)
@@ -113,7 +120,7 @@ def panels_of(runs: Sequence[Run]) -> tuple[Panel, ...]:
 
 
 def _pooled(scores: Mapping[str, MetricInfo], known: set[str]) -> list[Panel]:
-    """The first group of metrics of which one has values."""
+    """Return the panel of the first group of metrics that has a value on the pooled test people; empty if none has."""
     for panel in dict.fromkeys(info.panel for info in scores.values()):
         own = {name: info for name, info in scores.items() if info.panel == panel}
         if any(f"test/{name}" in known for name in own):
@@ -124,7 +131,7 @@ def _pooled(scores: Mapping[str, MetricInfo], known: set[str]) -> list[Panel]:
 
 
 def _of_sets(scores: Mapping[str, MetricInfo], tests: Sequence[tuple[str, str]], known: set[str]) -> list[Panel]:
-    """One metric, a line for each set: the last that all have, as sets without torsos have fewer."""
+    """Return a panel of one metric with a line per set: the last metric that all sets have, as some lack torsos."""
     everywhere = [name for name in scores if all(f"{split}/{name}" in known for split, _ in tests)]
     if not everywhere:
         return []
@@ -138,18 +145,18 @@ def _unit(info: MetricInfo) -> str:
 
 
 def test_sets(splits: Iterable[str]) -> list[str]:
-    """The splits of test people that are one set's, in order, then their average."""
+    """Return the test splits of single sets, sorted by name, then that of their average."""
     found = {split for split in splits if split.startswith("test_")}
     return [*sorted(found - {AVERAGE}), *sorted(found & {AVERAGE})]
 
 
 def collapsed(run: Run) -> bool:
-    """Whether the run gives about the same answer for every image, as one of its checks says."""
+    """Return whether the run predicts about the same for every image, according to one of its checks."""
     values = ((run.metrics.get(f"test/{name}"), info.below) for name, info in run.infos.items())
     return any(value is not None and below is not None and value < below for value, below in values)
 
 
 def symbol_of(runs: Iterable[Run], task: str) -> str:
-    """λ_<symbol> of a task, as any of the runs says it, else λ_<its name>."""
+    """Return λ_<symbol> of a task, with the symbol that a run states, or else the task's name."""
     found = next((run.result.tasks[task].symbol for run in runs if task in run.result.tasks), task)
     return f"λ_{found}"

@@ -1,4 +1,4 @@
-"""Whether runs may stand in one table: the same data, code, protocol and budget, and one configuration a row."""
+"""Check that runs may share a table: same data, code, protocol and budget, and one configuration per row."""
 
 import math
 from collections import Counter
@@ -9,7 +9,7 @@ from hmlpe.errors import UserError
 from hmlpe.report.runs import by_row, in_order
 from hmlpe.runs.result import Run
 
-# What must be the same for all finished runs of a study; the settings are the config without row and seed.
+# What must be equal for all finished runs of a study; "settings" is the config without row and seed.
 _EVERYWHERE: dict[str, Callable[[Run], object]] = {
     "data digest": lambda run: run.provenance["data"],
     "code digest": lambda run: run.provenance["code"],
@@ -22,7 +22,7 @@ _EVERYWHERE: dict[str, Callable[[Run], object]] = {
     "epochs": lambda run: None if "epochs" in run.result.varies else run.result.epochs,
     "settings digest": lambda run: run.provenance["settings"],
 }
-# What must be the same for the seeds of one row; the config's digest is taken without the seed.
+# What must be equal for all seeds of one row; the config's digest is taken without the seed.
 _WITHIN_A_ROW: dict[str, Callable[[Run], object]] = {
     "weights": lambda run: tuple(sorted(run.weights.items())),
     "epochs": lambda run: run.result.epochs,
@@ -31,7 +31,7 @@ _WITHIN_A_ROW: dict[str, Callable[[Run], object]] = {
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
-    """Raise UserError unless the finished runs may be compared, naming two of them and what differs; or if none is."""
+    """Raise UserError if no run is finished, or two cannot be compared (the error names them and what differs)."""
     groups = [(row, [run for run in group if run.finished]) for row, group in by_row(runs)]
     finished = [run for _, group in groups for run in group]
     if not finished:
@@ -47,20 +47,20 @@ def check_comparable(runs: Sequence[Run]) -> None:
 
 
 def describe_unfinished(run: Run) -> str:
-    """The state of a run that does not count: `running`, or `failed: <its error>`."""
+    """Return the state of an unfinished run: `running`, or `failed: <its error>`."""
     return f"{run.status}: {run.result.error}" if run.result.error else run.status
 
 
 def _check_same(runs: Sequence[Run], field: str, value: Callable[[Run], object]) -> None:
     counts = Counter(value(run) for run in runs)
     if len(counts) > 1:
-        # The majority is taken for right, so that the run to mend is the one named last.
+        # The majority is assumed to be right, so that the run named last is the one to repeat.
         usual = next(run for run in runs if counts[value(run)] == max(counts.values()))
         _refuse(usual, next(run for run in runs if value(run) != value(usual)), field, value)
 
 
 def _check_own_code(runs: Sequence[Run]) -> None:
-    """A package of a user's own must be the same in all rows that are made of it."""
+    """Raise UserError unless each of the user's own packages is the same in all rows that use it."""
     for package in sorted({package for run in runs for package in _own_code(run)}):
         having = [run for run in runs if package in _own_code(run)]
         _check_same(having, f"code digest of {package}", partial(_digest_of, package))
@@ -79,7 +79,7 @@ def _check_mean_pose(runs: Sequence[Run]) -> None:
         having = [run for run in runs if run.mean_pose.get(key) is not None]
         value = partial(_mean_pose_value, key)
         for run in having[1:]:
-            # The mean pose is scored by each run anew: another machine may round its last digit differently.
+            # Each run scores the mean pose anew, and another machine may round the last digit differently.
             if not math.isclose(value(run), value(having[0]), rel_tol=1e-6, abs_tol=1e-9):
                 _refuse(having[0], run, f"mean pose's {key}", value)
 

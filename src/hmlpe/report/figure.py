@@ -1,7 +1,7 @@
-"""The figure: train and test error of both tasks, and the test score, over the detection weight.
+"""Draw the figure of a study: train and test error of each task, and a test score, over the weight of one task.
 
-The axis is log10 of the relative weight, with 0 and "detection only" set apart at its ends; where the rows differ in
-something else than their weights, their names stand there instead.
+The x axis is log10 of the weight relative to the base task's, with 0 and "only" (no base task) set apart at its ends.
+If one weight does not tell the rows apart, the axis shows their names instead.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from hmlpe.files import write_bytes_atomic
-from hmlpe.report.columns import MEAN_POSE, Panel, collapsed, panels_of, possible, symbol_of
-from hmlpe.report.runs import base_of, by_row, in_order, ratio, swept_of
+from hmlpe.report.columns import MEAN_POSE, Panel, clip_to_range, collapsed, panels_of, symbol_of
+from hmlpe.report.runs import base_of, by_row, in_order, relative_weight, swept_of
 from hmlpe.report.summary import mean_pose_stat, stat, summarise
 from hmlpe.runs.result import Run
 
 
 def axis_of(runs: Sequence[Run]) -> WeightAxis | RowAxis:
-    """By weight, if that of one task alone tells all rows apart; one row has its own."""
+    """Return a weight axis if the weight of one task tells all rows apart (or there is one row), else a row axis."""
     weights = {run.row: tuple(sorted(run.weights.items())) for run in runs}
     swept = swept_of(runs)
     others = sorted({task for run in runs for task in run.weights} - {base_of(runs)})
@@ -40,38 +40,50 @@ def axis_of(runs: Sequence[Run]) -> WeightAxis | RowAxis:
 
 
 class RowAxis:
-    """Places the rows side by side, by name. Coordinates are rows."""
+    """An x axis with the rows side by side, by name; the unit is one row."""
 
-    ends: ClassVar[dict[float, float]] = {}  # no row is set apart
+    ends: ClassVar[dict[float, float]] = {}  # no row is set apart at an end
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.names = [row for row, _ in by_row(runs)]
         self.width = float(len(self.names))
 
     def place(self, run: Run) -> float:
-        """The x coordinate of a run's row."""
+        """Return the x coordinate of a run's row."""
         return float(self.names.index(run.row))
 
-    def dress(self, ax: Axes) -> None:
-        """Draw the rows' names."""
+    def draw(self, ax: Axes) -> None:
+        """Draw the rows' names as ticks."""
         ax.set_xticks(range(len(self.names)), [name.replace("_", "\n") for name in self.names])
         ax.set_xlim(-0.6, len(self.names) - 0.4)
 
 
 class WeightAxis:
-    """Places the rows of `runs`, the same in every panel. Coordinates are decades."""
+    """An x axis of relative weights, logarithmic, the same in every panel; the unit is one decade.
+
+    Args:
+        runs: the runs whose rows are placed.
+        swept: the task whose weight is the axis.
+
+    Attributes:
+        inner: log10 of the weights that are neither 0 nor infinite, sorted.
+        ends: coordinates of the weights 0 and infinity.
+        breaks: coordinates of the breaks between the logarithmic axis and the ends.
+        limits: the lowest and highest coordinate of the axis.
+        unit: whether the base task's weight is 1 wherever it is not 0.
+    """
 
     def __init__(self, runs: Sequence[Run], swept: str) -> None:
-        ratios = {ratio(run, swept) for run in runs}
+        ratios = {relative_weight(run, swept) for run in runs}
         self.inner = sorted(math.log10(found) for found in ratios if 0 < found < math.inf)
         self.low, self.high = (self.inner[0], self.inner[-1]) if self.inner else (0.0, 0.0)
         gap = max(0.5, 0.16 * (self.high - self.low))
         self.ends = {0.0: self.low - gap, math.inf: self.high + gap}
         present = {found: end for found, end in self.ends.items() if found in ratios}
-        # Without a row between them there is no axis to stand apart from.
+        # Without a row between the ends there is no axis to set them apart from.
         self.breaks = [end + (-gap / 2 if found else gap / 2) for found, end in present.items() if self.inner]
         self.labels = [(end, "only" if found else "0") for found, end in present.items()]
-        # An end that no row stands on keeps a margin, but not its place.
+        # An end without a row keeps only a margin.
         self.limits = tuple(
             end + (0.4 if found in ratios else -0.6) * (gap if found else -gap) for found, end in self.ends.items()
         )
@@ -82,30 +94,30 @@ class WeightAxis:
         self.unit = all(run.weights.get(base, 0) in (0, 1) for run in runs)
 
     def title(self, symbol: Callable[[str], str] = str) -> str:
-        """What the axis says of itself.
+        """Return the title of the axis.
 
         Args:
-            symbol: dresses λ_x.
+            symbol: formats the symbol λ_x of a weight.
         """
         base = symbol(self.base_symbol)
         over = f" ({base} = 1)" if self.unit else f" / {base}"
         return f"{self.swept.replace('_', ' ')} weight {symbol(self.symbol)}{over}"
 
     def place(self, run: Run) -> float:
-        """The x coordinate of a run's row."""
-        found = ratio(run, self.swept)
+        """Return the x coordinate of a run's row."""
+        found = relative_weight(run, self.swept)
         return self.ends[found] if found in self.ends else math.log10(found)
 
     def ticks(self, of_power: Callable[[int], str]) -> list[tuple[float, str]]:
-        """Places and labels: powers of ten, then the ends that a row stands on."""
+        """Return place and label of each tick: powers of ten, formatted by `of_power`, then the ends that have rows."""
         decades = range(math.ceil(self.low - 0.01), math.floor(self.high + 0.01) + 1)
         ticks = [(float(power), of_power(power)) for power in decades]
-        if len(ticks) < 2:  # too narrow for powers of ten: the weights themselves
+        if len(ticks) < 2:  # too narrow for powers of ten: label the weights themselves
             ticks = [(x, f"{10**x:g}") for x in self.inner]
         return [*ticks, *self.labels]
 
-    def dress(self, ax: Axes) -> None:
-        """Draw ticks, label and the breaks before the ends."""
+    def draw(self, ax: Axes) -> None:
+        """Draw the ticks, the title, and the breaks before the ends."""
         powers = range(math.floor(self.low), math.ceil(self.high))
         minor = [power + math.log10(digit) for power in powers for digit in range(2, 10)]
         ax.set_xticks(*zip(*self.ticks(lambda power: f"$10^{{{power}}}$"), strict=True))
@@ -119,7 +131,7 @@ class WeightAxis:
         ax.set_xlabel(self.title(lambda symbol: f"$\\lambda_{{{symbol.removeprefix('λ_')}}}$"))
 
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart, each with a marker of its own.
+# Okabe and Ito's colours, which colour-blind readers can tell apart, each with its own marker.
 _STYLES = (
     ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#A3478B", "D"), ("#B8860B", "v"), ("#56B4E9", "P"),
     ("#000000", "X"), ("#7F7F7F", "*"),
@@ -129,7 +141,7 @@ _DASHED = (0, (5, 3))
 
 
 def draw_figure(runs: Sequence[Run], path: Path) -> None:
-    """Draw `runs` to the PNG `path`, the same bytes for the same runs. Raises UserError if they cannot be compared."""
+    """Draw the figure into the PNG `path`; equal runs give equal bytes. Raises UserError: see `check_comparable`."""
     table = summarise(runs)
     finished = [run for run in in_order(runs) if run.finished]
     known = {key for run in finished for key, value in run.metrics.items() if value is not None}
@@ -150,8 +162,8 @@ def draw_figure(runs: Sequence[Run], path: Path) -> None:
         axis = axis_of(finished)
         for index, panel in enumerate(panels):
             _draw_panel(figure.add_subplot(1, len(panels), index + 1), panel, finished, axis, styles)
-        # The description is a legend's title: the layout then keeps room for it.
-        marks = _meanings(finished, counts[-1] > 1)
+        # The description is drawn as a legend's title, so that the layout keeps room for it.
+        marks = _mark_legend(finished, counts[-1] > 1)
         legend = figure.legend(handles=marks, loc="outside lower center", ncols=4, frameon=False, fontsize=9.5)
         legend.set_title(textwrap.fill(about, int(width * 12.5)), prop=FontProperties(size=9.5))
         legend.get_title().set(parse_math=False, multialignment="center")
@@ -177,13 +189,13 @@ def _draw_panel(
             if found is None:
                 continue
             place = axis.place(group[0])
-            x = place + side * 0.005 * axis.width  # a little apart, so that the two bars do not hide each other
+            x = place + side * 0.005 * axis.width  # shifted a little, so that the bars do not hide each other
             fill = "white" if any(collapsed(run) for run, _ in seeds) else colour
-            ends = [possible(found.mean + side * (found.std or 0.0), panel.scale) for side in (-1, 1)]
+            ends = [clip_to_range(found.mean + side * (found.std or 0.0), panel.scale) for side in (-1, 1)]
             bar = None if found.std is None else [[abs(end - found.mean)] for end in ends]
             ax.errorbar(x, found.mean, bar, fmt=marker, color=colour, ms=6, mfc=fill, capsize=3, zorder=4)
             for run, value in seeds if len(seeds) > 1 else []:
-                beside = x + side * 0.013 * axis.width  # next to the mean's bar, where it can be seen
+                beside = x + side * 0.013 * axis.width  # next to the bar of the mean, where it can be seen
                 mark = "x" if collapsed(run) else "."
                 ax.plot(beside, value, mark, color=colour, ms=6, mew=1.2, alpha=0.75, zorder=2)
             shown += [*(value for _, value in seeds), *ends]
@@ -197,11 +209,11 @@ def _draw_panel(
             shown.append(panel.scale * pose.mean)
             ax.axhline(panel.scale * pose.mean, color=colour, ls=_DASHED, lw=1.2, zorder=1)
             poses.append(Line2D([], [], color=colour, ls=_DASHED, lw=1.2, label=f"mean pose, {label}"))
-    if panel.log(shown):
+    if panel.needs_log_axis(shown):
         ax.set_yscale("log")
     ax.set_ylabel(panel.ylabel)
     ax.grid(axis="y", color="#dddddd", lw=0.6)
-    axis.dress(ax)
+    axis.draw(ax)
     for _, group in by_row(runs):
         x = axis.place(group[0])
         if x in axis.ends.values() and not any(_values(group, panel, key) for key, _ in panel.lines):
@@ -210,8 +222,8 @@ def _draw_panel(
     ax.legend(handles=series + poses, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, fontsize=9.5)
 
 
-def _meanings(runs: Sequence[Run], several: bool) -> list[Line2D]:
-    """What the marks mean in every panel, in grey."""
+def _mark_legend(runs: Sequence[Run], several: bool) -> list[Line2D]:
+    """Return legend entries, in grey, for the marks that mean the same in every panel."""
     marks = [("o", _GREY, "mean ± std"), (".", _GREY, "one seed")] if several else [("o", _GREY, "the one seed")]
     if any(collapsed(run) for run in runs):
         marks.append(("o", "white", "mean with collapsed seeds" if several else "collapsed to the mean pose"))

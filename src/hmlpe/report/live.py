@@ -1,4 +1,4 @@
-"""The page of a study that is still running, served to this machine alone and made anew when results land."""
+"""Serve the page of a study that is still running, to this machine only; it is rebuilt when results arrive."""
 
 from __future__ import annotations
 
@@ -15,86 +15,93 @@ from hmlpe.errors import UserError
 from hmlpe.files import digest_of
 from hmlpe.report.published import Published
 from hmlpe.report.runs import collect
-from hmlpe.report.write import texts_of
+from hmlpe.report.write import render_files
 from hmlpe.runs.result import Run
 
-EVERY_S = 3.0  # at least, between two looks of the page, and two makings of it
-SHARE = 10  # and so many times as long as the page takes to make, so that training keeps its cores
-WATCHED = ("*/result.json", "*/csv/**/metrics.csv", "*/people/*.npz")
+MIN_INTERVAL_S = 3.0  # minimum time between two requests of the page for its version, and between two builds
+INTERVAL_FACTOR = 10  # the interval is at least this many times the time of a build, to leave the cores to training
+WATCHED_FILES = ("*/result.json", "*/csv/**/metrics.csv", "*/people/*.npz")
 
 
 class LivePage:
-    """The page of the study in `folder`, made only when it is asked for and something has changed. Writes nothing.
+    """The page of the study in `folder`, built only when it is requested and something has changed. Writes no file.
 
     Args:
-        folder: of the study; it need not exist yet.
-        published: see `build_page`.
-        clock: seconds.
+        folder: the study's folder; it need not exist yet.
+        published: other methods' numbers, see `build_page`.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, folder: Path, published: Published, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder, self.published, self._clock = folder, published, clock
         self._lock = Lock()
-        self._made: tuple[str, bytes] = ("", b"")
-        self._took_s = self._at = 0.0
+        self._built: tuple[str, bytes] = ("", b"")
+        self._build_s = self._built_at = 0.0
 
     def version(self) -> str:
-        """Another text whenever a result or a curve has changed, but not before a page of it may be made."""
-        made, _ = self._made
-        return made if made and self._clock() < self._at + self._every_s() else self._state()
+        """Return a text that changes when a result or a curve has changed and the page may be rebuilt."""
+        made, _ = self._built
+        return made if made and self._clock() < self._built_at + self._interval_s() else self._files_digest()
 
-    def _every_s(self) -> float:
-        return max(EVERY_S, SHARE * self._took_s)
+    def _interval_s(self) -> float:
+        return max(MIN_INTERVAL_S, INTERVAL_FACTOR * self._build_s)
 
-    def _state(self) -> str:
+    def _files_digest(self) -> str:
         found = {}
-        for path in sorted(path for pattern in WATCHED for path in self.folder.glob(pattern)):
+        for path in sorted(path for pattern in WATCHED_FILES for path in self.folder.glob(pattern)):
             try:
                 state = path.stat()
-            except FileNotFoundError:  # replaced while we look
+            except FileNotFoundError:  # it was replaced meanwhile
                 continue
             found[str(path.relative_to(self.folder))] = [state.st_mtime_ns, state.st_size]
         return digest_of(found)
 
     def html(self) -> bytes:
-        """The page as of now; a study that cannot be shown is a page that says why."""
+        """Return the current page; if the study cannot be shown, the page says why."""
         with self._lock:
             version = self.version()
-            if version != self._made[0]:
+            if version != self._built[0]:
                 start = self._clock()
-                self._made = version, self._build(version).encode()
-                self._at = self._clock()
-                self._took_s = self._at - start
-            return self._made[1]
+                self._built = version, self._build(version).encode()
+                self._built_at = self._clock()
+                self._build_s = self._built_at - start
+            return self._built[1]
 
     def _build(self, version: str) -> str:
         from hmlpe.report.page import Live, build_page, build_waiting
         from hmlpe.report.study import study_of
 
-        live, runs = Live(self._every_s(), version), list[Run]()
+        live, runs = Live(self._interval_s(), version), list[Run]()
         try:
             runs = collect(self.folder)
             if not any(run.finished for run in runs):
                 return build_waiting(self.folder.name, "No run is finished yet.", runs, live)
             study = study_of(runs)
-            return build_page(study, texts_of(study), self.published, live)
+            return build_page(study, render_files(study), self.published, live)
         except UserError as error:
             return build_waiting(self.folder.name, str(error), runs, live)
 
 
 def watch(folder: Path, published: Published, held: socket.socket) -> None:
-    """Serve the page until Ctrl-C."""
+    """Serve the page until Ctrl-C.
+
+    Args:
+        folder: the study's folder.
+        published: other methods' numbers, see `build_page`.
+        held: the bound socket to serve on.
+    """
     from hmlpe.report.page import vega
 
     page = LivePage(folder, published)
 
     class Handler(BaseHTTPRequestHandler):
-        """Two addresses: the page, and its version."""
+        """Answers requests for the page and for its version."""
 
         def do_GET(self) -> None:
-            """Answer one of them, to who has asked this machine by name; nothing else is here."""
+            """Send the page or its version, if the request names this machine as host; all else is an error."""
             if self.headers.get("Host", "").partition(":")[0] not in ("127.0.0.1", "localhost"):
-                self.send_error(403)  # a foreign page that has its own name lead here
+                # The request comes from a foreign page whose host name was pointed at this machine.
+                self.send_error(403)
             elif self.path == "/":
                 self._answer(page.html(), "text/html; charset=utf-8")
             elif self.path == "/version":
@@ -111,10 +118,10 @@ def watch(folder: Path, published: Published, held: socket.socket) -> None:
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """The page asks every few seconds: not a line each time."""
+            """Log nothing, as the page sends a request every few seconds."""
 
     class Server(ThreadingHTTPServer):
-        """On the socket that is held already."""
+        """A server on the socket that is already bound."""
 
         def __init__(self) -> None:
             super().__init__(held.getsockname(), Handler, bind_and_activate=False)
@@ -122,7 +129,7 @@ def watch(folder: Path, published: Published, held: socket.socket) -> None:
             self.socket = held
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            """A browser that has gone is no error of ours."""
+            """Ignore lost connections, as a browser that has been closed is not an error."""
             import sys
 
             if not isinstance(sys.exc_info()[1], ConnectionError):
@@ -131,7 +138,7 @@ def watch(folder: Path, published: Published, held: socket.socket) -> None:
     with Server() as server:
         print(f"the page of {folder} is at {url_of(held)} (Ctrl-C ends it)", flush=True)
         try:
-            vega()  # loads for seconds, which are not the page's own
+            vega()  # takes seconds to load, which should not count as time to build the page
             server.serve_forever()
         except KeyboardInterrupt:
             print("ended; hmlpe-report without watch=true writes the report's files", flush=True)

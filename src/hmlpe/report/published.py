@@ -1,4 +1,7 @@
-"""Other methods' numbers, as in conf/published: under which sides each was measured, and what it may stand beside."""
+"""Other methods' published numbers, as in conf/published.
+
+Each states its convention for left and right ("sides"), and can only be compared with numbers of the same convention.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from hmlpe.errors import UserError
 
 Row: TypeAlias = Mapping[str, Any]
 Published: TypeAlias = Mapping[str, Sequence[Row]]
-"""By the set's name: methods with their scores."""
+"""Methods with their scores, by name of the data set."""
 SIDES = ("image", "person")
 FIELDS = ("method", "people", "sides", "scores")
 
 
 def check_published(content: object) -> None:
-    """Raise UserError, naming set and row, unless these are rows by set, each with its `FIELDS`."""
+    """Raise UserError, naming set and row, unless the content is rows by set, each with all `FIELDS`."""
     if not isinstance(content, Mapping):
         raise UserError(f"published: must be rows by set, as in conf/published, got {content!r}")
     for of_set, rows in content.items():
@@ -30,9 +33,13 @@ def check_published(content: object) -> None:
                 raise UserError(f"{where}: sides must be {' or '.join(SIDES)}, got {row['sides']!r}")
 
 
-def beside(rows: Sequence[Row], sides: str) -> tuple[list[Row], list[Row]]:
-    """Those that may stand beside what was measured under these sides; and the others, which may not.
+def split_by_sides(rows: Sequence[Row], sides: str) -> tuple[list[Row], list[Row]]:
+    """Split the rows into those with the given convention for left and right, which are comparable, and the others.
 
-    Left and right decide which point a joint is compared with, so numbers of two conventions are of two measures.
+    Left and right decide which point a joint is compared with, so numbers of two conventions are two measures.
+
+    Args:
+        rows: published methods.
+        sides: the convention of the numbers to compare with, one of `SIDES`.
     """
     return [row for row in rows if row["sides"] == sides], [row for row in rows if row["sides"] != sides]

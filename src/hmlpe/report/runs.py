@@ -1,4 +1,4 @@
-"""The runs of a study, found in its folder and put in the tables' order, and how their people were measured."""
+"""Read the runs of a study from its folder, in the order of the tables, and the settings that pictures need."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from hmlpe.skeleton import Skeleton
 
 @dataclass(frozen=True)
 class Setup:
-    """Of one run.
+    """The settings of one run that are needed to read and draw its results per person.
 
     Attributes:
-        rule: by which its checkpoint was chosen, one of `RULES`.
-        skeleton: the order of joints and parts.
-        pack: folder of the crops.
-        size_px: side of the test crop.
-        windows: origin and side of the grid of windows as it is drawn, each window a tile around its centre, in pixels
-            of the test crop.
+        rule: the rule by which its checkpoint was chosen, one of `RULES`.
+        skeleton: joints and parts, in their order.
+        pack: folder of the pack with the crops.
+        size_px: side of the test crop, in pixels.
+        windows: origin and side of the window grid as it is drawn, where each window is a tile around its centre; in
+            pixels of the test crop.
     """
 
     rule: str
@@ -36,7 +36,7 @@ class Setup:
 
 
 def read_setup(folder: Path) -> Setup:
-    """The setup of the run in `folder`. Raises UserError: no config.yaml, or not that of a training run."""
+    """Read the setup of the run in `folder`. Raises UserError: no config.yaml, or not that of a training run."""
     try:
         return _setup(read_config(folder))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -59,13 +59,15 @@ def _setup(raw: dict[str, Any]) -> Setup:
 
 
 def collect(study: Path) -> list[Run]:
-    """All runs below the folder `study`, in the tables' order; folders without a result.json are skipped.
+    """Read all runs of the study in the folder `study`, in the tables' order; folders without result.json are skipped.
 
-    Raises UserError: no such folder, no result in it, a broken one (see `read_run`), two of the same row and seed.
+    Raises:
+        UserError: the folder does not exist or has no result, a result is broken (see `read_run`), or two runs have
+            the same row and seed.
     """
     if not study.is_dir():
         raise UserError(f"{study}: no such study folder; run the sweep first, or pass study=<outputs>/<experiment>")
-    runs = [_of_today(read_run(file)) for file in sorted(study.glob("*/result.json"))]
+    runs = [_upgraded(read_run(file)) for file in sorted(study.glob("*/result.json"))]
     if not runs:
         raise UserError(f"{study}: no <row>_s<seed>/result.json in it; run the sweep first, or pass another study")
     seen: dict[str, Run] = {}
@@ -76,7 +78,7 @@ def collect(study: Path) -> list[Run]:
     return in_order(runs)
 
 
-def _of_today(run: Run) -> Run:
+def _upgraded(run: Run) -> Run:
     if run.result.schema_ != OLDEST:
         return run
     from hmlpe.metrics.before import upgraded  # loads torch
@@ -85,7 +87,7 @@ def _of_today(run: Run) -> Run:
 
 
 def people_of(run: Run, rule: str) -> People:
-    """What a run's checkpoint of a rule says of each test person. Raises UserError: see `read_people`."""
+    """Read a run's results for each test person, under a checkpoint rule. Raises UserError: see `read_people`."""
     people = read_people(people_file(run.file.parent, rule))
     if run.result.schema_ != OLDEST:
         return people
@@ -95,12 +97,16 @@ def people_of(run: Run, rule: str) -> People:
 
 
 def in_order(runs: Sequence[Run]) -> list[Run]:
-    """The runs in the tables' order, whatever order they come in."""
+    """Return the runs in the tables' order, independent of the given order."""
     return [run for _, group in by_row(runs) for run in group]
 
 
 def by_row(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
-    """Runs by row, and by seed within: base task alone, growing weights of the others, rows without the base task."""
+    """Group the runs by row, sorted by seed within each.
+
+    Rows come in the tables' order: the base task alone, then increasing weights of the other tasks, then rows without
+    the base task.
+    """
     groups: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
         groups.setdefault(run.row, []).append(run)
@@ -108,21 +114,21 @@ def by_row(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
 
 
 def base_of(runs: Sequence[Run]) -> str:
-    """The task whose rows the others are compared with, as the finished runs say."""
+    """Return the base task, with whose rows the others are compared, as the finished runs state it."""
     return min(runs, key=lambda run: not run.finished).result.base
 
 
-def ratio(run: Run, swept: str) -> float:
-    """The weight of a task relative to that of the base task; infinite without the latter."""
+def relative_weight(run: Run, swept: str) -> float:
+    """Return the weight of the task `swept` relative to that of the base task; infinite if the latter is 0."""
     base = run.weights.get(run.result.base, 0.0)
     return run.weights.get(swept, 0.0) / base if base else math.inf
 
 
 def swept_of(runs: Sequence[Run]) -> list[str]:
-    """The tasks beside the base task whose relative weights differ among the rows."""
+    """Return the tasks, other than the base task, whose relative weights differ between rows."""
     base = base_of(runs)
     tasks = sorted({task for run in runs for task in run.weights} - {base})
-    return [task for task in tasks if len({ratio(run, task) for run in runs if run.weights.get(base)}) > 1]
+    return [task for task in tasks if len({relative_weight(run, task) for run in runs if run.weights.get(base)}) > 1]
 
 
 def _weight_key(group: Sequence[Run]) -> tuple[int, tuple[float, ...]]:

@@ -1,4 +1,4 @@
-"""A study's results under each checkpoint rule: the one that it chose first, then the other."""
+"""A study's results under each checkpoint rule: first under the one that the study chose, then under the other."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hmlpe.report.summary import Table, summarise
 from hmlpe.runs.result import Run
 
 
-def lacking_other_rule(runs: Sequence[Run]) -> list[str]:
-    """The finished runs that know their numbers under the chosen rule alone, by name."""
+def runs_without_other_rule(runs: Sequence[Run]) -> list[str]:
+    """Return the names of the finished runs that have numbers only under the chosen rule."""
     return [run.name for run in runs if run.finished and run.other_rule is None]
 
 
 def under_other_rule(runs: Sequence[Run]) -> list[Run]:
-    """The runs as if the other rule had been chosen; those that did not finish stay as they are."""
+    """Return the runs as if the other rule had been chosen; unfinished runs stay as they are."""
     return [
         replace(
             run,
@@ -35,7 +35,7 @@ def under_other_rule(runs: Sequence[Run]) -> list[Run]:
 
 @dataclass(frozen=True)
 class Findings:
-    """Under one rule."""
+    """The results of a study under one checkpoint rule."""
 
     runs: tuple[Run, ...]
     table: Table
@@ -43,16 +43,18 @@ class Findings:
 
     @property
     def rule(self) -> str:
-        """By which the checkpoint was chosen, in words."""
+        """The checkpoint rule, in words."""
         return self.statistics.rule
 
 
 @dataclass(frozen=True)
 class Study:
-    """Attributes:
-    chosen: under the rule that the study chose.
-    other: under the other rule; None where runs lack its numbers.
-    why_no_other: which, in words; empty where there is another.
+    """The results of a study.
+
+    Attributes:
+        chosen: results under the checkpoint rule that the study chose.
+        other: results under the other rule; None if some runs lack its numbers.
+        why_no_other: which runs lack them and why, in words; empty if `other` is given.
     """
 
     chosen: Findings
@@ -60,20 +62,20 @@ class Study:
     why_no_other: str
 
     @property
-    def under(self) -> tuple[Findings, ...]:
-        """The findings under each rule that there is."""
+    def by_rule(self) -> tuple[Findings, ...]:
+        """The results under each rule that has any, the chosen one first."""
         return (self.chosen,) if self.other is None else (self.chosen, self.other)
 
 
 def read_study(folder: Path) -> Study:
-    """All that a study's folder says. Raises UserError (see `collect` and `check_comparable`)."""
+    """Read the results of a study from its folder. Raises UserError (see `collect` and `check_comparable`)."""
     return study_of(collect(folder))
 
 
 def study_of(runs: Sequence[Run]) -> Study:
-    """The findings of these runs. Raises UserError: they cannot be compared, or none is finished."""
+    """Compute the results of these runs. Raises UserError: they cannot be compared, or none is finished."""
     chosen = Findings(tuple(runs), summarise(runs), compare(runs))
-    lacking = lacking_other_rule(runs)
+    lacking = runs_without_other_rule(runs)
     if lacking:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         kinds = "runs of an older version and evaluations with fit=false"

@@ -1,4 +1,4 @@
-"""Runs → one line a configuration: mean, sample standard deviation and n. Pure data, no formatting."""
+"""Summarise runs into one line per row: mean, sample standard deviation and n of each metric, without formatting."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,16 @@ class Stat:
 
 @dataclass(frozen=True)
 class Line:
-    """One configuration. `collapsed` of its `n` finished seeds predict about one pose for every image."""
+    """One row of the table.
+
+    Attributes:
+        row: its name.
+        weights: weight of each task.
+        facts: values of the table's `facts`.
+        n: number of finished seeds.
+        collapsed: how many of these predict about one pose for every image.
+        stats: mean and deviation by the column's key; None without a value.
+    """
 
     row: str
     weights: Mapping[str, float]
@@ -36,21 +45,33 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """All that the tables show. Of the runs that do not count, `unfinished` holds (name, status, status and error)."""
+    """All that the tables show.
+
+    Attributes:
+        title: the study's name.
+        about: protocol, data and budget in a few sentences.
+        tasks: the tasks, the base task first.
+        symbols: symbols of the tasks' weights.
+        facts: what the rows differ in besides their weights.
+        columns: columns that have a value.
+        lines: the rows; the first may be the mean pose.
+        unfinished: (name, status, status and error) of each run that is not finished and so not counted.
+        absent: names of runs without any result although other rows have their seed.
+    """
 
     title: str
     about: str
     tasks: tuple[str, ...]
-    symbols: tuple[str, ...]  # of the tasks' weights
-    facts: tuple[str, ...]  # in which the rows differ beside their weights
+    symbols: tuple[str, ...]
+    facts: tuple[str, ...]
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     unfinished: tuple[tuple[str, str, str], ...]
-    absent: tuple[str, ...]  # runs that no result speaks of, although other rows have their seed
+    absent: tuple[str, ...]
 
 
 def summarise(runs: Sequence[Run]) -> Table:
-    """The table of these runs, whatever their order. Raises UserError if they cannot be compared or none finished."""
+    """Return the table of these runs, in any order. Raises UserError: they cannot be compared, or none is finished."""
     check_comparable(runs)
     groups = by_row(runs)
     ordered = in_order(runs)
@@ -77,7 +98,13 @@ def summarise(runs: Sequence[Run]) -> Table:
 
 
 def stat(values: Sequence[float | None]) -> Stat | None:
-    """Mean and std of the values that are there, or None. Exactly rounded, so that their order does not matter."""
+    """Return mean and std of the values that are not None; None if there are none.
+
+    The sums are exactly rounded, so the order of the values does not matter.
+
+    >>> stat([1.0, None, 3.0])
+    Stat(mean=2.0, std=1.4142135623730951, n=2)
+    """
     known = [float(value) for value in values if value is not None]
     if not known:
         return None
@@ -85,19 +112,19 @@ def stat(values: Sequence[float | None]) -> Stat | None:
 
 
 def mean_pose_stat(finished: Sequence[Run], key: str) -> Stat | None:
-    """The mean pose's value: every comparable run scored the same pose, so n = 1, whatever the number of runs."""
+    """Return the mean pose's value; all comparable runs scored the same pose, so n is 1 for any number of runs."""
     return stat([value for run in finished if (value := run.mean_pose.get(key)) is not None][:1])
 
 
 def tasks_of(runs: Sequence[Run]) -> tuple[str, ...]:
-    """The tasks that any run weighs: the base task first, the others by name."""
+    """Return the tasks that have a weight in any run: the base task first, the others by name."""
     found = {task for run in runs for task in run.weights}
     base = base_of(runs)
     return (*([base] if base in found else []), *sorted(found - {base}))
 
 
 def describe(finished: Sequence[Run]) -> str:
-    """Protocol, data, people and budget of comparable runs in a few sentences, without dates, paths or hosts."""
+    """Describe protocol, data, people and budget of comparable runs in words, without dates, paths or hosts."""
     run = finished[0]
     result = run.result
     people = {key: int(count) for key, count in run.people.items() if count is not None}
@@ -122,7 +149,11 @@ def describe(finished: Sequence[Run]) -> str:
 
 
 def short_digest(digest: str) -> str:
-    """The first twelve characters of a digest, without the name of its algorithm."""
+    """Return the first twelve characters of a digest, without the name of its algorithm.
+
+    >>> short_digest("sha256:0123456789abcdef")
+    '0123456789ab'
+    """
     return digest.rpartition(":")[2][:12]
 
 
@@ -132,7 +163,7 @@ def _epochs(finished: Sequence[Run]) -> str:
 
 
 def _facts(finished: Sequence[Run]) -> dict[str, str]:
-    """What the row started from, and the steps that its weights took in all, those of its start included."""
+    """Return what the row's network started from, and its training steps in total, including those of the start."""
     if not finished:
         return {}
     steps = sorted({(run.result.steps or 0) + (run.result.steps_before or 0) for run in finished})

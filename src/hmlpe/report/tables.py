@@ -1,4 +1,4 @@
-"""A study's tables as texts: cells and notes once, then dressed as Markdown, CSV, LaTeX and console text."""
+"""A study's table as text: cells and notes are made once, then rendered as Markdown, CSV, LaTeX and console text."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from hmlpe.runs.result import Run
 from hmlpe.words import filled
 
 EMPTY = "–"
-BEST = "to the digits shown no row, nor the mean pose, is better in this column"
-CUT = "Bars and intervals end where a metric does: at 0 for errors, at 0 and 100 % for shares."
+BEST_NOTE = "to the digits shown no row, nor the mean pose, is better in this column"
+CLIPPING_NOTE = "Bars and intervals end where a metric does: at 0 for errors, at 0 and 100 % for shares."
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell; `best`: no configuration, and not the mean pose either, has a better mean in this column."""
+    """One cell of the table; `best`: no row, nor the mean pose, has a better mean in this column."""
 
     text: str
     best: bool = False
 
 
 def headings(table: Table) -> list[str]:
-    """The headings, in the order of `cells`."""
+    """Return the headings, in the order of `cells`."""
     return ["row", *table.symbols, *table.facts, "n", *(column.heading for column in table.columns)]
 
 
 def cells(table: Table) -> list[list[Cell]]:
-    """One list of cells a line: row, weights, n, then `mean ± std` of every column."""
+    """Return a list of cells for each line: row, weights, n, then `mean ± std` of every column."""
     best = {column.key: _best(table, column) for column in table.columns}
     rows = []
     for line in table.lines:
@@ -51,13 +51,13 @@ def cells(table: Table) -> list[list[Cell]]:
 
 
 def notes(table: Table) -> list[str]:
-    """What a reader must know beside the numbers: their meaning, collapsed rows, and runs that are not in them."""
+    """Return the notes below the table: what the numbers mean, collapsed rows, and runs that are not included."""
     several = any(found is not None and found.std is not None for line in table.lines for found in line.stats.values())
     means = "Mean ± sample standard deviation over n seeds" if several else "Of one seed a row"
     found = [f"{means}; errors E are per sample, unweighted; – has no value."]
     if any(line.row == MEAN_POSE for line in table.lines):
         found.append(f"{MEAN_POSE}: the training set's mean pose, predicted for every image.")
-    found += unbeaten(table)
+    found += mean_pose_notes(table)
     marked = [f"{line.row} {line.collapsed} of {line.n}" for line in table.lines if line.collapsed]
     if marked:
         checks = [f"{one.info.title} below {one.info.below:g}" for one in table.columns if one.info.below is not None]
@@ -77,8 +77,8 @@ def notes(table: Table) -> list[str]:
     return found
 
 
-def unbeaten(table: Table) -> list[str]:
-    """A sentence where the mean pose is better than every row, or as good."""
+def mean_pose_notes(table: Table) -> list[str]:
+    """Return a sentence that names the columns where no row is better than the mean pose; empty if there are none."""
     pose = next((line for line in table.lines if line.row == MEAN_POSE), None)
     lost = []
     for column in table.columns:
@@ -105,7 +105,7 @@ def _shown(value: float, column: Column) -> str:
 
 
 def _best(table: Table, column: Column) -> str | None:
-    """The best mean as it is shown, so that rows that look equal are treated alike."""
+    """Return the best mean, rounded as it is shown, so that rows that look equal are treated alike."""
     means = [found.mean for line in table.lines if (found := line.stats[column.key]) is not None]
     if column.better is None or not means:
         return None
@@ -120,9 +120,10 @@ _PROVENANCE = ("git_revision", "git_dirty", "code", "data", "config", "settings"
 
 
 def render_runs(runs: Sequence[Run]) -> str:
-    """`runs.csv`: one line a run, whatever its status; the same runs give the same columns in the same order.
+    """Return the text of `runs.csv`: one line per run of any status; the same runs always give the same columns.
 
-    Metrics are unscaled, `<split>/<metric>`; those of the mean pose, as this run scored it, are under `mean_pose/`.
+    Metrics are unscaled and named `<split>/<metric>`; those of the mean pose, as the run scored it, have the prefix
+    `mean_pose/`.
     """
     tasks = tasks_of(runs)
     metrics = sorted({key for run in runs for key in run.metrics})
@@ -158,11 +159,11 @@ _TEX = {
     **{character: f"{{{character}}}" for character in "[]*"},
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
-WIDTH = 80  # characters of a console, at least; wider tables continue in a second block
+WIDTH = 80  # minimum width of a console, in characters; a wider table continues in a second block
 
 
 def render_markdown(table: Table) -> str:
-    """A heading, a paragraph on protocol and data, the table with the best means in bold, and the notes."""
+    """Return the table as Markdown: title, protocol and data, the table with the best means in bold, and notes."""
     titles = headings(table)
     lines = [f"# {_markdown(table.title)}", "", _markdown(table.about), ""]
     lines.append(_pipes([_markdown(title) for title in titles]))
@@ -174,7 +175,7 @@ def render_markdown(table: Table) -> str:
 
 
 def render_csv(table: Table) -> str:
-    """One line a configuration: row, weights, n, collapsed seeds, and mean, std and n of every column, unscaled."""
+    """Return the table as CSV, a line per row: weights, n, collapsed seeds; unscaled mean, std, n of each column."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     keys = [column.key for column in table.columns]
@@ -192,7 +193,7 @@ def render_csv(table: Table) -> str:
 
 
 def render_tex(table: Table) -> str:
-    r"""A LaTeX table float around a `tabular`, all text escaped; the document needs `\usepackage{booktabs}`."""
+    r"""Return the table as a LaTeX float, all text escaped; the document needs `\usepackage{booktabs}`."""
     titles = headings(table)
     stacks = [r"\\".join(_tex(part) for part in _wrap(title)) for title in titles]
     lines = [
@@ -214,11 +215,15 @@ def render_tex(table: Table) -> str:
 
 
 def render_text(table: Table, width: int = WIDTH) -> str:
-    """The table for a console of so many characters: aligned, best means starred, in blocks that fit; failed runs with
-    their errors."""
+    """Return the table for a console: columns aligned, best means starred, and failed runs with their errors.
+
+    Args:
+        table: the table.
+        width: characters of the console; a wider table is broken into blocks.
+    """
     titles = [_wrap(title) for title in headings(table)]
     height = max(map(len, titles))
-    # Headings stand at the bottom of their lines, and every text leaves a place for the star.
+    # Headings are aligned at the bottom, and every text leaves room for the star.
     texts = [[f"{([''] * height + title)[index - height]} " for title in titles] for index in range(height)]
     texts += [[cell.text + ("*" if cell.best else " ") for cell in row] for row in cells(table)]
     columns = [[row[index] for row in texts] for index in range(len(texts[0]))]
@@ -234,8 +239,8 @@ def render_text(table: Table, width: int = WIDTH) -> str:
         lines.append("")
         for row in texts:
             line = row[0].ljust(widths[0]) + "".join(f"  {row[index].rjust(widths[index])}" for index in block)
-            lines += [line.rstrip()] if line.strip() else []  # no heading of the block is so high
-    lines += ["", *(filled(note, width) for note in (f"*: {BEST}.", *notes(table)))]
+            lines += [line.rstrip()] if line.strip() else []  # no heading of this block has so many lines
+    lines += ["", *(filled(note, width) for note in (f"*: {BEST_NOTE}.", *notes(table)))]
     lines += [filled(f"  {name} {state}", width, "    ") for name, _, state in table.unfinished]
     return "\n".join(lines) + "\n"
 

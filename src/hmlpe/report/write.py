@@ -1,4 +1,4 @@
-"""A study's folder → its tables, paired differences, `figure.png` and `report.html`."""
+"""Write the report of a study: its tables, paired differences, `figure.png` and `report.html`."""
 
 import shutil
 from pathlib import Path
@@ -10,14 +10,20 @@ from hmlpe.report.statistics.render import render_paired_csv, render_paired_mark
 from hmlpe.report.study import Study, read_study
 from hmlpe.report.tables import WIDTH, render_csv, render_markdown, render_runs, render_tex, render_text
 
-WIDEST = 120  # characters of the console's table, however wide the terminal
-OTHER = "table_other_rule"  # the files of the table under the rule that was not chosen
+MAX_WIDTH = 120  # maximum width of the table on the console, in characters
+OTHER_RULE_TABLE = "table_other_rule"  # name of the files with the table under the rule that was not chosen
 
 
 def write_report(study: Path, out: Path | None = None, published: Published | None = None) -> str:
-    """Write all outputs of `study` into `out` (default: the study's own folder); return the text for the console.
+    """Write all files of the report of `study`, and return the text for the console.
 
-    Raises UserError (see `collect` and `check_comparable`) before anything is written.
+    Args:
+        study: the study's folder.
+        out: folder of the report; None: the study's folder.
+        published: other methods' numbers, see `build_page`.
+
+    Raises:
+        UserError: see `collect` and `check_comparable`; raised before anything is written.
     """
     from hmlpe.report.figure import draw_figure  # matplotlib and altair are slow to load, and only this needs them
     from hmlpe.report.page import build_page
@@ -27,35 +33,35 @@ def write_report(study: Path, out: Path | None = None, published: Published | No
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file, not a folder for the report; pass another one")
     folder.mkdir(parents=True, exist_ok=True)
-    texts = texts_of(found)
+    texts = render_files(found)
     for name, text in texts.items():
         write_text_atomic(folder / name, text)
     if found.other is None:
-        for stale in folder.glob(f"{OTHER}.*"):
+        for stale in folder.glob(f"{OTHER_RULE_TABLE}.*"):
             stale.unlink()
     draw_figure(found.chosen.runs, folder / "figure.png")
     write_text_atomic(folder / "report.html", build_page(found, texts, published or {}))
     written = "\n".join(f"wrote {folder / name}" for name in (*texts, "figure.png", "report.html"))
-    width = max(WIDTH, min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDEST))
+    width = max(WIDTH, min(shutil.get_terminal_size((WIDTH, 24)).columns, MAX_WIDTH))
     paired = render_paired_text(found.chosen.statistics, width)
     return "\n".join([render_text(found.chosen.table, width), *([paired] if paired else []), f"{written}\n"])
 
 
-def texts_of(study: Study) -> dict[str, str]:
-    """Name of a file -> what it holds, of all that are text."""
-    table, under = study.chosen.table, [findings.statistics for findings in study.under]
+def render_files(study: Study) -> dict[str, str]:
+    """Return the content of all text files of the report, by file name."""
+    table, by_rule = study.chosen.table, [findings.statistics for findings in study.by_rule]
     texts = {
         "runs.csv": render_runs(study.chosen.runs),
         "table.csv": render_csv(table),
         "table.md": render_markdown(table),
         "table.tex": render_tex(table),
-        "paired.csv": render_paired_csv(under),
-        "paired.md": render_paired_markdown(table.title, under),
+        "paired.csv": render_paired_csv(by_rule),
+        "paired.md": render_paired_markdown(table.title, by_rule),
     }
     if study.other is not None:
         texts |= {
-            f"{OTHER}.csv": render_csv(study.other.table),
-            f"{OTHER}.md": render_markdown(study.other.table),
-            f"{OTHER}.tex": render_tex(study.other.table),
+            f"{OTHER_RULE_TABLE}.csv": render_csv(study.other.table),
+            f"{OTHER_RULE_TABLE}.md": render_markdown(study.other.table),
+            f"{OTHER_RULE_TABLE}.tex": render_tex(study.other.table),
         }
     return texts

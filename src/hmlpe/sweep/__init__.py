@@ -1,1 +1,1 @@
-"""Sweeps that survive: every job in a process of its own, resumed, retried and watched. No module here loads torch."""
+"""Robust sweeps: each job runs in its own process and is resumed, retried and shown. No module here loads torch."""

@@ -1,4 +1,4 @@
-"""A batch of a sweep's jobs: its settings, which of them are to run, and its course to the last word."""
+"""One batch of a sweep's jobs: checks the settings, selects the jobs to run, runs them and reports the outcomes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from hmlpe.sweep.jobs import Job, compose, write_sweep
 from hmlpe.sweep.outcome import Outcome
 from hmlpe.sweep.schedule import Policy, Schedule
 from hmlpe.sweep.survey import Survey, survey
-from hmlpe.sweep.tries import Try
-from hmlpe.sweep.view import check_kind, duration, view_of
+from hmlpe.sweep.tries import Attempt
+from hmlpe.sweep.view import check_progress_setting, duration, view_of
 from hmlpe.sweep.warm import warm_up
 from hmlpe.training.mirrors import warn_of_incomplete_mirrors
 from hmlpe.words import number
@@ -36,11 +36,11 @@ log = logging.getLogger(__name__)
 MINUTE_S = 60
 
 
-def sort(jobs: Sequence[Job], found: Survey, redo_stale: bool) -> list[Job]:
-    """The jobs that are to run; the others get their outcome.
+def select_jobs(jobs: Sequence[Job], found: Survey, redo_stale: bool) -> list[Job]:
+    """Return the jobs that are to run; the others get their outcome here.
 
     Raises:
-        UserError: none of several can run, all for one reason.
+        UserError: no job can run, and all for the same reason.
     """
     todo = []
     for job, state, steps in zip(jobs, found.states, found.steps, strict=True):
@@ -62,13 +62,16 @@ def sort(jobs: Sequence[Job], found: Survey, redo_stale: bool) -> list[Job]:
     return todo
 
 
-def say(folder: object, jobs: Sequence[Job], todo: Sequence[Job], found: Survey, slots: int, each: bool) -> None:
-    """What is there, what would run, and how long it would take.
+def log_plan(folder: object, jobs: Sequence[Job], todo: Sequence[Job], found: Survey, slots: int, each: bool) -> None:
+    """Log what the jobs' folders hold, how many jobs are to run, and how long they will take.
 
     Args:
-        folder: of the sweep.
-        slots: how many run at once.
-        each: say every job's state, not only of those that cannot run.
+        folder: the sweep's folder.
+        jobs: all jobs of the batch.
+        todo: those that are to run.
+        found: the survey of all jobs.
+        slots: how many jobs run at once.
+        each: log every job's state, not only that of the jobs that cannot run.
     """
     for job in jobs:
         if job not in todo and job.outcome is not None and job.outcome.kind != "finished":
@@ -90,8 +93,8 @@ def say(folder: object, jobs: Sequence[Job], todo: Sequence[Job], found: Survey,
     log.info("%s", line)
 
 
-def counts(jobs: Collection[Job]) -> str:
-    """How many jobs ended how, in words."""
+def outcome_counts(jobs: Collection[Job]) -> str:
+    """Return how many jobs ended with which outcome, in words."""
     found = Counter(_kind(job) for job in jobs)
     if len(found) == 1:
         return f"{'1 run' if len(jobs) == 1 else f'all {len(jobs)} runs'}: {next(iter(found))}"
@@ -106,15 +109,15 @@ class Batch:
     """Jobs that are launched together.
 
     Args:
-        settings: of the launcher.
-        context, task, config: of the sweep, from Hydra.
-        known: the sweep's jobs so far, by folder; this batch's are added.
+        settings: the launcher's settings.
+        context, task, config: Hydra's context, task function and configuration of the sweep.
+        known: the jobs of the sweep's earlier batches, by folder; `run` adds this batch's jobs.
 
     Attributes:
-        folder: of the sweep.
+        folder: the sweep's folder.
 
     Raises:
-        UserError: settings that cannot work.
+        UserError: a setting of the launcher is invalid.
     """
 
     def __init__(
@@ -133,86 +136,87 @@ class Batch:
             value = settings[name]
             if not ((name == "timeout_s" and value is None) or (isinstance(value, int | float) and value > 0)):
                 raise UserError(f"hydra.launcher.{name}: must be seconds, more than 0, got {value!r}")
-        check_kind(settings["progress"])
+        check_progress_setting(settings["progress"])
         self.policy = Policy(settings["retries"], settings["on_failure"] == "stop")
         self.redo, self.dry = (OmegaConf.select(config, f"sweep.{name}") for name in ("redo", "dry_run"))
 
     def lock(self, held: ExitStack) -> None:
-        """Take the sweep's folder for as long as `held` lasts. Raises UserError if another process has it."""
+        """Lock the sweep's folder until `held` is closed. Raises UserError if another process has locked it."""
         held.enter_context(locked(self.folder / ".lock", "sweep"))
         remove_leftovers(self.folder, "sweep.json")
 
     def run(self, overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
-        """Do what there is to do; returns and raises see `Isolated.launch`."""
-        warm_up()  # in the background of the next line
+        """Run the jobs that are not finished; for what it returns and raises, see `Isolated.launch`."""
+        warm_up()  # in the background, while the next line runs
         jobs = compose(self.context, self.config, overrides, first, self.known)
         found = survey(jobs, time_steps=len(jobs) > 1 or self.dry)
-        todo = sort(jobs, found, self.redo == "stale")
-        one_of_a_kind(jobs)
+        todo = select_jobs(jobs, found, self.redo == "stale")
+        check_equal_resources(jobs)
         slots = self.slots(jobs[0], found)
-        say(self.folder, jobs, todo, found, len(slots), each=bool(self.dry))
+        log_plan(self.folder, jobs, todo, found, len(slots), each=bool(self.dry))
         if self.dry:
-            sys.exit(0)  # before any sweeper asks for values that are not there
+            sys.exit(0)  # before a sweeper asks for values that do not exist
         self.known |= {job.folder: job for job in jobs}
         for job in jobs:
-            if job.state.kind == "finished":  # and will not be called
+            if job.state.kind == "finished":  # so nothing else will clean up its folder
                 remove_spent(job.folder)
-        with ending_on_signals(), view_of(self.settings["progress"], todo, len(slots)) as view:
-            schedule = Schedule(self.start, slots, self.policy, view, self.note)
+        with exit_on_signals(), view_of(self.settings["progress"], todo, len(slots)) as view:
+            schedule = Schedule(self.start, slots, self.policy, view, self.write_state)
             try:
                 schedule.run(todo)
             except BaseException:
-                log.warning("interrupted; %s; the same command goes on", counts(self.known.values()))
+                log.warning("interrupted; %s; the same command goes on", outcome_counts(self.known.values()))
                 raise
             finally:
-                self.note()
+                self.write_state()
         for job in todo:
             if job.outcome is not None and job.outcome.kind != "finished":
                 log.error("%s: %s; its log: %s", job.name, job.outcome, job.log)
-        log.info("%s", counts(self.known.values()))
+        log.info("%s", outcome_counts(self.known.values()))
         warn_of_incomplete_mirrors(job.folder for job in todo)
         return [job.result() for job in jobs]
 
-    def note(self) -> None:
-        """Write down how all jobs stand."""
+    def write_state(self) -> None:
+        """Write the state of all jobs into `sweep.json`."""
         write_sweep(self.folder, self.known.values())
 
     def slots(self, job: Job, found: Survey) -> list[Slot]:
-        """The pool, by what the jobs ask for."""
-        n_jobs, per_job = self.settings["n_jobs"], job.asks("trainer.devices", 1)
+        """Return the slots that the jobs run on, by what the given job (all are alike in this) asks for."""
+        n_jobs, per_job = self.settings["n_jobs"], job.setting("trainer.devices", 1)
         if not isinstance(per_job, int) or isinstance(per_job, bool) or per_job < 1:
             raise UserError(f"trainer.devices: in a sweep, say how many devices a run takes; got {per_job!r}")
         if found.gpus:
             return gpu_slots(n_jobs, self.settings["devices"], per_job, visible_gpus(found.gpus))
         if self.settings["devices"] != "auto":
             raise UserError(f"hydra.launcher.devices: {self.settings['devices']!r}: the runs find no GPU here")
-        return cpu_slots(n_jobs, job.asks("trainer.threads"), per_job)
+        return cpu_slots(n_jobs, job.setting("trainer.threads"), per_job)
 
-    def start(self, job: Job, slot: Slot) -> Try:
-        """Begin a try of a job."""
-        return Try(job, slot, self.context, self.task, self.settings["timeout_s"], self.settings["grace_s"])
+    def start(self, job: Job, slot: Slot) -> Attempt:
+        """Start an attempt at a job."""
+        return Attempt(job, slot, self.context, self.task, self.settings["timeout_s"], self.settings["grace_s"])
 
 
-def one_of_a_kind(jobs: Sequence[Job]) -> None:
-    """Raise UserError unless all jobs need the same room: the pool's slots are alike."""
+def check_equal_resources(jobs: Sequence[Job]) -> None:
+    """Raise UserError unless all jobs need the same devices and threads, as all slots are alike."""
     for name in ("trainer.accelerator", "trainer.devices", "trainer.threads"):
-        values = {str(job.asks(name)) for job in jobs}
+        values = {str(job.setting(name)) for job in jobs}
         if len(values) > 1:
             raise UserError(f"{name}: must be one for all runs of a sweep, got {', '.join(sorted(values))}")
 
 
 @contextmanager
-def ending_on_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the block as Ctrl-C does: in order."""
+def exit_on_signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP (a closed terminal) end the block in order, as Ctrl-C does."""
 
     def end(number: int, frame: object) -> None:
         sys.exit(128 + number)
 
-    if threading.current_thread() is not threading.main_thread():  # as the sweeper has it
+    if threading.current_thread() is not threading.main_thread():  # which alone may set handlers: the sweeper's stay
         yield
         return
     heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, end) for number in heard}  # nohup's are not heard
+    # Signals that are ignored, as under nohup, stay ignored.
+    before = {number: signal.signal(number, end) for number in heard}
     try:
         yield
     finally:

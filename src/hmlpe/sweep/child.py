@@ -1,6 +1,6 @@
-"""What a job's process does: a log of its own, a lifeline to the launcher, then the job as a plain single run.
+"""What a job's process does: open its log, tie its life to the launcher's, and run the job as a plain single run.
 
-What Hydra keeps for a whole process (search paths, plugins, the job's configuration) is carried into it.
+The state that Hydra keeps for a whole process (search paths, plugins, the job's configuration) is copied into it.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from hydra.core.utils import JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-import hmlpe.row_name  # noqa: F401  its resolver, which the configurations name
-from hmlpe.sweep.outcome import Outcome, of_error
-from hmlpe.sweep.warm import FOR_THE_LAUNCHER, end_with_parent, stand_alone
+import hmlpe.row_name  # noqa: F401  registers the resolver that the configurations use
+from hmlpe.sweep.outcome import Outcome, outcome_of_error
+from hmlpe.sweep.warm import LAUNCHER_SIGNALS, detach_from_server, end_with_parent
 from hmlpe.training.watch import set_listener
 
 
-def take_hydra_state() -> dict[Any, Any]:
-    """The state of this process, without resolvers and plugins: functions and modules cannot be sent."""
+def export_hydra_state() -> dict[Any, Any]:
+    """Return Hydra's singletons of this process; without functions and modules, which cannot be sent to another."""
     instances: dict[Any, Any] = Singleton.get_state()["instances"]
     return instances
 
 
-def give_hydra_state(instances: dict[Any, Any]) -> None:
-    """Make it this process's own. (Hydra's own way would look for all plugins again, in every job.)"""
+def restore_hydra_state(instances: dict[Any, Any]) -> None:
+    """Install Hydra's singletons in this process. (Hydra's own function would search for all plugins in every job.)"""
     setup_globals()
     Singleton._instances.update(instances)
 
 
 @dataclass(frozen=True, eq=False)
-class Errand:
-    """One try of a job, as it is sent to its process."""
+class JobRequest:
+    """All that a job's process needs for one attempt at the job, as it is sent to it."""
 
     config: DictConfig
     overrides: Sequence[str]
@@ -60,52 +60,54 @@ class Errand:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A job's first word: the process is there, its configuration too, and the job begins."""
+class JobStarted:
+    """The first message of a job's process: it is ready, with its configuration, and the job starts now."""
 
 
 @dataclass(frozen=True, eq=False)
-class Ended:
-    """A job's last word."""
+class JobEnded:
+    """The last message of a job's process: how the job ended."""
 
     outcome: Outcome
-    value: Any = None  # that the job returned
+    value: Any = None  # what the job returned
 
 
-def work(pipe: Connection, errand: Errand) -> None:
-    """Do the errand, and send how it ended."""
-    stand_alone()
-    lifeline(pipe)
-    os.environ.update(errand.environment)
+def run_request(pipe: Connection, request: JobRequest) -> None:
+    """Do the requested job in this process, and send through the pipe how it ended."""
+    detach_from_server()
+    start_lifeline(pipe)
+    os.environ.update(request.environment)
     try:
-        redirect(errand.log)
-    except OSError as error:  # no log, no job: its words would have no place
-        pipe.send(Ended(of_error(error)))
+        redirect(request.log)
+    except OSError as error:  # without a log there is no place for the job's output, so it does not run
+        pipe.send(JobEnded(outcome_of_error(error)))
         return
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_LAUNCHER)  # now it is for us alone
-        command = f"{Path(sys.argv[0]).name} {' '.join(errand.overrides)}"
-        print(f"[{datetime.now():%F %T}] {command} (try {errand.attempt}, {errand.slot}, process {os.getpid()})")
-        ended = Ended(Outcome("finished"), run(pipe, errand))
+        # From here on, these signals are meant for this process alone.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, LAUNCHER_SIGNALS)
+        command = f"{Path(sys.argv[0]).name} {' '.join(request.overrides)}"
+        print(f"[{datetime.now():%F %T}] {command} (try {request.attempt}, {request.slot}, process {os.getpid()})")
+        ended = JobEnded(Outcome("finished"), run(pipe, request))
     except BaseException as error:
-        ended = Ended(of_error(error))
-        if not isinstance(error, SystemExit):  # what ends in one has said its line
+        ended = JobEnded(outcome_of_error(error))
+        if not isinstance(error, SystemExit):  # a program that exits has printed its message
             with suppress(OSError):  # a full disk
                 traceback.print_exception(error)
     with suppress(OSError):
         print(f"[{datetime.now():%F %T}] {ended.outcome}")
-    pipe.send(ended)  # first: what follows may hang or fail, and changes nothing
-    atexit._run_exitfuncs()  # a fork would end without them
+    pipe.send(ended)  # before the exit handlers, which may hang or fail without changing the outcome
+    atexit._run_exitfuncs()  # multiprocessing ends a fork without them
 
 
-def lifeline(pipe: Connection) -> None:
-    """End this process and all that it starts, at once, when the other side of the pipe is closed or dies.
+def start_lifeline(pipe: Connection) -> None:
+    """Start a thread that kills this process group as soon as the other side of the pipe is closed or its holder dies.
 
     A process that is stopped, or stuck in a call, does not read its pipe: it ends with the fork server.
 
-    It gets a process group of its own: Ctrl-C in the terminal reaches the launcher alone, which ends all in order.
+    This process gets its own process group, so that Ctrl-C in the terminal reaches only the launcher, which ends the
+    jobs in order.
     """
     os.setsid()
     end_with_parent()
@@ -120,35 +122,35 @@ def lifeline(pipe: Connection) -> None:
 
 
 def redirect(log: Path) -> None:
-    """Let all output of this process and of its children go to the end of `log`."""
+    """Append all output of this process and of its children to the file `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # text streams, as nothing replaced them
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # they are text streams, as nothing has replaced them
 
 
-def run(pipe: Connection, errand: Errand) -> Any:
-    """The job as a plain single run: what asks Hydra or sys.argv finds one, not a sweep."""
-    give_hydra_state(errand.hydra_state)
-    config = errand.config
+def run(pipe: Connection, request: JobRequest) -> Any:
+    """Run the job and return its value. Hydra and sys.argv look as in a plain single run, not as in a sweep."""
+    restore_hydra_state(request.hydra_state)
+    config = request.config
     with read_write(config), open_dict(config):
         config.hydra.mode = RunMode.RUN
-        config.hydra.run.dir = str(errand.folder)
+        config.hydra.run.dir = str(request.folder)
         if OmegaConf.select(config, "hydra.job_logging.root.handlers"):
-            config.hydra.job_logging.root.handlers = ["console"]  # which is the log file already
+            config.hydra.job_logging.root.handlers = ["console"]  # the console is the log file already
     HydraConfig.instance().set_config(config)
-    sys.argv[1:] = [*errand.overrides, f"hydra.run.dir={errand.folder}"]
+    sys.argv[1:] = [*request.overrides, f"hydra.run.dir={request.folder}"]
     set_listener(pipe.send)
-    pipe.send(Begun())
+    pipe.send(JobStarted())
     done = run_job(
-        task_function=errand.task_function,
+        task_function=request.task_function,
         config=config,
         job_dir_key="hydra.run.dir",
         job_subdir_key=None,
-        hydra_context=errand.hydra_context,
+        hydra_context=request.hydra_context,
     )
     if done.status != JobStatus.COMPLETED:
-        raise done._return_value  # the property would print lines of Hydra's own
+        raise done._return_value  # the property `return_value` would print Hydra's own lines
     return done.return_value

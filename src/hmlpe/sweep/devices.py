@@ -1,4 +1,4 @@
-"""Where jobs run: the slots of a pool, each with GPUs of its own or a share of the CPU."""
+"""The slots that jobs run on: each has its own GPUs of the pool or a share of the CPU."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Slot:
     """Room for one job at a time.
 
     Attributes:
-        name: for people.
-        environment: variables that the job's process gets, e.g. which GPUs it sees.
+        name: its name in messages.
+        environment: environment variables of the job's process, e.g. which GPUs it sees.
     """
 
     name: str
@@ -24,10 +24,11 @@ class Slot:
 
 
 def visible_gpus(count: int) -> list[str]:
-    """The GPUs' names for CUDA_VISIBLE_DEVICES: those that it shows already, else their numbers.
+    """Return the names of the GPUs, as in CUDA_VISIBLE_DEVICES: those that it lists already, else 0, 1, ….
 
     Args:
-        count: how many GPUs torch sees; of several MIG slices a process sees one alone, but each job may have its own.
+        count: how many GPUs torch sees. It does not limit MIG slices: a process sees only one of them, but each job may
+            have another.
     """
     shown = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     if any(name.startswith("MIG-") for name in shown):
@@ -36,15 +37,15 @@ def visible_gpus(count: int) -> list[str]:
 
 
 def cpu_slots(n_jobs: object, threads: int | None, per_job: int) -> list[Slot]:
-    """Slots on the CPU.
+    """Return the slots on the CPU.
 
     Args:
-        n_jobs: how many; "auto": as many as there are cores for.
-        threads: of each process; None: all cores.
+        n_jobs: how many slots; "auto": as many as there are cores for.
+        threads: threads of each process; None: all cores.
         per_job: processes of each job.
 
     Raises:
-        UserError: several jobs at once, whose threads nobody said.
+        UserError: several jobs are to run at once, but the number of threads is not set.
     """
     if n_jobs == "auto":
         return [Slot("cpu")] * max(1, cores() // (threads * per_job) if threads else 1)
@@ -57,16 +58,16 @@ def cpu_slots(n_jobs: object, threads: int | None, per_job: int) -> list[Slot]:
 
 
 def gpu_slots(n_jobs: object, devices: object, per_job: int, visible: Sequence[str]) -> list[Slot]:
-    """Slots on GPUs, which share none of them unless n_jobs asks for more.
+    """Return the slots on GPUs. Two slots share a GPU only if n_jobs asks for more slots than the pool has room for.
 
     Args:
-        n_jobs: how many; "auto": as many as the pool has GPUs for.
+        n_jobs: how many slots; "auto": as many as the pool has GPUs for.
         devices: the pool, a list of GPUs; "auto": all visible ones.
         per_job: GPUs of each job.
-        visible: names of the GPUs that are there.
+        visible: names of the visible GPUs.
 
     Raises:
-        UserError: a GPU of the pool is not there, or the pool is too small for one job.
+        UserError: a GPU of the pool is not visible, or the pool is too small for one job.
     """
     pool = list(visible) if devices == "auto" else _pool(devices, visible)
     groups = [pool[i : i + per_job] for i in range(0, len(pool) - per_job + 1, per_job)]
@@ -83,7 +84,7 @@ def gpu_slots(n_jobs: object, devices: object, per_job: int, visible: Sequence[s
 def _pool(devices: object, visible: Sequence[str]) -> list[str]:
     if not isinstance(devices, Sequence) or isinstance(devices, str) or not devices:
         raise UserError(f"hydra.launcher.devices: must be auto or a list of GPUs, e.g. [0,1], got {devices!r}")
-    by_number = dict(enumerate(visible))  # a number is the place among those that are visible
+    by_number = dict(enumerate(visible))  # a number is an index into the visible GPUs
     pool = [by_number.get(device) if isinstance(device, int) else str(device) for device in devices]
     if not set(pool) <= set(visible) or len(set(pool)) != len(pool):
         raise UserError(

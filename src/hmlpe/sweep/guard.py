@@ -1,4 +1,4 @@
-"""What is looked at before Hydra makes a folder, starts a job or puts one into a queue. Heavy imports wait."""
+"""Checks before Hydra makes a folder or starts or queues a job. Heavy packages are imported only when needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
 from hmlpe.row_name import check_row_name
 from hmlpe.runs.folder import read_record
-from hmlpe.sweep.jobs import Job, compose, trains
+from hmlpe.sweep.jobs import Job, compose, is_training_config
 from hmlpe.training.devices import ISOLATED, check_sweep
 from hmlpe.training.estimate import seconds_per_step, steps_of
 from hmlpe.training.settings import RowSettings, SweepSettings, TrainerSettings, TrainSettings
@@ -32,27 +32,30 @@ log = logging.getLogger(__name__)
 
 
 class Guard(Callback):
-    """Hydra callback: ends the program before it does what cannot work, and on a dry run after all is said.
+    """Hydra callback that ends the program if its settings cannot work, and on a dry run after all is logged.
 
-    Hydra turns a callback's error into a warning and goes on; here each of them leaves the program.
+    Hydra would turn a callback's error into a warning and go on; here every error ends the program.
     """
 
     def on_run_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
-        """Of a single run: its folder can be made, and found."""
+        """Check that a single run's name and seed make a folder name that can be created, and found later."""
         with _leaving():
-            if trains(config, config_name):
+            if is_training_config(config, config_name):
                 check_row_name(RowSettings.of(config.row, "row").name, config.seed)
 
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
-        """Of a sweep: may its launcher run it, and do its runs have folders of their own? (`isolated` says the rest.)
+        """Check that the launcher can run the sweep and that each run has its own folder; log how long the sweep takes.
 
-        Then what the runs would find, on a dry run, and how long they take.
+        On a dry run, also log what each run's folder holds. (Of all this, the launcher `isolated` does all but the
+        first itself.)
         """
         with _leaving():
             check_sweep(TrainerSettings.of(config.trainer, "trainer"), config.hydra.launcher._target_)
             if not _installed(config.hydra.launcher._target_):
-                return  # Hydra is about to say so
-            if not trains(config, config_name) or str(config.hydra.launcher._target_).endswith(f".{ISOLATED}"):
+                return  # Hydra itself reports that
+            if not is_training_config(config, config_name) or str(config.hydra.launcher._target_).endswith(
+                f".{ISOLATED}"
+            ):
                 return
             sweep = SweepSettings.of(config.sweep, "sweep")
             if not str(config.hydra.sweeper.get("_target_")).endswith(".BasicSweeper"):
@@ -74,19 +77,19 @@ def _leaving() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise SystemExit(error) from error  # run_app knows what to make of it
+        raise SystemExit(error) from error  # run_app turns it into a message
 
 
 def _installed(target: str) -> bool:
     try:
         return find_spec(target.rpartition(".")[0]) is not None
-    except (ImportError, ValueError):  # without its package, or one that cannot be had
+    except (ImportError, ValueError):  # the parent package is missing, or the name is invalid
         return False
 
 
 def jobs_of(config: DictConfig) -> list[Job]:
-    """Every job of a sweep over given values. Raises UserError: two would share a folder, or one can have none."""
-    params, words = (  # as they were typed: ${...} is each job's own
+    """Return all jobs of a sweep over given values. Raises UserError: two would share a folder, or a name is bad."""
+    params, words = (  # not resolved: each job resolves ${...} for itself
         cast(Any, OmegaConf.to_container(node, resolve=False))
         for node in (config.hydra.sweeper.get("params") or OmegaConf.create(), config.hydra.overrides.task)
     )
@@ -97,12 +100,12 @@ def jobs_of(config: DictConfig) -> list[Job]:
     context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks())
     jobs = compose(context, config, batch, 0)
     for job in jobs:
-        check_row_name(job.asks("row.name"), job.asks("seed"))
+        check_row_name(job.setting("row.name"), job.setting("seed"))
     return jobs
 
 
 def _state(job: Job) -> str:
-    """What the job would find in its folder, in words."""
+    """Return what the job's folder holds, or why the job cannot run, in words."""
     from hmlpe.training.run import look
 
     try:
@@ -119,10 +122,10 @@ def _settings(job: Job) -> TrainSettings | None:
 
 
 def estimate(jobs: Sequence[Job], folder: Path) -> str:
-    """How long the sweep into this folder takes, in words; empty if no job has settings that can work.
+    """Return how long the sweep into `folder` takes, in words; empty if no job has valid settings.
 
-    Every job is taken to be as long as the first whose settings can; the others say themselves what is wrong. Finished
-    runs are counted as work, until their folders say otherwise.
+    Every job is assumed to take as long as the first with valid settings; jobs with invalid ones report that
+    themselves. Finished runs count as work here, until their folders say otherwise; the text names their number.
     """
     found = next(((job, settings) for job in jobs if (settings := _settings(job)) is not None), None)
     if found is None:

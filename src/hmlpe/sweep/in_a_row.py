@@ -1,4 +1,4 @@
-"""The same jobs one after another in one process, without any launcher: what `make bench` compares sweeps with."""
+"""Run jobs one after another in one process, without a launcher: the baseline of `make bench` for sweeps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ keep_pages()  # before torch loads
 
 
 def main(configs: str, jobs: list[list[str]]) -> None:
-    """Run each list of overrides as `hmlpe-train` would, by the configurations in a folder."""
+    """Train once for each list of overrides, as `hmlpe-train` would; `configs` is the folder of the configurations."""
     from hydra import compose, initialize_config_dir
 
     from hmlpe.training.run import run

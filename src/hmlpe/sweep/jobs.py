@@ -1,4 +1,4 @@
-"""The jobs of a sweep: their configurations, where each has its folder, what it has come to, and `sweep.json`."""
+"""The jobs of a sweep: their configurations, folders and outcomes, and `sweep.json`, which records them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ log = logging.getLogger(__name__)
 
 
 def write_sweep(folder: Path, jobs: Iterable[Job]) -> None:
-    """`<folder>/sweep.json`: how every job of the last call stands. A disk that is full costs no run its life."""
+    """Write `<folder>/sweep.json`: the state of every job of the last call.
+
+    If it cannot be written (the disk is full, say), a warning is logged and the runs go on.
+    """
     rows = [
         {
             "job": job.name,
@@ -47,29 +50,32 @@ def write_sweep(folder: Path, jobs: Iterable[Job]) -> None:
         log.warning("%s: not written (%s)", folder / "sweep.json", error.strerror)
 
 
-def note_end(job: Job) -> None:
-    """Write the reason into the record of a run that has ended without a word. A record that cannot be is said."""
+def mark_job_failed(job: Job) -> None:
+    """Write the job's outcome as the error into its `result.json`, for a process that ended without reporting one.
+
+    If that is impossible, a warning is logged.
+    """
     try:
         mark_failed(job.folder, str(job.outcome))
     except (OSError, UserError) as error:
         log.warning("%s: could not be marked as failed (%s)", job.folder / "result.json", error)
 
 
-TRAIN = "train"  # the configuration of hmlpe-train; other programs' sweeps are no runs
-TRAINING = "hmlpe-train"  # hydra.job.name in it, and so in a configuration of one's own that is made from it
+TRAIN = "train"  # name of the configuration of hmlpe-train; the jobs of other programs' sweeps are not training runs
+TRAINING = "hmlpe-train"  # its hydra.job.name, also in a user's own configuration that builds on it
 
 
-def trains(config: DictConfig, config_name: str | None) -> bool:
-    """Whether it is a configuration of hmlpe-train."""
+def is_training_config(config: DictConfig, config_name: str | None) -> bool:
+    """Return whether it is a configuration of hmlpe-train."""
     return config_name == TRAIN or OmegaConf.select(config, "hydra.job.name") == TRAINING
 
 
 class JobFailed(JobReturn):
-    """What a job that failed returned. (Hydra's own prints lines before it raises.)"""
+    """The return of a job that failed. (Hydra's own JobReturn prints lines before it raises.)"""
 
     @property
     def return_value(self) -> Any:
-        """Raises the job's error, for the sweeper."""
+        """Raise the job's error, for the sweeper that asks for the value."""
         raise self._return_value
 
     @return_value.setter
@@ -79,49 +85,65 @@ class JobFailed(JobReturn):
 
 @dataclass(eq=False)
 class Job:
-    """One job and its story."""
+    """One job of a sweep: its configuration, and how far it has got.
+
+    Attributes:
+        number: its index in the sweep, from 0.
+        overrides: the overrides that make it, without those of hydra's own settings.
+        config: its composed configuration.
+        folder: where it writes.
+        state: what its folder held before the sweep.
+        steps: training steps of the whole job, if it starts anew.
+        attempts: how many attempts have ended, by kind of outcome.
+        slot: name of the slot of the last attempt.
+        progress: the last progress that the running attempt reported.
+        start_seconds: seconds from the start of the last attempt's process until the job began in it.
+        seconds: duration of all attempts together.
+        outcome: how it ended; None until it has.
+        value: what the job returned.
+    """
 
     number: int
     overrides: Sequence[str]
     config: DictConfig
     folder: Path
     state: State = field(default_factory=lambda: State("missing"))
-    steps: float = 0.0  # of training, if it starts anew
-    attempts: dict[str, int] = field(default_factory=dict)  # by how they ended
+    steps: float = 0.0
+    attempts: dict[str, int] = field(default_factory=dict)
     slot: str = ""
     progress: Progress | None = None
-    start_seconds: float | None = None  # until the last try's process began with the job
-    seconds: float = 0.0  # of all tries
+    start_seconds: float | None = None
+    seconds: float = 0.0
     outcome: Outcome | None = None
-    value: Any = None  # that it returned
+    value: Any = None
 
     @property
     def name(self) -> str:
-        """`<row> · seed <seed>`, or what the job overrides where it has no row."""
-        row, seed = self.asks("row.name"), self.asks("seed")
+        """`<row> · seed <seed>`, or the job's overrides if it has no row."""
+        row, seed = self.setting("row.name"), self.setting("seed")
         return f"{row} · seed {seed}" if row is not None else " ".join(self.overrides) or f"job {self.number}"
 
-    def asks(self, name: str, default: Any = None) -> Any:
-        """What its configuration says of a setting; the default if it is another program's, which has none of it."""
+    def setting(self, name: str, default: Any = None) -> Any:
+        """Return the value of a setting; the default if the configuration (of another program, say) lacks it."""
         return OmegaConf.select(self.config, name, default=default)
 
     @property
-    def trains(self) -> bool:
-        """Whether it is a run of hmlpe-train."""
-        return trains(self.config, str(self.config.hydra.job.config_name))
+    def is_training(self) -> bool:
+        """Whether the job is a run of hmlpe-train."""
+        return is_training_config(self.config, str(self.config.hydra.job.config_name))
 
     @property
     def settings(self) -> TrainSettings:
-        """Of the run. Raises UserError if they cannot work."""
+        """The validated settings of the training run. Raises UserError if they are invalid."""
         return TrainSettings.of(self.config)
 
     @property
     def log(self) -> Path:
-        """Where everything goes that the job's processes print."""
+        """The file that receives all output of the job's processes."""
         return self.folder / f"{self.config.hydra.job.name}.log"
 
     def result(self) -> JobReturn:
-        """What a sweeper gets: the job's value, or an error that it raises."""
+        """Return what the sweeper gets: the job's value, or an error that is raised when the value is read."""
         finished = self.outcome is not None and self.outcome.kind == "finished"
         found = (JobReturn if finished else JobFailed)(
             overrides=list(self.overrides), cfg=self.config, working_dir=str(self.folder)
@@ -138,13 +160,13 @@ def compose(
     first: int,
     known: Mapping[Path, Job] | None = None,
 ) -> list[Job]:
-    """The jobs of a batch of overrides, numbered from `first`.
+    """Compose the jobs of a batch of overrides, numbered from `first`.
 
     Args:
-        known: the sweep's jobs of earlier batches, by folder.
+        known: the jobs of the sweep's earlier batches, by folder.
 
     Raises:
-        UserError: two of them would share a folder, or one would be where no report finds it.
+        UserError: two jobs would share a folder, or a job's folder would be where no report finds it.
     """
     jobs: list[Job] = []
     for number, overrides in enumerate(batch, start=first):
@@ -159,7 +181,8 @@ def compose(
             raise UserError(f"hydra.sweep.subdir: must be a plain name, as a report looks no deeper, got {subdir!r}")
         same = next((other for other in jobs if other.folder == folder), None)
         earlier = (known or {}).get(folder)
-        if earlier is not None and list(earlier.overrides) != list(job.overrides):  # a search may ask for one again
+        # A search may ask for the same job again.
+        if earlier is not None and list(earlier.overrides) != list(job.overrides):
             same = earlier
         if same is not None:
             own = [" ".join(w for w in a.overrides if w not in b.overrides) for a, b in ((same, job), (job, same))]
@@ -172,7 +195,7 @@ def compose(
 
 
 def _example(one: Job, other: Job) -> str:
-    """A name for the rows that tells the two apart, if one setting does."""
+    """Return a suggested `row.name` that tells the two jobs apart; empty if no plain setting differs."""
     differ = [word.partition("=")[0].lstrip("+") for word in other.overrides if word not in one.overrides]
     plain = [key for key in differ if not OmegaConf.is_config(OmegaConf.select(other.config, key, default={}))]
     name = OmegaConf.select(other.config, "row.name")

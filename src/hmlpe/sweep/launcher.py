@@ -1,4 +1,4 @@
-"""Hydra's side of the isolated jobs. Hydra imports this module with every program: the rest of the package waits."""
+"""The Hydra launcher. Hydra imports it with every program, so the rest of the package is imported only when needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 
 class Isolated(Launcher):
-    """Runs each job in a process of its own, several at once, and skips those that are finished.
+    """Runs each job in its own process, several at once, and skips finished jobs.
 
     Args:
         settings: as in conf/hydra/launcher/isolated.yaml, which explains them.
@@ -23,27 +23,27 @@ class Isolated(Launcher):
     def __init__(self, **settings: Any) -> None:
         self.settings = {key: _plain(value) for key, value in settings.items()}
         self.held = ExitStack()  # the sweep's lock, held until this process ends
-        self.jobs: dict[Path, Any] = {}  # of all batches, by folder
+        self.jobs: dict[Path, Any] = {}  # jobs of all batches, by folder
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by the sweeper."""
+        """Keep what the sweeper gives; the sweeper calls this before `launch`."""
         self.context, self.task, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a batch; called once or, by sweepers that search, again and again.
+        """Run a batch of jobs; called once or, by sweepers that search, once for each batch.
 
         Returns:
-            What each job returned, or the error that it raises when the sweeper asks for it.
+            What each job returned; if a job failed, reading its value raises the error.
 
         Raises:
-            UserError: settings that cannot work, or another process sweeps in this folder.
+            UserError: a setting is invalid, or another process sweeps in this folder.
         """
         from hmlpe.sweep.batch import Batch
         from hmlpe.tracking.load import forget_one_run
 
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        forget_one_run()  # before the processes that get this environment
+        forget_one_run()  # before processes are started, as they inherit this environment
         batch = Batch(self.settings, self.context, self.task, self.config, self.jobs)
         if initial_job_idx == 0 and not batch.dry:
             batch.lock(self.held)

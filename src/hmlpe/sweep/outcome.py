@@ -10,27 +10,28 @@ from typing import Literal, get_args
 from hmlpe.control_group import memory_kills
 
 Kind = Literal["finished", "error", "killed", "out_of_memory", "timed_out", "interrupted", "stale"]
-RETRIED = ("error", "killed", "out_of_memory", "timed_out")  # reasons for which one may want another try
+RETRIED = ("error", "killed", "out_of_memory", "timed_out")  # kinds of failure that can be retried
 assert set(RETRIED) < set(get_args(Kind))
 
-KILLED = ("Killed", "SIGTERMException")  # errors that say so: of a run's rank, and Lightning's
+# Names of errors that mean "killed": the first of a DDP rank of a run, the second Lightning's.
+KILLED = ("Killed", "SIGTERMException")
 _MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|MemoryError|bad_alloc", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a job; `message` is one line for a person."""
+    """How a job ended; `message` is one line for the user."""
 
     kind: Kind
     message: str = ""
 
     def __str__(self) -> str:
-        """Both, in one line."""
+        """Kind and message, in one line."""
         return f"{self.kind.replace('_', ' ')}: {self.message}" if self.message else self.kind.replace("_", " ")
 
 
-def of_error(error: BaseException) -> Outcome:
-    """The outcome of a job that raised; a program's exit is of the error that it was made for."""
+def outcome_of_error(error: BaseException) -> Outcome:
+    """Return the outcome of a job that raised; for a SystemExit, that of the error that led to it."""
     if isinstance(error, SystemExit) and error.__context__ is not None:
         error = error.__context__
     if isinstance(error, KeyboardInterrupt):
@@ -43,12 +44,12 @@ def of_error(error: BaseException) -> Outcome:
     return Outcome("out_of_memory" if memory else "error", named)
 
 
-def of_exit(code: int | None, kills_before: int) -> Outcome:
-    """The outcome of a job that ended without a word.
+def outcome_of_exit(code: int | None, kills_before: int) -> Outcome:
+    """Return the outcome of a job whose process ended without reporting one.
 
     Args:
-        code: its exit code, minus the signal's number where one ended it; None: its fork server is gone.
-        kills_before: what `memory_kills` said when it started.
+        code: the process's exit code; -n if signal n ended it; None: its fork server is gone.
+        kills_before: value of `memory_kills()` when it started.
     """
     if code is None or code == 255:
         return Outcome("killed", "lost with the process that had started it")

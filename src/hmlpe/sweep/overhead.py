@@ -1,4 +1,4 @@
-"""What a sweep costs beside its jobs: the same jobs by each launcher, and in one process in a row."""
+"""Measure the overhead of sweeps: the same jobs by each launcher, and one after another in one process."""
 
 from __future__ import annotations
 
@@ -25,29 +25,37 @@ IN_A_ROW = "in a row"
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of all jobs by one launcher.
+class Timing:
+    """The time that one launcher took for all jobs.
 
     Attributes:
-        wall: seconds from the command to its end.
-        own: the sum of what the jobs themselves took to train and evaluate, as their results say.
-        starts: seconds until each job's process began with it; empty where jobs have no process of their own.
+        wall: wall-clock seconds of the whole command.
+        job_seconds: seconds that the jobs took to train and evaluate, summed over their results.
+        start_seconds: seconds from the start of each job's process until the job began; empty where jobs have no
+            process of their own.
     """
 
     wall: float
-    own: float
-    starts: tuple[float, ...] = ()
+    job_seconds: float
+    start_seconds: tuple[float, ...] = ()
 
     @property
     def overhead(self) -> float:
-        """wall over own, less 1. (Of jobs side by side: less than nothing.)"""
-        return self.wall / self.own - 1
+        """wall / job_seconds - 1; negative where jobs run side by side."""
+        return self.wall / self.job_seconds - 1
 
 
-def bench_sweep(jobs: int, seconds: float) -> dict[str, Cost]:
-    """Run this many jobs of about so many seconds by every launcher, one at a time and then side by side.
+def bench_sweep(jobs: int, seconds: float) -> dict[str, Timing]:
+    """Time every launcher on the same jobs, run one at a time and then side by side.
 
-    Each is in fp32, on one thread.
+    Each job trains the slim network in fp32 on one thread.
+
+    Args:
+        jobs: number of jobs.
+        seconds: approximate duration of one job.
+
+    Returns:
+        The time taken, by name of the launcher; `IN_A_ROW` is one process without a launcher.
 
     Raises:
         UserError: a sweep failed, or there is no prepared pack.
@@ -69,16 +77,16 @@ def bench_sweep(jobs: int, seconds: float) -> dict[str, Cost]:
         configs = next(source.path for source in sources if source.provider == "main")
         row = [[*words, f"seed={seed}", "study=row", f"paths.outputs={folder}"] for seed in seeds]
         row_command = ["-m", "hmlpe.sweep.in_a_row", json.dumps([configs, row])]
-        found = {IN_A_ROW: _cost(row_command, Path(folder) / "row")}
+        found = {IN_A_ROW: _timing(row_command, Path(folder) / "row")}
         for name, launcher in launchers.items():
             study = name.replace(", ", "_").replace(" ", "_")
             sweep = ["-m", "hmlpe.cli.train", "-m", *words, f"seed={','.join(map(str, seeds))}", f"study={study}"]
             sweep += [f"paths.outputs={folder}", *f"hydra/launcher={launcher}".split()]
-            found[name] = _cost(sweep, Path(folder) / study)
+            found[name] = _timing(sweep, Path(folder) / study)
     return found
 
 
-def _cost(command: list[str], study: Path) -> Cost:
+def _timing(command: list[str], study: Path) -> Timing:
     started = time.perf_counter()
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
     wall = time.perf_counter() - started
@@ -88,4 +96,4 @@ def _cost(command: list[str], study: Path) -> Cost:
     own = sum(read_record(folder).get("seconds") or 0.0 for folder in study.glob("*/"))
     record = study / "sweep.json"
     jobs = read_json(record)["jobs"] if record.is_file() else []
-    return Cost(wall, own, tuple(job["start_seconds"] for job in jobs))
+    return Timing(wall, own, tuple(job["start_seconds"] for job in jobs))

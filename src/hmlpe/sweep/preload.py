@@ -1,15 +1,16 @@
-"""What the fork server loads once for all jobs, which are forks of it.
+"""The modules that the fork server imports once for all jobs, whose processes are its forks.
 
-Nothing here may start threads, touch a GPU, or make what lies outside of the process (wandb makes folders as it is
-loaded): that would be shared by all jobs.
+Nothing here may start threads, use a GPU, or create anything outside the process (wandb makes folders when it is
+imported): all jobs would share that.
 """
 
 import os
 
 from hmlpe.allocator import keep_pages
-from hmlpe.sweep.warm import LAUNCHER, end_with_parent
+from hmlpe.sweep.warm import LAUNCHER_PID, end_with_parent
 
-end_with_parent(int(os.environ[LAUNCHER]))  # which it would not notice before all is loaded
+# Checked now, as a launcher that has died would go unnoticed until all is loaded.
+end_with_parent(int(os.environ[LAUNCHER_PID]))
 keep_pages()  # before torch loads
 
 import hmlpe.metrics  # noqa: E402

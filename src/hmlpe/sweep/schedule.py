@@ -1,4 +1,4 @@
-"""Which job runs when: slots, tries, time, the first failure, and an orderly end."""
+"""Decides which job runs when: fills slots, retries jobs, stops at the first failure, and ends in order."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from multiprocessing.connection import wait
 
 from hmlpe.errors import UserError
 from hmlpe.sweep.devices import Slot
-from hmlpe.sweep.jobs import Job, note_end
+from hmlpe.sweep.jobs import Job, mark_job_failed
 from hmlpe.sweep.outcome import RETRIED, Outcome
-from hmlpe.sweep.tries import Try
+from hmlpe.sweep.tries import Attempt
 from hmlpe.sweep.view import View
 
 TICK_S = 0.25
@@ -22,11 +22,11 @@ class Policy:
     """What to do when jobs fail.
 
     Args:
-        retries: further tries, by why a job ended.
-        stop_at_failure: the first job that fails for good ends the sweep.
+        retries: number of retries by reason, i.e. by how an attempt ended.
+        stop_at_failure: whether the first job that has failed and is not retried ends the sweep.
 
     Raises:
-        UserError: no such reason, or not a number of tries.
+        UserError: a reason is unknown, or a number of retries is not a whole number of at least 0.
     """
 
     retries: Mapping[str, int]
@@ -46,28 +46,28 @@ class Schedule:
     """Runs jobs on slots.
 
     Args:
-        start: begins a try of a job on a slot.
-        slots: each runs one job at a time.
-        policy: of failures.
-        view: is shown every change.
-        changed: is called after a job has ended.
+        start: starts an attempt at a job on a slot.
+        slots: the slots; each runs one job at a time.
+        policy: what to do when jobs fail.
+        view: notified of every change.
+        on_change: called after an attempt has ended.
     """
 
     def __init__(
         self,
-        start: Callable[[Job, Slot], Try],
+        start: Callable[[Job, Slot], Attempt],
         slots: Sequence[Slot],
         policy: Policy,
         view: View,
-        changed: Callable[[], None],
+        on_change: Callable[[], None],
     ) -> None:
-        self.start, self.free, self.policy, self.view, self.changed = start, list(slots), policy, view, changed
+        self.start, self.free, self.policy, self.view, self.on_change = start, list(slots), policy, view, on_change
         self.waiting: deque[Job] = deque()
-        self.running: list[Try] = []
+        self.running: list[Attempt] = []
         self.stopping = False
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Run them all; every job has an outcome afterwards. What interrupts this ends the jobs, in order, first."""
+        """Run all jobs; each has an outcome afterwards. An interruption first ends the running jobs in order."""
         self.waiting.extend(jobs)
         try:
             while self.waiting or self.running:
@@ -77,19 +77,19 @@ class Schedule:
             self.stop(Outcome("interrupted"))
             raise
         finally:
-            for one in self.running:  # a second interruption
-                one.pipe.close()
-                one.job.outcome = Outcome("interrupted", "killed")
+            for attempt in self.running:  # left only after a second interruption
+                attempt.pipe.close()
+                attempt.job.outcome = Outcome("interrupted", "killed")
 
     def stop(self, why: Outcome) -> None:
-        """End what runs, begin nothing more."""
+        """End the running jobs, for the reason `why`, and start no more."""
         self.stopping = True
         for job in self.waiting:
             job.outcome = Outcome("interrupted", "not begun")
         self.waiting.clear()
-        for one in self.running:
-            if one.ending is None:
-                one.end(why)
+        for attempt in self.running:
+            if attempt.end_reason is None:
+                attempt.end(why)
         while self.running:
             self._wait()
 
@@ -101,28 +101,29 @@ class Schedule:
             self.view.started(job)
 
     def _wait(self) -> None:
-        wait([event for one in self.running for event in one.events], TICK_S)
-        for one in list(self.running):
-            if one in self.running and one.step():  # the end of another may have stopped it meanwhile
-                self.running.remove(one)
-                self.free.append(one.slot)
-                self._ended(one)
+        wait([event for attempt in self.running for event in attempt.events], TICK_S)
+        for attempt in list(self.running):
+            # The end of another attempt may have ended this one meanwhile.
+            if attempt in self.running and attempt.poll():
+                self.running.remove(attempt)
+                self.free.append(attempt.slot)
+                self._ended(attempt)
         self.view.tick()
 
-    def _ended(self, one: Try) -> None:
-        job, outcome = one.job, one.outcome()
+    def _ended(self, attempt: Attempt) -> None:
+        job, outcome = attempt.job, attempt.outcome()
         job.attempts[outcome.kind] = job.attempts.get(outcome.kind, 0) + 1
         job.outcome = outcome
         if outcome.kind == "finished":
-            job.value = one.ended.value if one.ended is not None else None
-        elif one.ended is None:  # it could not write so itself
-            note_end(job)
+            job.value = attempt.ended.value if attempt.ended is not None else None
+        elif attempt.ended is None:  # the process could not record its end itself
+            mark_job_failed(job)
         again = not self.stopping and job.attempts[outcome.kind] <= self.policy.retries.get(outcome.kind, 0)
         if again:
-            # For memory there may be more when the others are through.
+            # Out of memory: retried last, as there may be more memory when the other jobs are done.
             (self.waiting.append if outcome.kind == "out_of_memory" else self.waiting.appendleft)(job)
             job.outcome = None
         self.view.ended(job, outcome)
-        self.changed()
+        self.on_change()
         if not again and self.policy.stop_at_failure and outcome.kind not in ("finished", "interrupted"):
             self.stop(Outcome("interrupted", f"as {job.name} failed"))

@@ -1,4 +1,4 @@
-"""What there is to do, found out in a process of its own: the launcher itself never loads torch or sees a GPU."""
+"""Find out what there is to do, in a separate process, so that the launcher never loads torch or uses a GPU."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from typing import Any
 from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
 from hmlpe.runs.folder import State
-from hmlpe.sweep.child import give_hydra_state, lifeline, take_hydra_state
+from hmlpe.sweep.child import export_hydra_state, restore_hydra_state, start_lifeline
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.warm import start
 
 
 @dataclass(frozen=True)
 class Survey:
-    """By job: its state or why it cannot run, and the steps of training of one that starts anew.
+    """What is known of a batch of jobs before it runs.
 
     Attributes:
-        seconds_per_step: of the first job that is to run, on this machine; None where none is.
-        gpus: how many there are for the jobs; 0 where they run on the CPU.
+        states: for each job, the state of its folder, or the error if it cannot run.
+        steps: for each job, its training steps if it starts anew.
+        seconds_per_step: duration of a training step of the first job that is to run, on this machine; None if no
+            job is to run, or nothing was timed.
+        gpus: number of GPUs for the jobs; 0 if they run on the CPU.
     """
 
     states: Sequence[State | UserError]
@@ -31,12 +34,16 @@ class Survey:
 
 
 def survey(jobs: Sequence[Job], time_steps: bool) -> Survey:
-    """Look at every job's folder.
+    """Look at every job's folder, in a separate process.
+
+    Args:
+        jobs: the jobs of a batch.
+        time_steps: whether to time a training step.
 
     Raises:
-        UserError: the process that looks has died.
+        UserError: that process died or failed.
     """
-    process, pipe = start(_look, jobs, time_steps, take_hydra_state())
+    process, pipe = start(_look, jobs, time_steps, export_hydra_state())
     try:
         found = pipe.recv()
     except EOFError:
@@ -52,8 +59,8 @@ def survey(jobs: Sequence[Job], time_steps: bool) -> Survey:
 
 
 def _look(pipe: Connection, jobs: Sequence[Job], timed: bool, state: Any) -> None:
-    lifeline(pipe)
-    give_hydra_state(state)
+    start_lifeline(pipe)
+    restore_hydra_state(state)
     try:
         pipe.send(_survey(jobs, timed))
     except BAD_INPUT as error:
@@ -69,16 +76,15 @@ def _survey(jobs: Sequence[Job], timed: bool) -> Survey:
     states: list[State | UserError] = []
     steps, per_step = [], None
     for job in jobs:
-        if not job.trains:  # another program's sweep: every job is run
+        if not job.is_training:  # a job of another program always runs
             states.append(State("missing"))
             steps.append(0.0)
             continue
         try:
             settings = job.settings
             chain = stages_of(settings, job.overrides)
-            state = (
-                State("missing") if settings.stages else look(settings, job.folder)
-            )  # a chain's stages look themselves
+            # Each stage of a chain looks at its own folder.
+            state = State("missing") if settings.stages else look(settings, job.folder)
             states.append(state)
             steps.append(sum(steps_of(stage) for stage in chain))
             if timed and per_step is None and state.kind != "finished":
@@ -86,4 +92,4 @@ def _survey(jobs: Sequence[Job], timed: bool) -> Survey:
         except BAD_INPUT as error:
             states.append(UserError(str(error)))
             steps.append(0.0)
-    return Survey(states, steps, per_step, gpus(jobs[0].asks("trainer.accelerator", "cpu")))
+    return Survey(states, steps, per_step, gpus(jobs[0].setting("trainer.accelerator", "cpu")))

@@ -1,4 +1,4 @@
-"""One try of a job: its process, from the start to the end that it takes."""
+"""One attempt at a job: its process, from its start to its end."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from multiprocessing.connection import Connection
 from hydra.types import HydraContext, TaskFunction
 
 from hmlpe.control_group import memory_kills
-from hmlpe.sweep.child import Begun, Ended, Errand, take_hydra_state, work
+from hmlpe.sweep.child import JobEnded, JobRequest, JobStarted, export_hydra_state, run_request
 from hmlpe.sweep.devices import Slot
 from hmlpe.sweep.jobs import Job
-from hmlpe.sweep.outcome import Outcome, of_exit
+from hmlpe.sweep.outcome import Outcome, outcome_of_exit
 from hmlpe.sweep.warm import start
 from hmlpe.training.watch import Progress
 
 
-class Try:
-    """A running process of a job.
+class Attempt:
+    """One attempt at a job: starts the job's process, follows it and ends it if need be.
 
     Args:
-        job: whose `progress` it keeps up to date.
-        slot: that it occupies.
-        context, task: of the sweep.
-        timeout_s: after which it is ended; None: never.
-        grace_s: between the word to end and the end.
+        job: the job; its `progress` is kept up to date.
+        slot: the slot that the process occupies.
+        context, task: Hydra's context and task function of the sweep.
+        timeout_s: seconds after which the process is ended; None: no timeout.
+        grace_s: seconds between asking the process to end and killing it.
     """
 
     def __init__(
@@ -35,72 +35,74 @@ class Try:
     ) -> None:
         self.job, self.slot, self.grace_s = job, slot, grace_s
         self.kills_before = memory_kills()
-        self.ended: Ended | None = None
-        self.ending: Outcome | None = None
+        self.ended: JobEnded | None = None
+        self.end_reason: Outcome | None = None
         attempt = sum(job.attempts.values()) + 1
-        errand = Errand(
+        request = JobRequest(
             job.config, job.overrides, job.folder, job.log, slot.name, slot.environment, attempt, context, task,
-            take_hydra_state(),
+            export_hydra_state(),
         )  # fmt: skip
         self.started = time.monotonic()
-        self.process, self.pipe = start(work, errand)
+        self.process, self.pipe = start(run_request, request)
         assert self.process.pid is not None
         self.pid = self.process.pid
         self.deadline = None if timeout_s is None else self.started + timeout_s
-        self.killed_at: float | None = None
+        self.kill_at: float | None = None
 
     @property
     def events(self) -> list[Connection | int]:
-        """What to wait on: a word from it, or its end."""
+        """The objects to wait on: the process's pipe, for its messages, and its sentinel, for its end."""
         return [self.pipe, self.process.sentinel] if not self.pipe.closed else [self.process.sentinel]
 
-    def step(self) -> bool:
-        """Hear what it says, see to its time, and whether it is over."""
-        over = not self.process.is_alive()  # asked first: what it said before its end is heard below
-        self._hear()
+    def poll(self) -> bool:
+        """Receive messages, enforce the timeout and the grace period, and return whether the process has ended."""
+        over = not self.process.is_alive()  # checked before reading the pipe, so that no message is missed
+        self._receive()
         now = time.monotonic()
         if over:
-            self._bury()
-        elif self.ending is None and self.deadline is not None and now > self.deadline:
+            self._clean_up()
+        elif self.end_reason is None and self.deadline is not None and now > self.deadline:
             self.end(Outcome("timed_out", f"after {self.deadline - self.started:.0f} s"))
-        elif self.killed_at is not None and now > self.killed_at:
+        elif self.kill_at is not None and now > self.kill_at:
             self.kill()
         return over
 
     def end(self, why: Outcome) -> None:
-        """Tell it to end itself; `step` kills it if it takes longer than its grace."""
-        self.ending, self.killed_at = why, time.monotonic() + self.grace_s
+        """Ask the process to end itself, for the reason `why`; `poll` kills it after the grace period."""
+        self.end_reason, self.kill_at = why, time.monotonic() + self.grace_s
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """End it, and all that it started, now."""
+        """Kill the process and all processes that it started, at once."""
         try:
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:  # it has not come to make its group
+        except ProcessLookupError:  # it has not made its process group yet
             self._signal(signal.SIGKILL)
 
     def outcome(self) -> Outcome:
-        """How it ended; what it was ended for, unless it had finished by then."""
+        """Return how the attempt ended: the reason it was ended for, unless it had finished before that."""
         if self.ended is not None and self.ended.outcome.kind == "finished":
             return self.ended.outcome
-        if self.ending is not None:
-            return self.ending
-        return self.ended.outcome if self.ended is not None else of_exit(self.process.exitcode, self.kills_before)
+        if self.end_reason is not None:
+            return self.end_reason
+        return (
+            self.ended.outcome if self.ended is not None else outcome_of_exit(self.process.exitcode, self.kills_before)
+        )
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         with suppress(EOFError, OSError):
             while self.pipe.poll():
-                word = self.pipe.recv()
-                if isinstance(word, Progress):
-                    self.job.progress = word
-                elif isinstance(word, Begun):
+                message = self.pipe.recv()
+                if isinstance(message, Progress):
+                    self.job.progress = message
+                elif isinstance(message, JobStarted):
                     self.job.start_seconds = time.monotonic() - self.started
                 else:
-                    self.ended, self.killed_at = word, time.monotonic() + self.grace_s  # threads may keep it from going
+                    self.ended, self.kill_at = message, time.monotonic() + self.grace_s  # its threads may keep it alive
 
-    def _bury(self) -> None:
+    def _clean_up(self) -> None:
         self.pipe.close()
-        self.kill()  # what it may have left running
+        self.kill()  # processes that it may have left running
         self.job.seconds += time.monotonic() - self.started
         self.process.join()
 

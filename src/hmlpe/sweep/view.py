@@ -1,4 +1,4 @@
-"""What one watches while a sweep runs: nothing, plain lines, or on a terminal a table of all runs."""
+"""The progress display of a sweep: none, plain lines, or on a terminal a live table of all runs."""
 
 from __future__ import annotations
 
@@ -21,19 +21,23 @@ from hmlpe.training.watch import Progress
 log = logging.getLogger(__name__)
 
 MINUTE_S = 60.0
-FRAME_LINES = 6  # of the terminal that are not rows of the table
+FRAME_LINES = 6  # lines of the terminal that are not rows of the table
 HEADINGS = ("run", "state", "step", "loss", "val errors", "steps/s", "left/took", "device")
-LESS = ("device", "steps/s", "loss", "val errors", "step")  # what a narrow terminal goes without; of errors, long names
-STATE = 8  # characters of a state at least: finished, running; an error's are cut to what is left
-GAP = 2  # characters between two columns
+# Left out in this order on a narrow terminal; of val errors, only names are cut.
+OPTIONAL_COLUMNS = ("device", "steps/s", "loss", "val errors", "step")
+MIN_STATE_WIDTH = 8  # minimum characters of a state (finished, running); an error's text is cut to the room left
+COLUMN_GAP = 2  # characters between two columns
 
 
 class View:
-    """Shows nothing; the others show what it is told.
+    """Keeps track of the jobs and shows nothing; the derived classes show the changes.
 
     Args:
-        jobs: all of the sweep.
+        jobs: all jobs of the sweep.
         slots: how many run at once.
+
+    Attributes:
+        at_work: numbers of the jobs that are running.
     """
 
     def __init__(self, jobs: Sequence[Job], slots: int) -> None:
@@ -46,18 +50,18 @@ class View:
         pass
 
     def started(self, job: Job) -> None:
-        """A try of a job has begun."""
+        """Handle the start of an attempt at a job."""
         self.at_work.add(job.number)
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        """A try has ended so; unless this is the job's own outcome, another follows."""
+        """Handle the end of an attempt, with its outcome; if the job itself has no outcome yet, it is retried."""
         self.at_work.discard(job.number)
 
     def tick(self) -> None:
-        """Time has passed."""
+        """Update the display; called repeatedly while jobs run."""
 
     def left(self) -> float | None:
-        """Seconds until all is done, by the jobs that have a rate; None before there is one."""
+        """Estimate the seconds until all jobs are done, from the jobs with a known rate; None if there is none."""
         running = [job for job in self.jobs if job.number in self.at_work and job.progress is not None]
         known = [(job.progress, left) for job in running if (left := seconds_left(job.progress)) is not None]
         whole = [progress.steps / progress.rate for progress, _ in known if progress and progress.rate]
@@ -70,7 +74,7 @@ class View:
         return max([total / self.slots, *(left for _, left in known)])
 
     def summary(self) -> str:
-        """How the sweep stands, in one line."""
+        """Return the state of the sweep in one line."""
         finished = sum(job.outcome is not None and job.outcome.kind == "finished" for job in self.jobs)
         over = [job.outcome.kind for job in self.jobs if job.outcome is not None and job.outcome.kind != "finished"]
         interrupted, failed = over.count("interrupted"), len(over) - over.count("interrupted")
@@ -83,19 +87,19 @@ class View:
 
 
 class Lines(View):
-    """A line when a job begins or ends, and one a minute."""
+    """Logs a line when a job starts or ends, and one a minute."""
 
     def __init__(self, jobs: Sequence[Job], slots: int) -> None:
         super().__init__(jobs, slots)
-        self.said = time.monotonic()
+        self.last_logged = time.monotonic()
 
     def started(self, job: Job) -> None:
-        """Say it."""
+        """Log that an attempt has started."""
         super().started(job)
         log.info("%s: begins on %s%s", job.name, job.slot, ", once more" if job.attempts else "")
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        """Say it."""
+        """Log the attempt's outcome."""
         super().ended(job, outcome)
         errors = errors_of(job.progress) if outcome.kind == "finished" else ""
         log.info(
@@ -104,44 +108,47 @@ class Lines(View):
         )  # fmt: skip
 
     def tick(self) -> None:
-        """Say how it stands, once a minute."""
-        if time.monotonic() - self.said >= MINUTE_S:
-            self.said = time.monotonic()
+        """Log the state of the sweep once a minute."""
+        if time.monotonic() - self.last_logged >= MINUTE_S:
+            self.last_logged = time.monotonic()
             steps = [f"{job.name} {step_of(job.progress)}" for job in self.jobs if job.number in self.at_work]
             log.info("%s (%s)", self.summary(), "; ".join(steps))
 
 
 class LiveTable(View):
-    """The table of the runs that are at work or over, and how many wait; where it gets too long, without the oldest."""
+    """A live table of the runs that are running or over, and the number that wait.
+
+    If the table is too long for the terminal, the runs that have been over for longest are left out.
+    """
 
     def __init__(self, jobs: Sequence[Job], slots: int, console: Console | None = None) -> None:
         super().__init__(jobs, slots)
-        self.whole = True  # as the last picture is, and the first, which Live takes before it is there
+        self.show_all = True  # for the last picture, and the first, which Live draws before `self.live` is set
         self.live = Live(console=console, get_renderable=self.table, refresh_per_second=2)
         self.handlers = [handler for handler in logging.root.handlers if type(handler) is logging.StreamHandler]
 
     def __enter__(self) -> View:
-        self.whole = False
+        self.show_all = False
         self.live.start()
-        for handler in self.handlers:  # what is logged goes above the table
+        for handler in self.handlers:  # log lines then appear above the table
             handler.setStream(sys.stdout)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.whole = True
+        self.show_all = True
         self.live.stop()
         for handler in self.handlers:
             handler.setStream(sys.stdout)
 
     def table(self) -> Table:
-        """As it is now."""
+        """Return the table as it is now."""
         table = Table(title=self.summary(), title_justify="left", title_style="bold", box=None, pad_edge=False)
         begun = [job for job in self.jobs if job.number in self.at_work or job.outcome is not None]
-        room = len(begun) if self.whole else max(len(self.at_work), self.live.console.height - FRAME_LINES)
+        room = len(begun) if self.show_all else max(len(self.at_work), self.live.console.height - FRAME_LINES)
         over = [job for job in begun if job.number not in self.at_work]
         hidden = {job.number for job in over[: max(0, len(begun) - room)]}
         shown = [job for job in begun if job.number not in hidden]
-        rows = fitting([self._cells(job) for job in shown], self.live.console.width) if shown else []
+        rows = fit_columns([self._cells(job) for job in shown], self.live.console.width) if shown else []
         for heading in rows[0] if rows else HEADINGS[:2]:
             table.add_column(heading, justify="left" if heading in HEADINGS[:2] else "right", no_wrap=True)
         for job, row in zip(shown, rows, strict=True):
@@ -168,47 +175,53 @@ class LiveTable(View):
         return "dim" if job.outcome.kind == "finished" else "red"
 
 
-def fitting(rows: Sequence[Mapping[str, str]], width: int) -> list[dict[str, str]]:
-    """The rows, by heading, with as much as so many characters have room for; a state that is cut ends in "…"."""
+def fit_columns(rows: Sequence[Mapping[str, str]], width: int) -> list[dict[str, str]]:
+    """Return the rows, by heading, with as many columns as fit into `width` characters; a cut state ends in "…"."""
     kept, found = list(HEADINGS), [dict(row) for row in rows]
-    for less in (None, *LESS):
+    for less in (None, *OPTIONAL_COLUMNS):
         if less == "val errors":
             for row in found:
                 row[less] = re.sub(r"([^\W\d]{3})\w* ", r"\1 ", row[less])  # "reg 0.0815, det 47.2"
         elif less:
             kept.remove(less)
         taken = [max(len(text) for text in (name, *(row[name] for row in found))) for name in kept if name != "state"]
-        room = width - sum(taken) - GAP * len(taken)
-        if room >= STATE:
+        room = width - sum(taken) - COLUMN_GAP * len(taken)
+        if room >= MIN_STATE_WIDTH:
             break
     for row in found:
-        row["state"] = row["state"] if len(row["state"]) <= room else row["state"][: max(STATE, room) - 1] + "…"
+        row["state"] = (
+            row["state"] if len(row["state"]) <= room else row["state"][: max(MIN_STATE_WIDTH, room) - 1] + "…"
+        )
     return [{name: row[name] for name in kept} for row in found]
 
 
-KINDS: dict[str, type[View]] = {"table": LiveTable, "lines": Lines, "none": View}
+VIEWS: dict[str, type[View]] = {"table": LiveTable, "lines": Lines, "none": View}
 
 
 def view_of(wanted: str, jobs: Sequence[Job], slots: int) -> View:
-    """The view for a setting: table, lines, none, or auto: the table where stdout is a terminal, else lines.
+    """Return the view for a setting: table, lines, none, or auto (the table if stdout is a terminal, else lines).
 
     Raises:
-        UserError: another setting.
+        UserError: the setting is none of these.
     """
-    check_kind(wanted)
+    check_progress_setting(wanted)
     if wanted == "auto":
         wanted = "table" if sys.stdout.isatty() else "lines"
-    return KINDS[wanted](jobs, slots)
+    return VIEWS[wanted](jobs, slots)
 
 
-def check_kind(wanted: object) -> None:
-    """Raise UserError unless it is one of those settings."""
-    if wanted not in ("auto", *KINDS):
+def check_progress_setting(wanted: object) -> None:
+    """Raise UserError unless it is a valid setting for `view_of`."""
+    if wanted not in ("auto", *VIEWS):
         raise UserError(f"hydra.launcher.progress: must be auto, table, lines or none, got {wanted!r}")
 
 
 def duration(seconds: float) -> str:
-    """For a person: 12 s, 3 min 20 s, 2 h 5 min."""
+    """Return a duration in words.
+
+    >>> duration(12), duration(200), duration(7510)
+    ('12 s', '3 min 20 s', '2 h 5 min')
+    """
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -217,16 +230,16 @@ def duration(seconds: float) -> str:
 
 
 def seconds_left(progress: Progress | None) -> float | None:
-    """Of training; None before there is a rate."""
+    """Return the estimated seconds of training left; None before a rate is known."""
     return None if progress is None else progress.seconds_left
 
 
 def step_of(progress: Progress | None) -> str:
-    """The step, of all."""
+    """Return the current step and the number of steps, as "120/500"."""
     return f"{progress.step}/{progress.steps}" if progress else "–"
 
 
 def errors_of(progress: Progress | None) -> str:
-    """The last errors on validation people, by task."""
+    """Return the last error of each task on the validation split, in words."""
     found = progress.losses if progress else {}
     return ", ".join(f"{key.split('/')[1].removesuffix('_error')} {found[key]:.4g}" for key in found if "_error" in key)

@@ -1,4 +1,4 @@
-"""Processes that start warm: forks of a server that has loaded the heavy packages, and has no GPU and no state."""
+"""Worker processes that start fast: forks of a server that has imported the heavy packages, without GPU or state."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from typing import Any
 from hmlpe.errors import UserError
 
 PRELOAD = "hmlpe.sweep.preload"
-TRIES = 3
-LAUNCHER = "HMLPE_LAUNCHER"  # in the environment: the process that starts the server
-FOR_THE_LAUNCHER = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+START_ATTEMPTS = 3
+LAUNCHER_PID = "HMLPE_LAUNCHER"  # environment variable: the id of the process that starts the server
+LAUNCHER_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _context = multiprocessing.get_context("forkserver")
 
 
 def warm_up() -> None:
-    """Start the server, if it is not there; it loads in the background, and the first process waits for it.
+    """Start the fork server unless it runs; it imports in the background, and the first process waits for it.
 
-    It and its processes begin deaf to what is for the launcher, though all of its group may get it: they end with that.
+    The server and its processes start with the launcher's signals blocked, as the terminal sends those to the whole
+    process group: the launcher handles them, and the others end when it does.
     """
     _context.set_forkserver_preload([PRELOAD])
-    os.environ[LAUNCHER] = str(os.getpid())
-    resource_tracker.ensure_running()  # apart, as it would lift the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_LAUNCHER)
+    os.environ[LAUNCHER_PID] = str(os.getpid())
+    resource_tracker.ensure_running()  # started before the mask is set, as it would lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, LAUNCHER_SIGNALS)
     try:
         forkserver.ensure_running()
     finally:
@@ -43,10 +44,10 @@ def warm_up() -> None:
 
 
 def end_with_parent(parent: int | None = None) -> None:
-    """Let the kernel kill this process as soon as the one that started it ends (Linux; elsewhere a pipe must do).
+    """Make the kernel kill this process as soon as its parent ends (on Linux only; elsewhere a pipe must do).
 
     Args:
-        parent: the number of that one, should it be gone already.
+        parent: the parent's process id; if that process is no longer the parent, this one ends at once.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -54,37 +55,41 @@ def end_with_parent(parent: int | None = None) -> None:
         os._exit(1)
 
 
-def stand_alone() -> None:
-    """Let this fork of the server end, and start processes, as one that was started by itself.
+def detach_from_server() -> None:
+    """Make this fork of the server end, and start processes, like a process that was started on its own.
 
-    What the server would do at its end is forgotten: it would remove what others still use. (So multiprocessing does
-    with what is its own.) What this process registers from now on, its end does.
+    The exit handlers inherited from the server are dropped, as they would remove what other processes still use.
+    (multiprocessing does the same with its own handlers.) Handlers registered from now on run when this process ends.
     """
     atexit._clear()
     weakref.finalize._registry.clear()  # type: ignore[attr-defined]
     weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
     atexit.register(logging.shutdown)
-    multiprocessing.set_start_method(None, force=True)  # else a fork server of its own loads all for loading processes
+    # Else data-loading processes come from another fork server that imports all.
+    multiprocessing.set_start_method(None, force=True)
 
 
 def start(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
-    """Start `target(pipe, *arguments)` in a process of its own.
+    """Start `target(pipe, *arguments)` in a new process.
 
     Returns:
-        The process, and this side of its pipe: whoever closes it, or dies with it, ends the process (`lifeline`).
+        The process, and this side of its pipe: the process is killed when this side is closed or its holder dies
+        (`start_lifeline`).
 
     Raises:
-        UserError: the server dies again and again.
+        UserError: the fork server died at each of several attempts.
     """
-    for _ in range(TRIES):
-        warm_up()  # should it have died meanwhile
+    for _ in range(START_ATTEMPTS):
+        warm_up()  # the server may have died meanwhile
         ours, theirs = _context.Pipe(duplex=True)
         process = _context.Process(target=target, args=(theirs, *arguments))
         try:
             process.start()
-        except (EOFError, ConnectionError):  # it died before it had one
+        except (EOFError, ConnectionError):  # the server died before it had forked the process
             continue
         finally:
             theirs.close()
         return process, ours
-    raise UserError(f"no process could be started: the fork server died {TRIES} times as it loaded; is memory short?")
+    raise UserError(
+        f"no process could be started: the fork server died {START_ATTEMPTS} times as it loaded; is memory short?"
+    )

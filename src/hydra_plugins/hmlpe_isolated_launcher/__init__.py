@@ -1,8 +1,8 @@
-"""Where Hydra looks for launchers, whenever it composes. What it does is in hmlpe.sweep."""
+"""The launcher `isolated`, in the place where Hydra searches for plugins; its implementation is in hmlpe.sweep."""
 
-import hmlpe.row_name  # noqa: F401  its resolver, which the configurations name
+import hmlpe.row_name  # noqa: F401  registers the resolver that the configurations use
 from hmlpe.sweep.launcher import Isolated
 
 
 class IsolatedLauncher(Isolated):
-    """hydra/launcher=isolated"""
+    """Hydra's plugin for hydra/launcher=isolated."""

@@ -1,1 +1,1 @@
-"""One reader per data set, each in the form it is distributed in."""
+"""Readers of the data sets, one for each, that read the files as their authors distribute them."""

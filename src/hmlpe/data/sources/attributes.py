@@ -1,4 +1,4 @@
-"""Attributes of people in users' own files: which field or column carries each, and what stands there as a number."""
+"""Attributes of people in users' own files: which field or column holds each, and its value as a number."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from hmlpe.spelling import composed
 
 
 @dataclass(frozen=True)
-class Carried:
-    """An attribute, and the field of a record or the column of a table that carries it."""
+class AttributeField:
+    """An attribute, and the field of a record or column of a table that holds it."""
 
     attribute: Attribute
     field: str
 
     def number(self, text: str, where: str) -> float:
-        """What the text says: the index of its class, or its number; NaN where it is unknown, empty or NaN.
+        """Convert a text to the index of its class, or to a number if there are no classes; empty and NaN give NaN.
 
         Args:
+            text: the content of the field.
             where: the record and its field, for messages.
 
         Raises:
-            UserError: it is none of the classes, or no finite number.
+            UserError: the text is not one of the classes, or not a finite number.
         """
         if text.lower() in UNKNOWN:
             return float("nan")
@@ -39,19 +40,26 @@ class Carried:
         raise UserError(f"{where}: must be {must}, or empty if unknown, got {text[:60]!r}")
 
 
-def carried(attributes: object) -> tuple[Carried, ...]:
-    """`data.source.attributes`, checked: name -> {field, classes}, where no classes make it a number; None: nothing.
+def parse_attributes(attributes: object) -> tuple[AttributeField, ...]:
+    """Check and convert the setting `data.source.attributes`.
+
+    Args:
+        attributes: name -> {field, classes}; without classes the attribute is a number. None: no attributes.
 
     Raises:
-        UserError: names the key whose value is of no use.
+        UserError: a value is invalid; names its key.
     """
     if attributes is not None and not isinstance(attributes, Mapping):
         raise UserError(f"data.source.attributes: must be null or {{name: {{field: ...}}}}, got {attributes!r}")
-    return tuple(_carried(str(name), said) for name, said in (attributes or {}).items())
+    return tuple(_parse_attribute(str(name), said) for name, said in (attributes or {}).items())
 
 
-def word(value: str | int | float | None) -> str:
-    """A value of JSON or YAML as a table has it: empty for null and NaN, true and false small, 1 for 1.0."""
+def as_text(value: str | int | float | None) -> str:
+    """Return a value of JSON or YAML as the text that a table would hold.
+
+    >>> as_text(None), as_text(float("nan")), as_text(True), as_text(1.0)
+    ('', '', 'true', '1')
+    """
     if value is None or value != value:
         return ""
     if isinstance(value, bool):
@@ -59,7 +67,7 @@ def word(value: str | int | float | None) -> str:
     return composed(str(int(value) if isinstance(value, float) and value.is_integer() else value)).strip()
 
 
-def _carried(name: str, said: object) -> Carried:
+def _parse_attribute(name: str, said: object) -> AttributeField:
     measure, key = Attribute(name), f"data.source.attributes.{name}"
     if not isinstance(said, Mapping) or "field" not in said or not set(said) <= {"field", "classes"}:
         raise UserError(f"{key}: must be {{field: ...}} or {{field: ..., classes: [...]}}, got {said!r}")
@@ -67,9 +75,9 @@ def _carried(name: str, said: object) -> Carried:
     if isinstance(field, bool) or not isinstance(field, str | int) or not str(field).strip():
         raise UserError(f"{key}.field: must be the name of a field or column, got {field!r}")
     if classes is None:
-        return Carried(measure, str(field))
+        return AttributeField(measure, str(field))
     if isinstance(classes, str) or not isinstance(classes, Sequence) or not classes:
         raise UserError(f"{key}.classes: must be a list of words, or null for a number, got {classes!r}")
     if not all(isinstance(one, str | int | float) for one in classes):
         raise UserError(f"{key}.classes: must be a list of words, got {list(classes)}")
-    return Carried(Attribute(name, tuple(map(word, classes))), str(field))
+    return AttributeField(Attribute(name, tuple(map(as_text, classes))), str(field))

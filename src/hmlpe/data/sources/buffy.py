@@ -1,10 +1,10 @@
 """Buffy Stickmen V3.01 (Ferrari, Marin-Jimenez & Zisserman, Progressive Search Space Reduction, CVPR 2008).
 
 748 frames of five episodes of a television series, one person each; published at robots.ox.ac.uk/~vgg/data/stickmen.
-No licence is known, so research use; cite the paper. Coordinates are taken as MATLAB's, 1-based (grade I), and become
-0-based here. Frames of an episode at most 50 apart are taken for one shot. The set brings the detections of Eichner,
-Marin-Jimenez, Zisserman & Ferrari (2D articulated human pose estimation and retrieval in (almost) unconstrained still
-images, IJCV 2012) for the test episodes, `techrep2010_buffy_results.mat` (FACTS 5).
+No licence is known, so research use; cite the paper. Coordinates are assumed to be MATLAB's, 1-based (grade I), and are
+converted to 0-based. Frames of an episode at most 50 apart are assumed to be of one shot. The set includes the
+detections of Eichner, Marin-Jimenez, Zisserman & Ferrari (2D articulated human pose estimation and retrieval in
+(almost) unconstrained still images, IJCV 2012) for the test episodes, `techrep2010_buffy_results.mat` (FACTS 5).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from hmlpe.data.record import Person, Split
 from hmlpe.data.sources.folder import FolderSource, Frame, shots_of
-from hmlpe.data.sources.matlab import box, field, read_struct_array, whole
+from hmlpe.data.sources.matlab import box, field, read_struct_array, whole_number
 from hmlpe.data.sources.stickmen import ORIGIN_PX, Stickman, read_stickmen
 from hmlpe.data.sources.sticks import JOINTS, MEANINGS, window_of_sticks
 from hmlpe.data.sources.stickset import person_of
@@ -28,21 +28,21 @@ from hmlpe.files import digest_of
 from hmlpe.skeleton import Skeleton
 
 Box = Float[np.ndarray, " 4"]
-EpisodeFrame = tuple[int, int]  # episode, number
+EpisodeFrame = tuple[int, int]  # episode, frame number
 
 
 def read_detections(path: Path) -> dict[EpisodeFrame, list[Box]]:
-    """The boxes of every frame that the file lists, x0 y0 x1 y1, pixels counted from 0; a frame may have none.
+    """Read the boxes of every frame that the file lists, as x0 y0 x1 y1 in 0-based pixels; a frame may have none.
 
     Raises:
-        UserError: naming file, record and field; also if the file is missing.
+        UserError: the file is missing or invalid; names file, record and field.
     """
     if not path.is_file():
         raise UserError(f"{path}: is missing; add it, or set data.source.detections=null to go without detections")
     found: dict[EpisodeFrame, list[Box]] = {}
     for i, record in enumerate(read_struct_array(path, "techrep2010_buffy"), start=1):
         where = f"{path}, record {i}"
-        frame = whole(record, "episode", where), whole(record, "frame", where)
+        frame = whole_number(record, "episode", where), whole_number(record, "frame", where)
         if frame in found:
             raise UserError(f"{where}: episode {frame[0]}, frame {frame[1]} has a record already; fetch the file again")
         found[frame] = [
@@ -60,16 +60,16 @@ class BuffySource(FolderSource):
     Args:
         root: the set's folder.
         skeleton: the joints to fill.
-        detections: file in `root` with a detector's boxes; None: nobody has a `detection_px`.
+        detections: file in `root` with a detector's boxes; None: `detection_px` is NaN for everyone.
         train_episodes: the episodes for training; the others are for testing.
 
     Raises:
-        UserError: a bad folder, skeleton or option.
+        UserError: the folder, skeleton or an option is invalid.
     """
 
     name = "buffy"
-    holds = "Buffy's data/ and images/"
-    knows = frozenset(JOINTS)
+    contents = "Buffy's data/ and images/"
+    known_joints = frozenset(JOINTS)
     meanings = MEANINGS
 
     def __init__(
@@ -88,12 +88,12 @@ class BuffySource(FolderSource):
         self.train_episodes = frozenset(train_episodes)
 
     def annotations(self) -> list[Path]:
-        """The five annotation files, and the detections."""
+        """Return the five annotation files, and that of the detections."""
         files = [self._file(episode) for episode in EPISODES]
         return files if self.detections is None else [*files, self.detections]
 
     def read(self) -> list[Person]:
-        """Everyone, episode by episode, in the files' order. Raises UserError naming file and line or record."""
+        """Read all people, by episode, in the files' order. Raises UserError that names file and line or record."""
         stickmen = {
             (episode, int(Path(stickman.image).stem)): stickman
             for episode in EPISODES
@@ -108,7 +108,7 @@ class BuffySource(FolderSource):
         ]
 
     def labels_digest(self) -> str:
-        """Digest of the files' names and bytes and the split."""
+        """Return a digest of the files' names and bytes and the split."""
         return digest_of([super().labels_digest(), sorted(self.train_episodes)])
 
     def _file(self, episode: int) -> Path:
@@ -128,9 +128,9 @@ class BuffySource(FolderSource):
         return person_of(stickman, split, self.skeleton, detection)
 
     def _compare(self, annotated: Collection[EpisodeFrame], found: Collection[EpisodeFrame]) -> None:
-        """Refuse detections that list an episode without all of its frames, or frames that are not annotated.
+        """Raise UserError if the detections lack a frame of an episode that they list, or list an unannotated one.
 
-        Without this a cut file would pass for a detector that misses people, or for a smaller set.
+        Otherwise a truncated file would look like a detector that misses people, or like a smaller set.
         """
         episodes = {episode for episode, _ in found}
         for episode, number in sorted({frame for frame in annotated if frame[0] in episodes} ^ set(found)):

@@ -1,4 +1,4 @@
-"""Sets of the user's own in COCO's format for keypoints (cocodataset.org/#format-data)."""
+"""Read users' own data sets in COCO's keypoint format (cocodataset.org/#format-data)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from hmlpe.data.record import Person, Split
-from hmlpe.data.sources.attributes import word
+from hmlpe.data.sources.attributes import as_text
 from hmlpe.data.sources.folder import LARGEST_PX
 from hmlpe.data.sources.own import OwnSource, annotation_file, checked_fraction, split_by_name
 from hmlpe.errors import UserError
@@ -27,10 +27,10 @@ Identifier = int | str
 
 
 def read_object(path: Path) -> Record:
-    """The file's one object; NaN and infinity are read, as Python's tools write them.
+    """Read the JSON object in a file; NaN and infinity are accepted, as Python's tools write them.
 
     Raises:
-        UserError: the file is missing, cut off, not UTF-8 or no JSON, or has a key twice in an object.
+        UserError: the file is missing, truncated, not UTF-8 or not JSON, or an object has a key twice.
     """
     try:
         content = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_object)
@@ -38,59 +38,61 @@ def read_object(path: Path) -> Record:
         reason = "too deeply nested" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise UserError(f"{path}: not readable as JSON ({reason}); is the file whole?") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path}: must hold one JSON object, got {shown(content)}")
+        raise UserError(f"{path}: must hold one JSON object, got {describe_value(content)}")
     return content
 
 
 def records(content: Record, key: str, path: Path) -> list[Record]:
-    """The list of objects under the key. Raises UserError if there is none."""
+    """Return the list of objects under the key. Raises UserError if there is none."""
     listed = field(content, key, str(path))
     if not isinstance(listed, list):
-        raise UserError(f"{path}: {key!r} must be a list, got {shown(listed)}")
+        raise UserError(f"{path}: {key!r} must be a list, got {describe_value(listed)}")
     for place, record in enumerate(listed, start=1):
         if not isinstance(record, dict):
-            raise UserError(f"{path}: {key!r} must hold objects, got {shown(record)} at place {place}")
+            raise UserError(f"{path}: {key!r} must hold objects, got {describe_value(record)} at place {place}")
     return listed
 
 
 def field(record: Record, name: str, where: str) -> Any:
-    """The named field; raises UserError if the record has none."""
+    """Return the named field. Raises UserError if the record does not have it."""
     if name not in record:
         raise UserError(f"{where}: field {name!r} is missing")
     return record[name]
 
 
 def identifier(record: Record, name: str, where: str) -> Identifier:
-    """The named field, a whole number or a text; a number written as a text is that number.
+    """Return the named field as an id, a whole number or a text; a number written as text becomes a number.
 
     Raises:
-        UserError: it is anything else, or is not there.
+        UserError: the field is anything else, or missing.
     """
     value = field(record, name, where)
     if isinstance(value, bool) or not isinstance(value, int | str) or not is_plain(str(value)):
-        raise UserError(f"{where}: field {name!r} must be a whole number or a text, got {shown(value)}")
+        raise UserError(f"{where}: field {name!r} must be a whole number or a text, got {describe_value(value)}")
     return same_id(value)
 
 
 def numbers(record: Record, name: str, count: int, where: str) -> Float[np.ndarray, " number"]:
-    """The named field, a list of `count` numbers, none larger than any image; null and NaN are NaN.
+    """Return the named field, a list of `count` numbers of at most `LARGEST_PX`; null becomes NaN.
 
     Raises:
-        UserError: it is no such list, or is not there.
+        UserError: the field is not such a list, or missing.
     """
     value = field(record, name, where)
     if not isinstance(value, list) or len(value) != count:
-        got = f"{len(value)} of them" if isinstance(value, list) else shown(value)
+        got = f"{len(value)} of them" if isinstance(value, list) else describe_value(value)
         raise UserError(f"{where}: field {name!r} must be a list of {count} numbers, got {got}")
     for number in value:
         known = number is not None and number == number
         if known and (isinstance(number, bool) or not isinstance(number, int | float) or abs(number) > LARGEST_PX):
-            raise UserError(f"{where}: field {name!r} must hold numbers of at most {LARGEST_PX}, got {shown(number)}")
+            raise UserError(
+                f"{where}: field {name!r} must hold numbers of at most {LARGEST_PX}, got {describe_value(number)}"
+            )
     return np.array(value, dtype=np.float64)  # null becomes NaN
 
 
-def shown(value: Any) -> str:
-    """The value, short enough for a message."""
+def describe_value(value: Any) -> str:
+    """Return a short description of a value for messages."""
     return {dict: "an object", list: "a list", type(None): "null"}.get(type(value)) or repr(value)[:60]
 
 
@@ -102,22 +104,24 @@ def _object(pairs: list[tuple[str, Any]]) -> Record:
     return record
 
 
-Wanted = tuple[str, tuple[str, ...]]  # key of the configuration, names of the keypoints whose mean is wanted
+# Key of the configuration, and names of the keypoints whose mean is the point.
+ConfiguredPoint = tuple[str, tuple[str, ...]]
 
 
-def wanted_points(skeleton: Skeleton, joints: object, *pairs: tuple[str, object]) -> list[Wanted]:
-    """The configured points: one per joint of the skeleton, in its order, then two per pair.
+def configured_points(skeleton: Skeleton, joints: object, *pairs: tuple[str, object]) -> list[ConfiguredPoint]:
+    """Return the points to compute from keypoints: one per joint of the skeleton, in its order, then two per pair.
 
     Args:
-        joints: joint -> name of a keypoint, or names; a joint that is left out, or null, has none.
+        skeleton: the skeleton.
+        joints: joint -> name or names of keypoints; a joint that is left out, or null, has no keypoints.
         pairs: key of the configuration, and two names of keypoints, or None.
 
     Raises:
-        UserError: names the key whose value is of no use.
+        UserError: a value is invalid; names its key.
     """
     if not isinstance(joints, Mapping) or all(value in (None, "", [], {}) for value in joints.values()):
         raise UserError("data.source.joints: must give the skeleton's joints the names of the file's keypoints")
-    joints = {str(joint): value for joint, value in joints.items()}  # a number may be a name
+    joints = {str(joint): value for joint, value in joints.items()}  # a name in YAML may be read as a number
     for joint in joints:
         if joint not in skeleton.joints:
             raise UserError(f"data.source.joints: the skeleton has no {joint!r}; it has {', '.join(skeleton.joints)}")
@@ -131,15 +135,20 @@ def wanted_points(skeleton: Skeleton, joints: object, *pairs: tuple[str, object]
     return wanted
 
 
-def weights(
-    wanted: Sequence[Wanted], categories: Sequence[Sequence[str]], path: Path
+def keypoint_weights(
+    wanted: Sequence[ConfiguredPoint], categories: Sequence[Sequence[str]], path: Path
 ) -> list[Float[np.ndarray, "point keypoint"]]:
-    """For each category, given by its keypoints' names, the weights of its keypoints in the wanted points.
+    """Return, for each category, the weights with which its keypoints are averaged into the configured points.
 
-    A point that the category lacks has weights of 0.
+    A point for which the category lacks a keypoint has weights of 0.
+
+    Args:
+        wanted: the configured points.
+        categories: the names of each category's keypoints.
+        path: the file, for messages.
 
     Raises:
-        UserError: names the key whose keypoint no category has.
+        UserError: no category has a configured keypoint; names its key.
     """
     there = dict.fromkeys(name for keypoints in categories for name in keypoints)
     if not there:
@@ -170,13 +179,18 @@ Size = tuple[int, int]
 def images_of(
     content: Record, path: Path, image_of: Callable[[object, str], str]
 ) -> tuple[dict[Identifier, str], dict[str, Size], dict[str, str]]:
-    """Id -> the image's name; and name -> width and height, and name -> the shot it is a frame of, where they are said.
+    """Read the images that a file lists.
 
     Args:
-        image_of: gives the image's name in the set, of the name in the file and where that stands.
+        content: the file's content.
+        path: the file, for messages.
+        image_of: maps (the name in the file, its place for messages) to the image's name in the data set.
+
+    Returns:
+        The image's name by id; then width and height, and the shot that it is a frame of, by image name where given.
 
     Raises:
-        UserError: ids or names are there twice.
+        UserError: an id or a name occurs twice.
     """
     images: dict[Identifier, str] = {}
     sizes: dict[str, Size] = {}
@@ -199,7 +213,7 @@ def images_of(
 
 
 def keypoints_of(content: Record, path: Path) -> dict[Identifier, list[str]]:
-    """Id of a category -> the names of its keypoints, empty if it has none. Raises UserError at doubled ids."""
+    """Return each category's keypoint names, by its id; empty if it has none. Raises UserError: an id occurs twice."""
     categories: dict[Identifier, list[str]] = {}
     for place, record in enumerate(records(content, "categories", path), start=1):
         where = f"{path}, category at place {place}"
@@ -209,8 +223,8 @@ def keypoints_of(content: Record, path: Path) -> dict[Identifier, list[str]]:
         if not isinstance(names, list) or not all(
             isinstance(name, str | int) and is_plain(str(name)) for name in names
         ):
-            raise UserError(f"{where}: field 'keypoints' must be a list of names, got {shown(names)}")
-        names = [composed(str(name)) for name in names]  # some tools number them
+            raise UserError(f"{where}: field 'keypoints' must be a list of names, got {describe_value(names)}")
+        names = [composed(str(name)) for name in names]  # some tools use numbers as names
         if len(set(names)) != len(names):
             raise UserError(f"{where}: field 'keypoints' has a name twice: {', '.join(names)[:200]}")
         categories[key] = names
@@ -220,13 +234,19 @@ def keypoints_of(content: Record, path: Path) -> dict[Identifier, list[str]]:
 def points_of(
     record: Record, weights: Float[np.ndarray, "point keypoint"], where: str
 ) -> tuple[Float[np.ndarray, "point 2"], Bool[np.ndarray, " point"]]:
-    """The annotation's points, weighted means of its keypoints, in pixels; and which are occluded.
+    """Return an annotation's points, weighted means of its keypoints, in pixels; and which of them are occluded.
 
-    A point is unknown if one of its keypoints is, or if it has none; it is occluded if one of its keypoints is. Without
-    a list of keypoints all are unknown, and so is a keypoint whose three numbers are.
+    A point is NaN if one of its keypoints is unknown, or if it has none; it is occluded if one of its keypoints is.
+    Without a list of keypoints all are unknown; a keypoint whose three numbers are all null or NaN is unknown, too.
+
+    Args:
+        record: the annotation.
+        weights: the weights of the keypoints in each point.
+        where: the annotation, for messages.
 
     Raises:
-        UserError: there are not three numbers per keypoint, a visibility is not 0, 1 or 2, or has no place.
+        UserError: there are not three numbers per keypoint, or a visibility is not 0, 1 or 2, or a keypoint with
+            visibility 1 or 2 has no coordinates.
     """
     if record.get("keypoints") in (None, []):
         record = {"keypoints": [0] * 3 * weights.shape[1]}
@@ -243,11 +263,11 @@ def points_of(
     return points, (parts & (visible == 1)).any(axis=1)
 
 
-def window_of(record: Record, where: str) -> Float[np.ndarray, " 4"]:
-    """The annotation's box, x0 y0 x1 y1 with pixel centres at integers; NaN if it has none, or one without area.
+def box_of(record: Record, where: str) -> Float[np.ndarray, " 4"]:
+    """Return the annotation's box as x0 y0 x1 y1, pixel centres at integers; NaN without a box, or if it has no area.
 
     Raises:
-        UserError: there are not four numbers, or one side is negative.
+        UserError: the box does not have four numbers, or has a negative side.
     """
     if record.get("bbox") in (None, []):
         return np.full(4, np.nan)
@@ -258,31 +278,31 @@ def window_of(record: Record, where: str) -> Float[np.ndarray, " 4"]:
 
 
 def text_of(record: Record, name: str, where: str) -> str:
-    """A text that the user may have added: who it is ("identity"), or of which "shot"; empty if it is not said."""
+    """Return a record's optional text ("identity", "shot"); empty if missing. Raises UserError: it is not a text."""
     text = record.get(name)
     if text is not None and not (isinstance(text, str) and is_plain(text)):
-        raise UserError(f"{where}: field {name!r} must be a text, got {shown(text)}")
+        raise UserError(f"{where}: field {name!r} must be a text, got {describe_value(text)}")
     return composed(text or "")
 
 
 def fields_of(record: Record, where: str) -> Record:
-    """The annotation's fields, and those of its object "attributes", where CVAT writes what it has no field for.
+    """Return the annotation's fields, and those in its object "attributes", where CVAT writes additional fields.
 
     Raises:
-        UserError: "attributes" is no object.
+        UserError: "attributes" is not an object.
     """
     nested = record.get("attributes") or {}
     if not isinstance(nested, dict):
-        raise UserError(f"{where}: field 'attributes' must be an object, got {shown(nested)}")
+        raise UserError(f"{where}: field 'attributes' must be an object, got {describe_value(nested)}")
     return nested | {name: value for name, value in record.items() if name != "attributes"}
 
 
-def word_of(record: Record, name: str, where: str) -> str:
-    """What one of `fields_of` says, as a table would; empty if it is null, or not there. Raises UserError at a list."""
+def attribute_text(record: Record, name: str, where: str) -> str:
+    """Return one of `fields_of` as text; empty if it is null or missing. Raises UserError: it is a list or object."""
     value = fields_of(record, where).get(name)
     if not (value is None or isinstance(value, str | int | float)):
-        raise UserError(f"{where}: field {name!r} must be a text or a number, got {shown(value)}")
-    return word(value)
+        raise UserError(f"{where}: field {name!r} must be a text or a number, got {describe_value(value)}")
+    return as_text(value)
 
 
 def _is_side(value: object) -> TypeGuard[int]:
@@ -292,34 +312,34 @@ def _is_side(value: object) -> TypeGuard[int]:
 class CocoSource(OwnSource):
     """Reader of COCO keypoint files.
 
-    COCO's keypoints are pixels counted from 0, as ours, so they are taken as they are. Its boxes are continuous, where
-    pixel i covers [i, i + 1], so 0.5 is subtracted; they become `window_px`. Visibility 0 is unknown, 1 occluded,
-    2 visible. An annotation's own field "identity", a text, becomes the person's, and an image's own field "shot" that
-    of its people. An attribute is a field of the annotation, or of its object "attributes", where CVAT writes them.
-    Left out, and counted by `skipped`: crowds (iscrowd 1), annotations of categories without keypoints, people without
-    a known joint. An image in which both files have people is refused: that is one name of two images, or one image
-    that would train and test.
+    COCO's keypoints are 0-based pixels, as here, so they are not changed. In its boxes pixel i covers [i, i + 1], so
+    0.5 is subtracted; they become `window_px`. Visibility 0 means unknown, 1 occluded, 2 visible. An annotation's
+    optional field "identity", a text, becomes the person's identity, and an image's optional field "shot" the shot of
+    its people. An attribute is a field of the annotation, or of its object "attributes", where CVAT writes them.
+    `skipped` counts what is left out: crowds (iscrowd 1), annotations of categories without keypoints, and people
+    without a known joint. An image with people in both files is refused, as either two images have the same name, or
+    one image would be in both splits.
 
     Args:
-        name: of the set.
+        name: name of the set.
         skeleton: the joints to fill.
         images: folder of the images, or {"train": folder, "test": folder} for two files.
         train: the annotation file of the training people, or of all.
-        test: the annotation file of the test people; None: `test_fraction` of the images test.
+        test: the annotation file of the test people; None: a share `test_fraction` of the images is for testing.
         joints: joint of the skeleton -> name of the file's keypoint, or names of those whose mean it is.
         torso: the two keypoints between which `torso_px` is measured, [left_shoulder, right_hip]; None: it is unknown.
-        test_fraction: share of the images that test, chosen by their names; only without a file of test people.
-        torso_swapped: the same after left and right have changed places as MODEC changes them, hips not:
+        test_fraction: share of the images for testing, chosen by their names; only without a file of test people.
+        torso_swapped: the two keypoints after swapping left and right by MODEC's rule, which leaves the hips:
             [right_shoulder, right_hip].
-        attributes: name of one -> {"field": its field, "classes": its words}; without classes it is a number.
+        attributes: name -> {"field": its field, "classes": its words}; without classes it is a number.
 
     Raises:
-        UserError: a setting is of no use.
+        UserError: a setting is invalid.
     """
 
     def __init__(
         self,
-        name: object,  # object: a configuration can hold anything, and what is of no use is refused
+        name: object,  # object: a configuration may contain anything; invalid values are refused
         skeleton: Skeleton,
         images: object,
         train: object,
@@ -339,9 +359,9 @@ class CocoSource(OwnSource):
             self.files = [(self.files[0][0], "train"), (annotation_file(test, "test"), "test")]
             if os.path.samefile(*self.annotations()):
                 raise UserError(f"data.source.test: {self.files[1][0]} is the file of the training people too")
-        if test is None and self.parts_apart:
+        if test is None and self.has_split_folders:
             raise UserError("data.source.images: must be one folder, as data.source.train is the file of all people")
-        self.wanted = wanted_points(
+        self.wanted = configured_points(
             skeleton, joints, ("data.source.torso", torso), ("data.source.torso_swapped", torso_swapped)
         )
         hip, swapped_hip = self.wanted[-3][1], self.wanted[-1][1]
@@ -352,10 +372,10 @@ class CocoSource(OwnSource):
             )
         self._skipped: Counter[str] = Counter()
         self._sizes: dict[str, Size] = {}
-        self._fields: dict[str, None] = {}  # all that annotations have, where attributes are wanted
+        self._fields: dict[str, None] = {}  # the fields that annotations have, collected if attributes are configured
 
     def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
-        """The RGB image, upright. Raises UserError if it is missing or broken, or its size not as the file states."""
+        """Read the RGB image, upright. Raises UserError: it is missing, broken, or not of the stated size."""
         image = super().image(name)
         self.people()
         height, width = image.shape[:2]
@@ -367,23 +387,23 @@ class CocoSource(OwnSource):
         return image
 
     def annotations(self) -> list[Path]:
-        """The one file, or that of the training and that of the test people."""
+        """Return the annotation files: one for all people, or one for training and one for test people."""
         return [path for path, _ in self.files]
 
     def settings(self) -> dict[str, Any]:
-        """The share for testing, and the keypoints."""
+        """Return the share of test images, and the keypoints of each point."""
         return {"test_fraction": self.test_fraction, "points": [list(names) for _, names in self.wanted]}
 
     def skipped(self) -> Mapping[str, int]:
-        """Reason -> how many annotations are left out for it."""
+        """Return how many annotations are left out, by reason."""
         self.people()
         return dict(self._skipped)
 
     def read(self) -> list[Person]:
-        """Everyone with a known joint, in the files' order. Raises UserError naming file and annotation."""
+        """Read all people with a known joint, in the files' order. Raises UserError that names file and annotation."""
         self._skipped.clear()
         people = [person for path, split in self.files for person in self._people_of(path, split)]
-        for one in self.carried:
+        for one in self.attribute_fields:
             if one.field not in self._fields and self._fields:
                 raise UserError(
                     f"data.source.attributes.{one.attribute.name}.field: no annotation of "
@@ -402,9 +422,9 @@ class CocoSource(OwnSource):
     def _people_of(self, path: Path, split: Split | None) -> list[Person]:
         content = read_object(path)
         categories = keypoints_of(content, path)
-        found = weights(self.wanted, list(categories.values()), path)
+        found = keypoint_weights(self.wanted, list(categories.values()), path)
         images, sizes, shots = images_of(content, path, partial(self.image_of, split=split))
-        file = _File(split, images, shots, dict(zip(categories, found, strict=True)))
+        file = _FileIndex(split, images, shots, dict(zip(categories, found, strict=True)))
         self._sizes |= sizes
         people, seen = [], set()
         for place, record in enumerate(records(content, "annotations", path), start=1):
@@ -413,7 +433,7 @@ class CocoSource(OwnSource):
             if key in seen:
                 raise UserError(f"{where}: its id is there twice; give each annotation its own")
             seen.add(key)
-            if self.carried:
+            if self.attribute_fields:
                 self._fields |= dict.fromkeys(fields_of(record, where))
             person = self._person(record, file, where)
             if isinstance(person, Person):
@@ -422,15 +442,15 @@ class CocoSource(OwnSource):
                 self._skipped[person] += 1
         return people
 
-    def _person(self, record: Record, file: _File, where: str) -> Person | str:
-        """The annotated person, or the reason to leave the annotation out."""
+    def _person(self, record: Record, file: _FileIndex, where: str) -> Person | str:
+        """Return the annotated person, or the reason why the annotation is left out."""
         image, category = (identifier(record, name, where) for name in ("image_id", "category_id"))
         for name, key, listed in (("image", image, file.images), ("category", category, file.weights)):
             if key not in listed:
                 raise UserError(f"{where}: there is no {name} with the id {key!r} in the file")
         crowd = record.get("iscrowd")
         if crowd not in (None, 0, 1):  # or false and true
-            raise UserError(f"{where}: field 'iscrowd' must be 0 or 1, got {shown(crowd)}")
+            raise UserError(f"{where}: field 'iscrowd' must be 0 or 1, got {describe_value(crowd)}")
         if crowd:
             return "a crowd"
         if not file.weights[category].size:
@@ -452,25 +472,27 @@ class CocoSource(OwnSource):
             torso_swapped_px=float(np.linalg.norm(ends[2] - ends[3])),
             sticks_px=np.zeros((0, 4)),
             faces_backwards=self.faces_backwards(joints),
-            window_px=window_of(record, where),
+            window_px=box_of(record, where),
             identity=identity,
             shot=shot,
             attributes={
-                one.attribute.name: one.number(word_of(record, one.field, where), f"{where}, field {one.field!r}")
-                for one in self.carried
+                one.attribute.name: one.number(
+                    attribute_text(record, one.field, where), f"{where}, field {one.field!r}"
+                )
+                for one in self.attribute_fields
             },
         )
 
 
 @dataclass(frozen=True, eq=False)
-class _File:
-    """What the annotations of a file refer to.
+class _FileIndex:
+    """The images and categories of a file, which its annotations refer to.
 
     Attributes:
-        split: of all its people; None: by the image's name.
-        images: id -> the image's name.
-        shots: the image's name -> the shot that it is a frame of, where the file says it.
-        weights: id of a category -> the weights of its keypoints, see `coco_names.weights`.
+        split: the split of all its people; None: chosen by the image's name.
+        images: the image's name, by id.
+        shots: the shot that an image is a frame of, by the image's name; only where the file states it.
+        weights: the weights of a category's keypoints, by the category's id, see `keypoint_weights`.
     """
 
     split: Split | None

@@ -1,8 +1,9 @@
 """ETHZ PASCAL Stickmen 1.11 (Eichner & Ferrari, Better appearance models for pictorial structures, BMVC 2009).
 
 549 people in photos of PASCAL VOC; published by the Calvin group (groups.inf.ed.ac.uk/calvin/ethz_pascal_stickmen).
-No licence is known, so research use; cite the paper. Coordinates are taken as MATLAB's, 1-based (grade I), and become
-0-based here. The set has no split: others test on it, this paper's authors seem to train on it (FACTS 5, grade I).
+No licence is known, so research use; cite the paper. Coordinates are assumed to be MATLAB's, 1-based (grade I), and are
+converted to 0-based. The set has no split: others test on it, this paper's authors seem to train on it (FACTS 5, grade
+I).
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ class EthzSource(StickSet):
     """Reader of ETHZ PASCAL Stickmen; `root` holds data/pascal_sticks.txt and images/."""
 
     name = "ethz"
-    holds = "ETHZ PASCAL's data/pascal_sticks.txt and images/"
+    contents = "ETHZ PASCAL's data/pascal_sticks.txt and images/"
     file = "data/pascal_sticks.txt"
-    counts = (0,)
+    header_counts = (0,)
 
     def image_of(self, name: str, where: str) -> str:
-        """The image's file name: a number gets six digits (FACTS 5), and `.jpg` if it has no ending."""
+        """Return the image's file name: numbers get six digits (FACTS 5), and `.jpg` is added if there is no suffix."""
         path = PurePosixPath(super().image_of(name, where))
         number = path.stem.isascii() and path.stem.isdecimal()
         if not (path.suffix[1:].isalpha() if path.suffix else number):

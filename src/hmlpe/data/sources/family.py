@@ -1,8 +1,8 @@
 """We Are Family Stickmen 1.02, WAF (Eichner & Ferrari, We Are Family: Joint Pose Estimation, ECCV 2010).
 
 525 group photos; published by the Calvin group (groups.inf.ed.ac.uk/calvin). No licence is known, so research use; cite
-the paper. Coordinates are taken as MATLAB's, 1-based (grade I), and become 0-based here. The first 350 images are for
-training, the others for testing (FACTS 5).
+the paper. Coordinates are assumed to be MATLAB's, 1-based (grade I), and are converted to 0-based. The first 350 images
+are for training, the others for testing (FACTS 5).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ class FamilySource(StickSet):
     Args:
         root: the set's folder.
         skeleton: the joints to fill.
-        train_images: how many images, counted from the file's first, are for training; the others are for testing.
+        train_images: number of images for training, the first in the file; the others are for testing.
 
     Raises:
-        UserError: a bad folder, skeleton or number.
+        UserError: the folder, skeleton or number is invalid.
     """
 
     name = "waf"
-    holds = "We Are Family's data/waf_sticks_all.txt and images/"
+    contents = "We Are Family's data/waf_sticks_all.txt and images/"
     file = "data/waf_sticks_all.txt"
-    counts = (0, 1, 2)
+    header_counts = (0, 1, 2)
 
     def __init__(self, root: str | None, skeleton: Skeleton, train_images: int = 350) -> None:
         super().__init__(root, skeleton)
@@ -38,7 +38,7 @@ class FamilySource(StickSet):
         self.train_images = train_images
 
     def read(self) -> list[Person]:
-        """Everyone, in the file's order. Raises UserError naming file and line, or if there are fewer images."""
+        """Read all people, in the file's order. Raises UserError that names file and line, or if images are too few."""
         stickmen = self.stickmen()
         images = list(dict.fromkeys(stickman.image for stickman in stickmen))
         if self.train_images > len(images):
@@ -50,5 +50,5 @@ class FamilySource(StickSet):
         return [person_of(man, "train" if man.image in train else "test", self.skeleton) for man in stickmen]
 
     def labels_digest(self) -> str:
-        """Digest of the annotation file's bytes and the split."""
+        """Return a digest of the annotation file's bytes and the split."""
         return digest_of([super().labels_digest(), self.train_images])

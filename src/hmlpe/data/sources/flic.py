@@ -1,8 +1,9 @@
 """FLIC, Frames Labeled In Cinema (Sapp & Taskar, MODEC, CVPR 2013; published at bensapp.github.io/flic-dataset.html).
 
 Research use; cite the paper. Distributed as `examples.mat` (struct array `examples`, 5003 people) beside `images/`.
-Labels are person-centric. An image is named after its film and its frame, of which every tenth was looked at; frames
-at most 50 apart are taken for one shot. Coordinates are MATLAB's, 1-based (FACTS 5, grade I), and become 0-based here.
+Labels are person-centric. An image is named after its film and frame number; every tenth frame of a film was looked
+at. Frames at most 50 apart are assumed to be of one shot. Coordinates are MATLAB's, 1-based (FACTS 5, grade I), and are
+converted to 0-based.
 """
 
 from __future__ import annotations
@@ -34,24 +35,24 @@ SLOTS = {  # 1-based columns of `coords`
     "head": 17,  # the nose stands for the head (FACTS 5)
 }
 
-FRAME = re.compile(r"(?P<film>.+)-(?P<number>\d{8})\.\w+", re.ASCII)  # of an image's name
-HEAD_REACH = 0.5  # head's centre to its top, in distances of head and neck: the median of Buffy's training people (U)
+FRAME = re.compile(r"(?P<film>.+)-(?P<number>\d{8})\.\w+", re.ASCII)  # the name of an image
+HEAD_REACH = 0.5  # from the head's centre to its top, over the distance from head to neck: Buffy's training median (U)
 
 
 class FlicSource(FolderSource):
     """Reader of FLIC; `root` holds examples.mat and images/."""
 
     name = "flic"
-    holds = "FLIC's examples.mat and images/"
-    knows = frozenset({*SLOTS, "neck"})
+    contents = "FLIC's examples.mat and images/"
+    known_joints = frozenset({*SLOTS, "neck"})
     meanings: ClassVar[Mapping[str, str]] = {"head": "the nose", "neck": "the middle of the shoulders"}
 
     def annotations(self) -> list[Path]:
-        """The one annotation file."""
+        """Return the annotation file, as a list of one."""
         return [self.root / "examples.mat"]
 
     def read(self) -> list[Person]:
-        """All people, in the file's order. Raises UserError naming file, record and field."""
+        """Read all people, in the file's order. Raises UserError that names file, record and field."""
         (path,) = self.annotations()
         records = read_struct_array(path, "examples")
         people = [self._person(record, f"{path}, record {i}") for i, record in enumerate(records, start=1)]
@@ -85,13 +86,13 @@ class FlicSource(FolderSource):
 
 
 def _frame(image: str) -> Frame | None:
-    """Film and frame of an image; None if it is not named as FLIC's are."""
+    """Return film and frame number of an image; None if it is not named like FLIC's images."""
     found = FRAME.fullmatch(image)
     return found and Frame(found["film"], int(found["number"]))
 
 
 def _window(points: Mapping[str, Float[np.ndarray, " 2"]]) -> Float[np.ndarray, " 4"]:
-    """The upper-body detector's window of a true person, by the rule for stickmen; NaN if a joint that it needs is."""
+    """Return the window that an upper-body detector should find, by the stickmen's rule; NaN if a joint is unknown."""
     head, neck = points["head"], points["neck"]
     sticks = np.full((6, 4), np.nan)
     reach = HEAD_REACH * (neck - head)

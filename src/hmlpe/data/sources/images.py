@@ -1,4 +1,4 @@
-"""Reading the images of a set from its folder: whole, in RGB, or a clear error."""
+"""Read the images of a data set as RGB, or raise an error that says what is wrong with the file."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from hmlpe.errors import UserError
 from hmlpe.spelling import is_plain
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # Pillow knows more, and starts programs for some
-UNREAD = {  # what else phones and cameras write
+# Pillow supports more formats, but starts programs to read some of them.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+UNSUPPORTED = {  # other formats that phones and cameras write, by suffix
     **dict.fromkeys((".heic", ".heif", ".hif"), "HEIC"),
     **{".avif": "AVIF", ".jxl": "JPEG XL", ".jp2": "JPEG 2000"},
     **dict.fromkeys((".dng", ".nef", ".nrw", ".arw", ".cr2", ".cr3", ".orf", ".pef", ".raf", ".rw2", ".srw"), "raw"),
 }
-BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"crx ": "raw", b"mif1": "HEIC", b"msf1": "HEIC"}  # ISO 14496-12, ftyp
-STARTS = {
+# Brands in the ftyp box of ISO 14496-12.
+_FTYP_BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"crx ": "raw", b"mif1": "HEIC", b"msf1": "HEIC"}
+_SIGNATURES = {  # first bytes of formats that are not supported
     **{b"\0\0\0\x0cjP  ": "JPEG 2000", b"\0\0\0\x0cJXL ": "JPEG XL", b"\xff\x0a": "JPEG XL"},
     **{b"%PDF": "PDF", b"8BPS": "PSD"},
 }
-TIFFS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-LARGEST = 2**28  # pixels of a photo: phones make 108 and 200 million, where Pillow stops at 89
-TURNS = {  # what makes it upright, by the value of EXIF's Orientation
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+MAX_PIXELS = 2**28  # of a photo: phones make 108 and 200 million, but Pillow's own limit is 89 million
+_TRANSPOSES = {  # the operation that makes an image upright, by EXIF's Orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -40,54 +42,59 @@ TURNS = {  # what makes it upright, by the value of EXIF's Orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-DEEP = ("I", "F")  # modes of more than 8 bits per pixel begin so; to RGB, Pillow makes them white
-DEEP_WHOLE = ("PNG", "PPM")  # formats whose mode I is 16 bits, from 0 to 65535; a TIFF's is 32, or has a sign
+_DEEP_MODES = ("I", "F")  # first letters of modes of more than 8 bits, which Pillow would turn white as RGB
+_FORMATS_16_BIT = ("PNG", "PPM")  # formats with 16 bits in mode I, 0 to 65535; a TIFF's has 32, or is signed
 
-Image.MAX_IMAGE_PIXELS = LARGEST
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")  # of notes that are not read
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# About metadata that is not used.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 
 def read_image(folder: Path, name: str, upright: bool = False) -> UInt8[np.ndarray, "height width 3"]:
     """Read `folder/name` as RGB.
 
     Args:
-        upright: carry out the rotation that the file notes (EXIF), as viewers and labelling tools do; else the pixels
-            are as they are stored, but for a TIFF's, which Pillow turns in any case.
+        folder: the image folder.
+        name: path of the image, relative to the folder.
+        upright: whether to apply the rotation noted in the file (EXIF), as viewers and labelling tools do; else the
+            pixels stay as they are stored, except in a TIFF, which Pillow always rotates.
 
-    Of 16 bits per channel the upper 8 are kept, in grey as in colour. What is transparent is laid on white. Of several
+    Of 16 bits per channel the upper 8 are kept, in grey and in colour. Transparent images are put on white. Of several
     frames or pages the first is read.
 
-    A name may not lead out of the folder. A link in the folder may: whoever owns the folder put it there.
+    A name may not lead out of the folder. A link in the folder may, as the folder's owner has put it there.
 
     Raises:
-        UserError: the file is missing, cut off, no image, too large to be one, or outside the folder.
+        UserError: the file is missing, truncated, not an image, too large for one, or outside the folder.
     """
     path = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts or not is_plain(name):
         raise UserError(f"{name!r}: an image's name must be printable, and not lead out of {folder}")
     with _opened(path) as image:
-        if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):  # Pillow refuses twice that
+        # Pillow itself refuses only twice as many.
+        if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
             raise UserError(f"{path}: {image.width} x {image.height} pixels are too many for a photo")
-        if image.format == "TIFF" and UNREAD.get(path.suffix.lower()) == "raw":
+        if image.format == "TIFF" and UNSUPPORTED.get(path.suffix.lower()) == "raw":
             raise UserError(f"{path}: a camera's raw file, of which only a preview is read; save it as JPEG or PNG")
-        return np.asarray(_rgb(_turned(image) if upright else image, image.format, path))
+        return np.asarray(_rgb(_upright(image) if upright else image, image.format, path))
 
 
-def _turned(image: Image.Image) -> Image.Image:
-    """The image upright. Of its notes the orientation alone is read: phones write others that nobody can read."""
-    image.load()  # a PNG's notes may stand behind the pixels
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the image upright. Only the orientation is read from EXIF, as other entries by phones may be broken."""
+    image.load()  # a PNG's EXIF data may come after the pixels
     try:
-        noted = _orientation(image.info.get("exif", b"")) or image.getexif().get(ExifTags.Base.Orientation)  # or XMP's
-        turn = TURNS.get(int(noted or 0))
-    except Exception:  # notes that are none turn nothing
+        # The fallback also reads XMP.
+        noted = _orientation(image.info.get("exif", b"")) or image.getexif().get(ExifTags.Base.Orientation)
+        turn = _TRANSPOSES.get(int(noted or 0))
+    except Exception:  # invalid metadata: no rotation
         return image
     return image if turn is None else image.transpose(turn)
 
 
 def _orientation(exif: bytes) -> int:
-    """The orientation that EXIF data note, 0 if they do not (EXIF 2.32, 4.6.2; its values fit into their entry).
+    """Return the orientation in EXIF data, 0 without one (EXIF 2.32, 4.6.2; the value lies within its entry).
 
-    Pillow reads the entries before it too, and gives up at the first that points to nowhere.
+    Pillow cannot be used, as it reads the preceding entries too and gives up at the first invalid one.
     """
     data = exif.removeprefix(b"Exif\0\0")
     order: Literal["big", "little"] = "big" if data.startswith(b"MM") else "little"
@@ -105,10 +112,10 @@ def _orientation(exif: bytes) -> int:
 
 
 def _rgb(image: Image.Image, format: str | None, path: Path) -> Image.Image:
-    """Any mode as RGB of 8 bits."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and format in DEEP_WHOLE):
+    """Convert an image of any mode to RGB with 8 bits per channel."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and format in _FORMATS_16_BIT):
         return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode.startswith(DEEP):
+    if image.mode.startswith(_DEEP_MODES):
         raise UserError(f"{path}: more than 16 bits per channel, or with a sign; save it with 8 or 16")
     if not image.has_transparency_data:
         return image.convert("RGB")
@@ -117,10 +124,10 @@ def _rgb(image: Image.Image, format: str | None, path: Path) -> Image.Image:
 
 
 def image_size(folder: Path, name: str) -> tuple[int, int] | None:
-    """Width and height in pixels, by the file's header alone; None if there is no file.
+    """Return width and height in pixels from the file's header, without decoding it; None if the file is missing.
 
     Raises:
-        UserError: it has no header of an image.
+        UserError: the file does not have the header of an image.
     """
     if not os.path.exists(folder / name):
         return None
@@ -130,34 +137,34 @@ def image_size(folder: Path, name: str) -> tuple[int, int] | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """The image, not yet decoded; whatever goes wrong with it, then or before, becomes a UserError."""
+    """Open an image without decoding it; any error here or within the block becomes a UserError."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its writer
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its writer
             raise OSError("it is a folder, a pipe or a device")
-        # not by its name: of a file that it maps, Pillow 12.3 takes a turned TIFF's width for its height
+        # not opened by name: Pillow 12.3 then maps the file and swaps width and height of a rotated TIFF
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             yield image
     except UserError:
         raise
     except FileNotFoundError as error:
         raise UserError(f"{path}: image is missing") from error
-    except UnidentifiedImageError as error:  # whose text is the path again
-        raise UserError(f"{path}: {_what_else(path)}") from error
+    except UnidentifiedImageError as error:  # its text is only the path
+        raise UserError(f"{path}: {_unsupported_message(path)}") from error
     except Image.DecompressionBombError as error:
         raise UserError(f"{path}: too many pixels for a photo ({error})") from error
-    except Exception as error:  # a damaged file makes Pillow's decoders raise almost anything
+    except Exception as error:  # a damaged file can make Pillow's decoders raise any error
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a whole image ({reason}); fetch it again") from error
 
 
-def _what_else(path: Path) -> str:
-    """What to say of a file that is of none of the formats."""
+def _unsupported_message(path: Path) -> str:
+    """Return a message for a file in none of the supported formats."""
     with path.open("rb") as file:
         start = file.read(12)
-    found = next((name for sign, name in STARTS.items() if start.startswith(sign)), None)
+    found = next((name for sign, name in _SIGNATURES.items() if start.startswith(sign)), None)
     if start[4:8] == b"ftyp":
-        found = BRANDS.get(start[8:12], "HEIC" if start[8:10] == b"he" else "a video")
-    if start.startswith(TIFFS):
+        found = _FTYP_BRANDS.get(start[8:12], "HEIC" if start[8:10] == b"he" else "a video")
+    if start.startswith(_TIFF_SIGNATURES):
         return "a TIFF of a kind that is not read, as one of floating point; save it with 8 or 16 bits"
     if found is None:
         empty = "" if start else "empty, and so "

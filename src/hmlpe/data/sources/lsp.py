@@ -5,9 +5,9 @@ sam.johnson.io/research/lsp.html. Extended: Johnson & Everingham, Learning Effec
 Inaccurate Annotation, CVPR 2011; at sam.johnson.io/research/lspet.html. No licence is stated; the photographs belong to
 Flickr users, whom LSP's files name. Cite the paper.
 
-Both are distributed as `joints.mat` (matrix `joints`) beside `images/`, one person an image, the image cut around the
-person. Joints are person-centric, pixels MATLAB's, 1-based (FACTS 5), and become 0-based here. The two differ in the
-order of the axes, in the meaning of the flag and in the number of digits of the images' names.
+Both are distributed as `joints.mat` (matrix `joints`) beside `images/`, with one person per image, which is cropped
+around the person. Joints are person-centric; coordinates are MATLAB's, 1-based (FACTS 5), and are converted to 0-based.
+The two sets differ in the order of the axes, the meaning of the flag and the number of digits in the images' names.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ JOINTS = (
 
 
 class LeedsSource(FolderSource):
-    """What the two sets share."""
+    """Base of the readers of LSP and LSP extended."""
 
-    knows = frozenset({*JOINTS, "head"})
+    known_joints = frozenset({*JOINTS, "head"})
     meanings: ClassVar[Mapping[str, str]] = {"head": "the middle of neck and head top"}
-    axes: ClassVar[tuple[int, int]]  # of the matrix, before the axis of people
-    other: ClassVar[str]  # the reader of the other set
+    axes: ClassVar[tuple[int, int]]  # shape of the matrix without its last axis, that of people
+    other: ClassVar[str]  # name of the reader of the other set
     image_digits: ClassVar[int]
-    hidden_flag: ClassVar[int]  # what the flag of an occluded joint is
+    hidden_flag: ClassVar[int]  # value of the flag of an occluded joint
     _empty = 0
 
     def annotations(self) -> list[Path]:
-        """The one annotation file."""
+        """Return the annotation file, as a list of one."""
         return [self.root / "joints.mat"]
 
     def read(self) -> list[Person]:
-        """All people with a known joint, in the file's order. Raises UserError naming file, person and joint."""
+        """Read all people with a known joint, in the file's order. Raises UserError naming file, person and joint."""
         (path,) = self.annotations()
         people = [self._person(path, i, one) for i, one in enumerate(self._matrix(path), start=1)]
         known = [person for person in people if np.isfinite(person.joints_px).any()]
@@ -58,18 +58,18 @@ class LeedsSource(FolderSource):
         return known
 
     def skipped(self) -> Mapping[str, int]:
-        """How many people have none of the skeleton's joints."""
+        """Return how many people are left out, as they have none of the skeleton's joints."""
         self.people()
         return {"no joint is known": self._empty} if self._empty else {}
 
     def split(self, number: int) -> Split:
-        """The split of the person of that number, counted from 1."""
+        """Return the split of the person with this number, counted from 1."""
         return "train"
 
     def _matrix(self, path: Path) -> Float[np.ndarray, "person 14 3"]:
         try:
             matrix = np.asarray(read_struct_array(path, "joints"))  # a list along the first axis
-        except ValueError:  # of unequal things
+        except ValueError:  # the elements differ in shape
             matrix = np.zeros((), dtype=object)
         if matrix.ndim == 2:  # one person: MATLAB drops axes of length 1 at the end
             matrix = matrix[..., None]
@@ -99,7 +99,9 @@ class LeedsSource(FolderSource):
             split=self.split(number),
             joints_px=np.stack([point for point, _ in joints]),
             occluded=np.array([occluded for _, occluded in joints]),
-            detection_px=np.full(4, np.nan) if size is None else np.array([0, 0, *size]) - 0.5,  # all of it (FACTS 5)
+            detection_px=np.full(4, np.nan)
+            if size is None
+            else np.array([0, 0, *size]) - 0.5,  # the whole image (FACTS 5)
             torso_px=float(np.linalg.norm(left - hip)),
             torso_swapped_px=float(np.linalg.norm(right - hip)),
             sticks_px=np.zeros((0, 4)),
@@ -125,14 +127,14 @@ class LspSource(LeedsSource):
     Args:
         root: the set's folder.
         skeleton: the joints to fill.
-        train: the first so many people train, the others test.
+        train: number of training people, the first in the file; the others are test people.
 
     Raises:
-        UserError: see `FolderSource`; `train` is no whole number.
+        UserError: see `FolderSource`; or `train` is not a whole number.
     """
 
     name = "lsp"
-    holds = "Leeds Sports Pose's joints.mat and images/"
+    contents = "Leeds Sports Pose's joints.mat and images/"
     axes = (3, 14)
     other = "LspExtendedSource"
     image_digits = 4
@@ -145,23 +147,23 @@ class LspSource(LeedsSource):
         self.train = train
 
     def split(self, number: int) -> Split:
-        """The first `train` people train, the others test."""
+        """Return the split of a person: the first `train` are training people, the others test people."""
         return "train" if number <= self.train else "test"
 
     def labels_digest(self) -> str:
-        """Digest of the annotation file and of the split."""
+        """Return a digest of the annotation file and the split."""
         return digest_of([super().labels_digest(), self.train])
 
 
 class LspExtendedSource(LeedsSource):
     """Reader of LSP extended; `root` holds joints.mat (14 x 3 x 10000; flag 1 = visible) and images/im00001.jpg on.
 
-    All people train. A joint that is not visible is occluded where it has coordinates, and unknown where it has none:
-    the file then says 0 or less.
+    All people are training people. A joint that is not visible is occluded if it has coordinates, and unknown if a
+    coordinate in the file is 0 or less.
     """
 
     name = "lsp_extended"
-    holds = "Leeds Sports Pose extended's joints.mat and images/"
+    contents = "Leeds Sports Pose extended's joints.mat and images/"
     axes = (14, 3)
     other = "LspSource"
     image_digits = 5

@@ -1,8 +1,8 @@
-"""Reading struct arrays and matrices out of MATLAB files, with errors that name file, record and field.
+"""Read struct arrays and matrices from MATLAB files, with errors that name file, record and field.
 
-Whether a file is sound is found out before scipy reads it, whose compiled reader a damaged one can crash. Format:
-MathWorks, MAT-File Format, level 5 (what MATLAB's save writes, -v7.3 aside). A file is a row of elements, each with a
-tag of type and size; a matrix is an element that holds a row of elements, and a cell or a struct holds matrices.
+A file is checked before scipy reads it, as a damaged one can crash scipy's compiled reader. The format is MathWorks'
+MAT-File Format, level 5 (written by MATLAB's save, except with -v7.3). A file is a sequence of elements, each with a
+tag of type and size; a matrix is an element that contains elements, and a cell or struct contains matrices.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ INT8, INT32, UINT32, MATRIX, COMPRESSED, UTF8 = 1, 5, 6, 14, 15, 16  # types of 
 NUMBERS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}
 TEXTS = {1, 2, 4, 16, 17, 18}
 CELL, STRUCT, CHAR, SPARSE, NUMERIC = 1, 2, 4, 5, range(6, 16)  # classes of matrices
-LARGEST = 2**30  # bytes of a decompressed element
+MAX_BYTES = 2**30  # of a decompressed element
 
 Element = tuple[int, memoryview]
 
 
 def check_mat5(path: Path) -> None:
-    """Raises UserError if the file is there, but damaged, or holds something that scipy does not read safely.
+    """Raise UserError if the file exists but is damaged, or contains something that scipy cannot read safely.
 
-    Of a whole file of another kind, MATLAB's version 7.3 among them, the error says what it is.
+    For an intact file of another kind, such as MATLAB's version 7.3, the error names the kind.
     """
     if not path.is_file():
         return
@@ -42,12 +42,12 @@ def check_mat5(path: Path) -> None:
         other = other_kind(path)
         if other is not None:
             raise UserError(f"{path}: {other}")
-        _file(path.read_bytes())
+        _check_content(path.read_bytes())
     except (OSError, ValueError, RecursionError, zlib.error, struct.error) as error:
         raise UserError(f"{path}: not a whole MATLAB file ({error}); fetch it again") from error
 
 
-def _file(data: bytes) -> None:
+def _check_content(data: bytes) -> None:
     order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(data[124:128])
     if order is None or 0 in data[:4]:
         raise ValueError("not of MATLAB's versions 5 to 7")
@@ -55,10 +55,10 @@ def _file(data: bytes) -> None:
         inside = [(kind, content)]
         if kind == COMPRESSED:
             inflater = zlib.decompressobj()
-            inside = list(_elements(memoryview(inflater.decompress(content, LARGEST)), order))
+            inside = list(_elements(memoryview(inflater.decompress(content, MAX_BYTES)), order))
             if not inflater.eof or len(inside) != 1:
                 raise ValueError("a compressed matrix is cut off")
-        _matrices(inside, order)
+        _check_matrices(inside, order)
 
 
 def _elements(data: memoryview, order: str) -> Iterator[Element]:
@@ -66,7 +66,7 @@ def _elements(data: memoryview, order: str) -> Iterator[Element]:
     while place < len(data):
         kind, size = struct.unpack_from(f"{order}II", data, place)
         start, most = place + 8, len(data)
-        if kind >> 16:  # a small element: size and type share four bytes, and the content lies in the other four
+        if kind >> 16:  # a small element: size and type share four bytes, and the other four are the content
             kind, size, start, most = kind & 0xFFFF, kind >> 16, place + 4, 4
         end = start + size
         place = end if kind == COMPRESSED else place + 8 * math.ceil((end - place) / 8)
@@ -75,15 +75,15 @@ def _elements(data: memoryview, order: str) -> Iterator[Element]:
         yield kind, data[start:end]
 
 
-def _matrices(elements: list[Element], order: str) -> None:
+def _check_matrices(elements: list[Element], order: str) -> None:
     for kind, content in elements:
         if kind != MATRIX or len(content) % 8:
             raise ValueError(f"an element of type {kind} is where a matrix must be")
-        if content:  # else it is []
-            _matrix(list(_elements(content, order)), order)
+        if content:  # else the matrix is []
+            _check_matrix(list(_elements(content, order)), order)
 
 
-def _matrix(parts: list[Element], order: str) -> None:
+def _check_matrix(parts: list[Element], order: str) -> None:
     kinds = [kind for kind, _ in parts[:3]]
     if len(kinds) < 3 or kinds[0] != UINT32 or kinds[1] not in (INT32, UINT32) or kinds[2] not in (INT8, UTF8):
         raise ValueError("a matrix without flags, dimensions and name")
@@ -94,41 +94,41 @@ def _matrix(parts: list[Element], order: str) -> None:
     kind, is_complex, content = flags & 0xFF, flags >> 11 & 1, parts[3:]
     count = math.prod(dimensions)
     if kind in NUMERIC or kind == SPARSE:
-        _expect(content, NUMBERS, (3 if kind == SPARSE else 1) + is_complex)
+        _check_elements(content, NUMBERS, (3 if kind == SPARSE else 1) + is_complex)
     elif kind == CHAR:
-        _expect(content, TEXTS, 1)
+        _check_elements(content, TEXTS, 1)
     elif kind == CELL:
-        _expect(content, {MATRIX}, count)
-        _matrices(content, order)
+        _check_elements(content, {MATRIX}, count)
+        _check_matrices(content, order)
     elif kind == STRUCT:
-        _expect(content[:2], {INT32, INT8}, 2)
+        _check_elements(content[:2], {INT32, INT8}, 2)
         (length,) = struct.unpack(f"{order}i", content[0][1])
         names = len(content[1][1])
         if names and (length <= 0 or names % length):
             raise ValueError(f"{names} letters of field names of {length} letters each")
-        _expect(content[2:], {MATRIX}, count * (names // length if names else 0))
-        _matrices(content[2:], order)
+        _check_elements(content[2:], {MATRIX}, count * (names // length if names else 0))
+        _check_matrices(content[2:], order)
     else:
         raise ValueError(f"a matrix of class {kind}, which is not read")
 
 
-def _expect(elements: list[Element], kinds: set[int], count: int) -> None:
+def _check_elements(elements: list[Element], kinds: set[int], count: int) -> None:
     if len(elements) != count or not {kind for kind, _ in elements} <= kinds:
         raise ValueError(f"a matrix of {len(elements)} elements, of types {sorted({k for k, _ in elements})}")
 
 
 def read_struct_array(path: Path, variable: str) -> Sequence[Any]:
-    """The records of a struct array, each with its fields as attributes; or a matrix, along its first axis.
+    """Read the records of a struct array, with their fields as attributes; or the slices of a matrix's first axis.
 
     Raises:
-        UserError: the file is missing, cut off or no MATLAB file, or holds no such variable.
+        UserError: the file is missing, truncated or not a MATLAB file, or has no such variable.
     """
     if not path.is_file():
         raise UserError(f"{path}: annotation file is missing; is data.root the folder that holds {path.name}?")
     check_mat5(path)
     try:
         content = scipy.io.loadmat(str(path), squeeze_me=True, struct_as_record=False)
-    except Exception as error:  # a cut file makes scipy raise almost anything, zlib.error and IndexError among them
+    except Exception as error:  # a truncated file can make scipy raise any error, e.g. zlib.error or IndexError
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a whole MATLAB file ({reason}); fetch it again") from error
     if variable not in content:
@@ -137,14 +137,14 @@ def read_struct_array(path: Path, variable: str) -> Sequence[Any]:
 
 
 def field(record: Any, name: str, where: str) -> Any:
-    """The named field of a record; raises UserError if it has none."""
+    """Return the named field of a record. Raises UserError if it is missing."""
     if not hasattr(record, name):
         raise UserError(f"{where}: field {name!r} is missing")
     return getattr(record, name)
 
 
 def array(record: Any, name: str, shape: tuple[int, ...], where: str) -> Float[np.ndarray, ...]:
-    """A field as floats of the given shape; raises UserError if it is anything else."""
+    """Return a field as floats of the given shape. Raises UserError if it is anything else."""
     value = field(record, name, where)
     try:
         numbers = np.asarray(value, dtype=np.float64)
@@ -155,8 +155,8 @@ def array(record: Any, name: str, shape: tuple[int, ...], where: str) -> Float[n
     return numbers
 
 
-def whole(record: Any, name: str, where: str) -> int:
-    """A field as a whole number of at least 0; raises UserError if it is anything else."""
+def whole_number(record: Any, name: str, where: str) -> int:
+    """Return a field as a whole number of at least 0. Raises UserError if it is anything else."""
     value = float(array(record, name, (), where))
     if not value.is_integer() or value < 0:
         raise UserError(f"{where}: field {name!r} must be a whole number, got {value:g}")
@@ -164,7 +164,7 @@ def whole(record: Any, name: str, where: str) -> int:
 
 
 def box(record: Any, name: str, where: str) -> Float[np.ndarray, " 4"]:
-    """A field as a box x0 y0 x1 y1 with an area, of photographic size; raises UserError if it is anything else."""
+    """Return a field as a box x0 y0 x1 y1. Raises UserError unless it has an area and lies within a photo's limits."""
     found = array(record, name, (4,), where)
     if not ((abs(found) < LARGEST_PX).all() and (found[2:] > found[:2]).all()):
         raise UserError(f"{where}: field {name!r} must be a box [minx miny maxx maxy], got {found.tolist()}")

@@ -1,4 +1,4 @@
-"""What the readers of users' own sets share: paths, a share for testing, and who faces backwards."""
+"""Base of the readers of users' own data sets: paths, the share of test images, and who faces backwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from hmlpe.data.record import Attribute, Split
-from hmlpe.data.sources.attributes import carried
+from hmlpe.data.sources.attributes import parse_attributes
 from hmlpe.data.sources.folder import FileSource, image_name
 from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
@@ -23,17 +23,17 @@ from hmlpe.spelling import is_plain, on_disk, slashed
 
 
 class OwnSource(FileSource):
-    """A set of the user's own. Paths may begin with ~, and are relative to the working directory.
+    """Reader of a user's own data set. Paths may begin with ~, and are relative to the working directory.
 
     Args:
-        name: of the set, for messages and files.
+        name: name of the set, for messages and files.
         skeleton: the joints to fill.
-        images: folder of the images; or {"train": folder, "test": folder}, where each part has its own, as the same
-            name may then be of two images. Names in the set are relative to the folder that holds both.
-        attributes: name -> {field, classes}, see `attributes.carried`.
+        images: folder of the images; or {"train": folder, "test": folder} if each split has its own, so that two
+            images may have the same name. Image names in the set are then relative to the common parent folder.
+        attributes: name -> {field, classes}, see `attributes.parse_attributes`.
 
     Raises:
-        UserError: there is no such folder, the name is no name, or an attribute none.
+        UserError: a folder does not exist, or the name or an attribute is invalid.
     """
 
     def __init__(self, name: object, skeleton: Skeleton, images: object, attributes: object = None) -> None:
@@ -41,7 +41,7 @@ class OwnSource(FileSource):
             raise UserError(f"data.source.name: must be a name for the set, got {name!r}")
         self.name = name
         self.skeleton = skeleton
-        self.carried = carried(attributes)
+        self.attribute_fields = parse_attributes(attributes)
         if isinstance(images, Mapping):
             folders = {split: _folder(images.get(split), f"images.{split}") for split in get_args(Split)}
             if len(images) != len(folders):
@@ -53,31 +53,36 @@ class OwnSource(FileSource):
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:
-        """What its people carry along."""
-        return tuple(one.attribute for one in self.carried)
+        """The attributes of its people."""
+        return tuple(one.attribute for one in self.attribute_fields)
 
     @property
     def image_folder(self) -> Path:
-        """The folder of the images."""
+        """The folder that contains all images."""
         return self._images
 
     def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
-        """The RGB image of that name, upright as its EXIF data say. Raises UserError if it is missing or broken."""
+        """Read the RGB image of that name, upright by its EXIF data. Raises UserError: it is missing or broken."""
         return read_image(self.image_folder, on_disk(self.image_folder, name), upright=True)
 
     @property
-    def parts_apart(self) -> bool:
-        """Whether the images of training and of testing have folders of their own."""
+    def has_split_folders(self) -> bool:
+        """Whether training and test images have separate folders."""
         return bool(self._below)
 
     def image_of(self, name: object, where: str, split: Split | None = None) -> str:
-        """The image that the labels call `name`, relative to the image folder; of a part, where each has its folder.
+        """Return the image that the labels call `name`, relative to the image folder.
 
-        Where the labels begin with the folder's own name, as in photos/a.jpg of photos/, that falls away if there is
-        no such file.
+        If the labels repeat the folder's own name, as in photos/a.jpg for the folder photos/, it is removed unless such
+        a file exists.
+
+        Args:
+            name: the name in the labels.
+            where: its place, for messages.
+            split: the split whose folder the name is relative to, if each split has its own.
 
         Raises:
-            UserError: it is no name of a file below the folder.
+            UserError: the name cannot be that of a file below the folder.
         """
         below = self._below.get(split or "", ".")
         said = image_name(slashed(name) if isinstance(name, str) else name, where)
@@ -91,27 +96,27 @@ class OwnSource(FileSource):
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Whatever else `read` depends on, in plain containers."""
+        """Return all settings that `read` depends on, except the attributes, in plain containers."""
 
     def labels_digest(self) -> str:
-        """Digest of the annotation files' bytes and the settings."""
+        """Return a digest of the annotation files' bytes and the settings."""
         settings = self.settings()
-        if self.carried:  # packs of before have no such key
-            settings["attributes"] = [[one.attribute.as_dict(), one.field] for one in self.carried]
+        if self.attribute_fields:  # left out if empty, as digests of older packs do not have this key
+            settings["attributes"] = [[one.attribute.as_dict(), one.field] for one in self.attribute_fields]
         return digest_of([[digest_of_file(path) for path in self.annotations()], settings])
 
     def faces_backwards(self, joints_px: Float[np.ndarray, "joint 2"]) -> bool:
-        """Whether the left shoulder lies left of the right one (MODEC's rule); False if either is unknown."""
+        """Return whether the left shoulder is left of the right one (MODEC's rule); False if either is unknown."""
         return bool(self.joint("left_shoulder", joints_px)[0] < self.joint("right_shoulder", joints_px)[0])
 
     def joint(self, name: str, joints_px: Float[np.ndarray, "joint 2"]) -> Float[np.ndarray, " 2"]:
-        """The joint of that name; NaN if the skeleton has none."""
+        """Return the joint of that name; NaN if the skeleton does not have it."""
         joints = self.skeleton.joints
         return joints_px[joints.index(name)] if name in joints else np.full(2, np.nan)
 
 
 def annotation_file(value: object, key: str) -> Path:
-    """The file that the key `data.source.<key>` names. Raises UserError if there is none."""
+    """Return the file that the setting `data.source.<key>` names. Raises UserError if it does not exist."""
     path = _path(value, key, "an annotation file")
     if not os.path.isfile(path):
         raise UserError(f"data.source.{key}: no such file: {path}")
@@ -119,18 +124,20 @@ def annotation_file(value: object, key: str) -> Path:
 
 
 def checked_fraction(value: object) -> float:
-    """`data.source.test_fraction`, checked. Raises UserError if it is no number between 0 and 1."""
+    """Return the setting `data.source.test_fraction`. Raises UserError unless it is a number between 0 and 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
         raise UserError(f"data.source.test_fraction: must be a number between 0 and 1, got {value!r}")
     return float(value)
 
 
 def split_by_name(image: str, test_fraction: float, identity: str = "", shot: str = "") -> Split:
-    """The split of an image, drawn from its name alone: more images leave the others where they are.
+    """Return the split of an image, drawn from its name alone, so that added images do not change that of others.
 
     Args:
-        identity: who is in it, where that is known: then the split is drawn from that, the same for all their images.
-        shot: what it is a frame of; where that is known and `identity` is not, the split is drawn from it.
+        image: the image's name.
+        test_fraction: share of the images for testing.
+        identity: who is in the image; if known, the split is drawn from it, so it is the same in all their images.
+        shot: the shot of the image; if it is known and `identity` is not, the split is drawn from it.
     """
     drawn = int.from_bytes(hashlib.sha256((identity or shot or image).encode()).digest()[:8], "big") / 2**64
     return "test" if drawn < test_fraction else "train"

@@ -1,6 +1,6 @@
-"""The text in which stickmen are annotated: a header line, then six lines `x1 y1 x2 y2` for each person (FACTS 5).
+"""Read the text format of stickmen: a header line, then six lines `x1 y1 x2 y2` for each person (FACTS 5).
 
-The header is an image's name (or a frame's number), in some sets followed by how many people and how many parts.
+The header is an image's name (or a frame number), in some sets followed by the numbers of people and of parts.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from hmlpe.data.sources.folder import LARGEST_PX
 from hmlpe.errors import UserError
 
 PARTS = 6
-ORIGIN_PX = 1  # centre of the first pixel in the files: the sets' tools are MATLAB's, which counts from 1 (grade I)
-LONGEST_NAME = 255  # bytes; no file system takes longer ones
+ORIGIN_PX = 1  # coordinate of the first pixel's centre: the sets' tools are in MATLAB, which counts from 1 (grade I)
+LONGEST_NAME = 255  # bytes; file systems allow no longer names
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)  # float() takes more: 1_0, infinity
+# Stricter than float(), which accepts 1_0 and infinity.
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
 
 
@@ -30,8 +31,8 @@ class Stickman:
     """The sticks of one person.
 
     Attributes:
-        image: what `image_of` of `read_stickmen` made of the header's first word.
-        where: the file and the line of the first stick, for messages.
+        image: the image's name, as `image_of` of `read_stickmen` made it of the header's first word.
+        where: the file, and the line of the first stick, for messages.
         sticks_px: (6, 4) x1 y1 x2 y2, pixels counted from 0, in the file's order; a hidden stick is NaN.
     """
 
@@ -41,19 +42,20 @@ class Stickman:
 
 
 def read_stickmen(path: Path, counts: Collection[int], image_of: Callable[[str, str], str]) -> list[Stickman]:
-    """Everyone in an annotation file, in its order.
+    """Read all stickmen of an annotation file, in its order.
 
     Args:
-        counts: how many numbers may follow the name in a header: the first is the number of people (1 if it is not
-            there), the second the number of parts (6).
-        image_of: (the header's first word, place for messages) -> the image's name; may raise UserError.
+        path: the file.
+        counts: how many numbers may follow the name in a header; the first is the number of people (1 if missing),
+            the second the number of parts (6).
+        image_of: maps (the header's first word, its place for messages) to the image's name; may raise UserError.
 
     Raises:
-        UserError: naming file and line, at anything that is not in the format, and at an image's second record.
+        UserError: a line is not in this format, or an image has a second record; names file and line.
     """
     lines = _lines(path)
     people: list[Stickman] = []
-    headers: dict[str, int] = {}  # image -> line
+    headers: dict[str, int] = {}  # line of the header, by image
     at = 0
     while at < len(lines):
         where = f"{path}, line {at + 1}"
@@ -63,7 +65,7 @@ def read_stickmen(path: Path, counts: Collection[int], image_of: Callable[[str, 
             raise UserError(f"{where}: {image!r} has a record already, at line {headers[image]}; remove one of them")
         headers[image] = at + 1
         due, left = number * PARTS, len(lines) - at - 1
-        if due > left:  # before anything is made for so many
+        if due > left:  # checked before memory is allocated for so many
             raise UserError(f"{where}: {due} lines of sticks are due, but {left} follow; is the file cut off?")
         for first in range(at + 1, at + 1 + due, PARTS):
             rows = range(first, first + PARTS)
@@ -85,8 +87,8 @@ def _lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}, line {line}: not UTF-8 text; is this the set's own annotation file?") from error
-    lines = text.split("\n")  # and at nothing else that Unicode has for the end of a line
-    if _words(lines[-1]):  # a cut number can look whole
+    lines = text.split("\n")  # not splitlines(), which also splits at other line ends of Unicode
+    if _words(lines[-1]):  # a number that is cut off can look complete
         raise UserError(f"{path}, line {len(lines)}: has no line end; fetch the file again, or add one if it is whole")
     while lines and not _words(lines[-1]):
         lines.pop()

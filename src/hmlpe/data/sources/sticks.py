@@ -1,6 +1,7 @@
-"""From sticks to joints and windows. Sticks: torso, left and right upper arm, left and right lower arm, head (FACTS 5).
+"""Compute joints and detector windows from sticks.
 
-Left and right of the sticks are as seen in the image. Which end of a stick comes first says nothing.
+The sticks are: torso, left and right upper arm, left and right lower arm, head (FACTS 5). Left and right are as seen in
+the image. The order of a stick's two ends has no meaning.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ import numpy as np
 from jaxtyping import Float
 
 TORSO, HEAD = 0, 5
-ARMS = {"right": (1, 3), "left": (2, 4)}  # the PERSON's side -> upper and lower arm: the image's left is their right
-MEANINGS = {"head": "the middle of the head's stick", "neck": "the torso's upper end"}  # of FACTS 5, grade A
+ARMS = {"right": (1, 3), "left": (2, 4)}  # upper and lower arm by the PERSON's side: the image's left is their right
+MEANINGS = {"head": "the middle of the head's stick", "neck": "the torso's upper end"}  # FACTS 5, grade A
 JOINTS = ("head", "neck", *(f"{side}_{joint}" for side in ARMS for joint in ("shoulder", "elbow", "wrist")))
 
-ALONE = 0.5  # an upper arm alone: its shoulder is nearer to the neck than this share of the elbow's distance (U)
+MAX_SHOULDER_RATIO = 0.5  # of an upper arm without lower arm: shoulder to neck over elbow to neck, at most (U)
 
 Point = Float[np.ndarray, " 2"]
 Ends = Float[np.ndarray, "2 2"]  # the two ends of a stick
@@ -21,12 +22,12 @@ Box = Float[np.ndarray, " 4"]
 
 
 def joints_of_sticks(sticks_px: Float[np.ndarray, "6 4"]) -> dict[str, Point]:
-    """The joints named in JOINTS, in the sticks' coordinates; NaN where the sticks do not tell.
+    """Return the joints named in JOINTS, in the sticks' coordinates; NaN where the sticks do not determine them.
 
-    The head is the middle of its stick, the neck the torso's end nearest to it (unknown if either is hidden), the
-    elbow the middle between the two ends of upper and lower arm that are closest (FACTS 5, grade A). By eye that is
-    wrong for 9 or 10 of Buffy's 1496 arms, folded or foreshortened ones, all of training people.
-    Left and right become the person's as if everyone were seen from the front; who is not is not known.
+    The head is the middle of its stick, the neck the torso's end nearest to it (unknown if either is hidden), and the
+    elbow the middle between the closest ends of upper and lower arm (FACTS 5, grade A). Judged by eye, this is wrong
+    for 9 or 10 of Buffy's 1496 arms, folded or foreshortened ones, all of training people.
+    Left and right become the person's, as if everyone were seen from the front; who is not is unknown.
     """
     ends = sticks_px.reshape(6, 2, 2)
     head = ends[HEAD].mean(axis=0)
@@ -40,7 +41,7 @@ def joints_of_sticks(sticks_px: Float[np.ndarray, "6 4"]) -> dict[str, Point]:
 
 
 def _arm(upper: Ends, lower: Ends, neck: Point) -> tuple[Point, Point, Point]:
-    """Shoulder, elbow, wrist."""
+    """Return shoulder, elbow and wrist of one arm; without the lower arm the neck tells shoulder from elbow."""
     unknown = np.full(2, np.nan)
     gaps = np.linalg.norm(upper[:, None] - lower, axis=-1)
     if np.isfinite(gaps).all():
@@ -48,11 +49,11 @@ def _arm(upper: Ends, lower: Ends, neck: Point) -> tuple[Point, Point, Point]:
         j = gaps[i].argmin()
         return upper[1 - i], (upper[i] + lower[j]) / 2, lower[1 - j]
     near, far, share = _nearest(upper, neck)
-    return (near, far, unknown) if share < ALONE else (unknown, unknown, unknown)
+    return (near, far, unknown) if share < MAX_SHOULDER_RATIO else (unknown, unknown, unknown)
 
 
 def _nearest(ends: Ends, point: Point) -> tuple[Point, Point, float]:
-    """The end nearest to the point, the other end, and the former's distance over the latter's (NaN: hidden)."""
+    """Return the end nearest to the point, the other end, and the ratio of their distances (NaN if hidden)."""
     distances = np.linalg.norm(ends - point, axis=-1)
     near = distances.argmin()
     far = distances[1 - near]
@@ -60,9 +61,9 @@ def _nearest(ends: Ends, point: Point) -> tuple[Point, Point, float]:
 
 
 def window_of_sticks(sticks_px: Float[np.ndarray, "6 4"]) -> Box:
-    """The upper-body detector's window of a true stickman, x0 y0 x1 y1 (FACTS 6, the official Buffy tool's rule).
+    """Return the window that an upper-body detector should find for an annotated stickman, as x0 y0 x1 y1.
 
-    NaN if torso or head is hidden, or if the window would have no area.
+    This is the official Buffy tool's rule (FACTS 6). The window is NaN if torso or head is hidden, or it has no area.
     """
     head, torso = sticks_px[HEAD].reshape(2, 2), sticks_px[TORSO].reshape(2, 2).mean(axis=0)
     heights = np.array([*head[:, 1], torso[1]])

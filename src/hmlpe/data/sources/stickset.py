@@ -1,4 +1,4 @@
-"""What the sets of stickmen share: from an annotated stickman to a person, and sets that are one text file."""
+"""Base of the readers of stickmen: converts a stickman to a person, and reads sets that are one text file."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ UNKNOWN = np.full(2, np.nan)
 def person_of(
     stickman: Stickman, split: Split, skeleton: Skeleton, detection_px: Float[np.ndarray, " 4"] | None = None
 ) -> Person:
-    """The record of a stickman. Joints that the sticks do not tell are NaN, all of them if too much is hidden.
+    """Convert a stickman to a person; joints that the sticks do not determine are NaN, possibly all of them.
 
-    The sticks stay as in the file: left and right as in the image, the ends in any order. There are no hips, so
-    there is no `torso_px`. Nothing tells who is seen from behind, so `faces_backwards` is False for everyone.
+    The sticks stay as in the file: left and right as seen in the image, the two ends in any order. Hips are not
+    annotated, so `torso_px` is NaN. Who is seen from behind is not annotated either, so `faces_backwards` is False.
     """
     joints = joints_of_sticks(stickman.sticks_px)
     return Person(
@@ -44,20 +44,20 @@ def person_of(
 
 
 class StickSet(FolderSource):
-    """A set of stickmen in one text file, that says nothing of training and testing.
+    """Reader of a set of stickmen in one text file that has no split of its own.
 
     Args:
         root: the set's folder.
         skeleton: the joints to fill.
-        split: which split all people are of, "train" or "test".
+        split: the split of all people, "train" or "test".
 
     Raises:
-        UserError: a bad folder, skeleton or split.
+        UserError: the folder, skeleton or split is invalid.
     """
 
-    file: ClassVar[str]  # below root
-    counts: ClassVar[Collection[int]]  # how many numbers follow the name in a header
-    knows = frozenset(JOINTS)
+    file: ClassVar[str]  # the annotation file, relative to root
+    header_counts: ClassVar[Collection[int]]  # how many numbers may follow the name in a header line
+    known_joints = frozenset(JOINTS)
     meanings = MEANINGS
 
     def __init__(self, root: str | None, skeleton: Skeleton, split: str = "train") -> None:
@@ -67,22 +67,22 @@ class StickSet(FolderSource):
         self.split = cast(Split, split)
 
     def annotations(self) -> list[Path]:
-        """The one annotation file."""
+        """Return the annotation file, as a list of one."""
         return [self.root / self.file]
 
     def read(self) -> list[Person]:
-        """Everyone, in the file's order. Raises UserError naming file and line."""
+        """Read all people, in the file's order. Raises UserError that names file and line."""
         return [person_of(stickman, self.split, self.skeleton) for stickman in self.stickmen()]
 
     def stickmen(self) -> list[Stickman]:
-        """The annotated stickmen, in the file's order."""
+        """Read the annotated stickmen, in the file's order."""
         (path,) = self.annotations()
-        return read_stickmen(path, self.counts, self.image_of)
+        return read_stickmen(path, self.header_counts, self.image_of)
 
     def image_of(self, name: str, where: str) -> str:
-        """The image that a header names; raises UserError if it would lie outside the image folder."""
+        """Return the image that a header line names. Raises UserError if it would lie outside the image folder."""
         return image_name(name, where)
 
     def labels_digest(self) -> str:
-        """Digest of the annotation file's bytes and the split."""
+        """Return a digest of the annotation file's bytes and the split."""
         return digest_of([super().labels_digest(), self.split])

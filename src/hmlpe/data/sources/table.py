@@ -1,4 +1,4 @@
-"""Sets of the user's own as a plain table: a CSV file, one joint a line."""
+"""Read users' own data sets from a table: a CSV file with one joint per line."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ OPTIONAL = ("split", "identity", "shot")
 class TableSource(OwnSource):
     """Reader of a CSV file with the columns image, person, joint, x, y, visible, in any order.
 
-    A line is a joint of a person in an image; `person` tells the people of one image apart. x and y are pixels, pixel
-    centres at integers counted from 0; empty or NaN, or without a line, a joint is unknown. visible is 1 or true, 0 or
-    false for an occluded joint whose place is known, or empty for 1. A column split says train or test, the same for
-    all lines of an image; a column identity says who it is, the same for all lines of a person; a column shot says
-    which shot or sequence the image is a frame of, the same for all lines of an image, empty for an image by itself.
-    People are in the order of their first lines; those without a known joint are left out, as are empty lines and the
-    cells of other columns, and counted by `skipped`. `torso_px` needs a skeleton with hips. A column of an attribute
-    is the same for all lines of a person.
+    A line is a joint of a person in an image; `person` distinguishes the people of an image. x and y are 0-based pixels
+    with pixel centres at integers; a joint is unknown if they are empty or NaN, or if it has no line. visible is 1 or
+    true, or 0 or false for an occluded joint whose position is known; empty means 1. An optional column split is train
+    or test, the same for all lines of an image; an optional column identity states who the person is, the same for all
+    lines of a person; an optional column shot states the shot or sequence that the image is a frame of, the same for
+    all lines of an image, and empty if there is none. People are in the order of their first lines. `skipped` counts
+    what is left out: people without a known joint, empty lines, and cells of other columns. `torso_px` needs a skeleton
+    with hips. A column of an attribute has the same value in all lines of a person.
 
     Args:
-        name: of the set.
-        skeleton: the joints, as the table names them.
+        name: name of the set.
+        skeleton: the joints, by the names used in the table.
         images: folder of the images.
         table: the CSV file, UTF-8, separated by commas.
-        test_fraction: share of the images that test, chosen by their names; only for a table without a column split.
-        attributes: name of one -> {"field": its column, "classes": its words}; without classes it is a number.
+        test_fraction: share of the images for testing, chosen by their names; only for a table without a column split.
+        attributes: name -> {"field": its column, "classes": its words}; without classes it is a number.
 
     Raises:
-        UserError: a setting is of no use.
+        UserError: a setting is invalid.
     """
 
     def __init__(
         self,
-        name: object,  # object: a configuration can hold anything, and what is of no use is refused
+        name: object,  # object: a configuration may contain anything; invalid values are refused
         skeleton: Skeleton,
         images: object,
         table: object,
@@ -54,28 +54,28 @@ class TableSource(OwnSource):
         attributes: object = None,
     ) -> None:
         super().__init__(name, skeleton, images, attributes)
-        if self.parts_apart:
+        if self.has_split_folders:
             raise UserError("data.source.images: must be one folder; name the images with theirs, as in test/a.jpg")
         self.table = annotation_file(table, "table")
         self.test_fraction = None if test_fraction is None else checked_fraction(test_fraction)
         self._skipped: dict[str, int] = {}
 
     def annotations(self) -> list[Path]:
-        """The table."""
+        """Return the table's file, as a list of one."""
         return [self.table]
 
     def settings(self) -> dict[str, Any]:
-        """The share for testing."""
+        """Return the share of test images."""
         return {"test_fraction": self.test_fraction}
 
     def skipped(self) -> Mapping[str, int]:
-        """How many people have no known joint, and how much of the table is not read."""
+        """Return how many people are left out without a known joint, and how many lines and cells are not read."""
         self.people()
         return dict(self._skipped)
 
     def read(self) -> list[Person]:
-        """Everyone with a known joint, by first line. Raises UserError naming file and line."""
-        columns = dict.fromkeys([*COLUMNS, *(one.field for one in self.carried)])
+        """Read all people with a known joint, ordered by first line. Raises UserError that names file and line."""
+        columns = dict.fromkeys([*COLUMNS, *(one.field for one in self.attribute_fields)])
         table = read_table(self.table, list(columns), [name for name in OPTIONAL if name not in columns])
         if ("split" in table.rows[0].cells) == (self.test_fraction is not None):
             raise UserError(
@@ -91,7 +91,7 @@ class TableSource(OwnSource):
             lines.append(row)
             _agree("split", row, images.setdefault(image, row), "image")
             _agree("shot", row, images[image], "image")
-            for column in ("identity", *(one.field for one in self.carried)):
+            for column in ("identity", *(one.field for one in self.attribute_fields)):
                 _agree(column, row, lines[0], "person")
         found = [self._person(image, lines) for (image, _), lines in people.items()]
         known = [person for person in found if np.isfinite(person.joints_px).any()]
@@ -128,7 +128,7 @@ class TableSource(OwnSource):
             shot=rows[0].label("shot"),
             attributes={
                 one.attribute.name: one.number(rows[0].label(one.field), f"{rows[0].where}, column {one.field!r}")
-                for one in self.carried
+                for one in self.attribute_fields
             },
         )
 
@@ -153,7 +153,7 @@ def _agree(column: str, row: Row, first: Row, of: str) -> None:
 
 
 def _point(row: Row) -> tuple[Float[np.ndarray, " 2"], bool]:
-    """The joint's place, NaN if unknown, and whether the line says that it is hidden."""
+    """Return the joint's position, NaN if unknown, and whether the line marks it as occluded."""
     point, hidden = np.array([row.number("x"), row.number("y")]), row.flag("visible") is False
     if not np.isnan(point).all() and not (abs(point) <= LARGEST_PX).all():
         name = "xy"[int(np.argmin(abs(point) <= LARGEST_PX))]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from hmlpe.data.sources.matlab import array, box, field, whole
+from hmlpe.data.sources.matlab import array, box, field, whole_number
 from hmlpe.data.sources.sticks import window_of_sticks
 from hmlpe.detect.match import assign
 from hmlpe.errors import UserError
@@ -102,7 +102,7 @@ class BuffyToolReader:
         seen: dict[str, int] = {}
         for i, record in enumerate(records, start=1):
             where = f"{path}, record {i}"
-            episode, frame = (whole(record, name, where) for name in ("episode", "frame"))
+            episode, frame = (whole_number(record, name, where) for name in ("episode", "frame"))
             name = self.image.format(episode=episode, frame=frame)
             if name in seen:
                 raise UserError(

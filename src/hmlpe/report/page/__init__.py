@@ -1,4 +1,4 @@
-"""The study as one HTML file that needs no network: `report.html`."""
+"""The report of a study as one HTML file that needs no network: `report.html`."""
 
 from hmlpe.report.page.build import Live, build_page, build_waiting
 from hmlpe.report.page.charts import vega

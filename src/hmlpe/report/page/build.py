@@ -1,4 +1,4 @@
-"""All of the page put together: sections, tables, charts, and what is lacking said in words."""
+"""Build the page: its sections, tables and charts, and statements of what is missing."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hmlpe.errors import UserError
 from hmlpe.inside.page import HERE as INSIDE
 from hmlpe.inside.page import page_section
 from hmlpe.inside.record import FOLDER, read_record
-from hmlpe.report.columns import possible
+from hmlpe.report.columns import clip_to_range
 from hmlpe.report.comparable import describe_unfinished
 from hmlpe.report.page.charts import (
     CONFIG,
     Chart,
-    by_name,
+    caption,
     curve_charts,
-    meaning,
     pdj_charts,
     row_colours,
+    shows_names,
     vega,
     weight_charts,
 )
@@ -30,22 +30,22 @@ from hmlpe.report.page.pictures import gallery_of
 from hmlpe.report.published import Published
 from hmlpe.report.runs import by_row
 from hmlpe.report.statistics import Statistics
-from hmlpe.report.statistics.outcome import RULE
+from hmlpe.report.statistics.outcome import VERDICT_RULE
 from hmlpe.report.statistics.render import about, by_column
 from hmlpe.report.statistics.render import cells as difference_cells
 from hmlpe.report.study import Findings, Study
 from hmlpe.report.summary import short_digest
-from hmlpe.report.tables import BEST, CUT, EMPTY, cells, headings, notes, unbeaten
+from hmlpe.report.tables import BEST_NOTE, CLIPPING_NOTE, EMPTY, cells, headings, mean_pose_notes, notes
 from hmlpe.runs.curves import read_curves
 from hmlpe.runs.result import Run
 from hmlpe.web import STYLE, as_json, content_of, data_link, render
 
 DASH = "–"
-_SIGNS = {"better": "✓", "worse": "✗"}  # no arrows: what is lower may be better
+_SIGNS = {"better": "✓", "worse": "✗"}  # no arrows, as lower may be better
 
 
 class Cell(NamedTuple):
-    """Text, a smaller text below it, and a class: best, better, worse, none (no value)."""
+    """A cell: its text, a smaller text below it, and its class: best, better, worse or none (no value)."""
 
     text: str
     below: str = ""
@@ -53,7 +53,7 @@ class Cell(NamedTuple):
 
 
 class HtmlTable(NamedTuple):
-    """A table; the first cell of a row heads it."""
+    """A table; the first cell of each row is its heading."""
 
     caption: str
     head: Sequence[str]
@@ -61,7 +61,7 @@ class HtmlTable(NamedTuple):
 
 
 def main_table(findings: Findings) -> HtmlTable:
-    """Mean ± std of each row, and below it the interval of the mean where people's files give one."""
+    """Return the table of mean ± std of each row, with the interval of the mean below it where one is known."""
     table, intervals = findings.table, findings.statistics.intervals
     first = len(headings(table)) - len(table.columns)
     rows = []
@@ -69,35 +69,37 @@ def main_table(findings: Findings) -> HtmlTable:
         row = [Cell(text.text, kind="none" if text.text == EMPTY else "") for text in texts[:first]]
         for column, text in zip(table.columns, texts[first:], strict=True):
             found = intervals.get((line.row, column.key))
-            shown = [possible(column.scale * end, column.scale) for end in found or ()]
+            shown = [clip_to_range(column.scale * end, column.scale) for end in found or ()]
             ends = [f"{end:.{column.digits}f}" for end in shown]
             kind = "best" if text.best else "none" if text.text == EMPTY else ""
             row.append(Cell(text.text, f"{ends[0]} to {ends[1]}" if ends else "", kind))
         rows.append(row)
-    return HtmlTable(f"Bold: {BEST}.", headings(table), rows)
+    return HtmlTable(f"Bold: {BEST_NOTE}.", headings(table), rows)
 
 
 def main_notes(study: Study) -> list[str]:
-    """What a reader must know beside the numbers; what does not hold under both rules names its own."""
-    under = {findings.rule: notes(findings.table) for findings in study.under}
-    everywhere = set.intersection(*map(set, under.values()))
+    """Return the notes below the tables; a note that does not hold under both checkpoint rules names its rule."""
+    notes_by_rule = {findings.rule: notes(findings.table) for findings in study.by_rule}
+    everywhere = set.intersection(*map(set, notes_by_rule.values()))
     found = [
-        note if note in everywhere else f"Checkpoint {rule}: {note}" for rule, own in under.items() for note in own
+        note if note in everywhere else f"Checkpoint {rule}: {note}"
+        for rule, own in notes_by_rule.items()
+        for note in own
     ]
     of_seeds = [
         line.n
-        for findings in study.under
+        for findings in study.by_rule
         for line in findings.table.lines
         if any((line.row, column.key) in findings.statistics.intervals for column in findings.table.columns)
     ]
     if of_seeds:
         found.append(f"Below a mean: its 95 % interval over {'seeds and people' if max(of_seeds) > 1 else 'people'}.")
-        found.append(CUT)
+        found.append(CLIPPING_NOTE)
     return list(dict.fromkeys(found))
 
 
 def paired_tables(statistics: Statistics) -> list[HtmlTable]:
-    """One table a metric: every row minus its base."""
+    """Return a table for each metric, with the difference of every row from its base."""
     head = ["row", "verdict", "difference", "95 % over people", "over seeds and people", "seeds", "minus"]
     tables = []
     for column, found in by_column(statistics):
@@ -113,7 +115,7 @@ def paired_tables(statistics: Statistics) -> list[HtmlTable]:
 
 
 def run_table(runs: Sequence[Run]) -> HtmlTable:
-    """Which runs there are, when they were made, and on what."""
+    """Return the table of the runs: their state, when they ran, and on which machine."""
     head = ["run", "state", "epochs", "best epoch", "started (UTC)", "seconds", "machine"]
     rows = []
     for run in runs:
@@ -126,8 +128,8 @@ def run_table(runs: Sequence[Run]) -> HtmlTable:
     return HtmlTable("The runs of the study", head, rows)
 
 
-def what_was_run(findings: Findings) -> Mapping[str, str]:
-    """Protocol, data and code, as all finished runs state them."""
+def run_facts(findings: Findings) -> Mapping[str, str]:
+    """Return protocol, data, code and machine of the finished runs, by heading."""
     done = [run for run in findings.runs if run.finished]
     run = done[0]
 
@@ -150,13 +152,13 @@ def what_was_run(findings: Findings) -> Mapping[str, str]:
 
 
 HERE = Path(__file__).parent
-DOWNLOADS = ("table.csv", "table_other_rule.csv", "paired.csv", "runs.csv")  # those that there are
+DOWNLOADS = ("table.csv", "table_other_rule.csv", "paired.csv", "runs.csv")  # offered if they exist
 
 
 class Live(NamedTuple):
-    """A page that is served asks every so many seconds whether another version than its own is there."""
+    """Settings of a served page, which asks every `interval_s` seconds whether its version is still the current one."""
 
-    every_s: float
+    interval_s: float
     version: str
 
 
@@ -167,13 +169,14 @@ def build_page(
     live: Live | None = None,
     runs: Sequence[Run] | None = None,
 ) -> str:
-    """The page of a study with finished runs.
+    """Return the page of a study with finished runs, as HTML.
 
     Args:
-        texts: files by name, of which `DOWNLOADS` are offered.
+        study: the study's results.
+        texts: the report's text files, by name, of which `DOWNLOADS` are offered.
         published: other methods' numbers by set.
-        live: None: it never asks for news, as a file does.
-        runs: all of the study's; default: those of `study`.
+        live: settings of a served page; None: the page is a file, which never asks for a newer version.
+        runs: all runs of the study; None: those of `study`.
     """
     chosen, everything = study.chosen, runs or study.chosen.runs
     colours = row_colours(everything)
@@ -181,25 +184,25 @@ def build_page(
     curves = curve_charts(_curves(everything), everything, colours)
     weights = weight_charts(chosen, list(colours))
     return _render(
-        _common(chosen.table.title, everything, colours, curves, live)
+        _common_context(chosen.table.title, everything, colours, curves, live)
         | {
             "about": chosen.table.about,
-            "unbeaten": unbeaten(chosen.table),
-            "tables": [(findings.rule, main_table(findings)) for findings in study.under],
+            "unbeaten": mean_pose_notes(chosen.table),
+            "tables": [(findings.rule, main_table(findings)) for findings in study.by_rule],
             "table_notes": main_notes(study),
             "why_no_other": study.why_no_other,
-            "paired": [_paired(findings.statistics) for findings in study.under],
-            "verdict_rule": RULE,
+            "paired": [_paired(findings.statistics) for findings in study.by_rule],
+            "verdict_rule": VERDICT_RULE,
             "rule": chosen.rule,
             "weights": weights,
-            "weights_title": "Errors by row" if by_name(chosen) else "Errors over the weight",
-            "meaning": meaning(chosen),
+            "weights_title": "Errors by row" if shows_names(chosen) else "Errors over the weight",
+            "meaning": caption(chosen),
             "pdj": pdj,
             "methods": methods,
             "gallery": gallery_of(chosen.runs),
-            "opened": _opened(chosen.runs),
+            "opened": _initially_open(chosen.runs),
             "inspected": _inspected(chosen.runs),
-            "facts": what_was_run(chosen),
+            "facts": run_facts(chosen),
             "downloads": [(name, data_link("text/csv", texts[name].encode())) for name in DOWNLOADS if name in texts],
             "specs": as_json({chart.name: chart.spec for chart in (*weights, *curves, *pdj)}),
         }
@@ -207,18 +210,18 @@ def build_page(
 
 
 def build_waiting(title: str, why: str, runs: Sequence[Run], live: Live) -> str:
-    """The page of a study that has nothing to compare yet: why, and the runs at work with their curves."""
+    """Return the page of a study with nothing to compare yet: the reason `why`, and the runs with their curves."""
     colours = row_colours(runs)
     curves = curve_charts(_curves(runs), runs, colours)
     specs = as_json({chart.name: chart.spec for chart in curves})
-    return _render(_common(title, runs, colours, curves, live) | {"waiting": why, "specs": specs})
+    return _render(_common_context(title, runs, colours, curves, live) | {"waiting": why, "specs": specs})
 
 
 def _render(context: Mapping[str, Any]) -> str:
     return render("page.html.j2", [HERE, INSIDE], context)
 
 
-def _common(
+def _common_context(
     title: str, runs: Sequence[Run], colours: Mapping[str, str], curves: Sequence[Chart], live: Live | None
 ) -> dict[str, Any]:
     return {
@@ -228,7 +231,7 @@ def _common(
         "rows": [(row, colours[row], _state(group)) for row, group in by_row(runs)],
         "state": _state(runs),
         "runs": run_table(runs),
-        "live_ms": None if live is None else round(1000 * live.every_s),
+        "live_ms": None if live is None else round(1000 * live.interval_s),
         "version": live.version if live else "",
         "style": content_of(STYLE),
         "script": content_of(HERE / "script.js"),
@@ -246,7 +249,7 @@ def _curves(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _inspected(runs: Sequence[Run]) -> list[tuple[str, int, Mapping[str, Any] | str]]:
-    """Row, seed, and what was found inside, of the runs that were looked into; or why it cannot be shown."""
+    """Return row, seed and findings (or why they cannot be shown) of each run that was inspected by hmlpe-inspect."""
     found: list[tuple[str, int, Mapping[str, Any] | str]] = []
     for run in runs:
         folder = run.file.parent / FOLDER
@@ -262,7 +265,8 @@ def _inspected(runs: Sequence[Run]) -> list[tuple[str, int, Mapping[str, Any] | 
                     (run.row, run.seed, f"{run.name}: was inspected before it was trained as it is; inspect it again")
                 )
                 continue
-            files = [one.file for one in record.pictures if not one.people]  # single people are in the gallery
+            # Pictures of single people are in the gallery already.
+            files = [one.file for one in record.pictures if not one.people]
             pictures = {name: (folder / name).read_bytes() for name in files if (folder / name).is_file()}
             try:
                 found.append((run.row, run.seed, page_section(record, maps, pictures)))
@@ -272,14 +276,17 @@ def _inspected(runs: Sequence[Run]) -> list[tuple[str, int, Mapping[str, Any] | 
 
 
 def _state(runs: Sequence[Run]) -> str:
-    """How many runs are finished, at work, failed."""
+    """Return how many runs are finished, running and failed, in words."""
     words = {"finished": "finished", "running": "at work", "failed": "failed"}
     counts = Counter(run.status for run in runs)
     return ", ".join(f"{counts[status]} {word}" for status, word in words.items() if counts[status]) or "no run yet"
 
 
-def _opened(runs: Sequence[Run]) -> str:
-    """The row whose pictures are open at first: the lowest validation error of the base task, else the first."""
+def _initially_open(runs: Sequence[Run]) -> str:
+    """Return the row whose pictures are unfolded at first: that of the lowest validation error of the base task.
+
+    Without such errors it is the first finished row.
+    """
     errors = {
         row: values[0]
         for row, group in by_row(runs)

@@ -1,4 +1,7 @@
-"""The page's charts: curves over the epochs, accuracy over the threshold, errors over the weight; one colour a row."""
+"""The charts of the page: curves over the epochs, accuracy over the threshold, and errors over the weight.
+
+In the first two, each row has its own colour.
+"""
 
 from __future__ import annotations
 
@@ -11,52 +14,54 @@ from typing import Any
 import altair as alt
 
 from hmlpe.palette import rgb
-from hmlpe.report.columns import AVERAGE, MEAN_POSE, Panel, collapsed, panels_of, possible, test_sets
+from hmlpe.report.columns import AVERAGE, MEAN_POSE, Panel, clip_to_range, collapsed, panels_of, test_sets
 from hmlpe.report.figure import RowAxis, WeightAxis, axis_of
-from hmlpe.report.published import Published, Row, beside
+from hmlpe.report.published import Published, Row, split_by_sides
 from hmlpe.report.runs import base_of, by_row
 from hmlpe.report.study import Findings
 from hmlpe.report.summary import mean_pose_stat, stat
-from hmlpe.report.tables import CUT
+from hmlpe.report.tables import CLIPPING_NOTE
 from hmlpe.runs.curves import Curves
 from hmlpe.runs.metric import MetricInfo, merged, split_of
 from hmlpe.runs.result import Run, row_weights
 
-INK = "currentColor"  # of the page: the base row, which the others are compared with
+INK = "currentColor"  # the page's text colour, for the base row, which the others are compared with
 GREY = "#868686"
-LINES = ("#3b82f6", "#d96a2b", "#3f9b3f", "#a855c7", "#a8861d", "#0e9aa7", "#e0475b", GREY)  # of what is no row
-_RAMP = ("#3b82f6", "#0e9aa7", "#3f9b3f", "#a8861d", "#d96a2b", "#e0475b", "#a855c7")  # from low to high weight
+# Colours of lines that are not rows.
+LINE_COLOURS = ("#3b82f6", "#d96a2b", "#3f9b3f", "#a855c7", "#a8861d", "#0e9aa7", "#e0475b", GREY)
+# Colours of rows, from low to high weight.
+_RAMP = ("#3b82f6", "#0e9aa7", "#3f9b3f", "#a8861d", "#d96a2b", "#e0475b", "#a855c7")
 
 
 def row_colours(runs: Sequence[Run]) -> Mapping[str, str]:
-    """The colours by row, in the tables' order: ink for the base task alone, grey for rows without it."""
+    """Return the colour of each row, in the tables' order: ink for the base task alone, grey for rows without it."""
     weights = {row: row_weights(group) for row, group in by_row(runs)}
     base = base_of(runs) if runs else ""
-    fixed = {row: _fixed(own, base) for row, own in weights.items()}
+    fixed = {row: _fixed_colour(own, base) for row, own in weights.items()}
     free = [row for row, colour in fixed.items() if not colour]
-    ramp = {row: _ramp(index / max(1, len(free) - 1)) for index, row in enumerate(free)}
+    ramp = {row: _ramp_colour(index / max(1, len(free) - 1)) for index, row in enumerate(free)}
     return {row: colour or ramp[row] for row, colour in fixed.items()}
 
 
-def _fixed(weights: Mapping[str, float], base: str) -> str:
+def _fixed_colour(weights: Mapping[str, float], base: str) -> str:
     if not weights.get(base):
         return GREY
     return "" if any(value for task, value in weights.items() if task != base) else INK
 
 
-def _ramp(place: float) -> str:
-    """The colour at `place`, 0 to 1, of the ramp."""
+def _ramp_colour(place: float) -> str:
+    """Return the colour at `place`, from 0 to 1, of the colour ramp."""
     spot = place * (len(_RAMP) - 1)
     index = min(int(spot), len(_RAMP) - 2)
     pairs = zip(rgb(_RAMP[index]), rgb(_RAMP[index + 1]), strict=True)
     return "#" + "".join(f"{round(low + (spot - index) * (high - low)):02x}" for low, high in pairs)
 
 
-SHOWN = "shown"  # the signal: names of the rows that are ticked in the page's list
+SHOWN = "shown"  # Vega signal with the names of the rows that are ticked in the page's list
 IS_SHOWN = f"indexof({SHOWN}, datum.row) >= 0"
 HEIGHT_PX = 260
 
-# Colours of the page itself, so that a chart follows dark mode and print without being drawn anew.
+# Charts use the page's own colours, so that they follow dark mode and print without being drawn anew.
 CONFIG: dict[str, Any] = {
     "background": "transparent",
     "font": "system-ui, sans-serif",
@@ -78,10 +83,10 @@ class Chart:
     """A chart of the page.
 
     Attributes:
-        name: of the element that it is drawn into.
-        title: above it.
-        words: what it shows, for whoever does not see it.
-        spec: Vega-Lite's.
+        name: id of the page's element that it is drawn into.
+        title: its title.
+        words: a description of what it shows, for readers who cannot see it.
+        spec: its Vega-Lite specification.
     """
 
     name: str
@@ -90,46 +95,48 @@ class Chart:
     spec: Mapping[str, Any]
 
 
-def data(values: Sequence[Mapping[str, Any]]) -> alt.Data:
-    """Inline data."""
+def inline_data(values: Sequence[Mapping[str, Any]]) -> alt.Data:
+    """Return the values as Altair's inline data."""
     return alt.Data(values=[dict(value) for value in values])  # type: ignore[no-untyped-call]
 
 
-def finished(layers: Sequence[alt.Chart], rows: Sequence[str]) -> dict[str, Any]:
-    """The specification of layers whose data have a field `row`, which the page's list of rows filters."""
+def chart_spec(layers: Sequence[alt.Chart], rows: Sequence[str]) -> dict[str, Any]:
+    """Return the Vega-Lite specification of layers whose data have a field `row`, which the page's list filters."""
     chart = alt.layer(*layers).properties(width="container", height=HEIGHT_PX)
     chart = chart.add_params(alt.param(name=SHOWN, value=list(rows)))
-    spec = chart.to_dict(validate=False)  # that takes seconds, and a test does it
+    spec = chart.to_dict(validate=False)  # validation takes seconds, and a test does it
     spec["autosize"] = {"type": "fit", "contains": "padding"}
-    spec.pop("config", None)  # the page's own is for all of them
+    spec.pop("config", None)  # the page has one configuration for all charts
     return dict(spec)
 
 
 def rounded(value: float) -> float:
-    """Five digits: what an eye can tell apart, and a small file."""
+    """Round to five digits, which is more than can be seen, to keep the file small."""
     return float(f"{value:.5g}")
 
 
 @cache
 def vega() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script; it takes seconds to bundle, so once a process."""
+    """Return Vega, Vega-Lite and Vega-Embed as one script; cached, as bundling takes seconds."""
     import vl_convert
 
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", "<\\/script")
 
 
-POINTS = 24_000  # at most on the page: above, epochs are left out evenly
+MAX_POINTS = 24_000  # of all curves of the page; if there are more, epochs are left out evenly
 
 
 def curve_charts(curves: Mapping[str, Curves], runs: Sequence[Run], colours: Mapping[str, str]) -> list[Chart]:
-    """One chart for each metric that a run logs while it trains.
+    """Return a chart for each metric that runs log while they train.
 
     Args:
-        curves: by the run's name.
+        curves: the logged curves, by the run's name.
+        runs: the runs.
+        colours: colour of each row.
     """
-    drawn = _drawn(curves, runs)
-    room = max(2, POINTS // max(1, len(drawn) * len(runs)))
+    drawn = _curve_titles(curves, runs)
+    room = max(2, MAX_POINTS // max(1, len(drawn) * len(runs)))
     charts = []
     for index, (metric, title) in enumerate(drawn.items()):
         of_metric = [(run, _thinned(curves[run.name][metric], room)) for run in runs if metric in curves[run.name]]
@@ -137,8 +144,8 @@ def curve_charts(curves: Mapping[str, Curves], runs: Sequence[Run], colours: Map
     return charts
 
 
-def _drawn(curves: Mapping[str, Curves], runs: Sequence[Run]) -> dict[str, str]:
-    """Titles of validation errors, losses while training, weights and gradients, in this order and the runs' own."""
+def _curve_titles(curves: Mapping[str, Curves], runs: Sequence[Run]) -> dict[str, str]:
+    """Return name and title of the curves to draw: validation errors, training losses, weights, then gradients."""
     infos = merged(run.infos for run in runs)
     there = {name for own in curves.values() for name in own}
     errors = {f"val/{name}": f"{info.title}, val" for name, info in infos.items() if info.kind == "error"}
@@ -163,7 +170,7 @@ def _curve_chart(
     name: str, metric: str, title: str, curves: Sequence[tuple[Run, Mapping[int, float]]], colours: Mapping[str, str]
 ) -> Chart:
     lines = [
-        {"row": run.row, "run": run.name, "epoch": epoch, "value": rounded(value)} | _alone(curve)
+        {"row": run.row, "run": run.name, "epoch": epoch, "value": rounded(value)} | _single_point_mark(curve)
         for run, curve in curves
         for epoch, value in curve.items()
     ]
@@ -174,7 +181,7 @@ def _curve_chart(
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
     colour = alt.Color("row:N", scale=scale, legend=None)
     tips = [alt.Tooltip("row:N"), alt.Tooltip("epoch:Q"), alt.Tooltip("value:Q", title=metric, format=".4g")]
-    own, mean = (alt.Chart(data(values)).transform_filter(IS_SHOWN) for values in (lines, means))
+    own, mean = (alt.Chart(inline_data(values)).transform_filter(IS_SHOWN) for values in (lines, means))
     layers = [
         own.mark_line(strokeWidth=1, opacity=0.4).encode(x=x, y=y, color=colour, detail="run:N"),
         own.transform_filter("datum.alone").mark_point(size=20, opacity=0.4).encode(x=x, y=y, color=colour),
@@ -189,16 +196,16 @@ def _curve_chart(
     ]
     last = {one["row"]: one for one in means}
     ends = "; ".join(f"{row} ends at {one['value']:.4g} (epoch {one['epoch']})" for row, one in last.items())
-    return Chart(name, title, f"{title} over the epochs. {ends}.", finished(layers, list(colours)))
+    return Chart(name, title, f"{title} over the epochs. {ends}.", chart_spec(layers, list(colours)))
 
 
-def _alone(curve: Mapping[int, object]) -> dict[str, bool]:
-    """The mark of a curve of one point, which is drawn as a point, as no line of it would be seen."""
+def _single_point_mark(curve: Mapping[int, object]) -> dict[str, bool]:
+    """Return a field that marks a curve of one point: it is drawn as a point, as a line would be invisible."""
     return {"alone": True} if len(curve) == 1 else {}
 
 
 def _ticks(epochs: Sequence[int]) -> list[int]:
-    """Whole epochs, ten at most."""
+    """Return ticks at whole epochs: round steps, fewer than ten of them, and the first epoch."""
     first, last = min(epochs), max(epochs)
     steps = (digit * 10**power for power in range(9) for digit in (1, 2, 5))
     step = next(step for step in steps if (last - first) / step < 10)
@@ -206,13 +213,14 @@ def _ticks(epochs: Sequence[int]) -> list[int]:
 
 
 def _means(curves: Sequence[tuple[Run, Mapping[int, float]]]) -> list[dict[str, Any]]:
-    """The mean over the seeds of a row that have got to an epoch."""
+    """Return, for each row and epoch, the mean over the seeds that have reached the epoch."""
     values: dict[str, dict[int, list[float]]] = {}
     for run, curve in curves:
         for epoch, value in curve.items():
             values.setdefault(run.row, {}).setdefault(epoch, []).append(value)
     return [
-        {"row": row, "epoch": epoch, "value": rounded(sum(found) / len(found)), "seeds": len(found)} | _alone(by_epoch)
+        {"row": row, "epoch": epoch, "value": rounded(sum(found) / len(found)), "seeds": len(found)}
+        | _single_point_mark(by_epoch)
         for row, by_epoch in values.items()
         for epoch, found in sorted(by_epoch.items())
     ]
@@ -224,9 +232,12 @@ _SHAPES = ["square", "triangle-up", "diamond", "cross", "triangle-down"]
 def pdj_charts(
     runs: Sequence[Run], published: Published, colours: Mapping[str, str]
 ) -> tuple[list[Chart], Sequence[Row]]:
-    """One chart for each tested set and curve over thresholds, and the published methods of the same sides in them."""
+    """Return a chart for each tested set and curve over thresholds, and the published methods that they show.
+
+    Only methods with the same convention for left and right are shown.
+    """
     done = [run for run in runs if run.finished]
-    curves: dict[str, dict[str, MetricInfo]] = {}  # name of a curve -> its points
+    curves: dict[str, dict[str, MetricInfo]] = {}  # the points of each curve, by its name
     for name, info in merged(run.infos for run in done).items():
         if info.curve is not None:
             curves.setdefault(info.curve[0], {})[name] = info
@@ -242,7 +253,7 @@ def pdj_charts(
     ]
     for index, (split, curve) in enumerate(there):
         of_set = split.removeprefix("test_") if apart else sets[0] if len(sets) == 1 else ""
-        rows = beside(published.get(of_set) or (), sides or "")[0]
+        rows = split_by_sides(published.get(of_set) or (), sides or "")[0]
         shown = [row for row in rows if curves[curve].keys() & row["scores"].keys()]
         others += [method for method in shown if method not in others]
         label = next(iter(curves[curve].values())).label or curve
@@ -283,9 +294,9 @@ def _pdj_chart(
     y = alt.Y("value:Q", title="within it [%]", scale=alt.Scale(domain=[0, 100]) if points else alt.Scale(zero=True))
     colour = alt.Color("row:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
     tips = [alt.Tooltip("threshold:Q", format=".2f"), alt.Tooltip("value:Q", title="within it [%]", format=".1f")]
-    base = alt.Chart(data(lines)).transform_filter(IS_SHOWN)
+    base = alt.Chart(inline_data(lines)).transform_filter(IS_SHOWN)
     layers = [
-        alt.Chart(data(pose)).mark_line(color=GREY, strokeDash=[6, 4], strokeWidth=1.4).encode(x=x, y=y),
+        alt.Chart(inline_data(pose)).mark_line(color=GREY, strokeDash=[6, 4], strokeWidth=1.4).encode(x=x, y=y),
         base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour),
         base.mark_point(size=90, filled=True, opacity=0).encode(x=x, y=y, tooltip=[alt.Tooltip("row:N"), *tips]),
     ]
@@ -296,32 +307,32 @@ def _pdj_chart(
             scale=alt.Scale(domain=names, range=_SHAPES[: len(names)]),
             legend=alt.Legend(columns=1, symbolStrokeColor="currentColor", symbolFillColor="transparent"),
         )
-        others = alt.Chart(data(points)).mark_point(size=70, strokeWidth=1.6, color="currentColor")
+        others = alt.Chart(inline_data(points)).mark_point(size=70, strokeWidth=1.6, color="currentColor")
         layers.append(others.encode(x=x, y=y, shape=shape, tooltip=[alt.Tooltip("method:N"), *tips]))
     at = "; ".join(f"{one['row']} {one['value']:.1f} %" for one in lines if one["threshold"] == 0.2)
     published = "; ".join(f"{p['method']} {p['value']:.1f} %" for p in points if p["threshold"] == 0.2)
     words = f"{title}. At 0.20: {at}.{f' Published: {published}.' if published else ''}"
-    return Chart(name, title, words, finished(layers, list(colours)))
+    return Chart(name, title, words, chart_spec(layers, list(colours)))
 
 
 _PLAIN = str.maketrans("", "", "$")
 
 
 def weight_charts(findings: Findings, rows: Sequence[str]) -> list[Chart]:
-    """One chart a panel of the figure."""
+    """Return a chart for each panel of the figure."""
     axis = axis_of([run for run in findings.runs if run.finished])
     return [
         _weight_chart(f"weight-{index}", panel, findings, axis, rows) for index, panel in enumerate(_panels(findings))
     ]
 
 
-def by_name(findings: Findings) -> bool:
-    """Whether the rows stand side by side, as they differ in something else than their weights."""
+def shows_names(findings: Findings) -> bool:
+    """Return whether the charts show the rows side by side by name, as one weight does not tell them apart."""
     return isinstance(axis_of([run for run in findings.runs if run.finished]), RowAxis)
 
 
-def meaning(findings: Findings) -> str:
-    """What the points and bars are that are drawn."""
+def caption(findings: Findings) -> str:
+    """Return a caption that explains the points, bars and lines of the weight charts."""
     keys = {key for panel in _panels(findings) for key, _ in panel.lines}
     groups = by_row([run for run in findings.runs if run.finished])
     seeds = {
@@ -335,7 +346,7 @@ def meaning(findings: Findings) -> str:
     if any(count > 1 and where not in findings.statistics.intervals for where, count in seeds.items()):
         words.append(f"{'where there is none' if sure else 'bars'}: ± std over seeds")
     words += [*(["small points: single seeds"] if several else []), "dashed: the mean pose"]
-    text = "; ".join(words) + "." + (f" {CUT}" if sure or several else "")
+    text = "; ".join(words) + "." + (f" {CLIPPING_NOTE}" if sure or several else "")
     axis = axis_of([run for run in findings.runs if run.finished])
     apart = [f"“{label}”" for _, label in axis.labels] if isinstance(axis, WeightAxis) and axis.breaks else []
     verb = "stands" if len(apart) == 1 else "stand"
@@ -355,24 +366,24 @@ def _weight_chart(
     means, seeds, poses = _values(panel, findings, axis)
     labels = [label for _, label in panel.lines]
     ends = [one[end] for one in means for end in ("low", "high") if one[end] is not None]
-    log = panel.log([*(one["value"] for one in (*means, *seeds, *poses)), *ends])
+    log = panel.needs_log_axis([*(one["value"] for one in (*means, *seeds, *poses)), *ends])
     scale = alt.Scale(type="log" if log else "linear", zero=False, nice=True)
     x = alt.X("x:Q", scale=alt.Scale(domain=_limits(axis), nice=False, zero=False), axis=_x_axis(axis))
     y = alt.Y("value:Q", scale=scale, title=title)
-    colour = alt.Color("line:N", scale=alt.Scale(domain=labels, range=list(LINES[: len(labels)])))
+    colour = alt.Color("line:N", scale=alt.Scale(domain=labels, range=list(LINE_COLOURS[: len(labels)])))
     tips = [alt.Tooltip(f"{field}:N", title=words) for field, words in _TIPS]
     layers = []
     breaks = [{"x": rounded(x)} for x in axis.breaks] if isinstance(axis, WeightAxis) else []
-    if breaks:  # between the logarithmic axis and what stands apart from it
-        rule = alt.Chart(data(breaks)).mark_rule(strokeDash=[2, 3], color="currentColor", opacity=0.35)
+    if breaks:  # between the logarithmic axis and the ends that are set apart
+        rule = alt.Chart(inline_data(breaks)).mark_rule(strokeDash=[2, 3], color="currentColor", opacity=0.35)
         layers.append(rule.encode(x=x))
     if poses:
-        pose = alt.Chart(data(poses)).mark_rule(strokeDash=[6, 4], strokeWidth=1.3)
+        pose = alt.Chart(inline_data(poses)).mark_rule(strokeDash=[6, 4], strokeWidth=1.3)
         layers.append(pose.encode(y=y, color=colour, tooltip=tips[:3]))
     if seeds:
-        seed = alt.Chart(data(seeds)).transform_filter(IS_SHOWN).mark_point(size=14, filled=True, opacity=0.55)
+        seed = alt.Chart(inline_data(seeds)).transform_filter(IS_SHOWN).mark_point(size=14, filled=True, opacity=0.55)
         layers.append(seed.encode(x=x, y=y, color=colour, tooltip=[*tips[:3], alt.Tooltip("seed:N")]))
-    shown = alt.Chart(data(means)).transform_filter(IS_SHOWN)
+    shown = alt.Chart(inline_data(means)).transform_filter(IS_SHOWN)
     bar = shown.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)
     low = alt.Y("low:Q", scale=scale, title=title)
     line = shown.transform_filter("datum.inner").mark_line(strokeWidth=1.6)
@@ -382,14 +393,14 @@ def _weight_chart(
         line.encode(x=x, y=y, color=colour),
         point.encode(x=x, y=y, color=colour, tooltip=tips),
     ]
-    return Chart(name, title, _words(title, means, poses), finished(layers, rows))
+    return Chart(name, title, _description(title, means, poses), chart_spec(layers, rows))
 
 
 _TIPS = (("row", "row"), ("line", "line"), ("shown_value", "value"), ("interval", "interval"), ("n", "seeds"))
 
 
 def _values(panel: Panel, findings: Findings, axis: WeightAxis | RowAxis) -> tuple[list[dict[str, Any]], ...]:
-    """Means with their intervals, seeds, and the mean pose, as the chart's data."""
+    """Return the chart's data: means with their intervals, single seeds, and the mean pose."""
     means, seeds, poses = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
     done = [run for run in findings.runs if run.finished]
     for index, (key, label) in enumerate(panel.lines):
@@ -403,7 +414,7 @@ def _values(panel: Panel, findings: Findings, axis: WeightAxis | RowAxis) -> tup
             if found is None:
                 continue
             x = {"x": rounded(axis.place(group[0]) + shift)}
-            low, high, words = _spread(findings, row, key, panel.scale, found.mean, found.std)
+            low, high, words = _error_bar(findings, row, key, panel.scale, found.mean, found.std)
             inner = axis.place(group[0]) not in axis.ends.values() and isinstance(axis, WeightAxis)
             means.append(
                 _point(row, label, found.mean)
@@ -420,16 +431,19 @@ def _point(row: str, label: str, value: float) -> dict[str, Any]:
     return {"row": row, "line": label, "value": rounded(value), "shown_value": f"{value:.4g}"}
 
 
-def _spread(
+def _error_bar(
     findings: Findings, row: str, key: str, scale: float, mean: float, std: float | None
 ) -> tuple[float | None, float | None, str]:
-    """The bar of a mean, as far as it can be: its interval, or where there is none the deviation over seeds."""
+    """Return low end, high end and words of the bar of a mean: its interval, or else the deviation over seeds.
+
+    The ends are clipped to the metric's range; they are None if neither is known.
+    """
     interval = findings.statistics.intervals.get((row, key))
     if interval is not None:
-        low, high = (rounded(possible(scale * end, scale)) for end in interval)
+        low, high = (rounded(clip_to_range(scale * end, scale)) for end in interval)
         return low, high, f"95 %: {low:.4g} to {high:.4g}"
     if std is not None:
-        low, high = (rounded(possible(mean + side * std, scale)) for side in (-1, 1))
+        low, high = (rounded(clip_to_range(mean + side * std, scale)) for side in (-1, 1))
         return low, high, f"± {std:.2g} (std over seeds)"
     return None, None, "–"
 
@@ -441,7 +455,7 @@ def _limits(axis: WeightAxis | RowAxis) -> list[float]:
 
 
 def _x_axis(axis: WeightAxis | RowAxis) -> alt.Axis:
-    """Labels of the rows' places; Vega's own log axis has no place for zero."""
+    """Return the x axis with labels at the rows' places; Vega's own logarithmic axis has no place for zero."""
     if isinstance(axis, RowAxis):
         labels = {float(index): name for index, name in enumerate(axis.names)}
         title = ""
@@ -454,7 +468,7 @@ def _x_axis(axis: WeightAxis | RowAxis) -> alt.Axis:
     return alt.Axis(values=values, labelExpr=expression, title=title, grid=False, labelOverlap=False)
 
 
-def _words(title: str, means: Sequence[dict[str, Any]], poses: Sequence[dict[str, Any]]) -> str:
+def _description(title: str, means: Sequence[dict[str, Any]], poses: Sequence[dict[str, Any]]) -> str:
     parts = [f"{one['row']} {one['line']} {one['shown_value']}" for one in means]
     parts += [f"mean pose {one['line']} {one['shown_value']}" for one in poses]
     return f"{title}, by row. {'; '.join(parts)}."

@@ -1,4 +1,4 @@
-"""Best and worst predictions of each row, and what its part detectors see, drawn over crops out of the pack."""
+"""Best and worst predictions of each row, and maps of its part detectors, drawn over crops from the pack."""
 
 from __future__ import annotations
 
@@ -22,10 +22,18 @@ QUALITY = 82  # of the JPEG: crops are 128 pixels wide, and the page must stay s
 
 
 class Crops:
-    """Those of one pack.
+    """The crops of one pack; remembers which of them the page uses.
+
+    Args:
+        setup: settings of a run, which name the pack.
+        digest: digest of the data that the runs were trained on.
+
+    Attributes:
+        size_px: side of the test crop, in pixels.
+        used: the images that are used, as data links, by row of the pack.
 
     Raises:
-        UserError: the pack is gone, or holds other data.
+        UserError: the pack is missing, or holds other data.
     """
 
     def __init__(self, setup: Setup, digest: str) -> None:
@@ -39,7 +47,7 @@ class Crops:
         self.used: dict[int, str] = {}
 
     def use(self, row: int) -> str:
-        """The name by which the page shows the crop of this row of the pack."""
+        """Mark the crop in this row of the pack as used, and return its name in the page."""
         name = f"crop-{row}"
         if row not in self.used:
             if not 0 <= row < len(self._crops):
@@ -48,12 +56,12 @@ class Crops:
         return name
 
     def images(self) -> Sequence[tuple[str, str]]:
-        """Name and content of all that are used."""
+        """Return name and data link of all used crops."""
         return [(f"crop-{row}", link) for row, link in sorted(self.used.items())]
 
 
 def open_crops(setup: Setup, digest: str) -> Crops | str:
-    """The crops, or why there are none."""
+    """Open the crops of a pack, or return why that is impossible."""
     try:
         return Crops(setup, digest)
     except UserError as error:
@@ -61,7 +69,7 @@ def open_crops(setup: Setup, digest: str) -> Crops | str:
 
 
 def png_of_map(tile: UInt8[np.ndarray, "row column"], colour: tuple[int, int, int]) -> str:
-    """A map of windows as a picture of one pixel a window: the colour, as opaque as the window is sure."""
+    """Return a map of windows as a PNG of one pixel per window, whose opacity is the window's value."""
     rgba = np.empty((*tile.shape, 4), np.uint8)
     rgba[..., :3], rgba[..., 3] = colour, tile
     out = io.BytesIO()
@@ -75,12 +83,12 @@ def _jpeg(image: UInt8[np.ndarray, "row column 3"]) -> bytes:
     return out.getvalue()
 
 
-Stick = tuple[float, float, float, float, str]  # x0 y0 x1 y1 in pixels of the crop, and its colour
+Stick = tuple[float, float, float, float, str]  # x0, y0, x1, y1 in pixels of the crop, and the colour
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A person with both poses."""
+    """A person with true and predicted pose."""
 
     crop: str
     label: str
@@ -91,7 +99,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Maps:
-    """A person's maps: for each part its name, the true and the predicted map as pictures."""
+    """A person's part maps; `parts` has for each part its name and the true and predicted map as pictures."""
 
     crop: str
     label: str
@@ -100,7 +108,7 @@ class Maps:
 
 @dataclass(frozen=True)
 class RowPictures:
-    """Of one run of a row: its people with the smallest and the largest joint error, and maps of some."""
+    """The pictures of one run of a row: people with the smallest and largest joint error, and part maps of some."""
 
     row: str
     seed: int
@@ -111,7 +119,7 @@ class RowPictures:
 
 @dataclass(frozen=True)
 class Gallery:
-    """All pictures; `lacking` says in words what there is none of, and why."""
+    """All pictures of a study; `lacking` states which pictures are missing, and why."""
 
     rows: Sequence[RowPictures]
     images: Sequence[tuple[str, str]]
@@ -120,13 +128,13 @@ class Gallery:
     lacking: Sequence[str]
 
 
-EACH = 6  # people at either end
-MAPPED = 3  # people whose maps are shown: the best, the middle one, the worst
+PEOPLE_PER_END = 6  # number of best people, and of worst people
+PEOPLE_WITH_MAPS = 3  # people whose maps are shown: the best, the median and the worst
 MAP_COLOUR = "#ff8c00"
 
 
 def gallery_of(runs: Sequence[Run]) -> Gallery:
-    """The pictures of the first finished seed of each row, under the rule that was chosen."""
+    """Return the pictures of the first finished seed of each row, under the rule that the study chose."""
     rows, lacking = list[RowPictures](), list[str]()
     crops: Crops | str | None = None
     setup: Setup | None = None
@@ -155,7 +163,7 @@ def _of_row(row: str, seed: int, people: People, setup: Setup, crops: Crops) -> 
     if "predicted_crop_px" in people.arrays:
         errors = joint_errors(people.arrays["predicted_crop_px"], people.arrays["truth_crop_px"])
         order = [int(one) for one in np.argsort(errors, kind="stable") if math.isfinite(errors[one])]
-        count = min(EACH, len(order) // 2)
+        count = min(PEOPLE_PER_END, len(order) // 2)
         best = [_drawing(people, one, errors[one], setup, crops) for one in order[:count]]
         worst = [_drawing(people, one, errors[one], setup, crops) for one in order[::-1][:count]]
     return RowPictures(row, seed, best, worst, _maps(people, setup, crops))
@@ -164,7 +172,7 @@ def _of_row(row: str, seed: int, people: People, setup: Setup, crops: Crops) -> 
 def joint_errors(
     predicted: Float[np.ndarray, "person joint 2"], truth: Float[np.ndarray, "person joint 2"]
 ) -> Float[np.ndarray, " person"]:
-    """Mean distance of each person's known joints in pixels of the crop; NaN without a known joint."""
+    """Return each person's mean distance over known joints, in the given unit (pixels); NaN without a known joint."""
     distance = np.linalg.norm(predicted - truth, axis=-1).astype(float)
     known = np.isfinite(distance)
     with np.errstate(invalid="ignore"):
@@ -183,7 +191,7 @@ def _drawing(people: People, one: int, error: float, setup: Setup, crops: Crops)
 
 
 def _sticks(joints: Float[np.ndarray, "joint 2"], setup: Setup) -> list[Stick]:
-    """The parts whose ends are known."""
+    """Return the parts whose ends are both known."""
     found = []
     for part, (first, second) in enumerate(setup.skeleton.part_ends):
         ends = [round(float(value), 1) for value in (*joints[first], *joints[second])]
@@ -200,7 +208,9 @@ def _maps(people: People, setup: Setup, crops: Crops) -> list[Maps]:
     order = [int(one) for one in np.argsort(errors, kind="stable") if math.isfinite(errors[one])]
     if not order:
         return []
-    places = dict.fromkeys(order[place] for place in np.linspace(0, len(order) - 1, MAPPED).round().astype(int))
+    places = dict.fromkeys(
+        order[place] for place in np.linspace(0, len(order) - 1, PEOPLE_WITH_MAPS).round().astype(int)
+    )
     known = np.isfinite(arrays["truth_crop_px"][:, setup.skeleton.part_ends]).all((2, 3))
     names = [name.replace("_", " ") for name in setup.skeleton.parts]
     colour = rgb(MAP_COLOUR)

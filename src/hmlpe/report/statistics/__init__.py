@@ -1,4 +1,4 @@
-"""Are two rows different? The same seeds and people paired, and intervals over people and over seeds."""
+"""Do two rows differ? Differences paired by seed and person, with confidence intervals over people and over seeds."""
 
 from hmlpe.report.statistics.differences import compare
 from hmlpe.report.statistics.outcome import Difference, Interval, Statistics, verdict

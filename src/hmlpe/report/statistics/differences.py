@@ -1,4 +1,7 @@
-"""Each row against the row that trains the metric's task alone: the same seeds and people paired, person by person."""
+"""Compare each row with a base row, which trains one task alone, paired by seed and by person.
+
+The base is the first row that has the metric among those that train one task alone, the study's base task first.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,15 @@ from jaxtyping import Bool, Float
 from hmlpe.errors import UserError
 from hmlpe.report.columns import AVERAGE, Column, columns_of, test_sets
 from hmlpe.report.runs import by_row, people_of, read_setup
-from hmlpe.report.statistics.outcome import DRAWS, SEED, Difference, Interval, Statistics, over_both, over_people
+from hmlpe.report.statistics.outcome import (
+    DRAWS,
+    SEED,
+    Difference,
+    Interval,
+    Statistics,
+    people_interval,
+    seeds_and_people_interval,
+)
 from hmlpe.report.summary import tasks_of
 from hmlpe.resample import counts
 from hmlpe.runs.metric import MetricInfo, Reduction, split_of
@@ -22,40 +33,43 @@ from hmlpe.runs.result import OLDEST, Run, other_than, row_weights
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """People's errors, and how they become the number."""
+    """The errors of each person, and how they are reduced to one number."""
 
     reduction: Reduction
     errors: Float[np.ndarray, "person item"]
 
     def values(self, counts: Float[np.ndarray, "draw person"]) -> Float[np.ndarray, " draw"]:
-        """The score when each person counts so often; NaN where nothing is known."""
+        """Return the score of each draw, given how often each person counts in it; NaN where no error is known."""
         return self.reduction(self.errors, counts)
 
     @property
     def known(self) -> Bool[np.ndarray, " person"]:
-        """Who counts."""
+        """The people with a known error."""
         return self.reduction.known(self.errors)
 
-    def among(self, some: Bool[np.ndarray, " person"]) -> Score:
-        """The score of some of the people."""
+    def restricted_to(self, some: Bool[np.ndarray, " person"]) -> Score:
+        """Return the score of only the people in `some`."""
         return Score(self.reduction, np.where(some[:, None], self.errors, np.nan))
 
 
-def of_splits(scores: Mapping[str, Score], people: People, splits: Sequence[str]) -> dict[str, Score]:
-    """By `<split>/<metric>`: of all test people, and of each set's own, which is the start of their names."""
+def scores_by_split(scores: Mapping[str, Score], people: People, splits: Sequence[str]) -> dict[str, Score]:
+    """Return the scores by `<split>/<metric>`: of all test people, and of each set's people.
+
+    A person's name starts with that of the set.
+    """
     found = {f"test/{name}": score for name, score in scores.items()}
     for split in splits:
         if split != AVERAGE:
             own = np.char.startswith(people.person, f"{split.removeprefix('test_')}/")
-            found |= {f"{split}/{name}": score.among(own) for name, score in scores.items()}
+            found |= {f"{split}/{name}": score.restricted_to(own) for name, score in scores.items()}
     return found
 
 
 def scores_of(people: People, infos: Mapping[str, MetricInfo]) -> dict[str, Score]:
-    """The scores of one run by the metric's name; those that its file has no errors for are left out.
+    """Return the scores of one run by the metric's name; metrics without errors in its file are left out.
 
     Raises:
-        ValueError: its errors are not as the results say.
+        ValueError: the errors do not have the shape that the result states.
     """
     found = {}
     for name, info in infos.items():
@@ -67,37 +81,41 @@ def scores_of(people: People, infos: Mapping[str, MetricInfo]) -> dict[str, Scor
     return found
 
 
-TOLERANCE = (1e-6, 1e-4)  # of today's results, and of those that had summed in float32
+TOLERANCE = (1e-6, 1e-4)  # relative; of current results, and of older ones, which were summed in float32
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Attributes:
-    scores: by the run's name, then the metric's key; of the runs whose files are whole and of the same people.
-    people: how many; 0 without any file.
-    shot: (person,) the same for people who are drawn together; None: no file, or one of an older version.
-    lacking: the other finished runs by name, and why.
-    rule: the checkpoint rule by its name, one of `RULES`; empty where no run's config says it.
+    """The scores of a study's finished runs.
+
+    Attributes:
+        scores: scores by the run's name, then the metric's key, for runs with valid files of the same people.
+        people: number of test people; 0 without any file.
+        shot: (person,) shot of each person, equal for people who are drawn together; None: no file, or one of an older
+            version.
+        missing: for each other finished run, by name, why it has no scores.
+        rule: name of the checkpoint rule, one of `RULES`; empty if no run's config states it.
     """
 
     scores: Mapping[str, Mapping[str, Score]]
     people: int
     shot: np.ndarray | None
-    lacking: Mapping[str, str]
+    missing: Mapping[str, str]
     rule: str
 
     @property
     def shots(self) -> int:
-        """How many are drawn from: shots, or people where nobody knows of shots."""
+        """The number of shots that are drawn from, or of people where shots are unknown."""
         return self.people if self.shot is None else len(np.unique(self.shot))
 
 
 def measure(runs: Sequence[Run], chosen: bool) -> Measured:
-    """The scores of the finished runs.
+    """Read the scores of the finished runs.
 
     Args:
-        chosen: under the rule that the study chose its checkpoints by; else under the other one, which the metrics of
-            the runs must be of already (see `rules.under_other_rule`).
+        runs: the runs of a study.
+        chosen: True: under the checkpoint rule that the study chose; False: under the other rule, whose metrics the
+            runs must already have (see `study.under_other_rule`).
     """
     scores: dict[str, Mapping[str, Score]] = {}
     lacking: dict[str, str] = {}
@@ -111,7 +129,7 @@ def measure(runs: Sequence[Run], chosen: bool) -> Measured:
             rule = setup.rule if chosen else other_than(setup.rule)
             people = people_of(run, rule)
             splits = test_sets(key.partition("/")[0] for key in run.metrics)
-            found = of_splits(scores_of(people, run.infos), people, splits)
+            found = scores_by_split(scores_of(people, run.infos), people, splits)
             _check_same_people(people, first)
             _check_same_numbers(run, found)
             found = {name: score for name, score in found.items() if run.metrics.get(name) is not None}
@@ -134,7 +152,7 @@ def _check_same_people(people: People, first: tuple[str, People] | None) -> None
 
 
 def _check_same_numbers(run: Run, scores: Mapping[str, Score]) -> None:
-    """The file must give the numbers of result.json, which are rounded to float32."""
+    """Raise UserError unless the scores give the numbers of result.json, which are rounded to float32."""
     for name, score in scores.items():
         stated = run.metrics.get(name)
         if stated is None:
@@ -151,11 +169,14 @@ def notes_of(
     columns: Sequence[Column],
     differences: Sequence[Difference],
 ) -> list[str]:
-    """The notes.
+    """Return the notes on the statistics.
 
     Args:
-        groups: each row's finished runs.
-        bases: the rows that train a task alone, by that task.
+        measured: the scores of the runs.
+        groups: the finished runs of each row.
+        bases: for each task, the rows that train it alone.
+        columns: the compared metrics.
+        differences: the differences between rows.
     """
     notes = []
     if not any(bases.values()):
@@ -172,21 +193,24 @@ def notes_of(
                 f"{task}_error is not like for like under this rule: rows that train {base} choose their epoch by "
                 f"val/{base}_error, their base by val/{task}_error. Fair: under the last epoch."
             )
-    notes += _without_a_number(groups, columns)
-    if measured.lacking:
-        (run, why), more = next(iter(measured.lacking.items())), len(measured.lacking) - 1
+    notes += _notes_without_number(groups, columns)
+    if measured.missing:
+        (run, why), more = next(iter(measured.missing.items())), len(measured.missing) - 1
         others = f", nor {more} more {'run' if more == 1 else 'runs'}" if more else ""
         notes.append(f"No interval over people holds {run}{others}: {why}.")
     return notes
 
 
-def _without_a_number(groups: Mapping[str, Sequence[Run]], columns: Sequence[Column]) -> list[str]:
-    """Finished runs that train a metric's task and yet have no number, as one that diverged; else they only vanish."""
+def _notes_without_number(groups: Mapping[str, Sequence[Run]], columns: Sequence[Column]) -> list[str]:
+    """Return notes on finished runs that train a metric's task but have no number for it, e.g. as they diverged.
+
+    Without the note these runs would be missing unnoticed.
+    """
     found: dict[tuple[str, ...], list[str]] = {}
     for column in columns:
         training = [run for group in groups.values() for run in group if row_weights(group).get(column.info.task)]
         lacking = tuple(run.name for run in training if run.metrics.get(column.key) is None)
-        if 0 < len(lacking) < len(training):  # what nobody has, these people do not give
+        if 0 < len(lacking) < len(training):  # if no run has the number, these test people do not allow it
             found.setdefault(lacking, []).append(column.heading)
     return [
         f"Without a number, and in no mean or difference: {', '.join(r)} ({', '.join(m)})." for r, m in found.items()
@@ -197,12 +221,12 @@ Draws = Mapping[tuple[str, str], Float[np.ndarray, " draw"]]
 
 
 def compare(runs: Sequence[Run], chosen: bool = True) -> Statistics:
-    """The statistics of comparable runs; see `measure` for `chosen`."""
+    """Compute the statistics of comparable runs; see `measure` for `chosen`."""
     measured = measure(runs, chosen)
     groups = {row: [run for run in group if run.finished] for row, group in by_row(runs)}
     columns = _columns(groups)
     draws, shots_of = _draws(measured, columns), _shots(measured, columns)
-    bases = {task: _alone(task, groups) for task in tasks_of(runs)}
+    bases = {task: _rows_training_alone(task, groups) for task in tasks_of(runs)}
     differences, intervals = [], {}
     for column in columns:
         having = {row: [r for r in group if r.metrics.get(column.key) is not None] for row, group in groups.items()}
@@ -225,7 +249,10 @@ def compare(runs: Sequence[Run], chosen: bool = True) -> Statistics:
 
 
 def _columns(groups: Mapping[str, Sequence[Run]]) -> list[Column]:
-    """The metrics of test people that are sums over them, the tasks' own errors first, and of those the average's."""
+    """Return the test metrics that can be computed from errors of single people.
+
+    The tasks' own errors come first, and in both groups those averaged over the sets.
+    """
     found = [
         column
         for column in columns_of([run for group in groups.values() for run in group])
@@ -234,14 +261,14 @@ def _columns(groups: Mapping[str, Sequence[Run]]) -> list[Column]:
     return sorted(found, key=lambda one: (one.info.kind != "error", not one.key.startswith(f"{AVERAGE}/")))
 
 
-def _alone(task: str, groups: Mapping[str, Sequence[Run]]) -> list[str]:
-    """The rows that train this task and no other."""
+def _rows_training_alone(task: str, groups: Mapping[str, Sequence[Run]]) -> list[str]:
+    """Return the rows that train this task and no other."""
     weights = {row: row_weights(group) for row, group in groups.items() if group}
     return [row for row, own in weights.items() if [name for name, value in own.items() if value] == [task]]
 
 
 def _draws(measured: Measured, columns: Sequence[Column]) -> Draws:
-    """Values of each (run, metric's key): of the people themselves, then of each draw of people, the same for all."""
+    """Return the values by (run, metric's key): on the people themselves, then on each draw, which all runs share."""
     if not measured.people:
         return {}
     drawn = counts(np.arange(measured.people) if measured.shot is None else measured.shot, DRAWS, SEED)
@@ -254,7 +281,7 @@ def _draws(measured: Measured, columns: Sequence[Column]) -> Draws:
 
 
 def _shots(measured: Measured, columns: Sequence[Column]) -> dict[str, int]:
-    """How many shots (or people, where nobody knows of shots) count in each metric: one set's are its own."""
+    """Return the number of shots (or of people, if shots are unknown) that count in each metric, by its key."""
     shot = np.arange(measured.people) if measured.shot is None else measured.shot
     found = {}
     for column in columns:
@@ -267,7 +294,7 @@ def _shots(measured: Measured, columns: Sequence[Column]) -> dict[str, int]:
 
 
 def _scores(scores: Mapping[str, Score], key: str) -> list[Score]:
-    """What the metric is the mean of: its own score, or those of all sets; empty where one is lacking."""
+    """Return the scores that a metric is the mean of: its own, or those of all sets; empty if one is missing."""
     split, _, name = key.partition("/")
     splits = {key.partition("/")[0] for key in scores} - {"test"} if split == AVERAGE else {split}
     found = [scores.get(f"{one}/{name}") for one in sorted(splits)]
@@ -279,13 +306,13 @@ def _own_interval(group: Sequence[Run], column: Column, draws: Draws, shots: int
     if not found or len(found) < len(group):
         return None
     values = np.stack(found)
-    return over_both(values, shots) if len(found) > 1 else over_people(values, shots)
+    return seeds_and_people_interval(values, shots) if len(found) > 1 else people_interval(values, shots)
 
 
 def _difference(
     column: Column, base: str, base_runs: Sequence[Run], row: str, runs: Sequence[Run], draws: Draws, shots: int
 ) -> list[Difference]:
-    """The row's difference; none if it shares no seed with its base."""
+    """Return the row's difference from its base as a list of one; empty if they share no seed."""
     of_base = {run.seed: run for run in base_runs}
     pairs = [(run, of_base[run.seed]) for run in runs if run.seed in of_base]
     if not pairs:
@@ -300,7 +327,7 @@ def _difference(
             column=column,
             seeds=tuple(run.seed for run, _ in pairs),
             each=tuple(each),
-            over_people=None if values is None else over_people(values, shots),
-            over_both=None if values is None or len(pairs) < 2 else over_both(values, shots),
+            over_people=None if values is None else people_interval(values, shots),
+            over_both=None if values is None or len(pairs) < 2 else seeds_and_people_interval(values, shots),
         )
     ]

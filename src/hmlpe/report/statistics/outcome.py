@@ -1,4 +1,4 @@
-"""What the comparison of a study's rows gives: differences, their intervals, and what they say in words."""
+"""The results of comparing a study's rows: paired differences, their confidence intervals, and verdicts in words."""
 
 from __future__ import annotations
 
@@ -13,35 +13,40 @@ from scipy.special import stdtrit
 from hmlpe.report.columns import Column
 from hmlpe.resample import interval
 
-DRAWS, LEVEL, SEED = 2000, 0.95, 0  # as hmlpe-evaluate draws
+DRAWS, LEVEL, SEED = 2000, 0.95, 0  # the same values as in hmlpe-evaluate
 
 Interval = tuple[float, float]
 
 
-def over_people(values: Float[np.ndarray, "seed draw"], shots: int) -> Interval:
-    """Of the mean over these very seeds: the people drawn anew, shot by shot.
+def people_interval(values: Float[np.ndarray, "seed draw"], shots: int) -> Interval:
+    """Return the bootstrap interval over people of the mean over these given seeds; whole shots of people are drawn.
 
     Args:
-        values: of each seed, of the people themselves first, then of each draw of people.
-        shots: that were drawn.
+        values: for each seed, the value on the people themselves, then on each bootstrap draw of people.
+        shots: number of shots that were drawn from.
     """
     return interval(values[:, 1:].mean(0), LEVEL, shots)
 
 
-def over_both(values: Float[np.ndarray, "seed draw"], shots: int) -> Interval:
-    """Of the mean over all seeds there could be, of two at least: the half widths over people and over seeds in one.
+def seeds_and_people_interval(values: Float[np.ndarray, "seed draw"], shots: int) -> Interval:
+    """Return the interval over seeds and people of the mean over all possible seeds; needs at least two seeds.
 
-    That over seeds is Student's (1908), t * s / sqrt(seeds), as a bootstrap over few seeds cannot leave their range.
+    The half widths over people and over seeds are combined as the root of their sum of squares. That over seeds is
+    Student's (1908), t * s / sqrt(seeds), as a bootstrap over few seeds cannot leave their range.
+
+    Args:
+        values: see `people_interval`.
+        shots: number of shots that were drawn from.
     """
     seeds = values[:, 0].astype(float)
-    mean, (low, high) = float(seeds.mean()), over_people(values, shots)
+    mean, (low, high) = float(seeds.mean()), people_interval(values, shots)
     quantile = float(stdtrit(len(seeds) - 1, (1 + LEVEL) / 2))
     half = quantile * float(seeds.std(ddof=1)) / math.sqrt(len(seeds))
     return mean - math.hypot(max(mean - low, 0.0), half), mean + math.hypot(max(high - mean, 0.0), half)
 
 
-FEWEST_SEEDS = 3  # with which a row may be called better or worse
-RULE = (
+MIN_SEEDS = 3  # number of seeds from which a row may be called better or worse
+VERDICT_RULE = (
     "Verdict: in how many seeds the row's difference has the sign of the mean difference; “no difference seen” "
     "where the 95 % interval (over seeds and people; with one seed over people) holds 0, and “no interval” where "
     "people's files are missing. With one seed nothing is known of other seeds, and two are too few to tell, so below "
@@ -50,11 +55,14 @@ RULE = (
 
 
 def verdict(differences: Sequence[float], interval: tuple[float, float] | None) -> str:
-    """The words.
+    """Return the verdict on a row in words, as `VERDICT_RULE` explains it.
+
+    >>> verdict([-0.2, -0.1, -0.3], (-0.5, -0.1))
+    'lower in all 3 seeds'
 
     Args:
-        differences: row minus base, of each paired seed.
-        interval: of the mean difference: over seeds and people, or with one seed over people; None: not known.
+        differences: row minus base, for each paired seed.
+        interval: of the mean difference, over seeds and people, or with one seed over people; None: unknown.
     """
     count = len(differences)
     mean = sum(differences) / count
@@ -73,7 +81,7 @@ def verdict(differences: Sequence[float], interval: tuple[float, float] | None) 
         words.append("the interval leaves 0 out: a difference in the mean")
     if count == 1:
         words.append("nothing is known of other seeds")
-    elif count < FEWEST_SEEDS:
+    elif count < MIN_SEEDS:
         words.append("too few seeds to tell")
     return "; ".join(words)
 
@@ -91,10 +99,12 @@ class Difference:
     """A row minus its base in one metric, unscaled.
 
     Attributes:
-        seeds: that both rows have.
-        each: the difference of each of them.
-        over_people: interval of the mean difference for these seeds, people drawn anew; None: not known.
-        over_both: for other seeds too; None with one seed.
+        row, base: names of the two rows.
+        column: the metric.
+        seeds: the seeds that both rows have.
+        each: the difference for each of these seeds.
+        over_people: interval of the mean difference over people, for these seeds; None: unknown.
+        over_both: interval over seeds and people; None: unknown, or only one seed.
     """
 
     row: str
@@ -107,18 +117,18 @@ class Difference:
 
     @property
     def mean(self) -> float:
-        """The mean difference."""
+        """The mean difference over the seeds."""
         return float(np.mean(self.each))
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """The verdict in words."""
         return verdict(self.each, self.over_both or self.over_people)
 
     @property
     def better(self) -> bool | None:
-        """Whether the row is better than its base; None: the interval holds 0 or is not known, or seeds are too few."""
-        few = len(self.seeds) < FEWEST_SEEDS
+        """Whether the row is better than its base; None: the interval holds 0 or is unknown, or seeds are too few."""
+        few = len(self.seeds) < MIN_SEEDS
         if few or self.over_both is None or self.over_both[0] <= 0 <= self.over_both[1]:
             return None
         return (self.mean > 0) == (self.column.better == "high")
@@ -126,16 +136,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of a study, under one checkpoint rule.
+    """The comparison of a study's rows under one checkpoint rule.
 
     Attributes:
-        rule: in words.
-        people: that were drawn from; 0 without people's files.
-        shots: in which they are, and which were drawn with all their people; None: people were drawn one by one, as
-            their files are of an older version.
-        differences: by metric, then row, in the tables' order.
-        intervals: of each (row, metric's key): of the row's own mean, over seeds and people, or with one seed people.
-        notes: what is lacking, and what a reader must know beside the numbers.
+        rule: the checkpoint rule, in words.
+        people: number of test people that the bootstrap draws from; 0 without files of people.
+        shots: number of shots of these people, which are drawn as a whole; None: people are drawn one by one, as their
+            files are of an older version.
+        differences: the differences by metric, then row, in the tables' order.
+        intervals: interval of a row's own mean, by (row, key of the metric): over seeds and people, or with one seed
+            over people.
+        notes: what is missing, and what a reader must know to read the numbers.
     """
 
     rule: str
@@ -147,5 +158,5 @@ class Statistics:
 
     @property
     def seeds(self) -> int:
-        """The most that a row is paired by; 0 where nothing is paired."""
+        """The largest number of seeds that a row is paired by; 0 if nothing is paired."""
         return max((len(found.seeds) for found in self.differences), default=0)

@@ -1,4 +1,4 @@
-"""The paired differences as CSV, Markdown and console text, under each checkpoint rule."""
+"""Render the paired differences under each checkpoint rule as CSV, Markdown and console text."""
 
 import csv
 import io
@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from hmlpe.report.columns import Column
-from hmlpe.report.statistics.outcome import DRAWS, RULE, Difference, Interval, Statistics
+from hmlpe.report.statistics.outcome import DRAWS, VERDICT_RULE, Difference, Interval, Statistics
 from hmlpe.words import filled
 
 _HEADER = ("row", "minus", "seeds", "difference", "95 % over people", "over seeds and people", "verdict")
 NO_SHOTS = "Who shares a shot is not in these files of an older version, so the intervals over people are too narrow."
 
 
-def render_paired_csv(under: Sequence[Statistics]) -> str:
-    """One line for each rule, metric and row; numbers unscaled, the difference of each seed as `seed:difference`."""
+def render_paired_csv(by_rule: Sequence[Statistics]) -> str:
+    """Return CSV with a line per rule, metric and row; numbers are unscaled, those of seeds as `seed:difference`."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     bounds = [f"{over}_{end}" for over in ("people", "seeds_and_people") for end in ("low", "high")]
     writer.writerow(
         ["checkpoint_rule", "metric", "row", "base", "seeds", "people", "difference", *bounds, "each_seed", "verdict"]
     )
-    for statistics in under:
+    for statistics in by_rule:
         for found in statistics.differences:
             each = " ".join(f"{seed}:{value:.8g}" for seed, value in zip(found.seeds, found.each, strict=True))
             ends = [f"{end:.8g}" for over in (found.over_people, found.over_both) for end in over or ()]
@@ -33,10 +33,10 @@ def render_paired_csv(under: Sequence[Statistics]) -> str:
     return out.getvalue()
 
 
-def render_paired_markdown(title: str, under: Sequence[Statistics]) -> str:
-    """A heading for each rule, and one table a metric under it."""
-    lines = [f"# {title}: paired differences", "", RULE]
-    for statistics in under:
+def render_paired_markdown(title: str, by_rule: Sequence[Statistics]) -> str:
+    """Return Markdown with a section for each rule, and in it a table for each metric."""
+    lines = [f"# {title}: paired differences", "", VERDICT_RULE]
+    for statistics in by_rule:
         lines += ["", f"## Checkpoint: {statistics.rule}", "", about(statistics)]
         for column, found in by_column(statistics):
             lines += ["", f"### {column.heading}", "", _pipes(_HEADER), _pipes([":--", ":--", *["--:"] * 4, ":--"])]
@@ -46,7 +46,7 @@ def render_paired_markdown(title: str, under: Sequence[Statistics]) -> str:
 
 
 def render_paired_text(statistics: Statistics, width: int) -> str:
-    """For a console of so many characters: the first metric alone; empty where nothing is paired."""
+    """Return text for a console of `width` characters: only the first metric; empty if nothing is paired."""
     lines = []
     for column, found in by_column(statistics)[:1]:
         lines.append(f"{column.heading}, paired with {found[0].base} (other metrics: paired.md)")
@@ -61,7 +61,7 @@ def render_paired_text(statistics: Statistics, width: int) -> str:
 
 
 def about(statistics: Statistics) -> str:
-    """What the intervals stand on, in a sentence."""
+    """Describe in a sentence how the intervals were computed."""
     if not statistics.people:
         return "Differences of the same seeds. Without people's files there are no intervals."
     seeds = "; over seeds by Student's t" if statistics.seeds > 1 else ""
@@ -80,12 +80,12 @@ def about(statistics: Statistics) -> str:
 
 
 def by_column(statistics: Statistics) -> list[tuple[Column, list[Difference]]]:
-    """The differences of each metric."""
+    """Group the differences by metric."""
     return [(column, list(found)) for column, found in groupby(statistics.differences, lambda found: found.column)]
 
 
 def cells(found: Difference) -> list[str]:
-    """One line of a table, in the order of its headings."""
+    """Return the cells of one line of a table, in the order of its headings."""
     column = found.column
     intervals = [_interval(over, column) for over in (found.over_people, found.over_both)]
     return [found.row, found.base, str(len(found.seeds)), _signed(found.mean, column), *intervals, found.verdict]

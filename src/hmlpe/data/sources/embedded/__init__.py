@@ -1,4 +1,4 @@
-"""Embedded data: clothed upper bodies drawn from a seed, so that every experiment runs without a download."""
+"""Embedded data: generated images of clothed upper bodies, so that every experiment runs without a download."""
 
 from hmlpe.data.sources.embedded.source import EmbeddedSource
 from hmlpe.data.sources.embedded.style import Style

@@ -1,4 +1,4 @@
-"""A body becomes layers: torso, head, arms and hands, in the colours and cloth of a wardrobe."""
+"""Convert a body to layers: torso, head, arms and hands, with the materials of a wardrobe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, Literal
 import numpy as np
 from jaxtyping import Float
 
-from hmlpe.data.sources.embedded.pose import ARMS, HEAD, L_SHOULDER, NECK, R_SHOULDER, Body, frame, heading
+from hmlpe.data.sources.embedded.pose import ARMS, HEAD, L_SHOULDER, NECK, R_SHOULDER, Body, direction, rotated_axes
 from hmlpe.data.sources.embedded.shapes import Colour, Layer, Material, ellipse, hull, limb
 from hmlpe.data.sources.embedded.style import Style
 
@@ -32,7 +32,7 @@ _PATTERNS: Final[tuple[Literal["stripes", "checks", "noise"], ...]] = ("stripes"
 
 @dataclass(frozen=True)
 class Wardrobe:
-    """The materials of one person; hands are skin, the cloth of the sleeves, or a glove."""
+    """The materials of one person; the hands' is skin, the cloth of the sleeves, or a glove."""
 
     skin: Material
     hair: Material
@@ -42,60 +42,60 @@ class Wardrobe:
     inner: Material
 
 
-def any_colour(rng: np.random.Generator) -> Colour:
-    """Muted more often than bright, of any hue and lightness."""
+def random_colour(rng: np.random.Generator) -> Colour:
+    """Draw a colour of any hue and lightness, more often muted than bright."""
     grey = rng.uniform(20, 235)
-    return _near(rng, (grey, grey, grey), 28.0)
+    return _vary_colour(rng, (grey, grey, grey), 28.0)
 
 
-def any_skin(rng: np.random.Generator) -> Material:
-    """A skin tone."""
-    return Material(_near(rng, _SKIN[rng.integers(len(_SKIN))], 6.0), kind="plain")
+def random_skin(rng: np.random.Generator) -> Material:
+    """Draw a skin tone."""
+    return Material(_vary_colour(rng, _SKIN[rng.integers(len(_SKIN))], 6.0), kind="plain")
 
 
-def any_cloth(rng: np.random.Generator, style: Style) -> Material:
-    """Plain or patterned cloth."""
-    base = any_colour(rng)
+def random_cloth(rng: np.random.Generator, style: Style) -> Material:
+    """Draw plain or patterned cloth."""
+    base = random_colour(rng)
     if rng.random() >= style.textured_p:
         return Material(base, kind="plain")
     kind = _PATTERNS[rng.integers(len(_PATTERNS))]
     contrast = float(style.texture_contrast * rng.uniform(0.4, 1.6))
     angle = 0.0 if rng.random() < 0.4 else float(rng.uniform(0, np.pi))
-    return Material(base, any_colour(rng), kind, min(contrast, 1.0), float(rng.uniform(5, 24)), angle)
+    return Material(base, random_colour(rng), kind, min(contrast, 1.0), float(rng.uniform(5, 24)), angle)
 
 
-def dress(rng: np.random.Generator, style: Style) -> Wardrobe:
-    """The clothes and colours of a person."""
-    skin, cloth = any_skin(rng), any_cloth(rng, style)
-    hair = Material(_near(rng, _HAIR[rng.integers(len(_HAIR))], 8.0), kind="noise", contrast=0.35, period=8.0)
+def random_wardrobe(rng: np.random.Generator, style: Style) -> Wardrobe:
+    """Draw the materials of a person."""
+    skin, cloth = random_skin(rng), random_cloth(rng, style)
+    hair = Material(_vary_colour(rng, _HAIR[rng.integers(len(_HAIR))], 8.0), kind="noise", contrast=0.35, period=8.0)
     hands = skin
     if rng.random() < style.glove_p:
-        hands = cloth if rng.random() < 0.6 else Material(any_colour(rng), kind="plain")
-    return Wardrobe(skin, hair, cloth, any_cloth(rng, style), hands, Material(any_colour(rng), kind="plain"))
+        hands = cloth if rng.random() < 0.6 else Material(random_colour(rng), kind="plain")
+    return Wardrobe(skin, hair, cloth, random_cloth(rng, style), hands, Material(random_colour(rng), kind="plain"))
 
 
-def _near(rng: np.random.Generator, colour: Colour, spread: float) -> Colour:
+def _vary_colour(rng: np.random.Generator, colour: Colour, spread: float) -> Colour:
     red, green, blue = (rng.standard_normal(3) * spread + colour).tolist()
     return min(max(red, 5.0), 250.0), min(max(green, 5.0), 250.0), min(max(blue, 5.0), 250.0)
 
 
 def back_hair(body: Body, wardrobe: Wardrobe, rng: np.random.Generator) -> list[Layer]:
-    """Hair behind head and shoulders: long, medium or none."""
+    """Return the layer of hair behind head and shoulders, of one of three lengths; empty without such hair."""
     length = (0.0, 0.5, 1.3, 2.2)[rng.integers(4)]
     if not length:
         return []
-    head, down = body.joints_px[HEAD], heading(body.head_tilt + np.pi / 2)
+    head, down = body.joints_px[HEAD], direction(body.head_tilt + np.pi / 2)
     wide, high = body.head_px
     tips = [head - down * 0.1 * high, head + down * length * high]
     outline = hull(tips, [wide * rng.uniform(1.1, 1.3), wide * rng.uniform(0.8, 1.2)])
     return [Layer(outline, wardrobe.hair, angle=body.head_tilt + np.pi / 2, half_px=1.3 * wide, origin_px=head)]
 
 
-def head(body: Body, wardrobe: Wardrobe, rng: np.random.Generator, style: Style) -> list[Layer]:
-    """Neck, face, hair and sometimes a hat, a beard or glasses. The head joint is the middle of the face."""
+def head_layers(body: Body, wardrobe: Wardrobe, rng: np.random.Generator, style: Style) -> list[Layer]:
+    """Return neck, face, hair, and sometimes hat, beard or glasses. The head joint is the middle of the face."""
     middle, tilt, unit = body.joints_px[HEAD], body.head_tilt, body.unit_px
     wide, high = body.head_px
-    across, down = axes = frame(tilt)
+    across, down = axes = rotated_axes(tilt)
     look = across * np.sin(body.yaw) * 0.45 * wide
 
     def spot(
@@ -123,7 +123,7 @@ def head(body: Body, wardrobe: Wardrobe, rng: np.random.Generator, style: Style)
     if rng.random() < 0.15:
         layers += [spot(x, -0.1, 0.3, 0.17, dark) for x in (-0.4, 0.4)]
 
-    # Hair falls over the forehead: the part of a larger ellipse above a slanted line.
+    # Hair over the forehead is the part of a larger ellipse above a slanted line.
     if rng.random() < 0.88:
         line = rng.uniform(-0.62, -0.3)
         crown = (ellipse(middle - down * 0.08 * high, body.head_px * np.array([1.13, 1.1]), tilt) - middle) @ axes.T
@@ -137,20 +137,20 @@ def head(body: Body, wardrobe: Wardrobe, rng: np.random.Generator, style: Style)
     return layers
 
 
-def figure(body: Body, wardrobe: Wardrobe, rng: np.random.Generator, style: Style) -> list[Layer]:
-    """The person from back to front. Arms behind the torso come first, the others last, in either order."""
+def person_layers(body: Body, wardrobe: Wardrobe, rng: np.random.Generator, style: Style) -> list[Layer]:
+    """Return the person's layers from back to front: arms behind the torso first, the others last, in random order."""
     arms = [_arm(body, wardrobe, rng, style, side) for side in (0, 1)]
-    behind = [layer for arm, under in zip(arms, body.under, strict=True) if under for layer in arm]
+    behind = [layer for arm, under in zip(arms, body.arm_behind, strict=True) if under for layer in arm]
     order = (0, 1) if rng.random() < 0.5 else (1, 0)
-    over = [layer for side in order if not body.under[side] for layer in arms[side]]
+    over = [layer for side in order if not body.arm_behind[side] for layer in arms[side]]
     hair = back_hair(body, wardrobe, rng)
-    return [*hair, *behind, *_torso(body, wardrobe, rng, style), *head(body, wardrobe, rng, style), *over]
+    return [*hair, *behind, *_torso(body, wardrobe, rng, style), *head_layers(body, wardrobe, rng, style), *over]
 
 
 def _torso(body: Body, wardrobe: Wardrobe, rng: np.random.Generator, style: Style) -> list[Layer]:
-    """Trousers or skirt, the trunk, and on it a collar, an open front, a tie or a zip."""
+    """Return trousers or skirt, the trunk, and on it a neckline, an open jacket, a tie or a zip."""
     unit, joints = body.unit_px, body.joints_px
-    across, down = frame(body.lean)
+    across, down = rotated_axes(body.lean)
     hips = list(body.hips_px)
     broad = 0.5 * float(np.linalg.norm(joints[L_SHOULDER] - joints[R_SHOULDER])) + 0.1 * unit
     legs = [hip + down * unit for hip in hips]
@@ -186,19 +186,19 @@ def _torso(body: Body, wardrobe: Wardrobe, rng: np.random.Generator, style: Styl
 
 
 def _arm(body: Body, wardrobe: Wardrobe, rng: np.random.Generator, style: Style, side: int) -> list[Layer]:
-    """Sleeve and hand of one arm (side 0 is the left): upper arm, forearm, hand."""
+    """Return the layers of one arm (side 0 is the left): upper sleeve, hand, lower sleeve."""
     shoulder, elbow, wrist = ARMS[side]
     points, unit = body.joints_px, body.unit_px
     thick = unit * body.girth * np.array([0.115, 0.095, 0.068])
     edge = min(style.outline * rng.uniform(0.3, 1.5), 1.0)
     tints = 1 + rng.normal(0, style.limb_tint, 2)
     cast = style.cast_shadow * rng.uniform(0.3, 1.3)
-    shadow = 0.0 if body.under[side] else min(cast, 1.0)
+    shadow = 0.0 if body.arm_behind[side] else min(cast, 1.0)
     upper = limb(
         points[shoulder], points[elbow], (thick[0], thick[1]), wardrobe.cloth, (shoulder, elbow),
         tints[0], shadow, edge,
     )  # fmt: skip
-    # The sleeve ends AT the wrist, so that the joint is where cloth turns into hand.
+    # The sleeve ends AT the wrist, so that the joint is where the cloth ends and the hand begins.
     fore = points[wrist] - points[elbow]
     along = fore / max(float(np.linalg.norm(fore)), 1e-6)
     end = points[wrist] - along * thick[2] * 0.8
@@ -210,17 +210,21 @@ def _arm(body: Body, wardrobe: Wardrobe, rng: np.random.Generator, style: Style,
 
 def _hand(
     wrist_px: Float[np.ndarray, " 2"], along: Float[np.ndarray, " 2"], unit: float, material: Material,
-    rng: np.random.Generator, own: tuple[int, ...], edge: float,
+    rng: np.random.Generator, own_joints: tuple[int, ...], edge: float,
 ) -> list[Layer]:  # fmt: skip
-    """Palm, fingers (a fist or stretched) and thumb, bent a little at the wrist."""
+    """Return thumb, and palm with fingers (a fist or stretched), bent a little at the wrist."""
     angle = float(np.arctan2(along[1], along[0]) + rng.normal(0, 0.3))
-    ahead, thumb = heading(angle), heading(angle + (0.8 if rng.random() < 0.5 else -0.8))
+    ahead, thumb = direction(angle), direction(angle + (0.8 if rng.random() < 0.5 else -0.8))
     knuckles = wrist_px + ahead * 0.1 * unit
-    tips = knuckles + heading(angle + rng.normal(0, 0.3)) * unit * rng.uniform(0.0, 0.12)
+    tips = knuckles + direction(angle + rng.normal(0, 0.3)) * unit * rng.uniform(0.0, 0.12)
     palm = hull([wrist_px, knuckles, tips], [0.05 * unit, 0.062 * unit, 0.038 * unit])
     return [
         limb(
-            wrist_px + thumb * 0.04 * unit, wrist_px + thumb * 0.13 * unit, (0.03 * unit, 0.025 * unit), material, own
+            wrist_px + thumb * 0.04 * unit,
+            wrist_px + thumb * 0.13 * unit,
+            (0.03 * unit, 0.025 * unit),
+            material,
+            own_joints,
         ),
-        Layer(palm, material, own, wrist_px, angle, 0.065 * unit, edge=edge),
+        Layer(palm, material, own_joints, wrist_px, angle, 0.065 * unit, edge=edge),
     ]

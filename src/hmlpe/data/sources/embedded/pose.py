@@ -1,4 +1,4 @@
-"""Pose prior and proportions: where the joints of a person are, before anything is drawn."""
+"""Pose prior and body proportions: draw the joints of a person, before anything is painted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEAD, L_SHOULDER, NECK, R_SHOULDER, L_ELBOW, R_ELBOW, L_WRIST, R_WRIST = range(8
 ARMS: Final = ((L_SHOULDER, L_ELBOW, L_WRIST), (R_SHOULDER, R_ELBOW, R_WRIST))
 
 # Arm modes. Angles in degrees from straight down, positive outwards (away from the torso), negative across it, 180 up.
-# (upper arm mean, spread; forearm mean, spread; forearm relative to the upper arm; can go behind the torso)
+# (upper arm mean, spread; forearm mean, spread; forearm relative to the upper arm; may be behind the torso)
 _MODES: Final = (
     (12.0, 10.0, -8.0, 16.0, True, True),  # hanging
     (42.0, 11.0, -45.0, 20.0, False, True),  # hand on hip
@@ -28,7 +28,7 @@ _MODES: Final = (
     (130.0, 24.0, 25.0, 50.0, True, False),  # raised
     (72.0, 18.0, -15.0, 55.0, True, False),  # out to the side
 )
-_AT_HEAD: Final = len(_MODES)  # the last mode has a goal, not angles: a hand near the head
+_AT_HEAD: Final = len(_MODES)  # the last mode has no angles, but a target for the hand near the head
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Body:
 
     Attributes:
         joints_px: (8, 2) in the order of JOINTS.
-        hips_px: (2, 2) left, right.
-        unit_px: torso height, the measure of all widths.
+        hips_px: (2, 2) left and right hip.
+        unit_px: torso height, the unit of all widths.
         lean: angle of the torso in radians, positive when the image's right side is lower.
-        yaw: turn of the head and torso in radians, positive when facing the image's right.
+        yaw: rotation of head and torso in radians, positive when facing the image's right.
         head_px: (2,) half width and half height of the head.
         head_tilt: angle of the head in radians.
-        girth: width of the limbs relative to the usual.
-        under: (left, right): the arm is behind the torso.
+        girth: width of the limbs relative to the average.
+        arm_behind: (left, right) whether the arm is behind the torso.
     """
 
     joints_px: Float[np.ndarray, "8 2"]
@@ -55,27 +55,27 @@ class Body:
     head_px: Float[np.ndarray, " 2"]
     head_tilt: float
     girth: float
-    under: tuple[bool, bool]
+    arm_behind: tuple[bool, bool]
 
     @property
     def torso_px(self) -> float:
-        """Left shoulder to right hip, in pixels."""
+        """The distance from left shoulder to right hip, in pixels."""
         return float(np.linalg.norm(self.joints_px[L_SHOULDER] - self.hips_px[1]))
 
 
-def heading(angle: float) -> Float[np.ndarray, " 2"]:
-    """(2,) unit vector along the image's right, turned by `angle` radians towards the image's bottom."""
+def direction(angle: float) -> Float[np.ndarray, " 2"]:
+    """Return the unit vector (2,) to the image's right, rotated by `angle` radians towards the image's bottom."""
     return np.array([math.cos(angle), math.sin(angle)])
 
 
-def frame(angle: float) -> Float[np.ndarray, "2 2"]:
-    """(2, 2) rows: the image's right and down, both turned by `angle` radians."""
+def rotated_axes(angle: float) -> Float[np.ndarray, "2 2"]:
+    """Return unit vectors to the image's right and bottom as rows (2, 2), both rotated by `angle` radians."""
     cos, sin = math.cos(angle), math.sin(angle)
     return np.array([[cos, sin], [-sin, cos]])
 
 
 def sample_body(rng: np.random.Generator, style: Style, image_px: int, shift_px: float = 0.0) -> Body:
-    """A body in the middle of an image of side image_px, moved to the right by shift_px."""
+    """Draw a body in the middle of an image of side image_px, shifted to the right by shift_px."""
 
     def vary(length: float) -> float:
         return length * math.exp(_normal(rng, style.proportion_spread))
@@ -85,14 +85,14 @@ def sample_body(rng: np.random.Generator, style: Style, image_px: int, shift_px:
     lean = math.radians(rng.normal(0, style.lean_deg))
     tilt = lean + math.radians(rng.normal(0, style.tilt_deg))
     yaw = math.radians(min(max(rng.normal(0, style.yaw_deg), -50), 50))
-    across, down = frame(lean)
+    across, down = rotated_axes(lean)
 
-    shoulder = heading(tilt) * vary(0.36) * unit * math.cos(yaw)
+    shoulder = direction(tilt) * vary(0.36) * unit * math.cos(yaw)
     hip = across * vary(0.2) * unit * math.cos(yaw)
     middle = neck + down * vary(0.95) * unit
     head_px = np.array([vary(0.175), vary(0.245)]) * unit
     head_tilt = lean + math.radians(rng.normal(0, 8))
-    head = neck + heading(head_tilt - np.pi / 2) * (0.13 * unit + head_px[1]) + across * 0.12 * unit * math.sin(yaw)
+    head = neck + direction(head_tilt - np.pi / 2) * (0.13 * unit + head_px[1]) + across * 0.12 * unit * math.sin(yaw)
 
     joints = np.empty((8, 2))
     joints[[HEAD, NECK, L_SHOULDER, R_SHOULDER]] = head, neck, neck + shoulder, neck - shoulder
@@ -104,41 +104,41 @@ def sample_body(rng: np.random.Generator, style: Style, image_px: int, shift_px:
     under = []
     for (origin, elbow, wrist), mode, side in zip(ARMS, (first, second), (1, -1), strict=True):
         if mode == _AT_HEAD:
-            joints[elbow], joints[wrist] = _reach(rng, joints[origin], head, lengths, head_px, side)
+            joints[elbow], joints[wrist] = _arm_to_head(rng, joints[origin], head, lengths, head_px, side)
         else:
-            joints[elbow], joints[wrist] = _swing(rng, style, joints[origin], lengths, mode, side, lean)
+            joints[elbow], joints[wrist] = _arm_by_angles(rng, style, joints[origin], lengths, mode, side, lean)
         under.append(mode != _AT_HEAD and _MODES[mode][5] and bool(rng.random() < style.under_p))
     hips = np.stack([middle + hip, middle - hip])
     return Body(joints, hips, unit, lean, yaw, head_px, head_tilt, vary(1.0), (under[0], under[1]))
 
 
 def _normal(rng: np.random.Generator, spread: float) -> float:
-    """Normal with mean 0, cut at 2.5 standard deviations: nobody has a giant's arms."""
+    """Draw a normal number with mean 0, clipped at 2.5 standard deviations, so that no arm is of giant length."""
     return spread * min(max(rng.normal(), -2.5), 2.5)
 
 
-def _swing(
+def _arm_by_angles(
     rng: np.random.Generator, style: Style, shoulder: Float[np.ndarray, " 2"], lengths: Float[np.ndarray, " 2"],
     mode: int, side: int, lean: float,
 ) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:  # fmt: skip
-    """(elbow, wrist) of an arm whose two angles are drawn from a mode; side is 1 for the arm on the image's right."""
+    """Return (elbow, wrist) of an arm with angles drawn from a mode; side is 1 for the arm on the image's right."""
     mean, spread, fore_mean, fore_spread, relative, _ = _MODES[mode]
     upper = rng.normal(mean, spread * style.angle_spread)
     fore = rng.normal(fore_mean, fore_spread * style.angle_spread) + (upper if relative else 0)
-    # Nobody folds an arm shut: the hand would go through the upper arm.
+    # The elbow bends at most 150 degrees, else the hand would pass through the upper arm.
     fore = upper + min(max(fore - upper, -150), 150)
-    # Forearms that cross the torso or point up in front of it come towards the camera most.
+    # Forearms that cross the torso or point up in front of it are foreshortened most.
     most = style.foreshortening * np.array([1.0, 2.0 if fore < -30 else 1.0])
     upper_px, fore_px = lengths * (1 - most * rng.random(2) ** 1.5)
-    elbow = shoulder + upper_px * heading(lean + np.pi / 2 - side * math.radians(upper))
-    return elbow, elbow + fore_px * heading(lean + np.pi / 2 - side * math.radians(fore))
+    elbow = shoulder + upper_px * direction(lean + np.pi / 2 - side * math.radians(upper))
+    return elbow, elbow + fore_px * direction(lean + np.pi / 2 - side * math.radians(fore))
 
 
-def _reach(
+def _arm_to_head(
     rng: np.random.Generator, shoulder: Float[np.ndarray, " 2"], head: Float[np.ndarray, " 2"],
     lengths: Float[np.ndarray, " 2"], head_px: Float[np.ndarray, " 2"], side: int,
 ) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:  # fmt: skip
-    """(elbow, wrist) of an arm whose hand is near the head: two circles meet, the elbow is the outer point."""
+    """Return (elbow, wrist) of an arm with the hand near the head; of two possible elbows the outer one is taken."""
     goal = head + head_px * [side * rng.uniform(0.1, 1.5), rng.uniform(-1.0, 1.4)] - shoulder
     upper, fore = lengths * rng.uniform(0.75, 1.0, 2)
     far = float(np.clip(np.linalg.norm(goal), abs(upper - fore) * 1.05, (upper + fore) * 0.99))

@@ -1,4 +1,4 @@
-"""Around the person: background, stray limbs, occluders; all layers painted, and over all of it light and sensor."""
+"""Paint the scene: background, stray limbs, the person's layers and occluders; then simulate light and sensor."""
 
 from __future__ import annotations
 
@@ -9,20 +9,27 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from hmlpe.data.sources.embedded.figure import Wardrobe, any_cloth, any_colour, any_skin, dress, figure
-from hmlpe.data.sources.embedded.pose import ARMS, Body, heading, sample_body
+from hmlpe.data.sources.embedded.figure import (
+    Wardrobe,
+    person_layers,
+    random_cloth,
+    random_colour,
+    random_skin,
+    random_wardrobe,
+)
+from hmlpe.data.sources.embedded.pose import ARMS, Body, direction, sample_body
 from hmlpe.data.sources.embedded.shapes import Layer, Material, hull, limb
 from hmlpe.data.sources.embedded.style import Style
 
-_SPARE: Final = 64  # pixels by which the cloth is larger than the picture
+_SPARE: Final = 64  # pixels by which the cloth texture is larger than the picture
 
 
 class Painter:
     """Paints layers into one picture.
 
     Args:
-        picture: (3, height, width) float32, painted in place; planes first, because blending is then faster.
-        rng: draws the folds and blotches of the cloth.
+        picture: (3, height, width) float32, painted in place; channels come first, because blending is then faster.
+        rng: random generator for the folds and blotches of the cloth.
         light: direction in which the light travels, in radians.
         shading: how much darker the side away from the light is.
         grain_px: image pixels per unit of a material's period.
@@ -41,7 +48,7 @@ class Painter:
         self._blotches = cv2.resize(rng.random((cells, cells), dtype=np.float32), size, interpolation=cv2.INTER_LINEAR)
 
     def paint(self, layer: Layer) -> None:
-        """Blend the layer over the picture; what lies outside is cut off."""
+        """Blend the layer over the picture; parts outside it are cut off."""
         height, width = self.picture.shape[1:]
         pad = 5 if layer.shadow else 2
         left, top, wide, high = cv2.boundingRect(layer.outline_px)
@@ -77,11 +84,11 @@ class Painter:
     def _surface(
         self, layer: Layer, x0: int, y0: int, width: int, height: int
     ) -> tuple[Float[np.ndarray, "height width"] | None, Float[np.ndarray, "height width"]]:
-        """Share of the second colour (None: nowhere) and brightness, (height, width): the cloth on a round body."""
+        """Return share of second colour (None: 0) and brightness, both (height, width), of cloth on a round body."""
         origin_x, origin_y = layer.outline_px[0].tolist() if layer.origin_px is None else layer.origin_px.tolist()
         x = np.arange(x0, x0 + width, dtype=np.float32) - np.float32(origin_x)
         y = np.arange(y0, y0 + height, dtype=np.float32)[:, None] - np.float32(origin_y)
-        # Every layer sees another part of the folds, else a fold would run on from the sleeve into the torso.
+        # Every layer uses another part of the folds, else a fold would continue from the sleeve into the torso.
         shift = self._rng.integers(_SPARE, size=2).tolist()
         window = slice(shift[0], shift[0] + height), slice(shift[1], shift[1] + width)
         normal_x, normal_y = -math.sin(layer.angle), math.cos(layer.angle)
@@ -104,7 +111,7 @@ class Painter:
     def _wave(
         self, x: Float[np.ndarray, " width"], y: Float[np.ndarray, "height 1"], angle: float, material: Material
     ) -> Float[np.ndarray, "height width"]:
-        """(height, width) stripes across the direction `angle`, from 0 to the material's contrast, with soft edges."""
+        """Return soft stripes (height, width) across the direction `angle`, from 0 to the material's contrast."""
         pace = 2 * np.pi / (material.period * self._grain)
         wave = np.sin(x * np.float32(pace * math.cos(angle)) + y * np.float32(pace * math.sin(angle)))
         wave *= np.float32(1.5 * material.contrast)
@@ -115,13 +122,13 @@ class Painter:
 def background(
     rng: np.random.Generator, style: Style, image_px: int, wardrobe: Wardrobe
 ) -> Float[np.ndarray, "3 image_px image_px"]:
-    """(3, image_px, image_px) float32: a gradient, rectangles, ellipses and lines, and noise at three scales."""
-    corners = np.array([any_colour(rng) for _ in range(4)], np.float32).reshape(2, 2, 3)
+    """Paint a background (3, image_px, image_px), float32: gradient, rectangles, ellipses, lines and noise."""
+    corners = np.array([random_colour(rng) for _ in range(4)], np.float32).reshape(2, 2, 3)
     corners = 0.5 * corners + 0.5 * corners.mean((0, 1))
     picture = cv2.resize(corners, (image_px, image_px), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
     mimic = rng.random() < style.camouflage_p
     for number in range(int(rng.poisson(style.shapes_n))):
-        colour = wardrobe.cloth.base if mimic and number % 3 == 0 else any_colour(rng)
+        colour = wardrobe.cloth.base if mimic and number % 3 == 0 else random_colour(rng)
         x, y = rng.integers(-20, image_px + 20, 2).tolist()
         wide, high = (image_px * rng.uniform(0.03, 0.4, 2)).astype(int).tolist()
         kind = rng.integers(4)
@@ -137,7 +144,7 @@ def background(
                 at = y + step * max(high // 4, 4)
                 cv2.rectangle(picture, (x, at), (x + wide, at + max(high // 10, 1)), colour, -1)
     rough = np.zeros((1, 1), np.float32)
-    for cells in (5, 17, 53):  # each scale adds to the coarser ones before
+    for cells in (5, 17, 53):  # each scale is added to the coarser ones
         rough = np.asarray(cv2.resize(rough, (cells, cells), interpolation=cv2.INTER_LINEAR))
         rough += np.float32(style.texture_noise * rng.random()) * rng.standard_normal((cells, cells), dtype=np.float32)
     result = np.array(cv2.split(picture), np.float32)
@@ -145,30 +152,32 @@ def background(
     return result
 
 
-def behind(rng: np.random.Generator, style: Style, image_px: int, wardrobe: Wardrobe) -> list[Layer]:
-    """Stray arm-like limbs and sometimes another person, both behind the annotated one."""
+def layers_behind(rng: np.random.Generator, style: Style, image_px: int, wardrobe: Wardrobe) -> list[Layer]:
+    """Return layers behind the annotated person: arm-like stray limbs, and sometimes another person."""
     layers: list[Layer] = []
     if rng.random() < style.bystander_p:
         side = (1 if rng.random() < 0.5 else -1) * rng.uniform(0.35, 0.6) * image_px
-        layers += figure(sample_body(rng, style, image_px, side), dress(rng, style), rng, style)
+        layers += person_layers(sample_body(rng, style, image_px, side), random_wardrobe(rng, style), rng, style)
     for _ in range(int(rng.poisson(style.stray_limbs_n))):
-        cloth = wardrobe.cloth if rng.random() < 0.5 else any_cloth(rng, style)
+        cloth = wardrobe.cloth if rng.random() < 0.5 else random_cloth(rng, style)
         start, angle = rng.uniform(0, image_px, 2), rng.uniform(0, 2 * np.pi)
-        layers += _stray(rng, style, image_px, start, angle, any_skin(rng) if rng.random() < 0.25 else cloth)
+        layers += _stray(rng, style, image_px, start, angle, random_skin(rng) if rng.random() < 0.25 else cloth)
     return layers
 
 
-def before(rng: np.random.Generator, style: Style, image_px: int, wardrobe: Wardrobe, body: Body) -> list[Layer]:
-    """What hides parts of the person: another's arm that reaches in, a table, a pole, a thing held or in the way."""
+def layers_in_front(
+    rng: np.random.Generator, style: Style, image_px: int, wardrobe: Wardrobe, body: Body
+) -> list[Layer]:
+    """Return layers that hide parts of the person: another's arm, a table, a pole, or an object held or in the way."""
     layers: list[Layer] = []
     unit = body.unit_px
     if rng.random() < style.reaching_arm_p:
         right = bool(rng.random() < 0.5)
         start = np.array([image_px + 2.0 if right else -3.0, rng.uniform(0.3, 0.9) * image_px])
-        cloth = wardrobe.cloth if rng.random() < 0.3 else any_cloth(rng, style)
+        cloth = wardrobe.cloth if rng.random() < 0.3 else random_cloth(rng, style)
         layers += _stray(rng, style, image_px, start, (np.pi if right else 0) + rng.normal(0, 0.5), cloth)
     if rng.random() < style.occluder_p:
-        kind, material = rng.integers(4), any_cloth(rng, style)
+        kind, material = rng.integers(4), random_cloth(rng, style)
         if kind == 0:  # a table in front of the hips
             top, slope = body.hips_px[0, 1] - unit * rng.uniform(-0.1, 0.3), rng.normal(0, 0.04)
             left, right_end = np.array([-40.0, top]), np.array([image_px + 40.0, top + slope * image_px])
@@ -183,7 +192,7 @@ def before(rng: np.random.Generator, style: Style, image_px: int, wardrobe: Ward
             at = body.joints_px[ARMS[int(rng.integers(2))][2]] if kind == 2 else body.joints_px.mean(0)
             centre = at + rng.normal(0, 0.15 if kind == 2 else 0.4, 2) * unit
             turn, half = rng.normal(0, 0.4), unit * rng.uniform(0.06, 0.22, 2)
-            a, b = heading(turn) * half[0], heading(turn + np.pi / 2) * half[1]
+            a, b = direction(turn) * half[0], direction(turn + np.pi / 2) * half[1]
             outline = hull([centre + a + b, centre + a - b, centre - a + b, centre - a - b], [unit * 0.015] * 4)
             layers.append(Layer(outline, material, (), centre, turn, float(2 * max(half)), edge=style.outline))
     return layers
@@ -192,22 +201,22 @@ def before(rng: np.random.Generator, style: Style, image_px: int, wardrobe: Ward
 def _stray(
     rng: np.random.Generator, style: Style, image_px: int, start: Float[np.ndarray, " 2"], angle: float, cloth: Material
 ) -> list[Layer]:
-    """A bent arm that belongs to nobody annotated, mostly with a hand."""
+    """Return a bent arm, mostly with a hand, that does not belong to the annotated person."""
     size = image_px * style.unit * rng.uniform(0.75, 1.25)
-    elbow = start + heading(angle) * 0.58 * size
+    elbow = start + direction(angle) * 0.58 * size
     bent = angle + rng.normal(0, 0.9)
-    wrist = elbow + heading(bent) * 0.49 * size
+    wrist = elbow + direction(bent) * 0.49 * size
     edge = style.outline
     layers = [limb(start, elbow, (0.115 * size, 0.095 * size), cloth, edge=edge)]
     if rng.random() < 0.7:
-        layers.append(limb(wrist, wrist + heading(bent) * 0.12 * size, (0.055 * size, 0.05 * size), any_skin(rng)))
+        layers.append(limb(wrist, wrist + direction(bent) * 0.12 * size, (0.055 * size, 0.05 * size), random_skin(rng)))
     return [*layers, limb(elbow, wrist, (0.092 * size, 0.065 * size), cloth, edge=edge)]
 
 
-def develop(
+def render_photo(
     picture: Float[np.ndarray, "3 height width"], rng: np.random.Generator, style: Style
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """The photograph of a scene: uneven light, a shadow, blur, gain, colour cast and noise."""
+    """Turn a painted scene into a photo: add uneven light, a shadow, blur, gain, colour cast and noise."""
     height, width = picture.shape[1:]
     ramp = 1 + rng.uniform(-1, 1, (2, 2)).astype(np.float32) * np.float32(style.gradient)
     light = np.asarray(cv2.resize(ramp, (width, height), interpolation=cv2.INTER_LINEAR))
@@ -226,7 +235,7 @@ def develop(
     sigma = float(rng.uniform(0, style.blur_px))
     if sigma > 0.2:
         result = np.asarray(cv2.GaussianBlur(result, (5, 5), sigma))
-    # The sum of two random bytes is near enough to a normal number and several times faster to draw.
+    # The sum of two random bytes approximates a normal number and is several times faster to draw.
     dice = np.frombuffer(rng.bytes(2 * result.size), np.uint8).reshape(2, *result.shape)
     grain = np.add(dice[0], dice[1], dtype=np.uint16).astype(np.float32)
     grain -= 255

@@ -1,4 +1,4 @@
-"""Layers: convex outlines and the materials that fill them."""
+"""Layers of a picture: convex outlines, filled with materials."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from hmlpe.data.sources.embedded.pose import frame, heading
+from hmlpe.data.sources.embedded.pose import direction, rotated_axes
 
 Colour = tuple[float, float, float]
-_CIRCLE: Final = np.stack([heading(angle) for angle in np.linspace(0, 2 * np.pi, 20, endpoint=False)])
+_CIRCLE: Final = np.stack([direction(angle) for angle in np.linspace(0, 2 * np.pi, 20, endpoint=False)])
 
 
 @dataclass(frozen=True)
 class Material:
-    """A surface: base colour, and a second one in a pattern with a period, turned by an angle (radians)."""
+    """A surface: a base colour, and a second colour in a pattern with a period, rotated by an angle (radians)."""
 
     base: Colour
     second: Colour = (0.0, 0.0, 0.0)
@@ -36,18 +36,18 @@ class Layer:
     Attributes:
         outline_px: (point, 2) float32 image pixels, pixel centres at integers; convex.
         material: what fills it; "flat" is neither textured nor shaded.
-        own: joints that belong to it: they are seen once it is painted, all others under it are hidden.
-        origin_px: (2,) start of its axis, where its texture begins.
-        angle: of its axis, in radians.
-        half_px: its half width, for the shading.
+        own_joints: joints that belong to the layer: they are visible once it is painted, all others under it are not.
+        origin_px: (2,) start of the layer's axis, where its texture begins.
+        angle: angle of the axis, in radians.
+        half_px: half width of the layer, for the shading.
         tint: brightness relative to the material.
-        shadow: strength of the shadow that it casts on what lies under it.
+        shadow: strength of the shadow that it casts on layers under it.
         edge: darkness of its outline.
     """
 
     outline_px: Float[np.ndarray, "point 2"]
     material: Material
-    own: tuple[int, ...] = ()
+    own_joints: tuple[int, ...] = ()
     origin_px: Float[np.ndarray, " 2"] | None = None
     angle: float = 0.0
     half_px: float = 1.0
@@ -56,13 +56,13 @@ class Layer:
     edge: float = 0.0
 
     def covers(self, points_px: Float[np.ndarray, "point_under 2"]) -> Bool[np.ndarray, " point_under"]:
-        """(point_under,) whether each of these points, (point_under, 2), lies inside the outline."""
+        """Return, as (point_under,), whether each of the points (point_under, 2) lies inside the outline."""
         inside = [cv2.pointPolygonTest(self.outline_px, (x, y), False) >= 0 for x, y in points_px.tolist()]
         return np.array(inside, dtype=bool)
 
 
 def hull(centres_px: Sequence[Float[np.ndarray, " 2"]], radii_px: Sequence[float]) -> Float[np.ndarray, "point 2"]:
-    """(point, 2) float32 outline of the convex hull of circles: two of them make a tapered limb with round caps."""
+    """Return the outline (point, 2), float32, of the convex hull of circles; two circles give a tapered round limb."""
     circles = np.array(centres_px)[:, None] + np.array(radii_px)[:, None, None] * _CIRCLE
     return np.ascontiguousarray(cv2.convexHull(circles.reshape(-1, 2).astype(np.float32))[:, 0])
 
@@ -70,15 +70,15 @@ def hull(centres_px: Sequence[Float[np.ndarray, " 2"]], radii_px: Sequence[float
 def ellipse(
     centre_px: Float[np.ndarray, " 2"], half_px: Float[np.ndarray, " 2"], angle: float = 0.0
 ) -> Float[np.ndarray, "20 2"]:
-    """(20, 2) outline of an ellipse with half axes half_px, turned by angle (radians)."""
-    return np.asarray(centre_px + (_CIRCLE * half_px) @ frame(angle), np.float32)
+    """Return the outline (20, 2) of an ellipse with half axes half_px, rotated by angle (radians)."""
+    return np.asarray(centre_px + (_CIRCLE * half_px) @ rotated_axes(angle), np.float32)
 
 
 def limb(
     start_px: Float[np.ndarray, " 2"], end_px: Float[np.ndarray, " 2"], radii_px: tuple[float, float],
-    material: Material, own: tuple[int, ...] = (), tint: float = 1.0, shadow: float = 0.0, edge: float = 0.0,
+    material: Material, own_joints: tuple[int, ...] = (), tint: float = 1.0, shadow: float = 0.0, edge: float = 0.0,
 ) -> Layer:  # fmt: skip
-    """A tapered limb from start to end."""
+    """Return the layer of a tapered limb from start to end."""
     dx, dy = end_px - start_px
     outline = hull([start_px, end_px], radii_px)
-    return Layer(outline, material, own, start_px, math.atan2(dy, dx), max(radii_px), tint, shadow, edge)
+    return Layer(outline, material, own_joints, start_px, math.atan2(dy, dx), max(radii_px), tint, shadow, edge)

@@ -1,4 +1,4 @@
-"""The generated set as a source of records and images."""
+"""The generated data set as a source of people and images."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from hmlpe.data.record import Person, Split
-from hmlpe.data.sources.embedded.figure import Wardrobe, dress, figure
-from hmlpe.data.sources.embedded.pose import JOINTS, NECK, Body, heading, sample_body
-from hmlpe.data.sources.embedded.scene import Painter, background, before, behind, develop
+from hmlpe.data.sources.embedded.figure import Wardrobe, person_layers, random_wardrobe
+from hmlpe.data.sources.embedded.pose import JOINTS, NECK, Body, direction, sample_body
+from hmlpe.data.sources.embedded.scene import Painter, background, layers_behind, layers_in_front, render_photo
 from hmlpe.data.sources.embedded.shapes import Layer
 from hmlpe.data.sources.embedded.style import Style
 from hmlpe.errors import UserError
 
-VERSION: Final = 1  # raise it with every change that alters a pixel or a label, so that caches notice
+VERSION: Final = 1  # increase it with every change of a pixel or label, as caches depend on it
 _SPLITS: Final[tuple[Split, Split]] = ("train", "test")
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The annotated person and what is before it, without pixels.
+    """The annotated person and what is in front of it, before any pixel is painted.
 
     Attributes:
         body: joints and proportions.
         wardrobe: the person's materials.
-        layers: the person and everything before it, back to front.
-        detection_px: (4,) x0 y0 x1 y1.
+        layers: the person and everything in front of it, from back to front.
+        detection_px: (4,) the detector's box x0 y0 x1 y1.
     """
 
     body: Body
@@ -42,35 +42,35 @@ class Plan:
 
     @property
     def occluded(self) -> Bool[np.ndarray, " 8"]:
-        """(8,) joints that end up under a layer that they do not belong to."""
+        """(8,) whether each joint is under a layer that it does not belong to."""
         hidden = np.zeros(len(JOINTS), dtype=bool)
         for layer in self.layers:
             hidden |= layer.covers(self.body.joints_px)
-            hidden[list(layer.own)] = False
+            hidden[list(layer.own_joints)] = False
         return hidden
 
 
 class EmbeddedSource:
-    """Generated upper bodies, one person an image; the same settings give the same pixels and joints, in any order.
+    """Generated upper bodies, one person per image; equal settings give equal pixels and joints, in any order.
 
-    An image depends on the seed, its own name, image_px and style alone: more images leave the others as they are.
+    An image depends only on the seed, its own name, image_px and style, so adding images does not change others.
 
     Args:
         train: number of training images.
         test: number of test images.
-        seed: of everything that is drawn.
+        seed: seed of all random numbers.
         image_px: side of the square images.
-        style: difficulty; the default is the one that results are reported on.
+        style: the difficulty; None: the default, for which results are reported.
 
     Raises:
-        UserError: a setting is of no use.
+        UserError: a setting is invalid.
     """
 
     name = "embedded"
 
     def __init__(
         self,
-        train: object = 2000,  # object: a configuration can hold anything, and what is no whole number is refused
+        train: object = 2000,  # object: a configuration may contain anything; invalid values are refused
         test: object = 500,
         seed: object = 0,
         image_px: object = 160,
@@ -83,37 +83,37 @@ class EmbeddedSource:
         self.style = style or Style()
 
     def people(self) -> Sequence[Person]:
-        """The training people, then the test people, one per image."""
+        """Return the training people, then the test people, one per image."""
         return self._people
 
     def image(self, name: str) -> UInt8[np.ndarray, "image_px image_px 3"]:
-        """(image_px, image_px, 3) RGB, rendered on every call. Raises UserError if there is no such image."""
+        """Render the RGB image (image_px, image_px, 3), anew on every call. Raises UserError: no such image."""
         split, index = self._parse(name)
         rng = self._rng(split, index)
         plan = self._plan(rng)
-        around = behind(rng, self.style, self.image_px, plan.wardrobe)
+        around = layers_behind(rng, self.style, self.image_px, plan.wardrobe)
         picture = background(rng, self.style, self.image_px, plan.wardrobe)
         painter = Painter(picture, rng, rng.uniform(0, 2 * np.pi), self.style.shading, self.image_px / 160)
         for layer in (*around, *plan.layers):
             painter.paint(layer)
-        return develop(picture, rng, self.style)
+        return render_photo(picture, rng, self.style)
 
     def missing_images(self) -> Sequence[str]:
-        """None: every image can be rendered."""
+        """Return no name, as every image can be rendered."""
         return []
 
     def skipped(self) -> Mapping[str, int]:
-        """Nothing: everyone is drawn to be learnt from."""
+        """Return no reason, as nobody is left out."""
         return {}
 
     def fingerprint(self) -> str:
-        """Digest of the settings and of the generator's version."""
+        """Return a digest of the settings and the generator's version."""
         settings = {"version": VERSION, "counts": self.counts, "seed": self.seed, "image_px": self.image_px}
         text = json.dumps({**settings, "style": asdict(self.style)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def plan(self, name: str) -> Plan:
-        """The person in the image of that name, without pixels."""
+        """Return the plan of the image of that name, without painting it."""
         return self._plan(self._rng(*self._parse(name)))
 
     @cached_property
@@ -140,19 +140,19 @@ class EmbeddedSource:
         raise UserError(f"embedded data: there is no image {name!r}; it has {self.counts}, named like 'train/000017'")
 
     def _plan(self, rng: np.random.Generator) -> Plan:
-        """Draws everything that labels depend on first; the pixels take the generator on from there."""
+        """Draw all random numbers that the labels depend on; painting continues with the same generator."""
         style, size = self.style, self.image_px
-        body, wardrobe = sample_body(rng, style, size), dress(rng, style)
+        body, wardrobe = sample_body(rng, style, size), random_wardrobe(rng, style)
         box = self._detection(rng, body)
-        layers = [*figure(body, wardrobe, rng, style), *before(rng, style, size, wardrobe, body)]
+        layers = [*person_layers(body, wardrobe, rng, style), *layers_in_front(rng, style, size, wardrobe, body)]
         return Plan(body, wardrobe, layers, box)
 
     def _detection(self, rng: np.random.Generator, body: Body) -> Float[np.ndarray, " 4"]:
-        """(4,) a person box as a detector gives it: of about the right size and place, blind to where the arms are."""
+        """Return a box (4,) like a detector's: of about the right size and position, independent of the arms."""
         style, unit = self.style, body.unit_px
         centre = (
             body.joints_px[NECK]
-            + heading(body.lean + np.pi / 2) * 0.2 * unit
+            + direction(body.lean + np.pi / 2) * 0.2 * unit
             + rng.normal(0, style.box_shift, 2) * unit
         )
         half = 0.5 * style.box * unit * np.exp(np.clip(rng.normal(0, style.box_spread, 2), -0.2, 0.2))

@@ -1,4 +1,4 @@
-"""Every constant that makes the embedded data easier or harder, in one place."""
+"""All constants that control the difficulty of the embedded data."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from hmlpe.errors import UserError
 
 @dataclass(frozen=True)
 class Style:
-    """Difficulty of the embedded data. Lengths are in units of the torso height unless named otherwise.
+    """The difficulty of the embedded data. Lengths are in torso heights unless stated otherwise.
 
-    Names ending in `_p` are probabilities per person, in `_deg` standard deviations in degrees, in `_n` expected counts
-    per image. Colours run from 0 to 255.
+    Names that end in `_p` are probabilities per person, in `_deg` standard deviations in degrees, and in `_n` expected
+    counts per image. Colours range from 0 to 255.
     """
 
-    # The pose: weights of the arm modes of pose.py, in its order, and how far arms and body stray.
+    # The pose: weights of the arm modes of pose.py, in their order, and how much arms and body vary.
     modes: tuple[float, ...] = (0.3, 0.14, 0.14, 0.18, 0.1, 0.06, 0.05, 0.03)
-    same_mode_p: float = 0.5  # both arms in one mode: folded arms, both hands up
-    angle_spread: float = 0.8  # scales every spread of the arm modes
+    same_mode_p: float = 0.5  # both arms have the same mode, e.g. folded arms or both hands up
+    angle_spread: float = 0.8  # factor of all spreads of the arm modes
     lean_deg: float = 6.0
-    tilt_deg: float = 5.0  # of the shoulder line against the hips
+    tilt_deg: float = 5.0  # of the shoulder line relative to the hips
     yaw_deg: float = 22.0
-    foreshortening: float = 0.2  # a limb loses up to this part of its length (twice that where it points at the camera)
-    under_p: float = 0.15  # an arm goes behind the torso, in the modes where arms can
+    foreshortening: float = 0.2  # a limb loses up to this share of its length (twice that if it points at the camera)
+    under_p: float = 0.15  # an arm is behind the torso, in modes where that is possible
 
-    # Size, place and the detector's box.
+    # Size, position and the detector's box.
     unit: float = 0.275  # torso height over image side
-    unit_spread: float = 0.09  # of its logarithm
+    unit_spread: float = 0.09  # of the logarithm of `unit`
     place_spread: float = 0.03  # of the neck, over image side
     box: float = 2.4  # box side over torso height
     box_spread: float = 0.06  # of the logarithm of the box side, per axis
@@ -37,12 +37,12 @@ class Style:
     # What the person looks like.
     textured_p: float = 0.7
     texture_contrast: float = 0.5
-    limb_tint: float = 0.1  # brightness of a limb against the torso: small, so that outline and shading matter
+    limb_tint: float = 0.1  # brightness of a limb relative to the torso: small, so that outline and shading matter
     shading: float = 0.3
     outline: float = 0.5
     cast_shadow: float = 0.35
-    glove_p: float = 0.1  # hands of cloth or glove colour
-    camouflage_p: float = 0.1  # the background holds the cloth's colour
+    glove_p: float = 0.1  # hands have the colour of cloth or a glove
+    camouflage_p: float = 0.1  # the background contains the cloth's colour
 
     # Around and over the person.
     shapes_n: float = 8.0
