@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, as one line in this project's words: for files and for settings alike."""
+"""Turn pydantic's validation errors into one-line messages in this project's wording, for files and settings alike."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ KINDS: dict[Any, str] = {
     NoneType: "null",
 }
 LONGEST = 120  # letters of a value
-MISSING = "???"  # Hydra's, of a setting that has no default
+MISSING = "???"  # Hydra's value of a setting that has no default and must be given
 
 
 class Problem(NamedTuple):
-    """The first thing that is wrong.
+    """The first validation error of a file or of settings.
 
     Attributes:
-        where: names down to it, with points between.
-        kind: pydantic's word for it; "type" where it is not what it must be.
-        value: that was given.
-        must: what it must be, in words.
+        where: path to the offending field, its names joined by dots.
+        kind: pydantic's error type, or "type" where the value is not what it must be.
+        value: the value that was given.
+        must: description of what the value must be.
     """
 
     where: str
@@ -39,7 +39,7 @@ class Problem(NamedTuple):
     must: str
 
     def of_file(self) -> str:
-        """`field <path> is <value>, not <what>`."""
+        """Return the message for a file: `field <path> is <value>, not <what>`."""
         if self.kind == "missing":
             return f"field {self.where} is missing"
         if self.kind == "extra_forbidden":
@@ -49,7 +49,7 @@ class Problem(NamedTuple):
         return f"field {self.where} is {shown(self.value)}, not {self.must}"
 
     def of_settings(self) -> str:
-        """`<setting>: must be <what>, got <value>`."""
+        """Return the message for settings: `<setting>: must be <what>, got <value>`."""
         if self.kind == "missing" or self.value == MISSING:
             return f"{self.where}: is not given; it must be {self.must}"
         if self.kind == "extra_forbidden":
@@ -60,12 +60,13 @@ class Problem(NamedTuple):
 
 
 def first_problem(error: ValidationError, model: type[BaseModel], given: Any, name: str = "") -> Problem:
-    """The first thing that pydantic found.
+    """Return the first problem that pydantic found.
 
     Args:
-        model: that refused it.
-        given: what it refused.
-        name: of the model among the settings, if it is a part of them.
+        error: what pydantic raised.
+        model: the model class that refused the input.
+        given: the refused input.
+        name: name of the model among the settings, if it is a part of them.
     """
     one = error.errors(include_url=False)[0]
     hint: Any = model
@@ -74,7 +75,7 @@ def first_problem(error: ValidationError, model: type[BaseModel], given: Any, na
     for part in one["loc"]:
         inner = _below(hint, part)
         if inner is None or _described(marks):
-            break  # the branch of a union; or a part of what is described as a whole
+            break  # pydantic's name of a union's branch, or a part of a field that one description covers
         (hint, marks), value = inner, _value(value, part)
         names.append(str(part))
     else:
@@ -87,13 +88,21 @@ def first_problem(error: ValidationError, model: type[BaseModel], given: Any, na
 
 
 def shown(value: Any) -> str:
-    """The value as a message gives it, cut where it is long."""
+    """Return the value's repr for a message, cut off where it is long."""
     text = repr(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def words(hint: Any, marks: Sequence[Any] = ()) -> str:
-    """What a value of this type must be: its description, if it has one, else its kind and its bounds."""
+    """Describe what a value of this type must be: the field's description if it has one, else the type and its bounds.
+
+    Args:
+        hint: a type annotation.
+        marks: the metadata of the annotation: pydantic's field info and the bounds of `Annotated`.
+
+    >>> words(int | None)
+    'a whole number, or null'
+    """
     if get_origin(hint) is Annotated:
         hint, *own = get_args(hint)
         return words(hint, [*own, *marks])
@@ -110,11 +119,12 @@ def words(hint: Any, marks: Sequence[Any] = ()) -> str:
 
 
 def _described(marks: Sequence[Any]) -> str | None:
+    """Return the first field description in the metadata, or None."""
     return next((mark.description for mark in marks if isinstance(mark, FieldInfo) and mark.description), None)
 
 
 def _bounds(marks: Sequence[Any]) -> str:
-    """` from 1 to 3`, ` of at least 1`, ` between 0 and 1` (neither of them), ` above 0`."""
+    """Describe the bounds: ` from 1 to 3`, ` of at least 1`, ` between 0 and 1` (both excluded) or ` above 0`."""
     single = [one for mark in marks for one in (mark.metadata if isinstance(mark, FieldInfo) else [mark])]
     of = {type(one): getattr(one, type(one).__name__.lower()) for one in single if isinstance(one, Ge | Gt | Le | Lt)}
     if Gt in of:
@@ -125,7 +135,7 @@ def _bounds(marks: Sequence[Any]) -> str:
 
 
 def _below(hint: Any, part: str | int) -> tuple[Any, Sequence[Any]] | None:
-    """The type of this part of a value, and its marks; None: the type has no such part."""
+    """Return the type and the metadata of one field or item of a value, or None if the type has no such part."""
     if get_origin(hint) is Annotated:
         return _below(get_args(hint)[0], part)
     kind, parts = get_origin(hint) or hint, get_args(hint)
@@ -140,7 +150,7 @@ def _below(hint: Any, part: str | int) -> tuple[Any, Sequence[Any]] | None:
 
 
 def _fields(hint: Any) -> dict[str, FieldInfo]:
-    """The fields of a model, or of the one in a union, by the names that are written; none of another type."""
+    """Return the fields of a model, or of the first model in a union, by the names used in files; empty for others."""
     if get_origin(hint) in (Annotated, Union, UnionType):
         return next((found for one in get_args(hint) if (found := _fields(one))), {})
     if not (isinstance(hint, type) and issubclass(hint, BaseModel)):

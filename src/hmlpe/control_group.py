@@ -1,4 +1,4 @@
-"""What the kernel grants the control group of this process, as containers set it, and what it has done to it."""
+"""Read the limits that a container's control group (cgroup) sets for this process, and how often it ran out of memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cpu_quota() -> float | None:
-    """How many cores' time the group may take; None: no limit, or no groups (version 2) here."""
+    """Return how many cores' time the group may use, or None without a limit or without control groups (version 2)."""
     try:
         found = re.match(r"(\d+) (\d+)", (_own() / "cpu.max").read_text())
     except OSError:
@@ -16,7 +16,7 @@ def cpu_quota() -> float | None:
 
 
 def memory_kills() -> int:
-    """How many processes the system has killed for memory, in this group or, where it has none, at all."""
+    """Return how many processes the kernel has killed for memory, in this group or, without one, on the whole machine."""
     for path in (_own() / "memory.events", Path("/proc/vmstat")):
         try:
             found = re.search(r"^oom_kill (\d+)$", path.read_text(), re.MULTILINE)

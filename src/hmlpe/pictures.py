@@ -1,4 +1,4 @@
-"""Pictures of what a network sees and says: poses, part maps, first-layer filters."""
+"""Pictures of what a network sees and predicts: poses, part maps and first-layer filters."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from hmlpe.skeleton import Skeleton
 
 FILTERS = "media/filters"
 Picture = UInt8[np.ndarray, "height width 3"]
-_SIDE = 200  # screen pixels: the side of a person's picture
+_SIDE = 200  # side of a person's picture in screen pixels
 UNKNOWN = "#B0B0B0"
-ACROSS = 8  # maps in a row
-DPI, TILE, GAP = 110, 108, 6  # screen pixels: to the inch, of a tile, between tiles
+ACROSS = 8  # filters in one row of the picture
+DPI, TILE, GAP = 110, 108, 6  # screen pixels: per inch, side of a tile, between two tiles
 
 
 def poses(
@@ -34,7 +34,7 @@ def poses(
     predicted_px: Float[np.ndarray, "person joint 2"],
     skeleton: Skeleton,
 ) -> Picture:
-    """Each person twice: with the true sticks, and beside it with the predicted ones. Joints in pixels of the crop."""
+    """Draw each person with the true parts and, beside it, with the predicted ones. Joints are in pixels of the crop."""
     across = min(3, len(crops))
     figure, axes = _grid(math.ceil(len(crops) / across), 2 * across, foot=46)
     seen = np.zeros(len(skeleton.joints), dtype=bool)
@@ -55,7 +55,10 @@ def part_maps(
     truth: Float[np.ndarray, "person part row column"],
     parts: Sequence[str],
 ) -> Picture:
-    """Each person's crop, then for every part the predicted map of windows above the true one; grey where unknown."""
+    """Draw each person's crop and, for every part, the predicted map of windows above the true one.
+
+    Unknown truth is grey.
+    """
     rows = [
         [crop, *(coloured(grid) for grid in maps)]
         for crop, *both in zip(crops, predicted, truth, strict=True)
@@ -67,10 +70,10 @@ def part_maps(
 
 
 def filters(weights: Float[np.ndarray, "map 3 down across"], words: Sequence[str] = ()) -> Figure:
-    """A first layer's filters, each over its own largest weight: what a map looks for, in colour; grey is 0.
+    """Draw the filters of a first layer, each divided by its own largest absolute weight, in colour; grey is 0.
 
     Args:
-        words: below the number of each filter.
+        words: a text for each filter, below its number; empty: none.
     """
     shown = [as_bytes((one / max(np.abs(one).max(), 1e-12) / 2 + 0.5).transpose(1, 2, 0)) for one in weights]
     numbers = range(len(shown))
@@ -85,12 +88,12 @@ def filters(weights: Float[np.ndarray, "map 3 down across"], words: Sequence[str
 
 
 class Tiles(NamedTuple):
-    """Pictures in rows, all drawn as large.
+    """A grid of pictures that are all drawn at the same size.
 
     Attributes:
-        rows: RGB pictures; rows may be shorter than others.
-        heads: words above the tiles of each row; empty: none.
-        sides: words beside each row.
+        rows: RGB pictures; rows may differ in length.
+        heads: captions above the tiles of each row; empty: none.
+        sides: a label beside each row.
     """
 
     rows: Sequence[Sequence[UInt8[np.ndarray, "height width 3"]]]
@@ -98,9 +101,9 @@ class Tiles(NamedTuple):
     sides: Sequence[str]
 
     def figure(self, title: str, scales: Sequence[tuple[str, float, float, str]]) -> Figure:
-        """The figure, with a colour bar for each scale (colours, low, high, words).
+        """Return the figure, with a colour bar for each scale: (colour map, lowest value, highest value, label).
 
-        One image holds all tiles: hundreds of axes would take their layout tens of seconds.
+        One image holds all tiles: laying out hundreds of axes would take tens of seconds.
         """
         heights = [22 if heads and any("\n" not in one for one in heads) else 30 for heads in self.heads]
         heads = [*(height if words else 0 for height, words in zip(heights, self.heads, strict=True))]
@@ -115,7 +118,7 @@ class Tiles(NamedTuple):
             down += heads[row]
             for column, tile in enumerate(tiles):
                 right = left + column * (TILE + GAP)
-                scale = TILE / max(tile.shape[:2])  # what is no square stays none
+                scale = TILE / max(tile.shape[:2])  # keeps the aspect ratio
                 high, wide = (max(1, round(side * scale)) for side in tile.shape[:2])
                 whole[down : down + high, right : right + wide] = cv2.resize(
                     np.ascontiguousarray(tile), (wide, high), interpolation=cv2.INTER_NEAREST
@@ -139,26 +142,27 @@ class Tiles(NamedTuple):
 
 
 def as_bytes(picture: Float[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
-    """Shares -> 0 to 255."""
+    """Convert values in [0, 1] to integers from 0 to 255."""
     return np.asarray((np.asarray(picture) * 255).round().astype(np.uint8))
 
 
 def coloured(
     grid: Float[np.ndarray, "row column"], colours: str = "viridis", low: float = 0.0
 ) -> UInt8[np.ndarray, "row column 3"]:
-    """Values from `low` to 1 in colours; grey where unknown."""
+    """Map values from `low` to 1 to colours; unknown values (NaN) become grey."""
     shown = matplotlib.colormaps[colours].with_extremes(bad=UNKNOWN)
     return as_bytes(shown((np.ma.masked_invalid(grid) - low) / (1 - low))[..., :3])
 
 
 def png(figure: Figure) -> bytes:
-    """The same bytes for the same figure."""
+    """Encode the figure as PNG; the same figure always gives the same bytes."""
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 
 
 def blank(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+    """Return an empty figure of that size in inches, drawn with matplotlib's default style."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the user's own style must not change the picture
         figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
@@ -167,7 +171,7 @@ def blank(width: float, height: float, layout: Literal["constrained"] | None = "
 
 
 def _grid(rows: int, columns: int, foot: int) -> tuple[Figure, list[list[Axes]]]:
-    """Square axes without ticks, _SIDE screen pixels each, above `foot` pixels for a legend."""
+    """Return a figure with square axes without ticks, of _SIDE screen pixels each, above `foot` pixels for a legend."""
     side, head, left, gap = _SIDE, 24, 6, 6
     width, height = left + columns * (side + gap), head + rows * (side + gap) + rows * 12 + foot
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
@@ -183,7 +187,7 @@ def _grid(rows: int, columns: int, foot: int) -> tuple[Figure, list[list[Axes]]]
 
 
 def as_picture(figure: Figure) -> Picture:
-    """The figure as pixels."""
+    """Render the figure as an RGB array."""
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
     canvas.draw()  # type: ignore[no-untyped-call]
