@@ -1,4 +1,4 @@
-"""From a detector's configuration to the detector; settings of a wrong type are named before."""
+"""Build the configured detector; settings of a wrong type are named first."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ WORDS: dict[Any, str] = {**KINDS, Mapping: KINDS[dict], Sequence: KINDS[list]}
 
 
 def wrong_settings(name: str, values: Mapping[str, Any]) -> Iterator[str]:
-    """One line for each setting whose type is not what the constructor annotates it with; `make` finds unknown ones.
+    """Yield one line for each setting whose type differs from the constructor's annotation.
+
+    Unknown settings are left to `make`.
 
     Args:
-        name: of the group of settings, for the lines.
-        values: `_target_` and the settings of an object; objects below it are looked at, too. A setting that is
-            annotated with other types than `WORDS` and the project's own is left to the constructor.
+        name: name of these settings, for the lines.
+        values: `_target_` and the settings of an object; objects inside them are checked as well. A setting annotated
+            with types other than those in `WORDS` and the project's own is left to the constructor.
     """
     try:
         target: Any = resolve_name(values["_target_"])
@@ -39,6 +41,7 @@ def wrong_settings(name: str, values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unlike(name: str, value: Any, hint: Any) -> Iterator[str]:
+    """Yield one line for each value, at or below this one, that does not fit the type annotation."""
     if isinstance(value, dict) and "_target_" in value:
         yield from wrong_settings(name, value)
         return
@@ -63,21 +66,21 @@ def _unlike(name: str, value: Any, hint: Any) -> Iterator[str]:
 
 
 def _fits(value: Any, kind: type) -> bool:
-    if isinstance(value, bool):  # to Python it is a number
+    if isinstance(value, bool):  # a bool is an int to Python
         return kind is bool
     return kind in WORDS and kind is not Sequence and isinstance(value, (int, float) if kind is float else kind)
 
 
 def build_detector(settings: Mapping[str, Any] | None, factors: Sequence[float | int] | None = None) -> Detector:
-    """The configured detector.
+    """Build the configured detector.
 
     Args:
-        settings: a file of conf/detector, with overrides; they are not changed.
-        factors: (across, up, down), the network's own box rule (`geometry.scale_box`), for a detector that has a
-            setting `factors` and leaves it open; None: there is no network.
+        settings: a file of conf/detector, with overrides; it is not modified.
+        factors: (across, up, down), the box rule that the network was trained with (`geometry.scale_box`), for a
+            detector whose setting `factors` is open; None: there is no network.
 
     Raises:
-        UserError: no detector, or a setting that is not given, or of no use; the message names the setting.
+        UserError: no detector is configured, or a setting is missing or not valid; the message names the setting.
     """
     if not isinstance(settings, Mapping) or not settings.get("_target_"):
         raise UserError("detector: is not given; for example detector=cascade")

@@ -1,4 +1,4 @@
-"""Boxes that the user gives, from a file: CSV or COCO's JSON, read strictly."""
+"""Read bounding boxes that the user supplies in a file, CSV or COCO's JSON, strictly."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from hmlpe.spelling import composed, is_plain, same_id, slashed
 
 REQUIRED = ("image", "x0", "y0", "x1", "y1")
 OPTIONAL = ("score",)
-LARGEST_PX = 1_000_000  # no image is larger, so the number is none of pixels
+LARGEST_PX = 1_000_000  # no image is larger, so a larger number cannot be a coordinate in pixels
 
 Boxes = dict[str, list[Float[np.ndarray, " 5"]]]  # image -> x0 y0 x1 y1 score
 Category = int | str
 
 
 def read_csv(path: Path) -> tuple[Boxes, Mapping[str, int]]:
-    """The boxes of a table with the columns image, x0, y0, x1, y1 and perhaps score; pixel centres at integers.
+    """Read the boxes of a table with the columns image, x0, y0, x1, y1 and optionally score; pixel centres at integers.
 
     Returns:
-        The boxes, and what of the table is not read -> how much (`csv_file.Table`).
+        The boxes by image, and kind of content that was not read -> how often it occurs (`csv_file.Table`).
 
     Raises:
-        UserError: not readable, cut off, a column is missing, or a line whose cells are no box.
+        UserError: the file is not readable or cut off, a column is missing, or the cells of a line are not a box.
     """
     boxes: Boxes = {}
     table = read_table(path, REQUIRED, OPTIONAL, may_be_empty=True)
@@ -47,18 +47,21 @@ def read_csv(path: Path) -> tuple[Boxes, Mapping[str, int]]:
 
 
 def read_coco(path: Path, images: Path | None, category: Category | None) -> Boxes:
-    """The boxes of a COCO file: its annotations, or a list of detections as COCO's tools write.
+    """Read the boxes of a COCO file: its annotations, or a list of detections as COCO's tools write it.
 
     COCO's bbox is x, y, width and height from the image's corner, where pixel i covers [i, i + 1], so 0.5 is
-    subtracted. Crowds (iscrowd 1) are left out. Every image of the list of images is known, with boxes or without.
+    subtracted. Crowds (iscrowd 1) are left out. The result has an entry for every listed image, also for those without
+    boxes.
 
     Args:
-        path: an object with "images" and "annotations", or a list of objects with image_id, bbox and perhaps score.
-        images: of a list, the file whose "images" say which image has which id; None: its image_ids are names.
-        category: id or name of the only category to take; None: all boxes, which must be of one category.
+        path: an object with "images" and "annotations", or a list of objects with image_id, bbox and optionally score.
+        images: for a list of detections, the file whose "images" give the image of each id; None: image_id is the
+            image's name.
+        category: id or name of the only category to read; None: all boxes, which must be of one category.
 
     Raises:
-        UserError: not readable, a record that is no box, an unknown image, or several categories and none chosen.
+        UserError: the file is not readable, a record is not a box, an image is unknown, or there are several categories
+            and none is chosen.
     """
     content = _json(path)
     listing = content if isinstance(content, dict) else _json(images) if images else None
@@ -90,7 +93,7 @@ def read_coco(path: Path, images: Path | None, category: Category | None) -> Box
 
 
 def _images(listing: Any, path: Path | None) -> dict[Category, str]:
-    """Id -> name."""
+    """Return id -> name of the listed images."""
     records = listing.get("images") if isinstance(listing, dict) else None
     if not isinstance(records, list):
         raise UserError(f"{path}: must hold a list of 'images', whose ids the boxes refer to")
@@ -116,7 +119,7 @@ def _image_of(record: Mapping[str, Any], names: Mapping[Category, str] | None, w
 
 
 def _category(listing: Mapping[str, Any], category: Category | None, path: Path) -> Any:
-    """The id of the chosen category."""
+    """Return the id of the chosen category."""
     if not isinstance(category, str):
         return category
     listed = listing.get("categories")
@@ -175,25 +178,28 @@ def _shown(value: Any) -> str:
 
 
 class GivenBoxes:
-    """Looks the people of an image up in a file.
+    """A detector that looks up the people of an image in a file.
 
-    - CSV with the columns image,x0,y0,x1,y1 and perhaps score: corners in image pixels, pixel CENTRES at integers, so
+    - CSV with the columns image,x0,y0,x1,y1 and optionally score: corners in image pixels, pixel CENTRES at integers,
+      so
       that the whole of an image of 10 x 10 is -0.5,-0.5,9.5,9.5.
-    - COCO's JSON: see `box_files.read_coco`; its boxes count from the pixels' corners, so 0.5 is subtracted.
+    - COCO's JSON: see `read_coco`; its boxes count from the pixels' corners, so 0.5 is subtracted.
 
-    An image goes by its name relative to the folder of the images, or else by its base name, if only one image of the
-    file and only one that is asked for has it. An image that is not in the file has no people, and is in `unknown`;
-    what of a table is not read is in `ignored`.
+    An image is looked up by its name relative to the folder of the images, or else by its base name, if only one image
+    of the
+    file and only one requested image has it. An image that is not in the file has no people, and is listed in
+    `unknown`;
+    what is not read of a table is counted in `ignored`.
 
     Args:
-        file: .csv, or .json.
-        to_window: from the boxes to upper-body windows, a `BoxMap` or its shift, top and height; None: they are such
-            windows already (see `Detections`).
-        images: only for a .json that is a list of detections: the COCO file with their images.
-        category: only for .json: id or name of the category to take, "person" in COCO's own files.
+        file: path of a .csv or a .json.
+        to_window: map from the boxes to upper-body windows, a `BoxMap` or its shift, top and height; None: they are
+            such windows already (see `Detections`).
+        images: only for a .json that is a list of detections: the COCO file that lists their images.
+        category: only for .json: id or name of the category to read, "person" in COCO's own files.
 
     Raises:
-        UserError: the file is missing or broken, or one of its boxes is.
+        UserError: the file is missing or broken, or one of its boxes is not valid.
     """
 
     def __init__(
@@ -229,20 +235,20 @@ class GivenBoxes:
         self._by_base = defaultdict(list)
         for key in self._found:
             self._by_base[posixpath.basename(key)].append(key)
-        self._asked: dict[str, str] = {}  # entry of the file -> the image that it was given to
+        self._asked: dict[str, str] = {}  # entry of the file -> the requested image that it was matched to
         self._unknown: dict[str, None] = {}
 
     @property
     def unknown(self) -> list[str]:
-        """The images that were asked for so far and are not in the file, in the order of the first call."""
+        """Return the requested images that are not in the file, in the order of the first request."""
         return list(self._unknown)
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str) -> Detections:
-        """The image's people, the surest first.
+        """Return the image's people, the highest score first.
 
         Raises:
-            UserError: it could be several images of the file, or one of the file's could be several of those asked
-                for, or a window lies outside the image.
+            UserError: the name fits several images of the file, one image of the file fits several requested names, or
+                a window lies outside the image.
         """
         entry = self._entry(name)
         if entry is None:
@@ -261,6 +267,7 @@ class GivenBoxes:
         return Detections(windows.copy(), found.scores.copy())
 
     def _entry(self, name: str) -> str | None:
+        """Return the name in the file of the requested image, or None if it is not there."""
         asked = composed(posixpath.normpath(Path(name).as_posix()))
         entry: str | None = asked
         if asked not in self._found:
