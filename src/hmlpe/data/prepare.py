@@ -1,4 +1,4 @@
-"""Sets -> pack: deterministic, atomic, and going on where an interrupted call stopped."""
+"""Make a pack from data sets: deterministic, atomic, and resumed where an interrupted call stopped."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ from hmlpe.files import digest_of, digest_of_file, read_json, write_json_atomic
 from hmlpe.geometry import crop_resized
 from hmlpe.skeleton import Skeleton
 
-CHUNK = 256  # people whose crops are saved at once; what an interrupted call loses at most
+CHUNK = 256  # number of people whose crops are saved at once; an interrupted call loses at most these
 
 
 def write_chunks(
     partial: Path, name: str, members: Sequence[Member], sides: Mapping[str, int], workers: int
 ) -> tuple[UInt64[np.ndarray, " person"], UInt64[np.ndarray, " person"]]:
-    """Write the crops of all members into the folder `partial`, in chunks; chunks that are there stay.
+    """Write the crops of all members into the folder `partial`, in chunks; existing chunks are kept.
 
     Args:
-        name: of the pack, for the progress bar.
-        sides: names of the arrays of crops, and the side of each; every person's box is resized straight to each.
-        workers: threads that read and resize.
+        name: name of the pack, for the progress bar.
+        sides: name of each array of crops -> side of its crops; every person's box is resized directly to each.
+        workers: number of threads that read and resize.
 
     Returns:
         (person,) the perceptual hash of each member's whole image, and (person,) that of the crop.
@@ -95,11 +95,12 @@ def write_chunks(
 
 
 def join_chunks(partial: Path, count: int, kept: Int[np.ndarray, " row"], sides: Mapping[str, int]) -> None:
-    """Write `<array>.npy`, (row, side, side, 3), of the kept of `count` people; never more than a chunk in memory.
+    """Write `<array>.npy`, (row, side, side, 3), with the crops of the kept people; at most one chunk is in memory.
 
     Args:
-        kept: rows in rising order.
-        sides: as `write_chunks` was given them.
+        count: number of people in the chunks.
+        kept: their rows to keep, in ascending order.
+        sides: the same as for `write_chunks`.
     """
     for array, side in sides.items():
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(kept), side, side, 3)}
@@ -111,7 +112,7 @@ def join_chunks(partial: Path, count: int, kept: Int[np.ndarray, " row"], sides:
 
 
 def _kept_crops(path: Path, array: str, rows: Int[np.ndarray, " row"]) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
-    """One by one, so that there is no copy of the chunk."""
+    """Yield the crops one by one, to avoid a copy of the chunk."""
     with np.load(path) as chunk:
         crops = chunk[array]
     for row in rows:
@@ -119,7 +120,7 @@ def _kept_crops(path: Path, array: str, rows: Int[np.ndarray, " row"]) -> Iterat
 
 
 def remove_chunks(partial: Path) -> None:
-    """Remove what `write_chunks` wrote."""
+    """Remove the files that `write_chunks` wrote."""
     for chunk in partial.glob("chunk_*"):
         chunk.unlink()
 
@@ -133,7 +134,7 @@ def _chunk(partial: Path, part: range) -> Path:
 
 
 def _bar(name: str, done: int, total: int) -> tqdm[NoReturn]:
-    """A bar that moves on a terminal, and a line every ten seconds elsewhere."""
+    """Return a progress bar that moves on a terminal, and prints a line every ten seconds elsewhere."""
     calm = (
         {}
         if sys.stderr.isatty()
@@ -143,7 +144,7 @@ def _bar(name: str, done: int, total: int) -> tqdm[NoReturn]:
 
 
 def _same_image(members: Sequence[Member], rows: range) -> Iterator[list[int]]:
-    """Rows grouped by image, so that each image of a chunk is decoded once."""
+    """Yield rows grouped by image, so that each image of a chunk is decoded once."""
     groups: dict[str, list[int]] = {}
     for row in rows:
         groups.setdefault(members[row].image, []).append(row)
@@ -163,7 +164,7 @@ def _crops_of_image(
 
 
 def _check_inside(person: Person, height: int, width: int) -> None:
-    """Raise UserError if a known joint lies further from the image than the image is long: that is no cut-off limb."""
+    """Raise UserError if a known joint lies further outside the image than the image is long: no cut-off limb does."""
     beyond = np.maximum(-person.joints_px, person.joints_px - (width, height)).max(axis=1)
     if (far := np.flatnonzero(beyond > max(width, height))).size:
         x, y = person.joints_px[far[0]]
@@ -185,24 +186,24 @@ def prepare(
     absent: Sequence[str] = (),
     keep_neighbours: bool = True,
 ) -> tuple[dict[str, Any], bool]:
-    """Make the pack `folder` of all people of the sets, or find it made already.
+    """Make the pack `folder` of all people of the sets, unless the same pack exists already.
 
     Args:
-        crop_px: side of the training crops, from which the network's are cut at random (FACTS 4: 128 for 112).
-        size_px: side of the test crops: the box resized straight to the network's input (FACTS 4).
+        crop_px: side of the training crops, from which the network's input is cut at random (FACTS 4: 128 for 112).
+        size_px: side of the test crops: the box resized directly to the network's input (FACTS 4).
         allow_missing: leave out people whose image is missing, instead of refusing.
-        near_duplicates: leave out training people whose image differs from a test person's by at most so many bits of
-            their perceptual hashes; None: only those of the very same image or person.
-        workers: threads that read and resize.
-        absent: names of known sets that are not among these; the manifest notes them.
-        keep_neighbours: keep training people in a shot that holds test people, too; they are named in the manifest.
+        near_duplicates: leave out training people if the perceptual hash of their image differs from that of a test
+            person's image in at most so many bits; None: only those of the very same image or person.
+        workers: number of threads that read and resize.
+        absent: names of known sets that are not among these, for the manifest.
+        keep_neighbours: also keep training people in a shot that holds test people; the manifest lists them.
 
     Returns:
-        The manifest, and whether the pack was there already.
+        The manifest, and whether the pack existed already.
 
     Raises:
-        UserError: bad annotations or images, missing images that are not allowed, or all training people leak into
-            the test set. Nothing half-written stays visible.
+        UserError: annotations or images are not valid, images are missing and that is not allowed, or all training
+            people leak into the test set. No half-written pack stays visible.
     """
     for name, value in (("data.crop_px", crop_px), ("size_px", size_px), ("prepare.workers", workers)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -228,7 +229,7 @@ def prepare(
         "sources": {one.source.name: one.source.fingerprint() for one in sets},
         "absent": list(absent),
     }
-    if attributes:  # without any a pack is what it was before there were attributes, and its digest too
+    if attributes:  # without any, the pack and its digest are the same as before attributes were introduced
         settings["attributes"] = [one.as_dict() for one in attributes]
     fingerprint = digest_of([settings, [[one.image, record_of(one.person), one.person.shot] for one in members]])
     there = read_json(folder / "manifest.json") if (folder / "manifest.json").is_file() else None
@@ -277,7 +278,7 @@ def prepare(
         shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
     partial.rename(folder)
-    for left in (old, *folder.parent.glob(f".{folder.name}.*.partial")):  # of other settings, never finished
+    for left in (old, *folder.parent.glob(f".{folder.name}.*.partial")):  # unfinished packs of other settings
         shutil.rmtree(left, ignore_errors=True)
     return manifest, False
 
@@ -289,7 +290,7 @@ def without_leaks(
     crops: np.ndarray | None = None,
     keep_neighbours: bool = True,
 ) -> tuple[np.ndarray, list[Skipped]]:
-    """Rows of the people who may be in one pack, and the training people who would leak into its test set."""
+    """Return the rows of people who may be in the pack, and the training people who would leak into its test set."""
     reasons = leaks_of(
         images=[member.image for member in members],
         splits=[member.person.split for member in members],
@@ -318,7 +319,7 @@ def _check_joints(sets: Sequence[DataSet], skeleton: Skeleton) -> None:
 
 
 def _nobody_trains(leaking: Sequence[Skipped], near_duplicates: int | None) -> str:
-    """That all training people leak, and what to do."""
+    """Return the message that all training people leak, and what to do."""
     counts = {reason: splits["train"] for reason, splits in reasons_of(leaking).items()}
     why = ", ".join(f"{count} {reason}" for reason, count in counts.items())
     advice = []
@@ -338,7 +339,7 @@ def _rows_of_splits(people: Columns) -> dict[str, np.ndarray]:
 
 
 def _named_neighbours(people: Columns) -> list[dict[str, Any]]:
-    """The shots that hold training and test people, with the names of their images."""
+    """Return the shots that hold training and test people, with the names of their images."""
     shots, named = people.shot_ids, []
     rows = dict(zip(("train", "test"), shared_shots(shots, *_rows_of_splits(people).values()), strict=True))
     for shot in np.unique(shots[rows["test"]]):
@@ -348,7 +349,7 @@ def _named_neighbours(people: Columns) -> list[dict[str, Any]]:
 
 
 def _describe(one: DataSet, remaining: Sequence[Member], skipped: Sequence[Skipped], people: Columns) -> dict[str, Any]:
-    """What the manifest says of a set: counts, who is left out, how large boxes are, its shots, known attributes."""
+    """Return a set's entry in the manifest: counts, skipped people, quartiles of box sizes, shots, known attributes."""
     name = one.source.name
     rows = {split: of[people.set[of] == name] for split, of in _rows_of_splits(people).items()}
     shots, images = people.shot_ids, people.image_ids
