@@ -182,7 +182,7 @@ class Study:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Return a table with one line for each row: n, and the mean and std of each column over the seeds, unscaled."""
+        """Return a table with one line for each row: n, and each column's mean and std over the seeds, unscaled."""
         import pandas as pd
 
         table, lines = self.findings.table, []

@@ -1,4 +1,4 @@
-"""Read the limits that a container's control group (cgroup) sets for this process, and how often it ran out of memory."""
+"""Read the limits that a container's control group (cgroup) sets for this process, and its out-of-memory kills."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def cpu_quota() -> float | None:
 
 
 def memory_kills() -> int:
-    """Return how many processes the kernel has killed for memory, in this group or, without one, on the whole machine."""
+    """Return how many processes the kernel has killed for memory, in this group or, without one, on this machine."""
     for path in (_own() / "memory.events", Path("/proc/vmstat")):
         try:
             found = re.search(r"^oom_kill (\d+)$", path.read_text(), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Recognise a file format by its first bytes, whatever the suffix says, and say how to convert it to a supported one."""
+"""Recognise a file format by its first bytes, whatever the suffix says, and say how to convert the file."""
 
 from __future__ import annotations
 

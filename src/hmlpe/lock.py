@@ -1,4 +1,4 @@
-"""Let one process at a time work in a folder: a kernel lock, which is released when its process ends, however it ends."""
+"""Let one process at a time work in a folder: a kernel lock, which is released when its process ends in any way."""
 
 from __future__ import annotations
 

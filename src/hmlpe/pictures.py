@@ -34,7 +34,7 @@ def poses(
     predicted_px: Float[np.ndarray, "person joint 2"],
     skeleton: Skeleton,
 ) -> Picture:
-    """Draw each person with the true parts and, beside it, with the predicted ones. Joints are in pixels of the crop."""
+    """Draw each person with the true parts and, beside it, with the predicted ones. Joints are in crop pixels."""
     across = min(3, len(crops))
     figure, axes = _grid(math.ceil(len(crops) / across), 2 * across, foot=46)
     seen = np.zeros(len(skeleton.joints), dtype=bool)

@@ -53,7 +53,10 @@ def sets_of(data: DataSettings) -> tuple[list[DataSet], list[str]]:
 
 
 def box_rules(data: DataSettings, names: list[str]) -> Mapping[str, dict[str, Any]]:
-    """Return the configured box rules of the named sets, without reading the sets; sets without settings are left out."""
+    """Return the configured box rules of the named sets, without reading the sets.
+
+    Sets without settings are left out.
+    """
     found = {}
     for name, member in _members(data, names).items():
         with _of_set(data, name):

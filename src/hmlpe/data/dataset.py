@@ -139,7 +139,7 @@ class PeopleDataset(Dataset[Sample]):
         return torch.from_numpy(joints.astype(np.float32))
 
     def mean_pose_px(self) -> Float[Tensor, "joint 2"]:
-        """Return the mean of the known joints in pixels of the crop; the crop's centre for a joint that is never known."""
+        """Return the mean of each joint's known positions in pixels of the crop; the crop's centre if none is known."""
         size = self.crops.shape[1]
         joints = image_to_crop(self.labels.joints_px[self.rows], self.labels.box_px[self.rows, None], size)
         known = np.isfinite(joints).all(axis=-1)

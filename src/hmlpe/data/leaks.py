@@ -164,7 +164,7 @@ def _crops_near(
 def crop_hashes(
     images: Sequence[str], whole: UInt64[np.ndarray, " row"], crops: UInt64[np.ndarray, " row"], distance: int | None
 ) -> UInt64[np.ndarray, " row"]:
-    """Return the crop hashes of images whose camera stands still; NO_HASH for all others, where the whole image decides.
+    """Return the crop hashes of images whose camera stands still, and NO_HASH where the whole image decides.
 
     The camera of an image is taken to stand still if STILL_SHARE of its set's images, and at least STILL_LEAST of them,
     are

@@ -71,7 +71,10 @@ EXTRA = ("sheet.png",)
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """The data that a pack keeps of its people, one row per person; coordinates in image pixels (see `record.Person`)."""
+    """The data that a pack keeps of its people, one row per person.
+
+    Coordinates are image pixels (see `record.Person`).
+    """
 
     set: np.ndarray
     image: np.ndarray
@@ -122,7 +125,7 @@ class Columns:
 
     @property
     def drawn_together(self) -> np.ndarray:
-        """Return (person,) the group whose people are not independent samples: the shot, or the image if it is unknown."""
+        """Return (person,) the group of people who are not independent samples: the shot, or the image if it is unknown."""
         return np.where(self.shot == "", self.image_ids, self.shot_ids)
 
     def _named(self, column: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ class Attribute:
             )
 
     def holds(self, value: float) -> bool:
-        """Return whether a person may have this value: the index of a class, or any finite number; NaN means unknown."""
+        """Return whether a person may have this value: the index of a class, or any finite number; NaN is unknown."""
         if np.isnan(value):
             return True
         return value in range(len(self.classes)) if self.classes else abs(value) <= float(np.finfo(np.float32).max)

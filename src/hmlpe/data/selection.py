@@ -17,7 +17,7 @@ MISSING = "image is missing"
 
 
 def set_names(value: object, setting: str) -> list[str]:
-    """Return the names of sets in a setting, a list or one name. Raises UserError if it holds none, or anything else."""
+    """Return the names of sets in a setting, a list or one name. Raises UserError if it holds anything else, or none."""
     names = [value] if isinstance(value, str) else list(value) if isinstance(value, Sequence) else []
     if not names or not all(isinstance(name, str) and name for name in names):
         raise UserError(f"{setting}: must be a list of sets, e.g. [flic,buffy], or null, got {value!r}")
@@ -124,7 +124,10 @@ def select(sets: Sequence[DataSet], allow_missing: bool) -> tuple[list[Member], 
 
 
 def missed_of(sets: Sequence[DataSet], skipped: Sequence[Skipped]) -> list[Member]:
-    """Return the test people who are left out because they have no box (it is NaN); a protocol may count them as wrong."""
+    """Return the test people who are left out because they have no box; their box is NaN.
+
+    A protocol may count them as wrong.
+    """
     missed = {(person.set, person.where) for person in skipped if person.reason in RULES.values()}
     return [
         Member(one, person, np.full(4, np.nan))
@@ -146,7 +149,7 @@ def counts_of(members: Sequence[Member], skipped: Sequence[Skipped], name: str |
 
 
 def reasons_of(skipped: Sequence[Skipped], name: str | None = None) -> dict[str, dict[str, int]]:
-    """Count the people who are left out, by reason and split; of one set, or of all. Details after a colon are ignored."""
+    """Count the people who are left out, by reason (up to a colon) and split; of one set, or of all."""
     found: dict[str, dict[str, int]] = {}
     for person in skipped:
         if name in (None, person.set):
@@ -175,7 +178,7 @@ def _check_rule(one: DataSet, kept: Sequence[str], skipped: Sequence[Skipped]) -
 
 
 def _check_pixels(people: Sequence[Person]) -> None:
-    """Raise UserError if all known joints lie between 0 and 1: they are then fractions of the image's size, not pixels."""
+    """Raise UserError if all known joints lie between 0 and 1: they are then fractions of the image, not pixels."""
     known = [person.joints_px[~np.isnan(person.joints_px)] for person in people]
     every = np.concatenate(known) if known else np.empty(0)
     if every.size and every.min() >= 0 and every.max() <= 1:

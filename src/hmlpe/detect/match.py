@@ -15,7 +15,7 @@ Box = Float[np.ndarray, " 4"]
 
 
 def index_of_detection(window_px: Box, boxes: Sequence[Box]) -> int | None:
-    """Return the index of the box that detects the person with this window, the best of several, or None if none does."""
+    """Return the index of the box that detects the person with this window, the best of several, or None."""
     best = max(range(len(boxes)), key=lambda index: iou(boxes[index], window_px), default=None)
     return best if best is not None and iou(boxes[best], window_px) > DETECTED else None
 

@@ -1,4 +1,4 @@
-"""A run's folder as training uses it: the names of files, the state of the run, and whether there is work left to do."""
+"""A run's folder as training uses it: the names of files, the run's state, and whether there is work left to do."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ Written = tuple[int, int]
 
 
 def written(path: Path) -> Written | None:
-    """Return which version of a file lies there, or None without a file. Two versions differ even with equal content."""
+    """Return the version of a file, or None without a file. Two versions differ even with equal content."""
     try:
         found = path.stat()
     except FileNotFoundError:

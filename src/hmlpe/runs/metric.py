@@ -1,4 +1,4 @@
-"""The description that each metric carries (names, unit, direction, task), and how people's errors are reduced to it."""
+"""The description of each metric (names, unit, direction, task), and how people's errors are reduced to its value."""
 
 from __future__ import annotations
 
