@@ -188,7 +188,7 @@ def unknown_settings(name: str, node: object) -> Iterator[str]:
 
 
 def parameters(target: object) -> dict[str, Parameter] | None:
-    """Return the parameters that the target accepts by name; None if it accepts any, or is unknown or not inspectable."""
+    """Return the parameters that the target accepts by name; None if it accepts any, or cannot be inspected."""
     try:
         found = signature(resolve_name(str(target))).parameters
     except (ImportError, AttributeError, ValueError, TypeError):

@@ -125,7 +125,7 @@ class Columns:
 
     @property
     def drawn_together(self) -> np.ndarray:
-        """Return (person,) the group of people who are not independent samples: the shot, or the image if it is unknown."""
+        """Return (person,) the group of people who are not independent samples: the shot or, if unknown, the image."""
         return np.where(self.shot == "", self.image_ids, self.shot_ids)
 
     def _named(self, column: np.ndarray) -> np.ndarray:

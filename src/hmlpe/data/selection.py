@@ -17,7 +17,7 @@ MISSING = "image is missing"
 
 
 def set_names(value: object, setting: str) -> list[str]:
-    """Return the names of sets in a setting, a list or one name. Raises UserError if it holds anything else, or none."""
+    """Return the names of sets in a setting, a list or one name. Raises UserError if it holds no such names."""
     names = [value] if isinstance(value, str) else list(value) if isinstance(value, Sequence) else []
     if not names or not all(isinstance(name, str) and name for name in names):
         raise UserError(f"{setting}: must be a list of sets, e.g. [flic,buffy], or null, got {value!r}")
