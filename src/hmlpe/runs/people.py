@@ -14,7 +14,7 @@ Names and shapes for N people (the arrays of a task that is not trained are miss
     part_maps_predicted, part_maps_true       uint8 (N, part, row, column), of the part detection: probability x 255 for
                                               each window; the truth is 0 where it is unknown
 
-Other tasks add the arrays that `tasks.Task.kept` returns.
+What other tasks keep (`tasks.Task.kept`) lies beside these.
 """
 
 from __future__ import annotations
