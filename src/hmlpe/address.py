@@ -40,8 +40,8 @@ def listen(host: Any, port: Any) -> socket.socket:
     return held
 
 
-def url_of(held: socket.socket) -> str:
+def url_of(server_socket: socket.socket) -> str:
     """Return the URL at which a browser on this machine opens the page."""
-    host, port = held.getsockname()[:2]
+    host, port = server_socket.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

@@ -9,7 +9,7 @@ from pathlib import Path
 def cpu_quota() -> float | None:
     """Return how many cores' time the group may use, or None without a limit or without control groups (version 2)."""
     try:
-        found = re.match(r"(\d+) (\d+)", (_own() / "cpu.max").read_text())
+        found = re.match(r"(\d+) (\d+)", (_cgroup_folder() / "cpu.max").read_text())
     except OSError:
         return None
     return int(found[1]) / int(found[2]) if found else None
@@ -17,7 +17,7 @@ def cpu_quota() -> float | None:
 
 def memory_kills() -> int:
     """Return how many processes the kernel has killed for memory, in this group or, without one, on this machine."""
-    for path in (_own() / "memory.events", Path("/proc/vmstat")):
+    for path in (_cgroup_folder() / "memory.events", Path("/proc/vmstat")):
         try:
             found = re.search(r"^oom_kill (\d+)$", path.read_text(), re.MULTILINE)
         except OSError:
@@ -27,7 +27,7 @@ def memory_kills() -> int:
     return 0
 
 
-def _own() -> Path:
+def _cgroup_folder() -> Path:
     try:
         found = re.search(r"^0::/(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
     except OSError:

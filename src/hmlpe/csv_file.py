@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hmlpe.errors import UserError
-from hmlpe.spelling import composed, is_plain
+from hmlpe.spelling import is_plain, to_nfc
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-WHOLE = re.compile(r"(\d+)\.0*", re.ASCII)  # pandas makes 1.0 of a 1 in a column that has gaps
-UNKNOWN = ("", "nan")  # compared in lower case
+WHOLE_NUMBER = re.compile(r"(\d+)\.0*", re.ASCII)  # pandas makes 1.0 of a 1 in a column that has gaps
+UNKNOWN_TEXTS = ("", "nan")  # compared in lower case
 FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 
@@ -35,7 +35,7 @@ class Row:
     def number(self, column: str) -> float:
         """Return the cell as a number, NaN if it is unknown. Raises UserError if it is not a number."""
         text = self.cells[column]
-        if text.lower() in UNKNOWN:
+        if text.lower() in UNKNOWN_TEXTS:
             return float("nan")
         if not NUMBER.fullmatch(text):
             raise UserError(
@@ -47,15 +47,15 @@ class Row:
     def flag(self, column: str) -> bool | None:
         """Return the cell as a boolean, or None if it is unknown. Raises UserError for any other text."""
         text = self.cells[column].lower()
-        if text not in (*FLAGS, *UNKNOWN):
+        if text not in (*FLAGS, *UNKNOWN_TEXTS):
             raise UserError(f"{self.where}: column {column!r} must be 1, 0 or empty, got {text[:60]!r}")
         return FLAGS.get(text)
 
     def label(self, column: str) -> str:
         """Return the cell's text in Unicode NFC: empty if it is unknown, and a whole number without its decimals."""
         text = self.cells.get(column, "")
-        whole = WHOLE.fullmatch(text)
-        return "" if text in ("nan", "NaN") else whole[1] if whole else composed(text)
+        whole = WHOLE_NUMBER.fullmatch(text)
+        return "" if text in ("nan", "NaN") else whole[1] if whole else to_nfc(text)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
-SIGNS = (  # (first bytes, what such a file is, how to convert it to a .mat or csv)
+FORMATS = (  # (first bytes, what such a file is, how to convert it to a .mat or csv)
     (
         b"\x93NUMPY",
         "a NumPy array (.npy)",
@@ -35,7 +35,7 @@ SIGNS = (  # (first bytes, what such a file is, how to convert it to a .mat or c
 )
 
 
-def other_kind(path: Path) -> str | None:
+def describe_other_format(path: Path) -> str | None:
     """Describe the file's format and how to convert it; return None if the format is not one of those known here.
 
     Text, and .mat files of MATLAB's versions 5 to 7, give None.
@@ -45,7 +45,7 @@ def other_kind(path: Path) -> str | None:
     """
     with path.open("rb") as file:
         start = file.read(16)
-    for sign, what, way in SIGNS:
+    for sign, what, way in FORMATS:
         if start.startswith(sign):
             return f"is {what}, which is not read; convert it: {way.format(name=path.name, stem=path.stem)}"
     return None

@@ -14,7 +14,7 @@ from hmlpe.errors import UserError
 
 
 @contextmanager
-def new_file(path: Path, ending: str = "") -> Iterator[Path]:
+def atomic_file(path: Path, ending: str = "") -> Iterator[Path]:
     """Yield a temporary path beside `path`, which replaces `path` on success and is deleted on an error.
 
     Args:
@@ -47,7 +47,7 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:
     """Write `data` to `path`, which holds either the old or the new content at any moment."""
-    with new_file(path) as temporary, temporary.open("wb") as file:
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-FINE = 6  # image pixels per crop pixel above which the image is shrunk first; frames of films stay below it
+SHRINK_ABOVE = 6  # image pixels per crop pixel above which the image is shrunk first; frames of films stay below it
 
 Points = Float[np.ndarray, "*batch 2"]
 Box = Float[np.ndarray, " 4"]
@@ -93,7 +93,7 @@ def crop_resized(
     """
     if not (np.isfinite(box_px).all() and (box_px[2:] > box_px[:2]).all()):
         raise ValueError(f"box without area: {box_px.tolist()}")
-    shrink = int((box_px[2:] - box_px[:2]).min() / size / FINE)
+    shrink = int((box_px[2:] - box_px[:2]).min() / size / SHRINK_ABOVE)
     if shrink > 1:  # as for a close-up in a photo of many megapixels with a box that reaches far beyond it
         image = np.asarray(Image.fromarray(image).reduce(shrink))
         box_px = (box_px + 0.5) / shrink - 0.5

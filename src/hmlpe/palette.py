@@ -7,19 +7,19 @@ from typing import NamedTuple
 from hmlpe.skeleton import Skeleton
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; parts take them in the skeleton's order.
-PARTS = ("#F0E442", "#56B4E9", "#CC79A7", "#E69F00", "#D55E00", "#009E73", "#0072B2")
+PART_COLOURS = ("#F0E442", "#56B4E9", "#CC79A7", "#E69F00", "#D55E00", "#009E73", "#0072B2")
 
 
 class Side(NamedTuple):
     """How the joints of one side of the person are drawn.
 
     Attributes:
-        word: label in the legend.
+        label: text in the legend.
         colour: #RRGGBB.
         marker: matplotlib marker.
     """
 
-    word: str
+    label: str
     colour: str
     marker: str
 
@@ -33,7 +33,7 @@ SIDES = (
 
 def part_colour(part: int) -> str:
     """Return the colour of a part, by its index."""
-    return PARTS[part % len(PARTS)]
+    return PART_COLOURS[part % len(PART_COLOURS)]
 
 
 def side_of(skeleton: Skeleton, joint: int) -> Side:

@@ -24,7 +24,7 @@ FILTERS = "media/filters"
 Picture = UInt8[np.ndarray, "height width 3"]
 _SIDE = 200  # side of a person's picture in screen pixels
 UNKNOWN = "#B0B0B0"
-ACROSS = 8  # filters in one row of the picture
+FILTERS_PER_ROW = 8
 DPI, TILE, GAP = 110, 108, 6  # screen pixels: per inch, side of a tile, between two tiles
 
 
@@ -60,7 +60,7 @@ def part_maps(
     Unknown truth is grey.
     """
     rows = [
-        [crop, *(coloured(grid) for grid in maps)]
+        [crop, *(to_colours(grid) for grid in maps)]
         for crop, *both in zip(crops, predicted, truth, strict=True)
         for maps in both
     ]
@@ -75,10 +75,10 @@ def filters(weights: Float[np.ndarray, "map 3 down across"], words: Sequence[str
     Args:
         words: a text for each filter, below its number; empty: none.
     """
-    shown = [as_bytes((one / max(np.abs(one).max(), 1e-12) / 2 + 0.5).transpose(1, 2, 0)) for one in weights]
+    shown = [to_uint8((one / max(np.abs(one).max(), 1e-12) / 2 + 0.5).transpose(1, 2, 0)) for one in weights]
     numbers = range(len(shown))
     said = [f"{number}\n{words[number]}" if words else str(number) for number in numbers]
-    rows = [numbers[start : start + ACROSS] for start in range(0, len(shown), ACROSS)]
+    rows = [numbers[start : start + FILTERS_PER_ROW] for start in range(0, len(shown), FILTERS_PER_ROW)]
     tiles = Tiles(
         [[shown[number] for number in row] for row in rows],
         [[said[number] for number in row] for row in rows],
@@ -92,29 +92,29 @@ class Tiles(NamedTuple):
 
     Attributes:
         rows: RGB pictures; rows may differ in length.
-        heads: captions above the tiles of each row; empty: none.
-        sides: a label beside each row.
+        captions: texts above the tiles of each row; empty: none.
+        row_labels: a text beside each row.
     """
 
     rows: Sequence[Sequence[UInt8[np.ndarray, "height width 3"]]]
-    heads: Sequence[Sequence[str]]
-    sides: Sequence[str]
+    captions: Sequence[Sequence[str]]
+    row_labels: Sequence[str]
 
     def figure(self, title: str, scales: Sequence[tuple[str, float, float, str]]) -> Figure:
         """Return the figure, with a colour bar for each scale: (colour map, lowest value, highest value, label).
 
         One image holds all tiles: laying out hundreds of axes would take tens of seconds.
         """
-        heights = [22 if heads and any("\n" not in one for one in heads) else 30 for heads in self.heads]
-        heads = [*(height if words else 0 for height, words in zip(heights, self.heads, strict=True))]
+        heights = [22 if heads and any("\n" not in one for one in heads) else 30 for heads in self.captions]
+        heads = [*(height if words else 0 for height, words in zip(heights, self.captions, strict=True))]
         heads += [0] * (len(self.rows) - len(heads))
         across, left, top = max(map(len, self.rows)), 92, 34
         width = left + across * (TILE + GAP) + 110 * len(scales) + 6
         height = top + sum(heads) + len(self.rows) * (TILE + GAP) + 6
-        figure = blank(width / DPI, height / DPI, layout=None)
+        figure = blank_figure(width / DPI, height / DPI, layout=None)
         whole = np.full((height, width, 3), 255, np.uint8)
         down = top
-        for row, (tiles, side) in enumerate(zip(self.rows, self.sides, strict=True)):
+        for row, (tiles, side) in enumerate(zip(self.rows, self.row_labels, strict=True)):
             down += heads[row]
             for column, tile in enumerate(tiles):
                 right = left + column * (TILE + GAP)
@@ -125,7 +125,7 @@ class Tiles(NamedTuple):
                 )
                 if heads[row]:
                     figure.text(
-                        (right + TILE / 2) / width, 1 - (down - 3) / height, self.heads[row][column],
+                        (right + TILE / 2) / width, 1 - (down - 3) / height, self.captions[row][column],
                         ha="center", va="bottom", fontsize=7,
                     )  # fmt: skip
             figure.text((left - 6) / width, 1 - (down + TILE / 2) / height, side, ha="right", va="center", fontsize=8)
@@ -141,17 +141,17 @@ class Tiles(NamedTuple):
         return figure
 
 
-def as_bytes(picture: Float[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
+def to_uint8(picture: Float[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
     """Convert values in [0, 1] to integers from 0 to 255."""
     return np.asarray((np.asarray(picture) * 255).round().astype(np.uint8))
 
 
-def coloured(
+def to_colours(
     grid: Float[np.ndarray, "row column"], colours: str = "viridis", low: float = 0.0
 ) -> UInt8[np.ndarray, "row column 3"]:
     """Map values from `low` to 1 to colours; unknown values (NaN) become grey."""
     shown = matplotlib.colormaps[colours].with_extremes(bad=UNKNOWN)
-    return as_bytes(shown((np.ma.masked_invalid(grid) - low) / (1 - low))[..., :3])
+    return to_uint8(shown((np.ma.masked_invalid(grid) - low) / (1 - low))[..., :3])
 
 
 def png(figure: Figure) -> bytes:
@@ -161,7 +161,7 @@ def png(figure: Figure) -> bytes:
     return out.getvalue()
 
 
-def blank(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+def blank_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """Return an empty figure of that size in inches, drawn with matplotlib's default style."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the user's own style must not change the picture

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy.special import ndtr, stdtrit
 
 
-def counts(shots: Sequence[str] | np.ndarray, draws: int, seed: int) -> Float[np.ndarray, "draw person"]:
+def bootstrap_counts(shots: Sequence[str] | np.ndarray, draws: int, seed: int) -> Float[np.ndarray, "draw person"]:
     """Draw shots with replacement, and return how often each person is in each draw.
 
     In the first row everyone counts once.
@@ -28,7 +28,7 @@ def counts(shots: Sequence[str] | np.ndarray, draws: int, seed: int) -> Float[np
     return np.concatenate([np.ones((1, len(shot))), drawn[:, shot]])
 
 
-def interval(values: Float[np.ndarray, " draw"], level: float, shots: int) -> tuple[float, float]:
+def bootstrap_interval(values: Float[np.ndarray, " draw"], level: float, shots: int) -> tuple[float, float]:
     """Return the percentile interval that holds the middle `level` of the drawn values.
 
     Values that are not finite are left out; if none is finite, both ends are NaN.

@@ -13,8 +13,8 @@ from hmlpe.errors import UserError
 
 BASE = "regression"  # the task whose weight is left out of a row's name when it is 1
 FIXED = "fixed"  # the balance that is left out of a row's name
-SHORT = {"detection": "det"}
-LONGEST = 255  # bytes of a file's name
+SHORT_NAMES = {"detection": "det"}
+MAX_NAME_BYTES = 255  # of the name of a file or folder
 
 
 def name_of_weights(weights: Any) -> str:
@@ -30,12 +30,14 @@ def name_of_weights(weights: Any) -> str:
     """
     if not isinstance(weights, Mapping):
         return "no_weights"
-    said = {str(task): _number(weight) for task, weight in weights.items()}
+    said = {str(task): _format_weight(weight) for task, weight in weights.items()}
     active = {task: weight for task, weight in said.items() if weight != "0"}
     if len(active) == 1:
         ((task, weight),) = active.items()
         return f"{task}_only" + ("" if weight == "1" else f"_{weight}")
-    parts = [f"{SHORT.get(task, task)}_{weight}" for task, weight in active.items() if (task, weight) != (BASE, "1")]
+    parts = [
+        f"{SHORT_NAMES.get(task, task)}_{weight}" for task, weight in active.items() if (task, weight) != (BASE, "1")
+    ]
     return "_".join(parts) or "no_task"
 
 
@@ -51,7 +53,7 @@ def name_of_row(weights: Any, balance: Any) -> str:
     return name_of_weights(weights) + ("" if own == FIXED else f"_{own}")
 
 
-def _number(weight: Any) -> str:
+def _format_weight(weight: Any) -> str:
     """Format a weight without trailing zeros."""
     if isinstance(weight, int | float) and not isinstance(weight, bool):
         return repr(float(weight) + 0.0).removesuffix(".0")  # -0.0 is 0
@@ -65,7 +67,7 @@ def check_row_name(name: object, seed: object) -> None:
     if not str(name).strip() or "/" in folder or control:
         raise UserError(f"row.name: must be a plain name, as a folder gets it, got {str(name)!r}")
     size = len(os.fsencode(folder))
-    if size > LONGEST:
+    if size > MAX_NAME_BYTES:
         raise UserError(f"row.name: is too long for a folder's name: {size} bytes with its seed, of {LONGEST}")
 
 

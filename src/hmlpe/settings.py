@@ -23,21 +23,21 @@ from hmlpe.errors import UserError
 T = TypeVar("T", bound="Settings")
 
 
-def _with_target(node: dict[str, Any]) -> dict[str, Any]:
+def _require_target(node: dict[str, Any]) -> dict[str, Any]:
     """Refuse settings without a _target_."""
     if not isinstance(node.get("_target_"), str):
         raise PydanticCustomError("no_target", "no _target_")
     return node
 
 
-def _given(value: Any) -> Any:
+def _require_given(value: Any) -> Any:
     """Refuse Hydra's mark of a value that is not given."""
     if value == MISSING:
         raise PydanticCustomError("missing", "missing")
     return value
 
 
-def _said(text: str) -> str:
+def _require_text(text: str) -> str:
     """Refuse a blank text."""
     if not text.strip():
         raise PydanticCustomError("empty", "empty")
@@ -45,14 +45,14 @@ def _said(text: str) -> str:
 
 
 Component = Annotated[
-    dict[str, Any], AfterValidator(_with_target), Field(description="settings of an object, with its _target_")
+    dict[str, Any], AfterValidator(_require_target), Field(description="settings of an object, with its _target_")
 ]
 """The settings that `make` builds an object from."""
-Text = Annotated[str, AfterValidator(_said), AfterValidator(_given)]
-Name = Annotated[str | int | float, AfterValidator(_given), Field(description="a name")]
+Text = Annotated[str, AfterValidator(_require_text), AfterValidator(_require_given)]
+Name = Annotated[str | int | float, AfterValidator(_require_given), Field(description="a name")]
 """A number is accepted as well, as Hydra parses row.name=7 as a number."""
-Whole = Annotated[int, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveInt = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseModel):
@@ -82,7 +82,7 @@ class Settings(BaseModel):
         try:
             found = cls.model_validate(tree)
         except ValidationError as error:
-            raise UserError(first_problem(error, cls, tree, name).of_settings()) from None
+            raise UserError(first_problem(error, cls, tree, name).settings_message()) from None
         found._tree = tree
         found.check_all()
         return found
@@ -132,7 +132,7 @@ def make(name: str, node: Mapping[str, Any], **given: Any) -> Any:
     Raises:
         UserError: a setting is not given, unknown, or not accepted by the constructor.
     """
-    for setting in open_settings(name, {key: value for key, value in node.items() if key not in given}):
+    for setting in missing_settings(name, {key: value for key, value in node.items() if key not in given}):
         raise UserError(f"{setting}: is not given")
     for line in unknown_settings(name, node):
         raise UserError(line)
@@ -158,13 +158,13 @@ def _call(name: str, function: Callable[..., Any], *given: Any, **named: Any) ->
         raise UserError(f"{name}: {' '.join(str(error).split())}") from error
 
 
-def open_settings(name: str, value: Any) -> Iterator[str]:
+def missing_settings(name: str, value: Any) -> Iterator[str]:
     """Yield the names of all settings at or below this one that are not given (`???`)."""
     if value == MISSING:
         yield name
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
-        yield from open_settings(f"{name}.{key}", child)
+        yield from missing_settings(f"{name}.{key}", child)
 
 
 def unknown_settings(name: str, node: object) -> Iterator[str]:
@@ -182,7 +182,7 @@ def unknown_settings(name: str, node: object) -> Iterator[str]:
         return
     known = parameters(node.get("_target_"))
     for key, value in node.items():
-        if known is not None and key not in known and not of_hydra(key):
+        if known is not None and key not in known and not is_hydra_key(key):
             yield f"{name}.{key}: there is no such setting; there are {', '.join(known)}"
         yield from unknown_settings(f"{name}.{key}", value)
 
@@ -198,19 +198,19 @@ def parameters(target: object) -> dict[str, Parameter] | None:
     return None if kinds & {Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL} else by_name
 
 
-def of_hydra(key: object) -> bool:
+def is_hydra_key(key: object) -> bool:
     """Return whether the key is one of Hydra's own settings of a component, such as `_target_`."""
     return re.fullmatch("_.*_", str(key)) is not None
 
 
-Sets = Annotated[str | list[str] | None, Field(description="a list of sets, e.g. [flic,buffy], or null")]
+SetNames = Annotated[str | list[str] | None, Field(description="a list of sets, e.g. [flic,buffy], or null")]
 
 
 class ValidationSettings(Settings, extra="forbid"):
     """How the validation people are chosen."""
 
     fraction: Annotated[float, Field(gt=0, lt=1)]
-    seed: Whole
+    seed: NonNegativeInt
 
 
 class SetSettings(Settings):
@@ -228,19 +228,19 @@ class DataSettings(Settings):
 
     name: Name
     pack: Text
-    crop_px: Count
+    crop_px: PositiveInt
     near_duplicates: Annotated[int, Field(ge=0, le=63)] | None
     keep_neighbours: bool
     allow_missing: bool
     sides: Literal["image", "person"]
     use_occluded: bool
-    train_sets: Sets
-    test_sets: Sets
+    train_sets: SetNames
+    test_sets: SetNames
     balanced: bool
-    subset: Count | None
+    subset: PositiveInt | None
     validation: ValidationSettings
     source: Component | None = None
     boxes: Component | None = None
     known: dict[str, SetSettings] | None = None
     root: Any = None  # Hydra parses a folder named by digits as a number
-    sets: Sets = None
+    sets: SetNames = None

@@ -10,8 +10,13 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hmlpe.errors import UserError
 
-CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # Unicode categories that end a line, move the cursor, or cannot be encoded
-MARK = "\ufeff"  # byte order mark: a text that holds one was decoded wrongly
+CONTROL_CATEGORIES = {
+    "Cc",
+    "Cs",
+    "Zl",
+    "Zp",
+}  # Unicode categories that end a line, move the cursor, or cannot be encoded
+BYTE_ORDER_MARK = "\ufeff"  # byte order mark: a text that holds one was decoded wrongly
 
 
 def is_plain(text: str) -> bool:
@@ -19,15 +24,17 @@ def is_plain(text: str) -> bool:
 
     Any space or joiner is accepted, even those that Python calls not printable.
     """
-    return text.isprintable() or not any(unicodedata.category(one) in CONTROL or one == MARK for one in text)
+    return text.isprintable() or not any(
+        unicodedata.category(one) in CONTROL_CATEGORIES or one == BYTE_ORDER_MARK for one in text
+    )
 
 
-def composed(name: str) -> str:
+def to_nfc(name: str) -> str:
     """Return the name in Unicode NFC: an ä may be one character, or an a and a combining mark, as macOS writes it."""
     return unicodedata.normalize("NFC", name)
 
 
-def slashed(name: str) -> str:
+def with_forward_slashes(name: str) -> str:
     """Turn a relative path written on Windows into one with slashes.
 
     A path with a drive, or without backslashes, is unchanged.
@@ -36,17 +43,17 @@ def slashed(name: str) -> str:
     return path.as_posix() if "\\" in name and not path.drive else name
 
 
-def same_id(value: int | str) -> int | str:
+def normalised_id(value: int | str) -> int | str:
     """Return the number that a text spells: some tools write one id as a text in one place and as a number in another.
 
-    >>> same_id("17"), same_id("017"), same_id("a")
+    >>> normalised_id("17"), same_id("017"), same_id("a")
     (17, '017', 'a')
     """
     whole = isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdecimal()
     return int(value) if whole and str(int(value)) == value else value
 
 
-def on_disk(folder: Path, name: str) -> str:
+def path_on_disk(folder: Path, name: str) -> str:
     """Return the path below `folder` as the file system spells it, whichever Unicode normal form it uses.
 
     Raises:
@@ -56,7 +63,7 @@ def on_disk(folder: Path, name: str) -> str:
         return name
     found: list[str] = []
     for part in PurePosixPath(name).parts:
-        there = _entries(folder.joinpath(*found)).get(composed(part), (part,))
+        there = _entries(folder.joinpath(*found)).get(to_nfc(part), (part,))
         if len(there) > 1:
             raise UserError(f"{folder.joinpath(*found)}: {part!r} is there in two spellings (Unicode); rename one")
         found.append(there[0])
@@ -79,5 +86,5 @@ def _listed(folder: str, changed: int) -> Mapping[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for entry in sorted(os.listdir(folder)):
         if not entry.isascii():
-            found[composed(entry)] = (*found.get(composed(entry), ()), entry)
+            found[to_nfc(entry)] = (*found.get(to_nfc(entry), ()), entry)
     return found

@@ -105,7 +105,7 @@ def keep(tmp_path_factory: pytest.TempPathFactory) -> Keep:
 
     def add(**figures: Any) -> None:
         with locked(
-            Path(tempfile.gettempdir()) / "hmlpe_faults.lock", "table", patience_s=60.0
+            Path(tempfile.gettempdir()) / "hmlpe_faults.lock", "table", timeout_s=60.0
         ):  # others test beside this
             rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
             kept = [row for row in rows if (row["fault"], row["number"]) != (figures["fault"], str(figures["number"]))]

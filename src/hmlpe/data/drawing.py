@@ -74,7 +74,7 @@ def draw_windows(ax: Axes, view: View, skeleton: Skeleton, windows: WindowGrid, 
 
 def legend_entries(skeleton: Skeleton) -> list[Line2D]:
     """Return the legend's entries for the colours and markers of joints and parts."""
-    joints = [Line2D([], [], ls="", marker=marker, label=word, **_solid(colour)) for word, colour, marker in SIDES]
+    joints = [Line2D([], [], ls="", marker=marker, label=label, **_solid(colour)) for label, colour, marker in SIDES]
     hollow = Line2D([], [], ls="", marker="o", label="marked occluded", **_hollow(SIDES[0].colour))
     parts = [
         Line2D([], [], color=part_colour(part), lw=2.2, path_effects=_EDGE, label=_words(name))

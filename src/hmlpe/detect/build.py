@@ -8,12 +8,12 @@ from pkgutil import resolve_name
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from hmlpe.checked import KINDS, MISSING
+from hmlpe.checked import MISSING, TYPE_NAMES
 from hmlpe.detect.detector import Detector
 from hmlpe.errors import UserError
-from hmlpe.settings import make, open_settings
+from hmlpe.settings import make, missing_settings
 
-WORDS: dict[Any, str] = {**KINDS, Mapping: KINDS[dict], Sequence: KINDS[list]}
+WORDS: dict[Any, str] = {**TYPE_NAMES, Mapping: TYPE_NAMES[dict], Sequence: TYPE_NAMES[list]}
 
 
 def wrong_settings(name: str, values: Mapping[str, Any]) -> Iterator[str]:
@@ -87,7 +87,7 @@ def build_detector(settings: Mapping[str, Any] | None, factors: Sequence[float |
     values = dict(settings)
     if factors is not None and values.get("factors", factors) in (None, MISSING):
         values["factors"] = [float(factor) for factor in factors]
-    for setting in open_settings("detector", values):
+    for setting in missing_settings("detector", values):
         raise UserError(f"{setting}: is not given")
     for wrong in wrong_settings("detector", values):
         raise UserError(wrong)

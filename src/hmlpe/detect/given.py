@@ -17,7 +17,7 @@ from hmlpe.csv_file import read_table
 from hmlpe.detect.box_map import BoxMap
 from hmlpe.detect.detector import Detections
 from hmlpe.errors import UserError
-from hmlpe.spelling import composed, is_plain, same_id, slashed
+from hmlpe.spelling import is_plain, normalised_id, to_nfc, with_forward_slashes
 
 REQUIRED = ("image", "x0", "y0", "x1", "y1")
 OPTIONAL = ("score",)
@@ -133,11 +133,11 @@ def _category(listing: Mapping[str, Any], category: Category | None, path: Path)
 def _name(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip() or not is_plain(value):
         raise UserError(f"{where}: must name an image, got {_shown(value)}")
-    return composed(slashed(value))
+    return to_nfc(with_forward_slashes(value))
 
 
 def _id(value: Any) -> Any:
-    return same_id(value) if isinstance(value, int | str) else value
+    return normalised_id(value) if isinstance(value, int | str) else value
 
 
 def _number(value: Any, where: str) -> float:
@@ -268,7 +268,7 @@ class GivenBoxes:
 
     def _entry(self, name: str) -> str | None:
         """Return the name in the file of the requested image, or None if it is not there."""
-        asked = composed(posixpath.normpath(Path(name).as_posix()))
+        asked = to_nfc(posixpath.normpath(Path(name).as_posix()))
         entry: str | None = asked
         if asked not in self._found:
             alike = self._by_base.get(posixpath.basename(asked), [])

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from hmlpe.resample import counts, interval
+from hmlpe.resample import bootstrap_counts, bootstrap_interval
 
 
 class Score(NamedTuple):
@@ -30,13 +30,13 @@ class Draws:
         level: of the interval.
     """
 
-    counts: Float[np.ndarray, "draw person"]
+    bootstrap_counts: Float[np.ndarray, "draw person"]
     shots: int
     level: float
 
     def score(self, shares: Float[np.ndarray, " draw"]) -> Score:
         """The share of the people themselves (the first), and the interval that the draws span."""
-        return Score(float(shares[0]), *interval(shares[1:].astype(float), self.level, self.shots))
+        return Score(float(shares[0]), *bootstrap_interval(shares[1:].astype(float), self.level, self.shots))
 
 
 class Bootstrap:
@@ -53,4 +53,4 @@ class Bootstrap:
 
     def of(self, shots: Sequence[str]) -> Draws:
         """The draws of people by the shots that they are of; people of one shot are drawn together."""
-        return Draws(counts(shots, self.draws, self.seed), len(set(shots)), self.level)
+        return Draws(bootstrap_counts(shots, self.draws, self.seed), len(set(shots)), self.level)

@@ -12,7 +12,7 @@ from pydantic import Field
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of
 from hmlpe.report.published import check_published
-from hmlpe.settings import Component, Count, Name, Settings, Text, Whole, make
+from hmlpe.settings import Component, Name, NonNegativeInt, PositiveInt, Settings, Text, make
 from hmlpe.training.settings import TrainSettings
 
 FORMS = {  # choices that are open by default, and their files in conf/
@@ -26,9 +26,9 @@ People = Literal["whole", "detected"]
 class BootstrapSettings(Settings):
     """The draws of people that intervals are made of."""
 
-    draws: Count
+    draws: PositiveInt
     level: Annotated[float, Field(gt=0, lt=1)]
-    seed: Whole
+    seed: NonNegativeInt
 
 
 class ConfidenceSettings(Settings, extra="forbid"):
@@ -56,7 +56,7 @@ class EvaluateSettings(TrainSettings):
     detector_name: Name | None = None  # of its configuration, as tables show it; null: its class
     predictions_form: Any = None
     out: Text
-    batch_size: Count
+    batch_size: PositiveInt
 
     def check_all(self) -> None:
         """Raise UserError, naming the setting, if some do not fit each other."""

@@ -18,7 +18,7 @@ from hmlpe.errors import UserError
 from hmlpe.evaluate.protocols import RATE
 from hmlpe.evaluate.record import Numbers, Record, check_name, read_records, write_record
 from hmlpe.files import write_bytes_atomic, write_text_atomic
-from hmlpe.palette import PARTS
+from hmlpe.palette import PART_COLOURS
 from hmlpe.report.published import Row, beside
 from hmlpe.runs.metric import MetricInfo, merged
 
@@ -123,7 +123,7 @@ def _pipes(texts: Sequence[str]) -> str:
     return f"| {' | '.join(text.replace('|', '/') for text in texts)} |"
 
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", *PARTS[:1])
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", *PART_COLOURS[:1])
 MARKERS = "osD^vP*X"
 PANELS = 8  # at most
 BANDS = 4  # with more curves, intervals would cover one another

@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from hmlpe.data.sources.images import UNREAD
 from hmlpe.files import write_bytes_atomic
-from hmlpe.spelling import on_disk
+from hmlpe.spelling import path_on_disk
 
 LOSSY = {".jpg", ".jpeg", ".jpe", ".webp"}  # what comes from these is drawn as JPEG, all else as PNG
 _LONGEST = 65500  # that JPEG can hold
@@ -126,7 +126,7 @@ def find(sources: Sequence[str | int], recursive: bool = False) -> Found:
     for source in sources:
         path = Path(os.path.abspath(str(source)))
         if not _exists(path):
-            path = Path(path.anchor, on_disk(Path(path.anchor), str(path.relative_to(path.anchor))))
+            path = Path(path.anchor, path_on_disk(Path(path.anchor), str(path.relative_to(path.anchor))))
         if _exists(path):
             roots.append(path if path.is_dir() else path.parent)
             if not path.is_dir():

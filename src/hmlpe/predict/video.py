@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from hmlpe.errors import UserError
-from hmlpe.files import new_file
+from hmlpe.files import atomic_file
 from hmlpe.predict.sources import Camera, Video
 
 FASTEST, HELD = 120.0, 20.0  # frames a second of what is drawn, and for how many places one frame is held on average
@@ -167,7 +167,7 @@ class Writer:
 @contextmanager
 def video_file(path: Path, rate: float) -> Iterator[Writer]:
     """Writes a video under a temporary name, renamed at the end; nothing is left of one without frames."""
-    with new_file(path, path.suffix) as temporary:
+    with atomic_file(path, path.suffix) as temporary:
         writer = Writer(temporary, rate)
         try:
             yield writer

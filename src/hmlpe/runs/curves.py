@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from hmlpe.files import new_file
+from hmlpe.files import atomic_file
 
 Curves = Mapping[str, Mapping[int, float]]
 """Metric -> epoch, counted from 1 -> value, averaged where it was logged several times in the epoch."""
@@ -120,7 +120,7 @@ def rewrite(path: Path, header: Sequence[str]) -> None:
     """Replace the header of a file and keep its lines, atomically."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    with new_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, header)
         writer.writeheader()
         writer.writerows(rows)

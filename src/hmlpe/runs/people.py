@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Int
 
 from hmlpe.errors import UserError
-from hmlpe.files import new_file
+from hmlpe.files import atomic_file
 
 ERRORS = "errors/"
 
@@ -65,7 +65,7 @@ def people_file(folder: Path, rule: str) -> Path:
 def write_people(path: Path, people: People) -> None:
     """Write the file atomically."""
     own = {"index": people.index, "person": people.person} | ({} if people.shot is None else {"shot": people.shot})
-    with new_file(path, ".npz") as temporary:
+    with atomic_file(path, ".npz") as temporary:
         np.savez_compressed(temporary, **own, **people.arrays)  # type: ignore[arg-type]  # numpy's takes no mapping
 
 

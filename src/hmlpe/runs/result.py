@@ -257,7 +257,7 @@ def read_run(file: Path) -> Run:
     try:
         return run_of(file, Result.of(raw))
     except ValidationError as error:
-        raise _broken(file, first_problem(error, Result, raw).of_file()) from error
+        raise _broken(file, first_problem(error, Result, raw).file_message()) from error
 
 
 def run_of(file: Path, result: Result) -> Run:

@@ -16,7 +16,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from hmlpe.errors import UserError
-from hmlpe.files import new_file
+from hmlpe.files import atomic_file
 from hmlpe.runs.folder import BEFORE, CHOSEN, OTHER_BEST, RESUME
 from hmlpe.runs.result import BASE
 from hmlpe.skeleton import Skeleton
@@ -136,7 +136,7 @@ class WholeFiles(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write `checkpoint` to `path`, which holds the old or the new one at any moment."""
-        with new_file(Path(path)) as temporary, temporary.open("wb") as file:
+        with atomic_file(Path(path)) as temporary, temporary.open("wb") as file:
             try:
                 torch.save(checkpoint, file)
             except RuntimeError as error:

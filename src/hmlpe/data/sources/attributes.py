@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hmlpe.csv_file import NUMBER, UNKNOWN
+from hmlpe.csv_file import NUMBER, UNKNOWN_TEXTS
 from hmlpe.data.record import Attribute
 from hmlpe.errors import UserError
-from hmlpe.spelling import composed
+from hmlpe.spelling import to_nfc
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Carried:
         Raises:
             UserError: it is none of the classes, or no finite number.
         """
-        if text.lower() in UNKNOWN:
+        if text.lower() in UNKNOWN_TEXTS:
             return float("nan")
         classes, must = self.attribute.classes, "a finite number"
         if classes:
@@ -56,7 +56,7 @@ def word(value: str | int | float | None) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return composed(str(int(value) if isinstance(value, float) and value.is_integer() else value)).strip()
+    return to_nfc(str(int(value) if isinstance(value, float) and value.is_integer() else value)).strip()
 
 
 def _carried(name: str, said: object) -> Carried:

@@ -17,7 +17,7 @@ from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_files
 from hmlpe.skeleton import Skeleton
-from hmlpe.spelling import composed, is_plain, on_disk
+from hmlpe.spelling import is_plain, path_on_disk, to_nfc
 
 GAP = 50  # frames, two seconds of film (U); frames of one shot 10 apart differ by up to 32 bits of their hashes
 
@@ -90,11 +90,11 @@ class FileSource(ABC):
 
     def image(self, name: str) -> UInt8[ndarray, "height width 3"]:
         """The RGB image of that name. Raises UserError if it is missing or broken."""
-        return read_image(self.image_folder, on_disk(self.image_folder, name))
+        return read_image(self.image_folder, path_on_disk(self.image_folder, name))
 
     def image_path(self, name: str) -> str:
         """Where the image of that name lies, or would."""
-        return os.path.join(self.image_folder, on_disk(self.image_folder, name))
+        return os.path.join(self.image_folder, path_on_disk(self.image_folder, name))
 
     def missing_images(self) -> Sequence[str]:
         """Names of annotated images that are not there."""
@@ -150,4 +150,4 @@ def image_name(name: object, where: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
         raise UserError(f"{where}: the image's name {name!r} must not lead out of the image folder")
-    return composed(str(path))  # ./a.png and a.png are one image, which must not be in both splits
+    return to_nfc(str(path))  # ./a.png and a.png are one image, which must not be in both splits

@@ -14,7 +14,7 @@ from hmlpe.report.columns import AVERAGE, Column, columns_of, test_sets
 from hmlpe.report.runs import by_row, people_of, read_setup
 from hmlpe.report.statistics.outcome import DRAWS, SEED, Difference, Interval, Statistics, over_both, over_people
 from hmlpe.report.summary import tasks_of
-from hmlpe.resample import counts
+from hmlpe.resample import bootstrap_counts
 from hmlpe.runs.metric import MetricInfo, Reduction, split_of
 from hmlpe.runs.people import People
 from hmlpe.runs.result import OLDEST, Run, other_than, row_weights
@@ -27,9 +27,9 @@ class Score:
     reduction: Reduction
     errors: Float[np.ndarray, "person item"]
 
-    def values(self, counts: Float[np.ndarray, "draw person"]) -> Float[np.ndarray, " draw"]:
+    def values(self, bootstrap_counts: Float[np.ndarray, "draw person"]) -> Float[np.ndarray, " draw"]:
         """The score when each person counts so often; NaN where nothing is known."""
-        return self.reduction(self.errors, counts)
+        return self.reduction(self.errors, bootstrap_counts)
 
     @property
     def known(self) -> Bool[np.ndarray, " person"]:
@@ -244,7 +244,7 @@ def _draws(measured: Measured, columns: Sequence[Column]) -> Draws:
     """Values of each (run, metric's key): of the people themselves, then of each draw of people, the same for all."""
     if not measured.people:
         return {}
-    drawn = counts(np.arange(measured.people) if measured.shot is None else measured.shot, DRAWS, SEED)
+    drawn = bootstrap_counts(np.arange(measured.people) if measured.shot is None else measured.shot, DRAWS, SEED)
     return {
         (run, column.key): np.mean([score.values(drawn) for score in own], axis=0)
         for run, scores in measured.scores.items()

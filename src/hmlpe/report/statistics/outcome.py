@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.special import stdtrit
 
 from hmlpe.report.columns import Column
-from hmlpe.resample import interval
+from hmlpe.resample import bootstrap_interval
 
 DRAWS, LEVEL, SEED = 2000, 0.95, 0  # as hmlpe-evaluate draws
 
@@ -25,7 +25,7 @@ def over_people(values: Float[np.ndarray, "seed draw"], shots: int) -> Interval:
         values: of each seed, of the people themselves first, then of each draw of people.
         shots: that were drawn.
     """
-    return interval(values[:, 1:].mean(0), LEVEL, shots)
+    return bootstrap_interval(values[:, 1:].mean(0), LEVEL, shots)
 
 
 def over_both(values: Float[np.ndarray, "seed draw"], shots: int) -> Interval:
@@ -49,7 +49,7 @@ RULE = (
 )
 
 
-def verdict(differences: Sequence[float], interval: tuple[float, float] | None) -> str:
+def verdict(differences: Sequence[float], bootstrap_interval: tuple[float, float] | None) -> str:
     """The words.
 
     Args:
@@ -65,9 +65,9 @@ def verdict(differences: Sequence[float], interval: tuple[float, float] | None) 
         side = "lower" if mean < 0 else "higher"
         share = f" in {_share(same, count)}"
     words = [side + share]
-    if interval is None:
+    if bootstrap_interval is None:
         words.append("no interval")
-    elif interval[0] <= 0 <= interval[1]:
+    elif bootstrap_interval[0] <= 0 <= bootstrap_interval[1]:
         words.append("the interval holds 0: no difference seen")
     elif share and same < count:
         words.append("the interval leaves 0 out: a difference in the mean")
