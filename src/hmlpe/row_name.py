@@ -68,7 +68,7 @@ def check_row_name(name: object, seed: object) -> None:
         raise UserError(f"row.name: must be a plain name, as a folder gets it, got {str(name)!r}")
     size = len(os.fsencode(folder))
     if size > MAX_NAME_BYTES:
-        raise UserError(f"row.name: is too long for a folder's name: {size} bytes with its seed, of {LONGEST}")
+        raise UserError(f"row.name: is too long for a folder's name: {size} bytes with its seed, of {MAX_NAME_BYTES}")
 
 
 if not OmegaConf.has_resolver("name_of_row"):

@@ -46,7 +46,7 @@ def with_forward_slashes(name: str) -> str:
 def normalised_id(value: int | str) -> int | str:
     """Return the number that a text spells: some tools write one id as a text in one place and as a number in another.
 
-    >>> normalised_id("17"), same_id("017"), same_id("a")
+    >>> normalised_id("17"), normalised_id("017"), normalised_id("a")
     (17, '017', 'a')
     """
     whole = isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdecimal()

@@ -55,7 +55,7 @@ class Augmentation:
     """
 
     def __init__(self, transforms: Sequence[Transform], mirror: float | int, skeleton: Skeleton) -> None:
-        mirrors = [name for one in _flat(transforms) if (name := _mirroring(one))]
+        mirrors = [name for one in _flat(transforms) if (name := _mirror_reason(one))]
         if mirrors:
             raise _mirrored_error(mirrors[0])
         points = A.KeypointParams(format="xy", remove_invisible=False)  # joints outside the crop keep their place
@@ -91,7 +91,7 @@ class Augmentation:
         """
         crop = np.random.default_rng(0).integers(0, 256, (crop_px, crop_px, 3), dtype=np.uint8)
         corners = crop_px * np.array([[0.4, 0.4], [0.6, 0.4], [0.4, 0.6]])
-        for transform in (self.transform, _certain(self.transform)):
+        for transform in (self.transform, _always_applied(self.transform)):
             for seed in range(PROBES):
                 try:
                     image, ((x, y), (x1, y1), (x2, y2)) = _transformed(transform, crop, corners, seed)
@@ -136,7 +136,7 @@ def _transformed(
     return image, joints
 
 
-def _certain(transform: A.Compose) -> A.Compose:
+def _always_applied(transform: A.Compose) -> A.Compose:
     """Return a copy in which every transform that may happen does, and all choices are equally likely.
 
     Probabilities above 0 become 1.
@@ -151,7 +151,7 @@ def _certain(transform: A.Compose) -> A.Compose:
     return changed
 
 
-def _mirroring(one: Transform) -> str:
+def _mirror_reason(one: Transform) -> str:
     """Return the reason why a transform mirrors, by its name or settings, or "" if nothing indicates that it does."""
     name = type(one).__name__
     if isinstance(one, A.Affine) and not one.keep_ratio:  # with keep_ratio a scale of -1 in x and y is half a turn

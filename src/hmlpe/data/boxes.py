@@ -40,7 +40,7 @@ class Fit:
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
+class NormalisedJoints:
     """Joints in units of their person's detection: (0, 0) is its centre, (±1, ±1) are its corners; NaN where unknown.
 
     Attributes:
@@ -56,7 +56,7 @@ class Training:
         """Return which joints are known."""
         return np.asarray(np.isfinite(self.points).all(axis=-1))
 
-    def judge(self, factors: Sequence[float | int]) -> Fit:
+    def evaluate(self, factors: Sequence[float | int]) -> Fit:
         """Return what a choice of factors cuts off."""
         across, up, down = (float(factor) for factor in factors)
         x, y = self.points[..., 0], self.points[..., 1]
@@ -72,7 +72,7 @@ class Training:
         )
 
 
-def training_of(people: Sequence[Person], boxes: BoxRule) -> Training:
+def normalised_joints(people: Sequence[Person], boxes: BoxRule) -> NormalisedJoints:
     """Return the joints of the training people in units of their detection, or of their window if none has a detection.
 
     People without such a box are left out.
@@ -86,11 +86,13 @@ def training_of(people: Sequence[Person], boxes: BoxRule) -> Training:
         if rows:
             box = np.stack([given[row] for row in rows])[:, None]
             joints = np.stack([train[row].joints_px for row in rows])
-            return Training(rule, (joints - (box[..., :2] + box[..., 2:]) / 2) / ((box[..., 2:] - box[..., :2]) / 2))
+            return NormalisedJoints(
+                rule, (joints - (box[..., :2] + box[..., 2:]) / 2) / ((box[..., 2:] - box[..., :2]) / 2)
+            )
     raise UserError(f"no training person has a box to scale: boxes are made by rule {boxes.train!r}")
 
 
-def fit_factors(training: Training, share: float) -> Fit:
+def fit_factors(training: NormalisedJoints, share: float) -> Fit:
     """Find the smallest box that holds at least `share` of the known joints; factors are rounded up to hundredths."""
     x, y = np.abs(training.points[training.known]).T[0], training.points[training.known][:, 1]
     wanted = int(np.ceil(share * len(x)))
@@ -102,7 +104,7 @@ def fit_factors(training: Training, share: float) -> Fit:
                 continue
             down = _rounded_up(np.partition(below, wanted - 1)[wanted - 1] - 1)
             if best is None or across * (2 + up + down) / 2 < best.area:
-                best = training.judge((across, up, float(down)))
+                best = training.evaluate((across, up, float(down)))
     assert best is not None  # the largest candidate holds all joints
     return best
 

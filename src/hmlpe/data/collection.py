@@ -27,7 +27,7 @@ def sets_of(data: DataSettings) -> tuple[list[DataSet], list[str]]:
         UserError: a name is unknown, a chosen set is missing, or no set is there at all.
     """
     if data.known is None:
-        one = _one(data)
+        one = _single_set(data)
         return [DataSet(make("data.source", one.source), make("data.boxes", one.boxes))], []
     found = []
     for name, member in _chosen(data).items():
@@ -41,7 +41,7 @@ def sets_of(data: DataSettings) -> tuple[list[DataSet], list[str]]:
             given = {"root": str(folder)}
         if "name" in member.source:  # a set of the user's own takes the name that it has under `known`
             given["name"] = name
-        with _of_set(data, name):
+        with _correct_setting_names(data, name):
             source = make(f"data.known.{name}.source", member.source, **given)
             boxes = make(f"data.known.{name}.boxes", member.boxes)
         if source.name != name:
@@ -59,7 +59,7 @@ def box_rules(data: DataSettings, names: list[str]) -> Mapping[str, dict[str, An
     """
     found = {}
     for name, member in _members(data, names).items():
-        with _of_set(data, name):
+        with _correct_setting_names(data, name):
             rule: BoxRule = make("data.boxes", member.boxes)
         found[name] = rule.as_dict()
     return found
@@ -73,7 +73,7 @@ def configured_attributes(data: DataSettings, names: list[str]) -> Mapping[str, 
     found = {}
     for name, member in _members(data, names).items():
         if "attributes" in member.source:
-            with _of_set(data, name):
+            with _correct_setting_names(data, name):
                 found[name] = tuple(one.attribute for one in carried(member.source["attributes"]))
     return found
 
@@ -81,16 +81,16 @@ def configured_attributes(data: DataSettings, names: list[str]) -> Mapping[str, 
 def _members(data: DataSettings, names: list[str]) -> dict[str, SetSettings]:
     """Return the settings of those named sets that have any; the settings of a single set stand for every name."""
     if data.known is None:
-        return dict.fromkeys(names, _one(data))
+        return dict.fromkeys(names, _single_set(data))
     return {name: member for name, member in _chosen(data).items() if name in names}
 
 
-def _one(data: DataSettings) -> SetSettings:
+def _single_set(data: DataSettings) -> SetSettings:
     return SetSettings.of({key: value for key in ("source", "boxes") if (value := getattr(data, key))}, "data")
 
 
 @contextmanager
-def _of_set(data: DataSettings, name: str) -> Iterator[None]:
+def _correct_setting_names(data: DataSettings, name: str) -> Iterator[None]:
     """Correct the names of settings in errors of one of several sets.
 
     Sources and box rules call their settings data.source and data.boxes; with several sets these lie elsewhere.

@@ -68,7 +68,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return rng.permutation(np.concatenate(chosen))
 
 
-class LateLoader(DataLoader[Sample]):
+class DeferredLoader(DataLoader[Sample]):
     """A loader that reads its sampler's epoch when the first batch is requested, not when the iterator is made.
 
     Lightning makes the first iterator when it asks for the number of steps. If a run is resumed, that is before it
@@ -149,14 +149,14 @@ class PoseDataModule(L.LightningDataModule):
         )
         kept, validating = split_by_scene(images, scene, validation_fraction, split_seed)
         chosen = {
-            "train": self._of(train[kept], train_sets, "data.train_sets"),
-            "val": self._of(train[validating], train_sets, "data.train_sets"),
-            "test": self._of(self.pack.indices("test"), test_sets, "data.test_sets"),
+            "train": self._rows_in_sets(train[kept], train_sets, "data.train_sets"),
+            "val": self._rows_in_sets(train[validating], train_sets, "data.train_sets"),
+            "test": self._rows_in_sets(self.pack.indices("test"), test_sets, "data.test_sets"),
         }
-        self.tested = [str(name) for name in np.unique(people.set[chosen["test"]])]  # names of the tested sets
-        if len(self.tested) > 1:
-            chosen |= {f"test_{name}": chosen["test"][people.set[chosen["test"]] == name] for name in self.tested}
-        rows = {name: some_of_each(part, people.set[part], subset) for name, part in chosen.items()}
+        self.tested_sets = [str(name) for name in np.unique(people.set[chosen["test"]])]  # names of the tested sets
+        if len(self.tested_sets) > 1:
+            chosen |= {f"test_{name}": chosen["test"][people.set[chosen["test"]] == name] for name in self.tested_sets}
+        rows = {name: first_of_each_set(part, people.set[part], subset) for name, part in chosen.items()}
         if len(rows["train"]) < batch_size:
             raise UserError(f"optim.batch_size: {batch_size} is more than the {len(rows['train'])} training people")
         least = min(rows, key=lambda name: len(rows[name]))
@@ -200,7 +200,7 @@ class PoseDataModule(L.LightningDataModule):
 
         The last are those in a shot that holds training people, too.
         """
-        tested = [self.pack.manifest["sets"][name] for name in self.tested]
+        tested = [self.pack.manifest["sets"][name] for name in self.tested_sets]
         annotated = sum(one["counts"]["annotated_test"] for one in tested)
         missing = sum(one["skipped_counts"].get(MISSING, {"test": 0})["test"] for one in tested)
         return {
@@ -216,7 +216,7 @@ class PoseDataModule(L.LightningDataModule):
         splits = {name: self.plain[name].rows for name in ("train", "val", "test")}
         return count_neighbours(people.shot_ids, people.image_ids, splits)
 
-    def _of(self, rows: np.ndarray, wanted: str | Sequence[str] | None, setting: str) -> np.ndarray:
+    def _rows_in_sets(self, rows: np.ndarray, wanted: str | Sequence[str] | None, setting: str) -> np.ndarray:
         """Return those rows that belong to the named sets."""
         if wanted is None:
             return rows
@@ -233,7 +233,7 @@ class PoseDataModule(L.LightningDataModule):
     def _loader(
         self, dataset: PeopleDataset, sampler: EpochSampler | range, drop_last: bool = False
     ) -> DataLoader[Sample]:
-        return LateLoader(
+        return DeferredLoader(
             dataset,
             batch_size=self.batch_size // self.world,
             sampler=sampler,
@@ -243,7 +243,7 @@ class PoseDataModule(L.LightningDataModule):
         )
 
 
-def some_of_each(rows: np.ndarray, sets: np.ndarray, count: int | None) -> np.ndarray:
+def first_of_each_set(rows: np.ndarray, sets: np.ndarray, count: int | None) -> np.ndarray:
     """Return `count` of the rows, in order: the first rows of each set in turn, until there are enough."""
     if count is None:
         return rows

@@ -28,7 +28,7 @@ Sample = dict[str, Tensor]
 """
 
 
-def noise_batch(people: int, joints: int, attributes: int, size_px: int) -> Sample:
+def random_batch(people: int, joints: int, attributes: int, size_px: int) -> Sample:
     """Return a batch of random pixels and joints with all keys, shapes and types of a `Sample`, for timing.
 
     No attribute in it is known.
@@ -112,7 +112,7 @@ class PeopleDataset(Dataset[Sample]):
             "row": torch.tensor(row),
         }
 
-    def everyone(self) -> Sample:
+    def all_labels(self) -> Sample:
         """Return the labels of all people, as a `Sample` of their test crops without the image."""
         rows = self.rows
         return {

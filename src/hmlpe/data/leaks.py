@@ -56,7 +56,7 @@ NO_HASH = np.uint64(0)  # hash of a flat image; no other is 0, as its highest bi
 BITS = 64
 THUMBNAIL_PX = 32  # side of the thumbnail that is hashed: 4 times the 8 x 8 frequencies that are used
 MIN_CONTRAST = 2.0  # grey levels; the darkest of 7069 frames and photos of FLIC, LSP and Buffy has 6, a black one < 0.5
-CELLS = 2**20  # number of pairs compared at once, which takes about 10 MB
+PAIRS_AT_ONCE = 2**20  # number of pairs compared at once, which takes about 10 MB
 
 IN_TEST = "in a test image"
 NEAR_DUPLICATE = "near-duplicate of a test image"
@@ -114,7 +114,7 @@ def near_duplicates(
     hashed = np.flatnonzero(test != NO_HASH)
     if not len(hashed):
         return found
-    step = max(1, CELLS // len(hashed))
+    step = max(1, PAIRS_AT_ONCE // len(hashed))
     for start in range(0, len(train), step):
         part = train[start : start + step]
         bits = np.bitwise_count(part[:, None] ^ test[hashed])
@@ -126,7 +126,7 @@ def near_duplicates(
     return found
 
 
-def near_pairs(
+def near_duplicate_pairs(
     hashes: UInt64[np.ndarray, " row"], distance: int, crops: UInt64[np.ndarray, " row"] | None = None
 ) -> Iterator[Int[np.ndarray, "pair 2"]]:
     """Yield the pairs of rows, each once, whose hashes differ in at most `distance` bits.
@@ -142,7 +142,7 @@ def near_pairs(
     """
     check_distance(distance)
     hashed = np.flatnonzero(hashes != NO_HASH)
-    step = max(1, CELLS // max(1, len(hashed)))
+    step = max(1, PAIRS_AT_ONCE // max(1, len(hashed)))
     for start in range(0, len(hashed), step):
         part = hashed[start : start + step]
         near = np.bitwise_count(hashes[part][:, None] ^ hashes[hashed]) <= distance
@@ -182,17 +182,17 @@ def crop_hashes(
     sets = np.array([name.partition("/")[0] for name in names])
     for one in np.unique(sets):
         of_set = np.flatnonzero(sets == one)
-        alike = _near_to_each(whole[first[of_set]], distance)
+        alike = _count_near(whole[first[of_set]], distance)
         still = of_set[alike >= max(STILL_LEAST, STILL_SHARE * len(of_set))]
         rows = np.isin(image, still)
         asked[rows] = crops[rows]
     return asked
 
 
-def _near_to_each(hashes: UInt64[np.ndarray, " image"], distance: int) -> Int[np.ndarray, " image"]:
+def _count_near(hashes: UInt64[np.ndarray, " image"], distance: int) -> Int[np.ndarray, " image"]:
     """Return how many other images each is near to; only counted, as all pairs of a film are too many to keep."""
     hashed = np.flatnonzero(hashes != NO_HASH)
-    found, step = np.zeros(len(hashes), np.int64), max(1, CELLS // max(1, len(hashed)))
+    found, step = np.zeros(len(hashes), np.int64), max(1, PAIRS_AT_ONCE // max(1, len(hashed)))
     for start in range(0, len(hashed), step):
         part = hashed[start : start + step]
         near = np.bitwise_count(hashes[part][:, None] ^ hashes[hashed]) <= distance
@@ -234,7 +234,7 @@ def leaks_of(
     test_images = {images[row]: row for row in rows if tests[row]}
     test_people = {(sets[row], identities[row]) for row in rows if tests[row] and identities[row]}
     test_shots = {(sets[row], shots[row]) for row in rows if tests[row] and shots and shots[row]}
-    twins = {} if distance is None else _twins(images, tests, hashes, distance, crops)
+    twins = {} if distance is None else _near_test_images(images, tests, hashes, distance, crops)
 
     def reason(row: int) -> str:
         image = images[row]
@@ -251,7 +251,7 @@ def leaks_of(
     return [reason(row) for row in rows]
 
 
-def _twins(
+def _near_test_images(
     images: Sequence[str],
     tests: Sequence[bool],
     hashes: UInt64[np.ndarray, " person"],

@@ -104,7 +104,7 @@ class Columns:
         joined = ((f.name, np.concatenate([getattr(self, f.name), getattr(others, f.name)])) for f in fields(self))
         return Columns(**dict(joined))
 
-    def stored(self) -> dict[str, Any]:
+    def to_arrays(self) -> dict[str, Any]:
         """Return the arrays that a pack stores; without attributes, packs have no such array."""
         return {name: array for name, array in asdict(self).items() if name != "attributes" or array.shape[1]}
 
@@ -124,7 +124,7 @@ class Columns:
         return self._named(self.shot)
 
     @property
-    def drawn_together(self) -> np.ndarray:
+    def resampling_groups(self) -> np.ndarray:
         """Return (person,) the group of people who are not independent samples: the shot or, if unknown, the image."""
         return np.where(self.shot == "", self.image_ids, self.shot_ids)
 
@@ -149,7 +149,7 @@ def columns_of(
     people = [member.person for member in members]
     sticks = max(len(person.sticks_px) for person in people)
     return Columns(
-        set=np.array([member.of.source.name for member in members]),
+        set=np.array([member.data_set.source.name for member in members]),
         image=np.array([person.image for person in people]),
         where=np.array([record_of(person) for person in people]),
         split=np.array([person.split for person in people]),

@@ -33,11 +33,11 @@ from hmlpe.data.selection import (
     Skipped,
     attributes_of_all,
     box_statistics,
-    counts_of,
-    missed_of,
-    reasons_of,
+    count_people,
+    count_reasons,
     record_of,
     select,
+    undetected_members,
 )
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file, read_json, write_json_atomic
@@ -155,7 +155,7 @@ def _crops_of_image(
     members: Sequence[Member], sides: Mapping[str, int], rows: list[int]
 ) -> list[tuple[int, dict[str, UInt8[np.ndarray, "_ _ 3"]], tuple[np.uint64, np.uint64]]]:
     first = members[rows[0]]
-    image = first.of.source.image(first.person.image)
+    image = first.data_set.source.image(first.person.image)
     for row in rows:
         _check_inside(members[row].person, *image.shape[:2])
     found = image_hash(image)
@@ -243,11 +243,11 @@ def prepare(
     kept, leaking = without_leaks(members, hashes, near_duplicates, crops, keep_neighbours)
     if leaking and not any(members[row].person.split == "train" for row in kept):
         shutil.rmtree(partial)
-        raise UserError(f"{folder}: {_nobody_trains(leaking, near_duplicates)}")
+        raise UserError(f"{folder}: {_no_training_people(leaking, near_duplicates)}")
     skipped = [*skipped, *leaking]
     join_chunks(partial, len(members), kept, sides)
     remaining = [members[row] for row in kept]
-    missed = missed_of(sets, skipped)
+    missed = undetected_members(sets, skipped)
     unhashed = np.zeros(len(missed), dtype=np.uint64)
     everyone = columns_of(
         [*remaining, *missed],
@@ -256,14 +256,14 @@ def prepare(
         attributes,
     )
     people = everyone.rows(np.arange(len(kept)))
-    np.savez(partial / "people.npz", **people.stored())
-    np.savez(partial / "missed.npz", **everyone.rows(np.arange(len(kept), len(kept) + len(missed))).stored())
+    np.savez(partial / "people.npz", **people.to_arrays())
+    np.savez(partial / "missed.npz", **everyone.rows(np.arange(len(kept), len(kept) + len(missed))).to_arrays())
     files = {name: digest_of_file(partial / name) for name in FILES if name != "manifest.json"}
     manifest = {
         **settings,
         "sets": {one.source.name: _describe(one, remaining, skipped, people) for one in sets},
-        "counts": counts_of(remaining, skipped),
-        "skipped_counts": reasons_of(skipped),
+        "counts": count_people(remaining, skipped),
+        "skipped_counts": count_reasons(skipped),
         "skipped": [asdict(person) for person in skipped],
         "neighbours": _named_neighbours(people),
         "fingerprint": fingerprint,
@@ -302,7 +302,7 @@ def without_leaks(
     )
     kept = np.array([row for row, reason in enumerate(reasons) if not reason], dtype=np.int64)
     leaking = [
-        Skipped.of(member.of.source.name, member.person, reason)
+        Skipped.of(member.data_set.source.name, member.person, reason)
         for member, reason in zip(members, reasons, strict=True)
         if reason
     ]
@@ -318,9 +318,9 @@ def _check_joints(sets: Sequence[DataSet], skeleton: Skeleton) -> None:
             raise UserError(f"{person.where}: {len(person.joints_px)} joints, the skeleton has {len(skeleton.joints)}")
 
 
-def _nobody_trains(leaking: Sequence[Skipped], near_duplicates: int | None) -> str:
+def _no_training_people(leaking: Sequence[Skipped], near_duplicates: int | None) -> str:
     """Return the message that all training people leak, and what to do."""
-    counts = {reason: splits["train"] for reason, splits in reasons_of(leaking).items()}
+    counts = {reason: splits["train"] for reason, splits in count_reasons(leaking).items()}
     why = ", ".join(f"{count} {reason}" for reason, count in counts.items())
     advice = []
     if near := counts.get(NEAR_DUPLICATE):
@@ -353,7 +353,9 @@ def _describe(one: DataSet, remaining: Sequence[Member], skipped: Sequence[Skipp
     name = one.source.name
     rows = {split: of[people.set[of] == name] for split, of in _rows_of_splits(people).items()}
     shots, images = people.shot_ids, people.image_ids
-    members = {split: [m for m in remaining if m.of.source.name == name and m.person.split == split] for split in rows}
+    members = {
+        split: [m for m in remaining if m.data_set.source.name == name and m.person.split == split] for split in rows
+    }
     known = {
         attribute.name: {
             split: sum(not np.isnan(m.person.attributes.get(attribute.name, np.nan)) for m in of_split)
@@ -362,8 +364,8 @@ def _describe(one: DataSet, remaining: Sequence[Member], skipped: Sequence[Skipp
         for attribute in attributes_of(one.source)
     }
     return {
-        "counts": counts_of(remaining, skipped, name),
-        "skipped_counts": reasons_of(skipped, name),
+        "counts": count_people(remaining, skipped, name),
+        "skipped_counts": count_reasons(skipped, name),
         "not_people": dict(one.source.skipped()),
         "box_quartiles": {split: box_statistics(of_split) for split, of_split in members.items() if of_split},
         "images": {split: len(np.unique(images[of])) for split, of in rows.items()},

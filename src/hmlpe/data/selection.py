@@ -36,14 +36,14 @@ class DataSet:
 class Member:
     """A person of a data set, with the box that the crop shows."""
 
-    of: DataSet
+    data_set: DataSet
     person: Person
     box_px: Float[np.ndarray, " 4"]
 
     @property
     def image(self) -> str:
         """Return the image's name, unique in the pack."""
-        return f"{self.of.source.name}/{self.person.image}"
+        return f"{self.data_set.source.name}/{self.person.image}"
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,11 @@ def select(sets: Sequence[DataSet], allow_missing: bool) -> tuple[list[Member], 
         first = f"; {skipped[0].where}: {skipped[0].reason}" if skipped else ": data.source annotates nobody"
         raise UserError(f"{names}: no person is left to prepare, of {len(skipped)}{first}")
     for one in sets:
-        _check_rule(one, [member.person.split for member in kept if member.of is one], skipped)
+        _check_rule(one, [member.person.split for member in kept if member.data_set is one], skipped)
     return kept, skipped
 
 
-def missed_of(sets: Sequence[DataSet], skipped: Sequence[Skipped]) -> list[Member]:
+def undetected_members(sets: Sequence[DataSet], skipped: Sequence[Skipped]) -> list[Member]:
     """Return the test people who are left out because they have no box; their box is NaN.
 
     A protocol may count them as wrong.
@@ -137,9 +137,9 @@ def missed_of(sets: Sequence[DataSet], skipped: Sequence[Skipped]) -> list[Membe
     ]
 
 
-def counts_of(members: Sequence[Member], skipped: Sequence[Skipped], name: str | None = None) -> dict[str, int]:
+def count_people(members: Sequence[Member], skipped: Sequence[Skipped], name: str | None = None) -> dict[str, int]:
     """Count the people in the pack, and the annotated people, by split; of one set, or of all."""
-    kept = [member.person.split for member in members if name in (None, member.of.source.name)]
+    kept = [member.person.split for member in members if name in (None, member.data_set.source.name)]
     lost = [person.split for person in skipped if name in (None, person.set)]
     return {
         "people": len(kept),
@@ -148,7 +148,7 @@ def counts_of(members: Sequence[Member], skipped: Sequence[Skipped], name: str |
     }
 
 
-def reasons_of(skipped: Sequence[Skipped], name: str | None = None) -> dict[str, dict[str, int]]:
+def count_reasons(skipped: Sequence[Skipped], name: str | None = None) -> dict[str, dict[str, int]]:
     """Count the people who are left out, by reason (up to a colon) and split; of one set, or of all."""
     found: dict[str, dict[str, int]] = {}
     for person in skipped:

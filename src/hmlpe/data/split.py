@@ -10,7 +10,7 @@ from jaxtyping import Int, UInt64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hmlpe.data.leaks import near_pairs
+from hmlpe.data.leaks import near_duplicate_pairs
 from hmlpe.errors import UserError
 
 MOST_PAIRS = 2**21  # number of pairs kept at once, which take 32 MB
@@ -33,15 +33,15 @@ def scenes(
         identities: who the person is, empty where unknown; rows of one person share a scene.
         hashes: perceptual hash of the image.
         distance: bits by which near-duplicates may differ; None: only the very same image counts.
-        crops: see `leaks.near_pairs`.
+        crops: see `leaks.near_duplicate_pairs`.
         shots: the shot of the row's image, empty where unknown; rows of one shot share a scene.
     """
     names, image = np.unique(images, return_inverse=True)
-    joined = [_joined_by(names_of, image) for names_of in (identities, shots) if names_of is not None]
-    for pairs in near_pairs(hashes, distance, crops) if distance is not None else ():
+    joined = [_pairs_by_name(names_of, image) for names_of in (identities, shots) if names_of is not None]
+    for pairs in near_duplicate_pairs(hashes, distance, crops) if distance is not None else ():
         joined.append(image[pairs])
         if sum(map(len, joined)) > MOST_PAIRS:
-            joined = [_chain(_components(joined, len(names)))]
+            joined = [_spanning_pairs(_components(joined, len(names)))]
     return _components(joined, len(names))[image]
 
 
@@ -53,7 +53,7 @@ def _components(pairs: Sequence[Int[np.ndarray, "_ 2"]], count: int) -> Int[np.n
     return found.astype(np.int64)
 
 
-def _chain(component: Int[np.ndarray, " count"]) -> Int[np.ndarray, "pair 2"]:
+def _spanning_pairs(component: Int[np.ndarray, " count"]) -> Int[np.ndarray, "pair 2"]:
     """Return the fewest pairs that connect each component: every member with the next."""
     order = np.argsort(component, kind="stable")
     same = component[order][:-1] == component[order][1:]
@@ -61,7 +61,7 @@ def _chain(component: Int[np.ndarray, " count"]) -> Int[np.ndarray, "pair 2"]:
     return pairs
 
 
-def _joined_by(names: np.ndarray, image: Int[np.ndarray, " row"]) -> Int[np.ndarray, "pair 2"]:
+def _pairs_by_name(names: np.ndarray, image: Int[np.ndarray, " row"]) -> Int[np.ndarray, "pair 2"]:
     """Return pairs of images that connect all images of one name, as a chain; the empty name connects nothing."""
     order = np.lexsort((image, names))
     ordered, theirs = names[order], image[order]
@@ -106,12 +106,12 @@ def split_by_scene(
     if not 0 < validates.sum() < len(images):
         raise UserError(
             f"data.validation.fraction: {fraction} of {len(names)} training images leaves a split empty; "
-            + _remedy(len(names), sizes)
+            + _advice(len(names), sizes)
         )
     return np.flatnonzero(~validates), np.flatnonzero(validates)
 
 
-def _remedy(images: int, sizes: Int[np.ndarray, " scene"]) -> str:
+def _advice(images: int, sizes: Int[np.ndarray, " scene"]) -> str:
     """Return advice for a fraction into which no scene fits, or all do."""
     apart = (
         "a scene is a shot or a person, as the labels say, or nearly the same images, which data.near_duplicates=null "

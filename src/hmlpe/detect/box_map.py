@@ -47,7 +47,7 @@ class BoxMap:
         return np.stack([centre_x - half_width, top, centre_x + half_width, top + height], axis=1)
 
 
-def relative_to(window_px: Float[np.ndarray, " 4"], box_px: Float[np.ndarray, " 4"]) -> Float[np.ndarray, " 3"]:
+def map_parameters(window_px: Float[np.ndarray, " 4"], box_px: Float[np.ndarray, " 4"]) -> Float[np.ndarray, " 3"]:
     """Return shift, top and height of the `BoxMap` from the box to the window; the window's width is ignored."""
     size = box_px[2:] - box_px[:2]
     shift = ((window_px[0] + window_px[2]) - (box_px[0] + box_px[2])) / 2 / size[0]

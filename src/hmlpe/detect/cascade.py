@@ -19,10 +19,10 @@ from hmlpe.errors import UserError
 from hmlpe.geometry import iou
 
 
-def merged(
+def merge_windows(
     windows_px: Float[np.ndarray, "box 4"],
     scores: Float[np.ndarray, " box"],
-    finders: Int[np.ndarray, " box"],
+    finder_ids: Int[np.ndarray, " box"],
     overlap: float | int,
 ) -> Detections:
     """Merge overlapping windows: non-maximum suppression in which different finders support each other.
@@ -41,7 +41,7 @@ def merged(
         The people, the highest score first; the result does not depend on the order of the input.
     """
     x0, y0, x1, y1 = windows_px.T
-    order = np.lexsort((finders, y1, x1, y0, x0, -scores))  # ties are broken by place, not by the order of the input
+    order = np.lexsort((finder_ids, y1, x1, y0, x0, -scores))  # ties are broken by place, not by the order of the input
     found, sums = [], []
     while len(order):
         first = order[0]
@@ -49,16 +49,16 @@ def merged(
         near[0] = True  # the window itself, even if it has no area
         own = order[near]
         found.append(windows_px[first])
-        sums.append(sum(float(scores[own[finders[own] == finder]].max()) for finder in np.unique(finders[own])))
+        sums.append(sum(float(scores[own[finder_ids[own] == finder]].max()) for finder in np.unique(finder_ids[own])))
         order = order[~near]
     ranks = np.argsort(-np.array(sums), kind="stable")
     return Detections(np.array(found).reshape(-1, 4)[ranks], np.array(sums, dtype=np.float64)[ranks])
 
 
 Grey = UInt8[np.ndarray, "height width"]
-Found = tuple[Float[np.ndarray, "_ 4"], Float[np.ndarray, " _"]]  # one cascade's boxes and their last-stage sums
+CascadeBoxes = tuple[Float[np.ndarray, "_ 4"], Float[np.ndarray, " _"]]  # one cascade's boxes and their last-stage sums
 
-LEAST = 0.01  # lowest score of a box, however far its sum lies below `zero`: the cascade did find it
+MIN_SCORE = 0.01  # lowest score of a box, however far its sum lies below `zero`: the cascade did find it
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Cascade:
 
     def scores(self, sums: Float[np.ndarray, " box"]) -> Float[np.ndarray, " box"]:
         """Turn OpenCV's sums of the last stage into scores above 0."""
-        return np.maximum(self.weight * (sums - self.zero), LEAST)
+        return np.maximum(self.weight * (sums - self.zero), MIN_SCORE)
 
 
 class CascadeDetector:
@@ -142,18 +142,18 @@ class CascadeDetector:
         """Return the people in an RGB image, the highest score first."""
         return self.people_of(self.boxes(image))
 
-    def people_of(self, boxes: Mapping[str, Found]) -> Detections:
+    def people_of(self, boxes: Mapping[str, CascadeBoxes]) -> Detections:
         """Merge the cascades' boxes, as `boxes` returns them, into people."""
-        windows, scores, finders = [np.zeros((0, 4))], [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
+        windows, scores, finder_ids = [np.zeros((0, 4))], [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
         for number, (key, (edges, sums)) in enumerate(boxes.items()):
             windows.append(self.cascades[key].to_window(edges))
             scores.append(self.cascades[key].scores(sums))
-            finders.append(np.full(len(edges), number))
-        found = merged(np.concatenate(windows), np.concatenate(scores), np.concatenate(finders), self.overlap)
+            finder_ids.append(np.full(len(edges), number))
+        found = merge_windows(np.concatenate(windows), np.concatenate(scores), np.concatenate(finder_ids), self.overlap)
         sure = found.scores >= self.least_score
         return Detections(found.windows_px[sure], found.scores[sure])
 
-    def boxes(self, image: UInt8[np.ndarray, "height width 3"]) -> dict[str, Found]:
+    def boxes(self, image: UInt8[np.ndarray, "height width 3"]) -> dict[str, CascadeBoxes]:
         """Return each cascade's own boxes and their sums of the last stage, in no fixed order.
 
         Boxes are x0 y0 x1 y1 in image pixels.
@@ -161,7 +161,7 @@ class CascadeDetector:
         height, width = image.shape[:2]
         if not height or not width:
             return {}
-        grey = _shrunk(image, self.longest_px)
+        grey = _to_grey(image, self.longest_px)
         size = np.array([width / grey.shape[1], height / grey.shape[0]] * 2)
         found = {}
         for key, cascade in self.cascades.items():
@@ -186,7 +186,7 @@ def _load(file: str) -> cv2.CascadeClassifier:
     return classifier
 
 
-def _shrunk(image: UInt8[np.ndarray, "height width 3"], longest_px: int) -> UInt8[np.ndarray, "new_height new_width"]:
+def _to_grey(image: UInt8[np.ndarray, "height width 3"], longest_px: int) -> UInt8[np.ndarray, "new_height new_width"]:
     """Convert to grey and shrink the longer side to at most `longest_px`, averaging over areas to avoid aliasing."""
     height, width = image.shape[:2]
     factor = longest_px / max(height, width)
@@ -196,7 +196,7 @@ def _shrunk(image: UInt8[np.ndarray, "height width 3"], longest_px: int) -> UInt
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
 
-def _detect(classifier: cv2.CascadeClassifier, cascade: Cascade, grey: Grey) -> Found:
+def _detect(classifier: cv2.CascadeClassifier, cascade: Cascade, grey: Grey) -> CascadeBoxes:
     """Return boxes, in pixel edges of the grey image counted from 0, and their sums of the last stage."""
     window = classifier.getOriginalWindowSize()
     least = [max(round(cascade.least_px * side / min(window)), side) for side in window]

@@ -8,22 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from hmlpe.detect.box_map import BoxMap, relative_to
-from hmlpe.detect.cascade import Found
+from hmlpe.detect.box_map import BoxMap, map_parameters
+from hmlpe.detect.cascade import CascadeBoxes
 from hmlpe.detect.match import DETECTED, index_of_detection
 from hmlpe.geometry import iou
 
 # Before a map is fitted, a box is taken to show a person if its centre lies near the middle of the person's window
 # and it is neither very small nor very large.
-NEAR = 0.35  # largest horizontal distance between the centres, in heights of the window
-SIZES = (0.15, 1.5)  # range of the box's height over the window's
+MAX_OFFSET = 0.35  # largest horizontal distance between the centres, in heights of the window
+HEIGHT_RANGE = (0.15, 1.5)  # range of the box's height over the window's
 
 Windows = Float[np.ndarray, "_ 4"]  # the windows in one image; their number differs between images
 QUARTILES = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True, eq=False)
-class Relation:
+class BoxRelation:
     """Statistics of a cascade's own boxes relative to the windows of the people that they show.
 
     Attributes:
@@ -66,7 +66,7 @@ class Score:
         return self.false / self.images if self.images else float("nan")
 
 
-def relation(truths: Sequence[Windows], found: Sequence[Found]) -> Relation:
+def relate_boxes(truths: Sequence[Windows], found: Sequence[CascadeBoxes]) -> BoxRelation:
     """Compare, over several images, the box with the highest sum near each person to that person's window.
 
     The sums of boxes near nobody are collected, too.
@@ -84,13 +84,13 @@ def relation(truths: Sequence[Windows], found: Sequence[Found]) -> Relation:
             near = _near(window, boxes)
             if near.any():
                 surest = int(np.flatnonzero(near)[sums[near].argmax()])
-                rows.append(relative_to(window, boxes[surest]))
+                rows.append(map_parameters(window, boxes[surest]))
                 true.append(sums[surest])
             taken |= near
         others.extend(sums[~taken])
     quartiles = np.quantile(np.array(rows).reshape(-1, 3), QUARTILES, axis=0) if rows else np.full((3, 3), np.nan)
     low = float(np.quantile(others, 0.1)) if others else float("nan")
-    return Relation(quartiles, len(rows), low, float(np.median(true)) if true else float("nan"))
+    return BoxRelation(quartiles, len(rows), low, float(np.median(true)) if true else float("nan"))
 
 
 def score(truths: Sequence[Windows], found: Sequence[Windows]) -> Score:
@@ -107,7 +107,7 @@ def score(truths: Sequence[Windows], found: Sequence[Windows]) -> Score:
     return Score(sum(map(len, truths)), hits, false, len(truths))
 
 
-def score_of_boxes(truths: Sequence[Windows], found: Sequence[Found], to_window: BoxMap) -> Score:
+def score_of_boxes(truths: Sequence[Windows], found: Sequence[CascadeBoxes], to_window: BoxMap) -> Score:
     """Return the `score` of a cascade's own boxes, each mapped to its window."""
     return score(truths, [to_window(boxes) for boxes, _ in found])
 
@@ -119,4 +119,4 @@ def _near(window: Float[np.ndarray, " 4"], boxes: Float[np.ndarray, "box 4"]) ->
     size = (boxes[:, 3] - boxes[:, 1]) / height
     aside = np.abs(centre[:, 0] - (window[0] + window[2]) / 2)
     level = (centre[:, 1] > window[1]) & (centre[:, 1] < window[3])
-    return np.asarray(level & (aside < NEAR * height) & (size > SIZES[0]) & (size < SIZES[1]))
+    return np.asarray(level & (aside < MAX_OFFSET * height) & (size > HEIGHT_RANGE[0]) & (size < HEIGHT_RANGE[1]))

@@ -30,7 +30,7 @@ class Draws:
         level: of the interval.
     """
 
-    bootstrap_counts: Float[np.ndarray, "draw person"]
+    counts: Float[np.ndarray, "draw person"]
     shots: int
     level: float
 

@@ -20,7 +20,7 @@ from hmlpe.evaluate.record import Numbers, Record, check_name, read_records, wri
 from hmlpe.files import write_bytes_atomic, write_text_atomic
 from hmlpe.palette import PART_COLOURS
 from hmlpe.report.published import Row, beside
-from hmlpe.runs.metric import MetricInfo, merged
+from hmlpe.runs.metric import MetricInfo, merge_infos
 
 EMPTY = "–"
 PUBLISHED = "published"
@@ -259,7 +259,7 @@ def write_comparison(folder: Path, data: str, published: Sequence[Row]) -> list[
     notes += sorted({f"{one['method']}: {one['source']}." for one in shown if one.get("source")})
     write_text_atomic(folder / "table.csv", render_csv(lines))
     write_text_atomic(
-        folder / "table.md", render_markdown(data, lines, notes, merged(record.infos for record in records))
+        folder / "table.md", render_markdown(data, lines, notes, merge_infos(record.infos for record in records))
     )
     drawn = draw_curves(data, records, lines, folder / "curves.png")
     return [folder / "table.csv", folder / "table.md", *([folder / "curves.png"] if drawn else [])]

@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 from hmlpe.inside.inspection import Filter, Layer
 from hmlpe.pictures import Tiles, blank_figure, to_colours, to_uint8
 from hmlpe.runs.curves import Curves
-from hmlpe.runs.metric import LAYERS
+from hmlpe.runs.metric import LAYER_GRADIENT
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's, a layer each
 ACROSS = 8  # maps in a row
@@ -175,7 +175,9 @@ def removal_figure(layers: Mapping[str, Layer], joints: Sequence[str], parts: Se
 
 def gradients_figure(curves: Curves) -> Figure | None:
     """What the tasks' gradients did at each layer while the network was trained; None if that was not logged."""
-    logged = {name.removeprefix(LAYERS): curve for name, curve in curves.items() if name.startswith(LAYERS)}
+    logged = {
+        name.removeprefix(LAYER_GRADIENT): curve for name, curve in curves.items() if name.startswith(LAYER_GRADIENT)
+    }
     keys = dict.fromkeys(name.partition("/")[2] for name in logged)
     layers = list(dict.fromkeys(name.partition("/")[0] for name in logged))
     norms, cosines = ([key for key in keys if key.startswith(one)] for one in ("norm_", "cosine"))

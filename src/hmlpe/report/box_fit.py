@@ -13,14 +13,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hmlpe.data.boxes import Fit, Training
+from hmlpe.data.boxes import Fit, NormalisedJoints
 from hmlpe.files import write_bytes_atomic
 
 _HEADER = ("choice", "across", "up", "down", "joints cut off", "of", "people with one", "of", "area")
 _COLOURS = {"joints": "#0072B2", "configured": "#D55E00", "box": "#000000"}
 
 
-def table(name: str, training: Training, fits: Mapping[str, Fit]) -> str:
+def table(name: str, training: NormalisedJoints, fits: Mapping[str, Fit]) -> str:
     """The table for a console."""
     lines = [f"{name}: {len(training.points)} training people; factors of the {training.rule}'s half width and height"]
     rows = [_HEADER, *(_cells(choice, fit) for choice, fit in fits.items())]
@@ -43,7 +43,7 @@ def write_csv(path: Path, fits: Mapping[str, Fit]) -> None:
     write_bytes_atomic(path, out.getvalue().encode())
 
 
-def draw(path: Path, name: str, training: Training, fits: Mapping[str, Fit]) -> None:
+def draw(path: Path, name: str, training: NormalisedJoints, fits: Mapping[str, Fit]) -> None:
     """Joints around the detection, and the boxes of some choices."""
     points = training.points[training.known]
     with matplotlib.rc_context():

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hmlpe.errors import UserError
-from hmlpe.runs.folder import CONFIG, not_a_run, read_config
+from hmlpe.runs.folder import CONFIG, not_a_run_error, read_config
 from hmlpe.runs.people import People, people_file, read_people
-from hmlpe.runs.result import OLDEST, RULES, Run, read_run, row_weights
+from hmlpe.runs.result import OLDEST_SCHEMA, RULES, Run, read_run, row_weights
 from hmlpe.skeleton import Skeleton
 
 
@@ -40,7 +40,7 @@ def read_setup(folder: Path) -> Setup:
     try:
         return _setup(read_config(folder))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise not_a_run(folder / CONFIG, error) from error
+        raise not_a_run_error(folder / CONFIG, error) from error
 
 
 def _setup(raw: dict[str, Any]) -> Setup:
@@ -77,7 +77,7 @@ def collect(study: Path) -> list[Run]:
 
 
 def _of_today(run: Run) -> Run:
-    if run.result.schema_ != OLDEST:
+    if run.result.schema_ != OLDEST_SCHEMA:
         return run
     from hmlpe.metrics.before import upgraded  # loads torch
 
@@ -87,7 +87,7 @@ def _of_today(run: Run) -> Run:
 def people_of(run: Run, rule: str) -> People:
     """What a run's checkpoint of a rule says of each test person. Raises UserError: see `read_people`."""
     people = read_people(people_file(run.file.parent, rule))
-    if run.result.schema_ != OLDEST:
+    if run.result.schema_ != OLDEST_SCHEMA:
         return people
     from hmlpe.metrics.before import with_errors  # loads torch
 

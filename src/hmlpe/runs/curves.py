@@ -18,7 +18,7 @@ Curves = Mapping[str, Mapping[int, float]]
 _AFTER_TRAINING = re.compile(r"test.*/")  # metrics that are logged when the checkpoint is evaluated
 
 
-def files_of(folder: Path) -> list[Path]:
+def metrics_files(folder: Path) -> list[Path]:
     """Return the run's metrics files, the earliest start first."""
     found = folder.glob("csv/**/metrics.csv")
     return sorted(found, key=lambda path: [int(number) for number in re.findall(r"\d+", path.parent.name)])
@@ -34,7 +34,7 @@ def read_curves(folder: Path, epochs: int | None) -> Curves:
             all.
     """
     found: dict[str, dict[int, list[float]]] = {}
-    for path in files_of(folder):
+    for path in metrics_files(folder):
         starts: dict[str, dict[int, list[float]]] = {}
         for line in _whole_lines(path):
             epoch = _number(line.pop("epoch", ""))
@@ -52,9 +52,9 @@ def read_curves(folder: Path, epochs: int | None) -> Curves:
     }
 
 
-def logged(folder: Path) -> set[str]:
+def logged_names(folder: Path) -> set[str]:
     """Return the names of everything that the run in `folder` has logged, whether or not it has values yet."""
-    return {name for path in files_of(folder) for name in next(_cells(path), [])} - {"step", "epoch"}
+    return {name for path in metrics_files(folder) for name in next(_cells(path), [])} - {"step", "epoch"}
 
 
 def _whole_lines(path: Path) -> list[dict[str, str]]:
@@ -82,7 +82,7 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def rows_before(folder: Path, current: str, step: int) -> Iterator[tuple[int, dict[str, float]]]:
+def earlier_rows(folder: Path, current: str, step: int) -> Iterator[tuple[int, dict[str, float]]]:
     """Yield (step, values) of the earlier starts of a run, in the order of steps.
 
     Of a step that several starts reached, the row of the last of them is taken.
@@ -116,7 +116,7 @@ def _rows_of(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
                 continue
 
 
-def rewrite(path: Path, header: Sequence[str]) -> None:
+def replace_header(path: Path, header: Sequence[str]) -> None:
     """Replace the header of a file and keep its lines, atomically."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

@@ -12,7 +12,7 @@ from hmlpe.errors import UserError
 from hmlpe.files import read_json, remove_leftovers, write_json_atomic, write_text_atomic
 from hmlpe.runs.result import SCHEMA, Result
 
-RESUME, BEFORE = "resume.ckpt", "resume_before.ckpt"  # training state after the last epoch, and after the one before
+RESUME, RESUME_BEFORE = "resume.ckpt", "resume_before.ckpt"  # training state after the last epoch, and the one before
 CHOSEN, OTHER_BEST = "model.ckpt", "best.ckpt"  # the evaluated checkpoint; during training the best, if not chosen
 PEOPLE = "people"  # the folder of predictions and errors of each person
 RESULT, CONFIG = "result.json", "config.yaml"
@@ -66,7 +66,7 @@ def state_of(folder: Path, identity: Mapping[str, str]) -> State:
     changed = tuple(key for key, value in identity.items() if result.get("identity", {}).get(key) != value)
     if not changed:
         return State("finished" if finished else "unfinished", result)
-    worth_keeping = finished or any((folder / "checkpoints" / name).exists() for name in (RESUME, BEFORE))
+    worth_keeping = finished or any((folder / "checkpoints" / name).exists() for name in (RESUME, RESUME_BEFORE))
     return State("stale" if worth_keeping else "missing", result, changed)
 
 
@@ -86,16 +86,16 @@ def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) 
         remove_leftovers(place)
     state = state_of(folder, identity)
     if state.kind == "finished":
-        remove_spent(folder)  # they are still there if the run was killed after writing its result
+        remove_training_checkpoints(folder)  # they are still there if the run was killed after writing its result
         return state.result
     if state.kind == "stale" and not overwrite:
         raise UserError(
-            stale(folder, state) + "; move the folder away, choose another paths.outputs, or let it be "
+            stale_message(folder, state) + "; move the folder away, choose another paths.outputs, or let it be "
             "replaced: overwrite=true, in a sweep sweep.redo=stale"
         )
     if state.kind == "missing":  # without a record it is unknown which run these checkpoints belong to
         (folder / "checkpoints" / RESUME).unlink(missing_ok=True)
-        (folder / "checkpoints" / BEFORE).unlink(missing_ok=True)
+        (folder / "checkpoints" / RESUME_BEFORE).unlink(missing_ok=True)
     if state.changed:
         for made in (*(folder / "checkpoints").glob("*.ckpt"), *(folder / PEOPLE).glob("*.npz")):
             made.unlink()
@@ -108,13 +108,13 @@ def checkpoint_of(folder: Path) -> Path:
     return folder / "checkpoints" / CHOSEN
 
 
-def remove_spent(folder: Path) -> None:
+def remove_training_checkpoints(folder: Path) -> None:
     """Delete the checkpoints that a finished run no longer needs."""
-    for spent in (RESUME, BEFORE, OTHER_BEST):
+    for spent in (RESUME, RESUME_BEFORE, OTHER_BEST):
         (folder / "checkpoints" / spent).unlink(missing_ok=True)
 
 
-def stale(folder: Path, state: State) -> str:
+def stale_message(folder: Path, state: State) -> str:
     """Return a message that says how a stale result differs."""
     return f"{folder / 'result.json'}: is of another {' and '.join(state.changed)}"
 
@@ -133,7 +133,7 @@ def objective_of(result: Mapping[str, Any], name: str) -> float | None:
     return None if value is None else float(value)
 
 
-def mirrors_lost(folders: Iterable[Path], since: str = "") -> list[str]:
+def incomplete_mirrors(folders: Iterable[Path], since: str = "") -> list[str]:
     """Name the finished runs in these folders whose metrics are not all in W&B, each with the reason.
 
     Args:
@@ -170,11 +170,11 @@ def write_result(folder: Path, status: str, fields: dict[str, Any], write: bool 
     return result
 
 
-Written = tuple[int, int]
+FileVersion = tuple[int, int]
 """The version of a file, as (inode, modification time): each write makes a new file and renames it."""
 
 
-def written(path: Path) -> Written | None:
+def file_version(path: Path) -> FileVersion | None:
     """Return the version of a file, or None without a file. Two versions differ even with equal content."""
     try:
         found = path.stat()
@@ -183,23 +183,25 @@ def written(path: Path) -> Written | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def mark_failed(folder: Path, error: str, over: Collection[str] = ("running",), before: Written | None = None) -> None:
+def mark_failed(
+    folder: Path, error: str, replaceable: Collection[str] = ("running",), version_before: FileVersion | None = None
+) -> None:
     """Record in result.json the error that ended a run which could not record it itself.
 
     Args:
-        over: statuses that may be replaced: "running", or also "failed" where the recorded failure followed from this
+        replaceable: statuses that may be replaced: "running", or also "failed" where that failure followed from this
             error.
-        before: version of the file when the run began; a file that has not been written since belongs to another run.
+        version_before: version of the file when the run began; a file not written since belongs to another run.
 
     Raises:
         UserError: the file cannot be read.
         OSError: the file cannot be written.
     """
     path = folder / RESULT
-    if written(path) in (None, before):
+    if file_version(path) in (None, version_before):
         return
     result: dict[str, Any] = read_json(path)
-    if result.get("status") in over:
+    if result.get("status") in replaceable:
         write_json_atomic(path, result | {"status": "failed", "error": error})
 
 
@@ -222,12 +224,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, yaml.YAMLError, ValueError) as error:
-        raise not_a_run(path, error) from error
+        raise not_a_run_error(path, error) from error
     if not isinstance(found, dict):
-        raise not_a_run(path, "no mapping")
+        raise not_a_run_error(path, "no mapping")
     return found
 
 
-def not_a_run(path: Path, why: object) -> UserError:
+def not_a_run_error(path: Path, why: object) -> UserError:
     """Return the error that a file is not the configuration of a training run."""
     return UserError(f"{path}: not the configuration of a run ({' '.join(str(why).split())})")

@@ -14,13 +14,13 @@ Better = Literal["high", "low"] | None
 Kind = Literal["protocol", "score", "error", "check", "loss", "weight", "gradient", "rate"]
 
 
-class _Said(BaseModel):
+class _StoredModel(BaseModel):
     """Base of the models that are stored in result.json."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Reduction(_Said):
+class Reduction(_StoredModel):
     """Reduces people's errors, by item (e.g. joint), to one number; people may be weighted by a bootstrap draw.
 
     Attributes:
@@ -51,7 +51,7 @@ class Reduction(_Said):
         >>> Reduction(errors="errors/pdj", within=(0.2,))(errors).round(3)
         array([0.667])
         """
-        own = self._own(errors)
+        own = self._select(errors)
         weights = np.ones((1, len(own))) if counts is None else counts
         known = weights @ (~np.isnan(own)).astype(float)
         values = [self._hits(own, threshold) for threshold in self.within] or [
@@ -61,9 +61,9 @@ class Reduction(_Said):
 
     def known(self, errors: Float[np.ndarray, "person item"]) -> Bool[np.ndarray, " person"]:
         """Return for each person whether any of the items that count has a known error."""
-        return np.asarray(~np.isnan(self._own(errors)).all(1))
+        return np.asarray(~np.isnan(self._select(errors)).all(1))
 
-    def _own(self, errors: Float[np.ndarray, "person item"]) -> Float[np.ndarray, "person some"]:
+    def _select(self, errors: Float[np.ndarray, "person item"]) -> Float[np.ndarray, "person some"]:
         return errors if self.items is None else errors[:, list(self.items)]
 
     def _hits(self, own: Float[np.ndarray, "person item"], threshold: float) -> Float[np.ndarray, "person item"]:
@@ -84,7 +84,7 @@ def _filled(errors: Float[np.ndarray, "person item"]) -> Float[np.ndarray, "pers
     return np.where(np.isnan(errors), 0.0, errors).astype(float)
 
 
-class MetricInfo(_Said):
+class MetricInfo(_StoredModel):
     """The description of a metric, so that tables, figures, pages and dashboards work without knowing it.
 
     Attributes:
@@ -130,7 +130,7 @@ class MetricInfo(_Said):
         return f"{self.heading or self.title}{f' [{self.unit}]' if self.unit else ''}"
 
 
-class TaskInfo(_Said):
+class TaskInfo(_StoredModel):
     """How a task is named in formulas.
 
     Attributes:
@@ -141,7 +141,7 @@ class TaskInfo(_Said):
 
 
 SHARE: dict[str, Any] = {"unit": "%", "scale": 100.0, "digits": 1, "better": "high"}  # fields of a share's MetricInfo
-GRADIENT, LAYERS = "train/gradient/", "train/gradient_of/"  # prefixes: gradients at the trunk, and at single layers
+GRADIENT, LAYER_GRADIENT = "train/gradient/", "train/gradient_of/"  # prefixes of names: at the trunk, at a layer
 SPLITS = ("train", "val", "test")
 
 
@@ -165,7 +165,7 @@ def split_of(name: str) -> str:
     return name.partition("/")[0]
 
 
-def merged(infos: Iterable[Mapping[str, MetricInfo]]) -> dict[str, MetricInfo]:
+def merge_infos(infos: Iterable[Mapping[str, MetricInfo]]) -> dict[str, MetricInfo]:
     """Return the descriptions of all metrics of several runs; of two with one name, the first."""
     found: dict[str, MetricInfo] = {}
     for one in infos:
@@ -182,5 +182,5 @@ def gradient_infos(tasks: Sequence[str]) -> dict[str, MetricInfo]:
     found[f"{GRADIENT}cosine"] = MetricInfo(title="cosine between the tasks' gradients", kind="gradient")
     for a, b in combinations(tasks, 2):
         found[f"{GRADIENT}cosine_{a}_{b}"] = MetricInfo(title=f"cosine between gradients, {a}_{b}", kind="gradient")
-    found[f"{LAYERS}*"] = MetricInfo(title="gradients of the tasks at a layer", kind="gradient", shown=False)
+    found[f"{LAYER_GRADIENT}*"] = MetricInfo(title="gradients of the tasks at a layer", kind="gradient", shown=False)
     return found

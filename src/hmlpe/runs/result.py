@@ -22,7 +22,7 @@ BASE = "regression"  # the task whose rows the others are compared with, where a
 RULES = ("best", "last")  # names of the checkpoint rules, in the setting `select` and in people/<rule>.npz
 
 
-def in_words(rule: str, base: str = BASE) -> str:
+def rule_text(rule: str, base: str = BASE) -> str:
     """Describe a checkpoint rule for the reader of a report.
 
     Args:
@@ -33,13 +33,13 @@ def in_words(rule: str, base: str = BASE) -> str:
     return f"lowest val/{base}_error (without {base}: the error of the first trained task)"
 
 
-def other_than(rule: str) -> str:
+def other_rule_than(rule: str) -> str:
     """Return the other of the two checkpoint rules."""
     return RULES[1 - RULES.index(rule)]
 
 
 SCHEMA = 3
-OLDEST = 2  # the schema of the tag faults-1, whose metrics carry no descriptions (`metrics.before` supplies them)
+OLDEST_SCHEMA = 2  # of the tag faults-1, whose metrics carry no descriptions (`metrics.before` supplies them)
 MEAN_POSE = "mean_pose"  # name of the mean pose's line in the tables; no row may have it
 
 Line = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
@@ -133,7 +133,7 @@ class Result(BaseModel):
         return cls.model_validate({key: value for key, value in raw.items() if value is not None})
 
     @model_validator(mode="after")
-    def _whole(self) -> Result:
+    def _check_complete(self) -> Result:
         """Require all fields of a finished run, and finite values unless the run failed."""
         if self.row == MEAN_POSE:
             raise ValueError(f"row is {MEAN_POSE!r}, the name of a line of the table's own; rename the row")
@@ -143,8 +143,8 @@ class Result(BaseModel):
                     raise ValueError(f"field {name} is missing")
             for name, kind, there in (("provenance", str, PROVENANCE), ("people", int, ("test",))):
                 for key in there:
-                    _demand(f"{name}.{key}", getattr(self, name), key, kind)
-            _demand("metrics.test", self.metrics or {}, "test", dict)
+                    _require(f"{name}.{key}", getattr(self, name), key, kind)
+            _require("metrics.test", self.metrics or {}, "test", dict)
         if self.status != "failed":
             for where, value in _numbers(self):
                 if value is not None and not math.isfinite(value):
@@ -159,7 +159,7 @@ _FINISHED = (
 PROVENANCE = ("data", "code", "config", "settings")
 
 
-def _demand(where: str, mapping: Mapping[str, Any], key: str, kind: type) -> None:
+def _require(where: str, mapping: Mapping[str, Any], key: str, kind: type) -> None:
     if key not in mapping:
         raise ValueError(f"field {where} is missing")
     if not isinstance(mapping[key], kind):
@@ -238,7 +238,7 @@ class Run:
         """Return whether the run is finished, and so counts in the statistics."""
         return self.status == "finished"
 
-    def told(self, error: Exception) -> str:
+    def error_without_folder(self, error: Exception) -> str:
         """Return an error's message without the study's folder, as reports must not depend on where it lies."""
         return str(error).replace(f"{self.file.parent.parent}/", "")
 
@@ -252,7 +252,7 @@ def read_run(file: Path) -> Run:
     raw = read_json(file)
     if not isinstance(raw, dict):
         raise _broken(file, "holds no JSON object")
-    if raw.get("schema") not in (SCHEMA, OLDEST):
+    if raw.get("schema") not in (SCHEMA, OLDEST_SCHEMA):
         raise _broken(file, f"schema is {raw.get('schema')!r}, and this version reads {SCHEMA}; train it again")
     try:
         return run_of(file, Result.of(raw))

@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from hmlpe.errors import UserError
 from hmlpe.files import atomic_file
-from hmlpe.runs.folder import BEFORE, CHOSEN, OTHER_BEST, RESUME
+from hmlpe.runs.folder import CHOSEN, OTHER_BEST, RESUME, RESUME_BEFORE
 from hmlpe.runs.result import BASE
 from hmlpe.skeleton import Skeleton
 
@@ -98,7 +98,7 @@ class ResumeCheckpoint(Keeper):
     def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
         last = Path(filepath)
         if trainer.is_global_zero and last.is_file():
-            last.replace(last.with_name(BEFORE))
+            last.replace(last.with_name(RESUME_BEFORE))
         super()._save_checkpoint(trainer, filepath)
 
 
@@ -159,7 +159,7 @@ def state_to_resume(checkpoints: Path, kept: Collection[Path], name: str) -> Pat
     Raises:
         OSError: a checkpoint cannot be read, which says nothing of its content.
     """
-    states = [path for path in (checkpoints / RESUME, checkpoints / BEFORE) if path.is_file()]
+    states = [path for path in (checkpoints / RESUME, checkpoints / RESUME_BEFORE) if path.is_file()]
     for path in kept if states else ():
         if not path.is_file() or not readable(path):
             log.warning("%s: %s is %s; going back to the start", name, path, "damaged" if path.is_file() else "gone")

@@ -24,7 +24,7 @@ Counted = dict[str, dict[str, int]]
 
 def counted(tasks: Mapping[str, Task], data: PoseDataModule) -> Counted:
     """Who counts, of every split and task."""
-    everyone = {split: people.everyone() for split, people in data.plain.items()}
+    everyone = {split: people.all_labels() for split, people in data.plain.items()}
     return {
         split: {name: int(task.target(sample).counts.sum()) for name, task in tasks.items()}
         for split, sample in everyone.items()

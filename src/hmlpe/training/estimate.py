@@ -31,7 +31,7 @@ def seconds_per_step(settings: TrainSettings) -> float:
     """Time of a training step of the configured net, on noise, on the device that the run would use."""
     import torch
 
-    from hmlpe.data.dataset import noise_batch
+    from hmlpe.data.dataset import random_batch
     from hmlpe.data.pack import open_pack
     from hmlpe.training.bench import bare
     from hmlpe.training.build import build_model, build_tasks, resolve_precision
@@ -43,7 +43,7 @@ def seconds_per_step(settings: TrainSettings) -> float:
     pack = open_pack(Path(settings.data.pack), skeleton)
     model = build_model(settings, build_tasks(settings, [attribute.name for attribute in pack.attributes]))
     people, joints = settings.optim.batch_size // world_size(trainer), len(skeleton.joints)
-    batch = noise_batch(people, joints, len(pack.attributes), settings.size_px)
+    batch = random_batch(people, joints, len(pack.attributes), settings.size_px)
     precision = resolve_precision(trainer.precision, trainer.accelerator)
     device = torch.device("cuda" if gpus(trainer.accelerator) else "cpu")
     taken = bare(model, batch, STEPS, precision, device)

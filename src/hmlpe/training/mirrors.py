@@ -11,14 +11,14 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from hmlpe.runs.folder import mirrors_lost
+from hmlpe.runs.folder import incomplete_mirrors
 
 log = logging.getLogger(__name__)
 
 
 def say_lost(folders: Iterable[Path], since: str = "") -> None:
-    """Name them, in one line; see `mirrors_lost`."""
-    lost = mirrors_lost(folders, since)
+    """Name them, in one line; see `incomplete_mirrors`."""
+    lost = incomplete_mirrors(folders, since)
     if lost:
         log.warning("not whole in W&B, whole in the CSV: %s", "; ".join(lost))
 

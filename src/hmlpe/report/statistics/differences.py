@@ -17,7 +17,7 @@ from hmlpe.report.summary import tasks_of
 from hmlpe.resample import bootstrap_counts
 from hmlpe.runs.metric import MetricInfo, Reduction, split_of
 from hmlpe.runs.people import People
-from hmlpe.runs.result import OLDEST, Run, other_than, row_weights
+from hmlpe.runs.result import OLDEST_SCHEMA, Run, other_rule_than, row_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +27,9 @@ class Score:
     reduction: Reduction
     errors: Float[np.ndarray, "person item"]
 
-    def values(self, bootstrap_counts: Float[np.ndarray, "draw person"]) -> Float[np.ndarray, " draw"]:
+    def values(self, counts: Float[np.ndarray, "draw person"]) -> Float[np.ndarray, " draw"]:
         """The score when each person counts so often; NaN where nothing is known."""
-        return self.reduction(self.errors, bootstrap_counts)
+        return self.reduction(self.errors, counts)
 
     @property
     def known(self) -> Bool[np.ndarray, " person"]:
@@ -108,7 +108,7 @@ def measure(runs: Sequence[Run], chosen: bool) -> Measured:
             continue
         try:
             setup = read_setup(run.file.parent)
-            rule = setup.rule if chosen else other_than(setup.rule)
+            rule = setup.rule if chosen else other_rule_than(setup.rule)
             people = people_of(run, rule)
             splits = test_sets(key.partition("/")[0] for key in run.metrics)
             found = of_splits(scores_of(people, run.infos), people, splits)
@@ -116,7 +116,7 @@ def measure(runs: Sequence[Run], chosen: bool) -> Measured:
             _check_same_numbers(run, found)
             found = {name: score for name, score in found.items() if run.metrics.get(name) is not None}
         except (UserError, LookupError, TypeError, ValueError) as error:
-            lacking[run.name] = run.told(error)
+            lacking[run.name] = run.error_without_folder(error)
             continue
         first = first or (run.name, people)
         scores[run.name] = found
@@ -140,7 +140,7 @@ def _check_same_numbers(run: Run, scores: Mapping[str, Score]) -> None:
         if stated is None:
             continue
         found = float(score.values(np.ones((1, len(score.errors))))[0])
-        if not math.isclose(found, stated, rel_tol=TOLERANCE[run.result.schema_ == OLDEST], abs_tol=1e-7):
+        if not math.isclose(found, stated, rel_tol=TOLERANCE[run.result.schema_ == OLDEST_SCHEMA], abs_tol=1e-7):
             raise UserError(f"its people's file gives {found:.6g} for {name}, its result.json {stated:.6g}; rerun it")
 
 

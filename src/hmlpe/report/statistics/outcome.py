@@ -49,7 +49,7 @@ RULE = (
 )
 
 
-def verdict(differences: Sequence[float], bootstrap_interval: tuple[float, float] | None) -> str:
+def verdict(differences: Sequence[float], interval: tuple[float, float] | None) -> str:
     """The words.
 
     Args:
@@ -65,9 +65,9 @@ def verdict(differences: Sequence[float], bootstrap_interval: tuple[float, float
         side = "lower" if mean < 0 else "higher"
         share = f" in {_share(same, count)}"
     words = [side + share]
-    if bootstrap_interval is None:
+    if interval is None:
         words.append("no interval")
-    elif bootstrap_interval[0] <= 0 <= bootstrap_interval[1]:
+    elif interval[0] <= 0 <= interval[1]:
         words.append("the interval holds 0: no difference seen")
     elif share and same < count:
         words.append("the interval leaves 0 out: a difference in the mean")
