@@ -162,7 +162,7 @@ def png(figure: Figure) -> bytes:
 
 
 def blank_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
-    """Return an empty figure of that size in inches, drawn with matplotlib's default style."""
+    """Return an empty figure of this width and height in inches, drawn with matplotlib's default style."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the user's own style must not change the picture
         figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)

@@ -29,8 +29,10 @@ class Skeleton:
         mirror: Sequence[Sequence[str]] = (),
     ) -> None:
         self.joints = tuple(str(joint) for joint in joints)
-        self.parts = {str(name): (str(ends[0]), str(ends[1])) for name, ends in parts.items() if _two(name, ends)}
-        self.mirror = tuple((str(pair[0]), str(pair[1])) for pair in mirror if _two("mirror pair", pair))
+        self.parts = {
+            str(name): (str(ends[0]), str(ends[1])) for name, ends in parts.items() if _check_pair(name, ends)
+        }
+        self.mirror = tuple((str(pair[0]), str(pair[1])) for pair in mirror if _check_pair("mirror pair", pair))
         if len(set(self.joints)) != len(self.joints) or not self.joints:
             raise UserError(f"skeleton: joints must be named once each, got {list(self.joints)}")
         for where, names in [*self.parts.items(), *(("mirror", pair) for pair in self.mirror)]:
@@ -72,7 +74,7 @@ class Skeleton:
         return hash((self.joints, tuple(self.parts.items()), self.mirror))
 
 
-def _two(name: str, ends: Sequence[str]) -> bool:
+def _check_pair(name: str, ends: Sequence[str]) -> bool:
     if len(ends) != 2:
         raise UserError(f"skeleton: {name} needs two joints, got {list(ends)}")
     return True

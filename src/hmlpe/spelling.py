@@ -10,13 +10,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hmlpe.errors import UserError
 
-CONTROL_CATEGORIES = {
-    "Cc",
-    "Cs",
-    "Zl",
-    "Zp",
-}  # Unicode categories that end a line, move the cursor, or cannot be encoded
-BYTE_ORDER_MARK = "\ufeff"  # byte order mark: a text that holds one was decoded wrongly
+# Unicode categories of characters that end a line, move the cursor, or cannot be encoded.
+CONTROL_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+BYTE_ORDER_MARK = "\ufeff"  # a text that holds one was decoded wrongly
 
 
 def is_plain(text: str) -> bool:

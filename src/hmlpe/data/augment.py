@@ -19,7 +19,9 @@ Picture = UInt8[np.ndarray, "view_height view_width 3"]
 Joints = Float[np.ndarray, "joint 2"]
 Transform: TypeAlias = A.BasicTransform | A.BaseCompose
 MIRRORS = ("HorizontalFlip", "VerticalFlip", "Transpose", "D4", "SquareSymmetry")
-PROBES = 32  # views that `Augmentation.check` draws, first with the configured probabilities, then with `_certain`
+PROBES = (
+    32  # views that `Augmentation.check` draws, first with the configured probabilities, then with `_always_applied`
+)
 
 
 class View(NamedTuple):

@@ -121,7 +121,7 @@ RULES = {  # name of a box rule -> why a person may have no such box
 LARGEST_PX = 20_000  # largest side of a box; larger ones are annotation errors, and would not fit into memory
 
 
-def _number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -158,11 +158,11 @@ class BoxRule:
         for name, factors in (("factors", self.factors), ("window_factors", self.window_factors)):
             if name == "window_factors" and factors is None:
                 continue
-            if not isinstance(factors, Sequence) or len(factors) != 3 or not all(map(_number, factors)):
+            if not isinstance(factors, Sequence) or len(factors) != 3 or not all(map(_is_number, factors)):
                 raise UserError(f"data.boxes.{name}: must be three numbers (across, up, down), got {factors}")
-        if not (_number(self.margin) and self.margin >= 0):
+        if not (_is_number(self.margin) and self.margin >= 0):
             raise UserError(f"data.boxes.margin: must be a number of at least 0, got {self.margin!r}")
-        if not (self.aspect is None or (_number(self.aspect) and self.aspect > 0)):
+        if not (self.aspect is None or (_is_number(self.aspect) and self.aspect > 0)):
             raise UserError(f"data.boxes.aspect: must be above 0, or null, got {self.aspect!r}")
         if self.cover not in (True, False):
             raise UserError(f"data.boxes.cover: must be true or false, got {self.cover!r}")

@@ -51,13 +51,13 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        order = rng.permutation(self.length) if self.members is None else self._balanced(rng)
+        order = rng.permutation(self.length) if self.members is None else self._balanced_order(rng)
         if self.world > 1:
             whole = order[: self.length // self.batch * self.batch]
             order = whole.reshape(-1, self.world, self.batch // self.world)[:, self.rank].flatten()
         return iter((self.epoch, int(index)) for index in order)
 
-    def _balanced(self, rng: np.random.Generator) -> Int[np.ndarray, " length"]:
+    def _balanced_order(self, rng: np.random.Generator) -> Int[np.ndarray, " length"]:
         members = self.members or []
         shares = np.full(len(members), self.length // len(members))
         shares[: self.length % len(members)] += 1

@@ -49,7 +49,10 @@ def draw_pose(ax: Axes, view: View, skeleton: Skeleton) -> None:
 
 
 def draw_windows(ax: Axes, view: View, skeleton: Skeleton, windows: WindowGrid, turn: int) -> None:
-    """Draw the windows that contain one part: number `turn`, modulo the number of parts, or the next known one."""
+    """Draw the windows that contain one part.
+
+    It is part number `turn`, modulo the number of parts, or the next part whose joints are known.
+    """
     pale = view.image.mean(axis=2, keepdims=True) * 0.6 + 90  # grey, so that the windows stand out
     _show(ax, np.repeat(pale.astype(np.uint8), 3, axis=2))
     names, ends = list(skeleton.parts), skeleton.part_ends

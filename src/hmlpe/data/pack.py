@@ -100,7 +100,7 @@ class Columns:
         return Columns(**{field.name: getattr(self, field.name)[keep] for field in fields(self)})
 
     def followed_by(self, others: Columns) -> Columns:
-        """Return these people, followed by the others."""
+        """Return new columns with these people followed by the others."""
         joined = ((f.name, np.concatenate([getattr(self, f.name), getattr(others, f.name)])) for f in fields(self))
         return Columns(**dict(joined))
 
@@ -116,19 +116,19 @@ class Columns:
     @property
     def person_ids(self) -> np.ndarray:
         """Return (person,) `set/identity`, empty where unknown."""
-        return self._named(self.identity)
+        return self._with_set(self.identity)
 
     @property
     def shot_ids(self) -> np.ndarray:
         """Return (person,) `set/shot`, empty where unknown."""
-        return self._named(self.shot)
+        return self._with_set(self.shot)
 
     @property
     def resampling_groups(self) -> np.ndarray:
         """Return (person,) the group of people who are not independent samples: the shot or, if unknown, the image."""
         return np.where(self.shot == "", self.image_ids, self.shot_ids)
 
-    def _named(self, column: np.ndarray) -> np.ndarray:
+    def _with_set(self, column: np.ndarray) -> np.ndarray:
         return np.where(column == "", "", np.strings.add(np.strings.add(self.set, "/"), column))
 
 

@@ -63,17 +63,17 @@ def write_chunks(
     Raises:
         UserError: an image is missing or broken.
     """
-    parts = _parts(len(members))
-    done = sum(len(part) for part in parts if _chunk(partial, part).exists())
+    parts = _chunk_ranges(len(members))
+    done = sum(len(part) for part in parts if _chunk_path(partial, part).exists())
     hashes = np.empty((2, len(members)), np.uint64)
     with ThreadPoolExecutor(workers) as pool, _bar(name, done, len(members)) as bar:
         for part in parts:
-            path = _chunk(partial, part)
+            path = _chunk_path(partial, part)
             if not path.exists():
                 crops: dict[str, Any] = {
                     array: np.empty((len(part), side, side, 3), np.uint8) for array, side in sides.items()
                 }
-                jobs = [pool.submit(_crops_of_image, members, sides, rows) for rows in _same_image(members, part)]
+                jobs = [pool.submit(_crops_of_image, members, sides, rows) for rows in _rows_by_image(members, part)]
                 try:
                     for job in jobs:
                         for row, own, found in job.result():
@@ -106,9 +106,9 @@ def join_chunks(partial: Path, count: int, kept: Int[np.ndarray, " row"], sides:
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(kept), side, side, 3)}
         with (partial / f"{array}.npy").open("wb") as file:
             npy.write_array_header_1_0(file, header)
-            for part in _parts(count):
+            for part in _chunk_ranges(count):
                 rows = kept[(kept >= part.start) & (kept < part.stop)] - part.start
-                file.writelines(crop.data for crop in _kept_crops(_chunk(partial, part), array, rows))
+                file.writelines(crop.data for crop in _kept_crops(_chunk_path(partial, part), array, rows))
 
 
 def _kept_crops(path: Path, array: str, rows: Int[np.ndarray, " row"]) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
@@ -125,11 +125,11 @@ def remove_chunks(partial: Path) -> None:
         chunk.unlink()
 
 
-def _parts(count: int) -> list[range]:
+def _chunk_ranges(count: int) -> list[range]:
     return [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
 
 
-def _chunk(partial: Path, part: range) -> Path:
+def _chunk_path(partial: Path, part: range) -> Path:
     return partial / f"chunk_{part.start:06d}.npz"
 
 
@@ -143,7 +143,7 @@ def _bar(name: str, done: int, total: int) -> tqdm[NoReturn]:
     return tqdm(total=total, initial=done, desc=name, unit=" people", **calm)
 
 
-def _same_image(members: Sequence[Member], rows: range) -> Iterator[list[int]]:
+def _rows_by_image(members: Sequence[Member], rows: range) -> Iterator[list[int]]:
     """Yield rows grouped by image, so that each image of a chunk is decoded once."""
     groups: dict[str, list[int]] = {}
     for row in rows:
@@ -164,7 +164,10 @@ def _crops_of_image(
 
 
 def _check_inside(person: Person, height: int, width: int) -> None:
-    """Raise UserError if a known joint lies further outside the image than the image is long: no cut-off limb does."""
+    """Raise UserError if a known joint lies further outside the image than the image's longer side.
+
+    A limb that is cut off by the image's edge does not reach that far.
+    """
     beyond = np.maximum(-person.joints_px, person.joints_px - (width, height)).max(axis=1)
     if (far := np.flatnonzero(beyond > max(width, height))).size:
         x, y = person.joints_px[far[0]]

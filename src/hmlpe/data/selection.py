@@ -138,7 +138,7 @@ def undetected_members(sets: Sequence[DataSet], skipped: Sequence[Skipped]) -> l
 
 
 def count_people(members: Sequence[Member], skipped: Sequence[Skipped], name: str | None = None) -> dict[str, int]:
-    """Count the people in the pack, and the annotated people, by split; of one set, or of all."""
+    """Count the people in the pack and the annotated people, by split, of one set or (without a name) of all sets."""
     kept = [member.person.split for member in members if name in (None, member.data_set.source.name)]
     lost = [person.split for person in skipped if name in (None, person.set)]
     return {
@@ -149,7 +149,10 @@ def count_people(members: Sequence[Member], skipped: Sequence[Skipped], name: st
 
 
 def count_reasons(skipped: Sequence[Skipped], name: str | None = None) -> dict[str, dict[str, int]]:
-    """Count the people who are left out, by reason (up to a colon) and split; of one set, or of all."""
+    """Count the people who are left out, by reason and split, of one set or (without a name) of all sets.
+
+    Only the part of a reason before a colon is used.
+    """
     found: dict[str, dict[str, int]] = {}
     for person in skipped:
         if name in (None, person.set):

@@ -76,16 +76,16 @@ def read_coco(path: Path, images: Path | None, category: Category | None) -> Box
     for place, record in enumerate(records, start=1):
         where = f"{path}, {kind} at place {place}"
         if not isinstance(record, dict):
-            raise UserError(f"{where}: must be an object, got {_shown(record)}")
+            raise UserError(f"{where}: must be an object, got {_short_repr(record)}")
         of = _id(record.get("category_id"))
         if record.get("iscrowd") == 1 or (chosen is not None and of != chosen):
             continue
-        seen.add(_shown(of))
+        seen.add(_short_repr(of))
         if len(seen) > 1:
             raise UserError(f"{where}: the boxes are of several categories; name one with detector.category")
         box, score = record.get("bbox"), record.get("score", 1)
         if not isinstance(box, list) or len(box) != 4:
-            raise UserError(f"{where}: 'bbox' must be a list of 4 numbers, got {_shown(box)}")
+            raise UserError(f"{where}: 'bbox' must be a list of 4 numbers, got {_short_repr(box)}")
         x, y, width, height, sure = (_number(value, where) for value in (*box, score))
         corners = [x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5, sure]
         boxes.setdefault(_image_of(record, names, where), []).append(_checked(corners, where))
@@ -102,7 +102,7 @@ def _images(listing: Any, path: Path | None) -> dict[Category, str]:
         where = f"{path}, image at place {place}"
         key = _id(record.get("id")) if isinstance(record, dict) else None
         if isinstance(key, bool) or not isinstance(key, int | str) or key in names:
-            raise UserError(f"{where}: must be an object with an 'id' of its own, got {_shown(key)}")
+            raise UserError(f"{where}: must be an object with an 'id' of its own, got {_short_repr(key)}")
         names[key] = _name(record.get("file_name"), where)
     return names
 
@@ -114,7 +114,7 @@ def _image_of(record: Mapping[str, Any], names: Mapping[Category, str] | None, w
             raise UserError(f"{where}: 'image_id' is no name; name the file that lists the images with detector.images")
         return _name(key, where)
     if isinstance(key, bool) or not isinstance(key, int | str) or key not in names:
-        raise UserError(f"{where}: there is no image with the id {_shown(key)}")
+        raise UserError(f"{where}: there is no image with the id {_short_repr(key)}")
     return names[key]
 
 
@@ -132,7 +132,7 @@ def _category(listing: Mapping[str, Any], category: Category | None, path: Path)
 
 def _name(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip() or not is_plain(value):
-        raise UserError(f"{where}: must name an image, got {_shown(value)}")
+        raise UserError(f"{where}: must name an image, got {_short_repr(value)}")
     return to_nfc(with_forward_slashes(value))
 
 
@@ -146,7 +146,7 @@ def _number(value: Any, where: str) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not abs(number) <= LARGEST_PX:
-        raise UserError(f"{where}: must be a number of at most {LARGEST_PX}, got {_shown(value)}")
+        raise UserError(f"{where}: must be a number of at most {LARGEST_PX}, got {_short_repr(value)}")
     return number
 
 
@@ -173,7 +173,7 @@ def _json(path: Path) -> Any:
         raise UserError(f"{path}: not readable as JSON ({' '.join(str(error).split())}); is the file whole?") from error
 
 
-def _shown(value: Any) -> str:
+def _short_repr(value: Any) -> str:
     return {dict: "an object", list: "a list", type(None): "nothing"}.get(type(value)) or repr(value)[:60]
 
 

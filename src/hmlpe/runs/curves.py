@@ -37,11 +37,11 @@ def read_curves(folder: Path, epochs: int | None) -> Curves:
     for path in metrics_files(folder):
         starts: dict[str, dict[int, list[float]]] = {}
         for line in _whole_lines(path):
-            epoch = _number(line.pop("epoch", ""))
+            epoch = _finite_number(line.pop("epoch", ""))
             if epoch is None or (epochs is not None and epoch >= epochs):
                 continue
             for name, text in line.items():
-                value = _number(text)
+                value = _finite_number(text)
                 if value is not None and name != "step" and not _AFTER_TRAINING.match(name):
                     starts.setdefault(name, {}).setdefault(int(epoch) + 1, []).append(value)
         for name, values in starts.items():  # a later start repeats the epoch that was interrupted
@@ -74,7 +74,7 @@ def _cells(path: Path) -> Iterator[list[str]]:
     yield from csv.reader(io.StringIO(whole.replace("\0", ""), newline=""))
 
 
-def _number(text: str) -> float | None:
+def _finite_number(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:

@@ -58,7 +58,7 @@ class OtherRule(BaseModel):
 
 
 class BalanceState(BaseModel):
-    """The balance of the tasks' losses, and the weights that it had at the end of training; None before that."""
+    """The balance of the tasks' losses, and its weights at the end of training (None until then)."""
 
     model_config = ConfigDict(strict=True)
 
