@@ -28,12 +28,12 @@ def test_write_makes_folders_and_leaves_one_file(tmp_path: Path) -> None:
 def test_a_file_that_others_write_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     """Its temporary name has the suffix that a video's writer goes by."""
     path = tmp_path / "new" / "a.mp4"
-    with files.new_file(path, ".mp4") as temporary:
+    with files.atomic_file(path, ".mp4") as temporary:
         temporary.write_text("first")
         assert temporary.suffix == ".mp4" and temporary.parent == path.parent and not path.exists()
 
     def fail() -> None:
-        with files.new_file(path) as temporary:
+        with files.atomic_file(path) as temporary:
             temporary.write_text("second")
             raise KeyError
 

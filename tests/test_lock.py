@@ -27,7 +27,7 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> 
         with pytest.raises(UserError, match=said), locked(path, "sweep"):
             pass
         holder.kill()
-        with locked(path, "sweep", patience_s=5.0):
+        with locked(path, "sweep", timeout_s=5.0):
             pass
     assert path.exists()  # it means nothing by itself
     with locked(path, "sweep"):

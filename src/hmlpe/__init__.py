@@ -1,6 +1,7 @@
 """HMLPE: does the detection task help the pose regression, and at what weight?
 
-From Python: `load`, `compose`, `build`, `train`, `inspect` and `Study` (docs/python.md), loaded when asked for.
+The Python interface (docs/python.md) is `load`, `compose`, `build`, `train`, `inspect` and `Study`; each is imported on
+first use.
 """
 
 from importlib import import_module

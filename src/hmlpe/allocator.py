@@ -1,4 +1,4 @@
-"""Memory that stays with the process: glibc otherwise returns the activations' pages at every training step."""
+"""Keep freed memory in the process: by default, glibc returns the activations' pages at every training step."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def keep_pages() -> bool:
-    """Tell glibc to keep freed memory. Called by the console scripts before torch loads.
+    """Tell glibc to keep freed memory, and return whether it agreed (False where there is no glibc).
 
-    A third of a CPU training step was page faults without it. Returns False where there is no glibc.
+    The console scripts call this before torch loads. Without it, a third of a CPU training step was page faults.
     """
     if not sys.platform.startswith("linux"):
         return False

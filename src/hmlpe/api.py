@@ -1,4 +1,4 @@
-"""The programs' parts for Python: a trained network, a configuration, a run, a study."""
+"""The Python interface to the programs: a trained network, a configuration, a run, a study."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """A trained network with a person detector.
+    """A trained network together with a person detector.
 
     Args:
-        predictor: of both.
+        predictor: holds the network and the detector.
     """
 
     def __init__(self, predictor: PosePredictor) -> None:
@@ -41,14 +41,20 @@ class Model:
 
     @property
     def card(self) -> Card:
-        """What the network says of itself: joints, crop size, tasks."""
+        """Return the description that is stored with the network: joints, crop size, tasks."""
         return self._predictor.estimator.card
 
     def predict(self, image: UInt8[np.ndarray, "height width 3"] | str | Path) -> list[FoundPerson]:
-        """The people in an RGB image, or a photo's file, the surest first; coordinates are its pixels.
+        """Detect the people in an image and predict their poses, those with the highest score first.
+
+        Args:
+            image: RGB pixels, or the path of a photo.
+
+        Returns:
+            The people; coordinates are pixels of the image.
 
         Raises:
-            UserError: the file is no photo.
+            UserError: the file is not a photo.
         """
         from hmlpe.data.sources.images import read_image
 
@@ -62,12 +68,12 @@ class Model:
 
 
 def load(path: str | Path, detector: str = "cascade", device: str = "cpu", trust: Sequence[str] = ()) -> Model:
-    """The network of a run's checkpoint or of an .onnx file.
+    """Load the network of a run's checkpoint or of an .onnx file.
 
     Args:
-        detector: what finds the people: cascade, or whole, for photos of one person each.
-        device: cpu or cuda.
-        trust: packages beside this one that a checkpoint may be built of; what they hold is run.
+        detector: person detector: "cascade", or "whole" for photos that each show one person.
+        device: "cpu" or "cuda".
+        trust: packages beside this one whose classes a checkpoint may use; their code is executed.
 
     Raises:
         UserError: see `predict.open.open_estimator`.
@@ -80,19 +86,19 @@ def load(path: str | Path, detector: str = "cascade", device: str = "cpu", trust
 
 
 def compose(*overrides: str, config_dir: str | Path | None = None) -> DictConfig:
-    """The configuration of a run, as `hmlpe-train <overrides>` has it.
+    """Compose the configuration of a run, as `hmlpe-train <overrides>` does.
 
     Args:
-        config_dir: a folder of configurations of one's own, as --config-dir names it.
+        config_dir: a folder with configurations of your own, as --config-dir names it.
 
     Raises:
-        HydraException: an override that does not fit.
+        HydraException: an override is not valid.
     """
     return _compose("train", list(overrides), config_dir)
 
 
 def _compose(program: str, overrides: list[str], config_dir: str | Path | None) -> DictConfig:
-    import hmlpe.row_name  # noqa: F401  # the resolver of a row's name
+    import hmlpe.row_name  # noqa: F401  # registers the resolver that composes a row's name
 
     use()
     own = [] if config_dir is None else [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
@@ -101,10 +107,10 @@ def _compose(program: str, overrides: list[str], config_dir: str | Path | None) 
 
 
 def build(config: DictConfig) -> tuple[PoseDataModule, MultiTaskPose]:
-    """The LightningDataModule over the prepared pack, and the LightningModule with freshly drawn weights.
+    """Build the LightningDataModule over the prepared pack, and the LightningModule with freshly drawn weights.
 
     Raises:
-        UserError: bad settings, or no pack.
+        UserError: the settings are not valid, or there is no pack.
     """
     from hmlpe.training.build import build_data, build_model, build_tasks, start_from_statistics
     from hmlpe.training.devices import check_devices
@@ -119,7 +125,9 @@ def build(config: DictConfig) -> tuple[PoseDataModule, MultiTaskPose]:
 
 
 def train(config: DictConfig) -> Run:
-    """Train and evaluate, in the configuration's folder; a finished run is read, a broken one goes on.
+    """Train and evaluate a run in the folder that the configuration names.
+
+    A finished run is only read; an interrupted one is resumed.
 
     Raises:
         UserError: bad input.
@@ -133,7 +141,7 @@ def train(config: DictConfig) -> Run:
 
 
 def inspect(checkpoint: str | Path, *overrides: str, config_dir: str | Path | None = None) -> Inspection:
-    """Look into a trained network and write what was found, as `hmlpe-inspect checkpoint=… <overrides>` does.
+    """Analyse a trained network and write the findings, as `hmlpe-inspect checkpoint=… <overrides>` does.
 
     Raises:
         UserError: bad input.
@@ -146,13 +154,13 @@ def inspect(checkpoint: str | Path, *overrides: str, config_dir: str | Path | No
 
 
 class Study:
-    """The results of a sweep, under the checkpoint rule that it chose.
+    """The results of a sweep, under the checkpoint rule that the sweep chose.
 
     Args:
-        folder: of the study.
+        folder: the study's folder.
 
     Raises:
-        UserError: no such study, or runs that cannot be compared.
+        UserError: there is no such study, or its runs cannot be compared.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -161,7 +169,7 @@ class Study:
 
     @property
     def runs(self) -> pd.DataFrame:
-        """A line a run: row, seed, status, weights, and its metrics, unscaled."""
+        """Return a table with one line for each run: row, seed, status, weights, and its metrics, unscaled."""
         import pandas as pd
 
         lines = [
@@ -174,7 +182,7 @@ class Study:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A line a row: n, and mean and std of each column over its seeds, unscaled."""
+        """Return a table with one line for each row: n, and each column's mean and std over the seeds, unscaled."""
         import pandas as pd
 
         table, lines = self.findings.table, []
@@ -188,7 +196,7 @@ class Study:
 
     @property
     def differences(self) -> pd.DataFrame:
-        """A line for each metric and row: the row minus its base, with both 95 % intervals and the verdict."""
+        """Return a table of each row minus its base, by metric, with both 95 % intervals and the verdict."""
         import pandas as pd
 
         return pd.DataFrame(

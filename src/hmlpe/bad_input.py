@@ -1,4 +1,7 @@
-"""All that is the user's to mend: our own errors, and those of a configuration. (Apart, as many do without Hydra.)"""
+"""The exceptions that a user can fix: our own, and those of the configuration.
+
+They have a module of their own because many other modules work without Hydra.
+"""
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException

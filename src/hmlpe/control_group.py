@@ -1,4 +1,4 @@
-"""What the kernel grants the control group of this process, as containers set it, and what it has done to it."""
+"""Read the limits that a container's control group (cgroup) sets for this process, and its out-of-memory kills."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 
 def cpu_quota() -> float | None:
-    """How many cores' time the group may take; None: no limit, or no groups (version 2) here."""
+    """Return how many cores' time the group may use, or None without a limit or without control groups (version 2)."""
     try:
-        found = re.match(r"(\d+) (\d+)", (_own() / "cpu.max").read_text())
+        found = re.match(r"(\d+) (\d+)", (_cgroup_folder() / "cpu.max").read_text())
     except OSError:
         return None
     return int(found[1]) / int(found[2]) if found else None
 
 
 def memory_kills() -> int:
-    """How many processes the system has killed for memory, in this group or, where it has none, at all."""
-    for path in (_own() / "memory.events", Path("/proc/vmstat")):
+    """Return how many processes the kernel has killed for memory, in this group or, without one, on this machine."""
+    for path in (_cgroup_folder() / "memory.events", Path("/proc/vmstat")):
         try:
             found = re.search(r"^oom_kill (\d+)$", path.read_text(), re.MULTILINE)
         except OSError:
@@ -27,7 +27,7 @@ def memory_kills() -> int:
     return 0
 
 
-def _own() -> Path:
+def _cgroup_folder() -> Path:
     try:
         found = re.search(r"^0::/(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
     except OSError:

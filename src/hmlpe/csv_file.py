@@ -1,4 +1,4 @@
-"""Reading a CSV file, as people, pandas and spreadsheets write it: strictly, with errors that name file and line."""
+"""Read CSV files as people, pandas and spreadsheets write them: strictly, with errors that name file and line."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hmlpe.errors import UserError
-from hmlpe.spelling import composed, is_plain
+from hmlpe.spelling import is_plain, to_nfc
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-WHOLE = re.compile(r"(\d+)\.0*", re.ASCII)  # pandas makes 1.0 of a 1 in a column that has gaps
-UNKNOWN = ("", "nan")  # in small letters
+WHOLE_NUMBER = re.compile(r"(\d+)\.0*", re.ASCII)  # pandas makes 1.0 of a 1 in a column that has gaps
+UNKNOWN_TEXTS = ("", "nan")  # compared in lower case
 FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table.
+    """One line of the table.
 
     Attributes:
         where: file and line, for messages.
-        line: counted from 1, which is the header.
-        cells: column that is known -> its text, without spaces around it.
+        line: line number in the file; the header is line 1.
+        cells: name of a known column -> text of the cell, stripped.
     """
 
     where: str
@@ -33,9 +33,9 @@ class Row:
     cells: Mapping[str, str]
 
     def number(self, column: str) -> float:
-        """The cell's number, NaN if it is unknown. Raises UserError if it is no number."""
+        """Return the cell as a number, NaN if it is unknown. Raises UserError if it is not a number."""
         text = self.cells[column]
-        if text.lower() in UNKNOWN:
+        if text.lower() in UNKNOWN_TEXTS:
             return float("nan")
         if not NUMBER.fullmatch(text):
             raise UserError(
@@ -45,26 +45,26 @@ class Row:
         return float(text)
 
     def flag(self, column: str) -> bool | None:
-        """Whether the cell says yes, None if it says nothing. Raises UserError if it says anything else."""
+        """Return the cell as a boolean, or None if it is unknown. Raises UserError for any other text."""
         text = self.cells[column].lower()
-        if text not in (*FLAGS, *UNKNOWN):
+        if text not in (*FLAGS, *UNKNOWN_TEXTS):
             raise UserError(f"{self.where}: column {column!r} must be 1, 0 or empty, got {text[:60]!r}")
         return FLAGS.get(text)
 
     def label(self, column: str) -> str:
-        """The cell's text in its one spelling; empty if it is unknown, and a whole number without decimals."""
+        """Return the cell's text in Unicode NFC: empty if it is unknown, and a whole number without its decimals."""
         text = self.cells.get(column, "")
-        whole = WHOLE.fullmatch(text)
-        return "" if text in ("nan", "NaN") else whole[1] if whole else composed(text)
+        whole = WHOLE_NUMBER.fullmatch(text)
+        return "" if text in ("nan", "NaN") else whole[1] if whole else to_nfc(text)
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a CSV file says.
+    """The content of a CSV file.
 
     Attributes:
-        rows: the lines with something in a known column.
-        ignored: what else there is -> how much of it.
+        rows: the lines that have text in at least one known column.
+        ignored: kind of content that was not read -> how often it occurs.
     """
 
     rows: Sequence[Row]
@@ -72,15 +72,16 @@ class Table:
 
 
 def read_table(path: Path, required: Sequence[str], optional: Sequence[str], may_be_empty: bool = False) -> Table:
-    """The lines below the header, which names all required columns. Other columns than these and the optional, and
-    lines that are empty in all of them, are left out and counted.
+    """Read the lines below the header, which must name all required columns.
+
+    Columns that are neither required nor optional, and lines whose known cells are all empty, are left out and counted.
 
     Args:
-        may_be_empty: a header alone is a table too.
+        may_be_empty: accept a file that has a header and no lines.
 
     Raises:
-        UserError: no such file, not UTF-8, cut off, separated by something else, a column that is not there, or cells
-            that are odd.
+        UserError: the file is missing, not UTF-8, cut off, or not separated by commas; a required column is missing, a
+            column occurs twice, or a line is malformed.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -101,7 +102,7 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str], may
         for cells in reader:
             where = f"{path}, line {reader.line_num}"
             if not any(map(str.strip, cells)):
-                empty += bool(cells)  # a line without commas is no row at all
+                empty += bool(cells)  # the csv module gives no cells for a line without any text or comma
                 continue
             if len(cells) != len(header):
                 raise UserError(f"{where}: {len(cells)} cells, the header has {len(header)}; is a cell missing?")

@@ -1,10 +1,10 @@
-"""Errors that are the user's to mend: one line saying what is wrong, where, and what to do."""
+"""Errors that the user can fix. Their message is one line: what is wrong, where, and what to do."""
 
 
-def install(extra: str) -> str:
-    """How an extra is installed at the tested versions, for a message."""
+def install_command(extra: str) -> str:
+    """Return the command that installs an optional extra at the tested versions, for a message."""
     return f"pip install -c constraints.txt -e '.[{extra}]' (in the checkout)"
 
 
 class UserError(Exception):
-    """Bad input. Its message is one line; the console scripts print it and exit with 2, without a traceback."""
+    """Bad input. The message is one line; the console scripts print it and exit with 2, without a traceback."""

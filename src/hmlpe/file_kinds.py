@@ -1,11 +1,11 @@
-"""What a file is by its first bytes, whatever its name says, and how its content becomes one that is read here."""
+"""Recognise a file format by its first bytes, whatever the suffix says, and say how to convert the file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
-SIGNS = (  # first bytes; what such a file is; how its arrays get into a .mat
+FORMATS = (  # (first bytes, what such a file is, how to convert it to a .mat or csv)
     (
         b"\x93NUMPY",
         "a NumPy array (.npy)",
@@ -35,17 +35,17 @@ SIGNS = (  # first bytes; what such a file is; how its arrays get into a .mat
 )
 
 
-def other_kind(path: Path) -> str | None:
-    """What the file is, and how it is converted, in words; None if it is of no kind that is known here.
+def describe_other_format(path: Path) -> str | None:
+    """Describe the file's format and how to convert it; return None if the format is not one of those known here.
 
-    Text, and .mat files of MATLAB's versions 5 to 7, are of no such kind.
+    Text, and .mat files of MATLAB's versions 5 to 7, give None.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         start = file.read(16)
-    for sign, what, way in SIGNS:
+    for sign, what, way in FORMATS:
         if start.startswith(sign):
             return f"is {what}, which is not read; convert it: {way.format(name=path.name, stem=path.stem)}"
     return None

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written to a temporary name, then renamed. Digests of files and values."""
+"""Write files atomically (to a temporary name, then renamed), and compute digests of files and values."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hmlpe.errors import UserError
 
 
 @contextmanager
-def new_file(path: Path, ending: str = "") -> Iterator[Path]:
-    """A temporary name beside `path`, which takes its place when the block is left without an error; else it is gone.
+def atomic_file(path: Path, ending: str = "") -> Iterator[Path]:
+    """Yield a temporary path beside `path`, which replaces `path` on success and is deleted on an error.
 
     Args:
-        ending: of the temporary name, for writers that go by the suffix.
+        ending: suffix of the temporary name, for writers that choose the format by suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{ending}")
@@ -26,7 +26,7 @@ def new_file(path: Path, ending: str = "") -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        if error.errno and error.filename is None:  # a full disk's error does not say where
+        if error.errno and error.filename is None:  # the error of a full disk does not name the file
             error.filename = str(path)
         raise
     finally:
@@ -34,18 +34,20 @@ def new_file(path: Path, ending: str = "") -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:
-    """Delete temporary files in `folder` that killed writers left; for who holds its lock: no other writes there.
+    """Delete temporary files in `folder` that killed writers left behind.
+
+    Only the holder of the folder's lock may call this, as it would delete what another process is writing.
 
     Args:
-        name: of the files that they were to become, or a pattern.
+        name: name of the files that were to be written, or a glob pattern.
     """
     for leftover in folder.glob(f".{name}.*.tmp*"):
         leftover.unlink(missing_ok=True)
 
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, which holds the old or the new content at any moment."""
-    with new_file(path) as temporary, temporary.open("wb") as file:
+    """Write `data` to `path`, which holds either the old or the new content at any moment."""
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -57,7 +59,7 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 
 def write_json_atomic(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON; NaN and infinity are refused (ValueError), as JSON has neither."""
+    """Write `value` as indented JSON, atomically. Raises ValueError on NaN and infinity, which JSON does not have."""
     write_text_atomic(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
@@ -72,16 +74,16 @@ def read_json(path: Path) -> Any:
 
 
 def digest_of(value: Any) -> str:
-    """Hex digest (16 digits) of a JSON-like value; equal values have equal digests whatever their key order."""
+    """Return a hex digest (16 digits) of a JSON-like value; it does not depend on the order of keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def digest_of_file(path: Path) -> str:
-    """Hex SHA-256 (64 digits) of a file's bytes, read in pieces."""
+    """Return the hex SHA-256 (64 digits) of a file's bytes, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of_files(paths: Iterable[Path], root: Path) -> str:
-    """Hex digest (16 digits) over the names, relative to `root`, and the contents of several files."""
+    """Return a hex digest (16 digits) of the names, relative to `root`, and the contents of several files."""
     return digest_of({str(path.relative_to(root)): digest_of_file(path) for path in paths})

@@ -1,4 +1,4 @@
-"""Boxes, crops and their exact inverses.
+"""Bounding boxes, crops, and the maps between image and crop coordinates, which are exact inverses.
 
 Image coordinates are continuous (x, y) with pixel centres at integers: pixel i covers [i - 0.5, i + 0.5].
 A box is x0 y0 x1 y1, its edges in the same coordinates. A crop of a box has pixel centres at integers too,
@@ -11,31 +11,31 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-FINE = 6  # pixels of an image for one of its crop, above which the image is shrunk first: no frame of a film is so fine
+SHRINK_ABOVE = 6  # image pixels per crop pixel above which the image is shrunk first; frames of films stay below it
 
 Points = Float[np.ndarray, "*batch 2"]
 Box = Float[np.ndarray, " 4"]
 
 
 def image_to_crop(points_px: Points, box_px: Float[np.ndarray, "*#batch 4"], size: int) -> Points:
-    """Image pixels -> pixels of a crop of `size` x `size` that shows the box; NaN stays NaN."""
+    """Map points from image pixels to pixels of a crop of `size` x `size` that shows the box; NaN stays NaN."""
     origin, extent = box_px[..., :2], box_px[..., 2:] - box_px[..., :2]
     return np.asarray((points_px - origin) / extent * size - 0.5)
 
 
 def crop_to_image(points_px: Points, box_px: Float[np.ndarray, "*#batch 4"], size: int) -> Points:
-    """The exact inverse of `image_to_crop`."""
+    """Map points from crop pixels to image pixels: the exact inverse of `image_to_crop`."""
     origin, extent = box_px[..., :2], box_px[..., 2:] - box_px[..., :2]
     return np.asarray((points_px + 0.5) / size * extent + origin)
 
 
 def scale_box(box_px: Box, factors: tuple[float, float, float]) -> Box:
-    """A detection's box -> the person's box, by fixed factors found on a training set (paper section 4; FACTS 5).
+    """Turn a detection's box into the person's box, by factors found on a training set (paper section 4; FACTS 5).
 
     Args:
         box_px: the detection, x0 y0 x1 y1.
-        factors: (across, up, down): the new half width in half widths of the detection, and how far the box is
-            extended beyond the detection's upper and lower edge in half heights of it.
+        factors: (across, up, down): the new half width in half widths of the detection, and how far the box is extended
+            beyond the detection's upper and lower edge, in half heights of the detection.
     """
     across, up, down = factors
     centre_x = (box_px[0] + box_px[2]) / 2
@@ -51,7 +51,10 @@ def scale_box(box_px: Box, factors: tuple[float, float, float]) -> Box:
 
 
 def bounding_box(points_px: Float[np.ndarray, "point 2"], margin: float) -> Box:
-    """The box around all known points, each side pushed out by `margin` of the longer side. NaN if none is known."""
+    """Return the box around all known points, NaN if none is known.
+
+    Each side is moved outwards by `margin` times the longer side.
+    """
     known = points_px[np.isfinite(points_px).all(axis=1)]
     if not len(known):
         return np.full(4, np.nan)
@@ -61,12 +64,16 @@ def bounding_box(points_px: Float[np.ndarray, "point 2"], margin: float) -> Box:
 
 
 def union(box_px: Box, other_px: Box) -> Box:
-    """The smallest box that holds both; a box that is NaN does not count."""
+    """Return the smallest box that holds both; a box that is NaN is ignored."""
     return np.concatenate([np.fmin(box_px[:2], other_px[:2]), np.fmax(box_px[2:], other_px[2:])])
 
 
 def iou(a_px: Box, b_px: Box) -> float:
-    """Area of the intersection of two boxes (x0 y0 x1 y1) over that of their union; 0 if one is NaN or has no area."""
+    """Return the intersection over union of two boxes (x0 y0 x1 y1); 0 if one is NaN or has no area.
+
+    >>> iou(np.array([0.0, 0, 2, 2]), np.array([0.0, 1, 2, 3]))
+    0.3333333333333333
+    """
     sides = np.minimum(a_px[2:], b_px[2:]) - np.maximum(a_px[:2], b_px[:2])
     if not (sides > 0).all():
         return 0.0
@@ -77,15 +84,17 @@ def iou(a_px: Box, b_px: Box) -> float:
 def crop_resized(
     image: UInt8[np.ndarray, "height width 3"], box_px: Box, size: int
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """The box resized to `size` x `size` (aspect not kept), antialiased; beyond the image its border is repeated.
+    """Resize the box's region to `size` x `size`, antialiased; the aspect ratio is not kept.
+
+    Beyond the image its border pixels are repeated.
 
     Raises:
         ValueError: the box has no area, or is not finite.
     """
     if not (np.isfinite(box_px).all() and (box_px[2:] > box_px[:2]).all()):
         raise ValueError(f"box without area: {box_px.tolist()}")
-    shrink = int((box_px[2:] - box_px[:2]).min() / size / FINE)
-    if shrink > 1:  # a close-up in a photo of many megapixels, and a box that reaches far beyond it
+    shrink = int((box_px[2:] - box_px[:2]).min() / size / SHRINK_ABOVE)
+    if shrink > 1:  # as for a close-up in a photo of many megapixels with a box that reaches far beyond it
         image = np.asarray(Image.fromarray(image).reduce(shrink))
         box_px = (box_px + 0.5) / shrink - 0.5
     height, width = image.shape[:2]

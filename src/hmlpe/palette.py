@@ -7,15 +7,21 @@ from typing import NamedTuple
 from hmlpe.skeleton import Skeleton
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; parts take them in the skeleton's order.
-PARTS = ("#F0E442", "#56B4E9", "#CC79A7", "#E69F00", "#D55E00", "#009E73", "#0072B2")
+PART_COLOURS = ("#F0E442", "#56B4E9", "#CC79A7", "#E69F00", "#D55E00", "#009E73", "#0072B2")
 
 
 class Side(NamedTuple):
-    """How the joints of one side of the person are drawn."""
+    """How the joints of one side of the person are drawn.
 
-    word: str
+    Attributes:
+        label: text in the legend.
+        colour: #RRGGBB.
+        marker: matplotlib marker.
+    """
+
+    label: str
     colour: str
-    marker: str  # matplotlib's
+    marker: str
 
 
 SIDES = (
@@ -26,16 +32,16 @@ SIDES = (
 
 
 def part_colour(part: int) -> str:
-    """The colour of a part, by its index."""
-    return PARTS[part % len(PARTS)]
+    """Return the colour of a part, by its index."""
+    return PART_COLOURS[part % len(PART_COLOURS)]
 
 
 def side_of(skeleton: Skeleton, joint: int) -> Side:
-    """The side of a joint, by its index. Mirror pairs name the left joint first."""
+    """Return the side that a joint belongs to, by the joint's index. Mirror pairs name the left joint first."""
     name = skeleton.joints[joint]
     return SIDES[next((pair.index(name) for pair in skeleton.mirror if name in pair), 2)]
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
-    """#RRGGBB as three numbers of 0 to 255."""
+    """Convert #RRGGBB to three numbers from 0 to 255."""
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)

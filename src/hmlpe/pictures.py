@@ -1,4 +1,4 @@
-"""Pictures of what a network sees and says: poses, part maps, first-layer filters."""
+"""Pictures of what a network sees and predicts: poses, part maps and first-layer filters."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from hmlpe.skeleton import Skeleton
 
 FILTERS = "media/filters"
 Picture = UInt8[np.ndarray, "height width 3"]
-_SIDE = 200  # screen pixels: the side of a person's picture
+_SIDE = 200  # side of a person's picture in screen pixels
 UNKNOWN = "#B0B0B0"
-ACROSS = 8  # maps in a row
-DPI, TILE, GAP = 110, 108, 6  # screen pixels: to the inch, of a tile, between tiles
+FILTERS_PER_ROW = 8
+DPI, TILE, GAP = 110, 108, 6  # screen pixels: per inch, side of a tile, between two tiles
 
 
 def poses(
@@ -34,7 +34,7 @@ def poses(
     predicted_px: Float[np.ndarray, "person joint 2"],
     skeleton: Skeleton,
 ) -> Picture:
-    """Each person twice: with the true sticks, and beside it with the predicted ones. Joints in pixels of the crop."""
+    """Draw each person with the true parts and, beside it, with the predicted ones. Joints are in crop pixels."""
     across = min(3, len(crops))
     figure, axes = _grid(math.ceil(len(crops) / across), 2 * across, foot=46)
     seen = np.zeros(len(skeleton.joints), dtype=bool)
@@ -55,9 +55,12 @@ def part_maps(
     truth: Float[np.ndarray, "person part row column"],
     parts: Sequence[str],
 ) -> Picture:
-    """Each person's crop, then for every part the predicted map of windows above the true one; grey where unknown."""
+    """Draw each person's crop and, for every part, the predicted map of windows above the true one.
+
+    Unknown truth is grey.
+    """
     rows = [
-        [crop, *(coloured(grid) for grid in maps)]
+        [crop, *(to_colours(grid) for grid in maps)]
         for crop, *both in zip(crops, predicted, truth, strict=True)
         for maps in both
     ]
@@ -67,15 +70,15 @@ def part_maps(
 
 
 def filters(weights: Float[np.ndarray, "map 3 down across"], words: Sequence[str] = ()) -> Figure:
-    """A first layer's filters, each over its own largest weight: what a map looks for, in colour; grey is 0.
+    """Draw the filters of a first layer, each divided by its own largest absolute weight, in colour; grey is 0.
 
     Args:
-        words: below the number of each filter.
+        words: a text for each filter, below its number; empty: none.
     """
-    shown = [as_bytes((one / max(np.abs(one).max(), 1e-12) / 2 + 0.5).transpose(1, 2, 0)) for one in weights]
+    shown = [to_uint8((one / max(np.abs(one).max(), 1e-12) / 2 + 0.5).transpose(1, 2, 0)) for one in weights]
     numbers = range(len(shown))
     said = [f"{number}\n{words[number]}" if words else str(number) for number in numbers]
-    rows = [numbers[start : start + ACROSS] for start in range(0, len(shown), ACROSS)]
+    rows = [numbers[start : start + FILTERS_PER_ROW] for start in range(0, len(shown), FILTERS_PER_ROW)]
     tiles = Tiles(
         [[shown[number] for number in row] for row in rows],
         [[said[number] for number in row] for row in rows],
@@ -85,44 +88,44 @@ def filters(weights: Float[np.ndarray, "map 3 down across"], words: Sequence[str
 
 
 class Tiles(NamedTuple):
-    """Pictures in rows, all drawn as large.
+    """A grid of pictures that are all drawn at the same size.
 
     Attributes:
-        rows: RGB pictures; rows may be shorter than others.
-        heads: words above the tiles of each row; empty: none.
-        sides: words beside each row.
+        rows: RGB pictures; rows may differ in length.
+        captions: texts above the tiles of each row; empty: none.
+        row_labels: a text beside each row.
     """
 
     rows: Sequence[Sequence[UInt8[np.ndarray, "height width 3"]]]
-    heads: Sequence[Sequence[str]]
-    sides: Sequence[str]
+    captions: Sequence[Sequence[str]]
+    row_labels: Sequence[str]
 
     def figure(self, title: str, scales: Sequence[tuple[str, float, float, str]]) -> Figure:
-        """The figure, with a colour bar for each scale (colours, low, high, words).
+        """Return the figure, with a colour bar for each scale: (colour map, lowest value, highest value, label).
 
-        One image holds all tiles: hundreds of axes would take their layout tens of seconds.
+        One image holds all tiles: laying out hundreds of axes would take tens of seconds.
         """
-        heights = [22 if heads and any("\n" not in one for one in heads) else 30 for heads in self.heads]
-        heads = [*(height if words else 0 for height, words in zip(heights, self.heads, strict=True))]
+        heights = [22 if heads and any("\n" not in one for one in heads) else 30 for heads in self.captions]
+        heads = [*(height if words else 0 for height, words in zip(heights, self.captions, strict=True))]
         heads += [0] * (len(self.rows) - len(heads))
         across, left, top = max(map(len, self.rows)), 92, 34
         width = left + across * (TILE + GAP) + 110 * len(scales) + 6
         height = top + sum(heads) + len(self.rows) * (TILE + GAP) + 6
-        figure = blank(width / DPI, height / DPI, layout=None)
+        figure = blank_figure(width / DPI, height / DPI, layout=None)
         whole = np.full((height, width, 3), 255, np.uint8)
         down = top
-        for row, (tiles, side) in enumerate(zip(self.rows, self.sides, strict=True)):
+        for row, (tiles, side) in enumerate(zip(self.rows, self.row_labels, strict=True)):
             down += heads[row]
             for column, tile in enumerate(tiles):
                 right = left + column * (TILE + GAP)
-                scale = TILE / max(tile.shape[:2])  # what is no square stays none
+                scale = TILE / max(tile.shape[:2])  # keeps the aspect ratio
                 high, wide = (max(1, round(side * scale)) for side in tile.shape[:2])
                 whole[down : down + high, right : right + wide] = cv2.resize(
                     np.ascontiguousarray(tile), (wide, high), interpolation=cv2.INTER_NEAREST
                 )
                 if heads[row]:
                     figure.text(
-                        (right + TILE / 2) / width, 1 - (down - 3) / height, self.heads[row][column],
+                        (right + TILE / 2) / width, 1 - (down - 3) / height, self.captions[row][column],
                         ha="center", va="bottom", fontsize=7,
                     )  # fmt: skip
             figure.text((left - 6) / width, 1 - (down + TILE / 2) / height, side, ha="right", va="center", fontsize=8)
@@ -138,27 +141,28 @@ class Tiles(NamedTuple):
         return figure
 
 
-def as_bytes(picture: Float[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
-    """Shares -> 0 to 255."""
+def to_uint8(picture: Float[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
+    """Convert values in [0, 1] to integers from 0 to 255."""
     return np.asarray((np.asarray(picture) * 255).round().astype(np.uint8))
 
 
-def coloured(
+def to_colours(
     grid: Float[np.ndarray, "row column"], colours: str = "viridis", low: float = 0.0
 ) -> UInt8[np.ndarray, "row column 3"]:
-    """Values from `low` to 1 in colours; grey where unknown."""
+    """Map values from `low` to 1 to colours; unknown values (NaN) become grey."""
     shown = matplotlib.colormaps[colours].with_extremes(bad=UNKNOWN)
-    return as_bytes(shown((np.ma.masked_invalid(grid) - low) / (1 - low))[..., :3])
+    return to_uint8(shown((np.ma.masked_invalid(grid) - low) / (1 - low))[..., :3])
 
 
 def png(figure: Figure) -> bytes:
-    """The same bytes for the same figure."""
+    """Encode the figure as PNG; the same figure always gives the same bytes."""
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 
 
-def blank(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+def blank_figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+    """Return an empty figure of this width and height in inches, drawn with matplotlib's default style."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the user's own style must not change the picture
         figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
@@ -167,7 +171,7 @@ def blank(width: float, height: float, layout: Literal["constrained"] | None = "
 
 
 def _grid(rows: int, columns: int, foot: int) -> tuple[Figure, list[list[Axes]]]:
-    """Square axes without ticks, _SIDE screen pixels each, above `foot` pixels for a legend."""
+    """Return a figure with square axes without ticks, of _SIDE screen pixels each, above `foot` pixels for a legend."""
     side, head, left, gap = _SIDE, 24, 6, 6
     width, height = left + columns * (side + gap), head + rows * (side + gap) + rows * 12 + foot
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
@@ -183,7 +187,7 @@ def _grid(rows: int, columns: int, foot: int) -> tuple[Figure, list[list[Axes]]]
 
 
 def as_picture(figure: Figure) -> Picture:
-    """The figure as pixels."""
+    """Render the figure as an RGB array."""
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
     canvas.draw()  # type: ignore[no-untyped-call]

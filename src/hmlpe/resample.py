@@ -1,7 +1,7 @@
-"""The two steps of the percentile bootstrap: how often each one is drawn, and the interval that the draws span.
+"""The two steps of the percentile bootstrap: draw how often each person counts, and take the interval of the draws.
 
-People of one shot are alike, so a shot is drawn with all its people: drawn one by one, they would pass for more than
-they are, and the interval would be too narrow.
+People of one shot are alike, so a shot is drawn with all its people. Drawn one by one, they would count as more
+independent samples than they are, and the interval would be too narrow.
 """
 
 from __future__ import annotations
@@ -14,26 +14,31 @@ from jaxtyping import Float
 from scipy.special import ndtr, stdtrit
 
 
-def counts(shots: Sequence[str] | np.ndarray, draws: int, seed: int) -> Float[np.ndarray, "draw person"]:
-    """How often each person is in each draw, with replacement, of the shots; the first row is each of them once.
+def bootstrap_counts(shots: Sequence[str] | np.ndarray, draws: int, seed: int) -> Float[np.ndarray, "draw person"]:
+    """Draw shots with replacement, and return how often each person is in each draw.
+
+    In the first row everyone counts once.
 
     Args:
-        shots: of every person, which shot; people of one are drawn together.
+        shots: (person,) the shot of every person; people of one shot are drawn together.
+        draws: number of draws.
     """
     names, shot = np.unique(np.asarray(shots), return_inverse=True)
     drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
     return np.concatenate([np.ones((1, len(shot))), drawn[:, shot]])
 
 
-def interval(values: Float[np.ndarray, " draw"], level: float, shots: int) -> tuple[float, float]:
-    """The middle `level` of the values that the draws gave; those that are not finite aside, NaN if all are.
+def bootstrap_interval(values: Float[np.ndarray, " draw"], level: float, shots: int) -> tuple[float, float]:
+    """Return the percentile interval that holds the middle `level` of the drawn values.
+
+    Values that are not finite are left out; if none is finite, both ends are NaN.
 
     Draws of few shots vary too little, by sqrt((n - 1) / n), and a normal's quantiles are not Student's: the level is
     expanded by both (the expanded percentile interval of Hesterberg 2015, What Teachers Should Know About the
-    Bootstrap). Of a hundred shots it hardly is.
+    Bootstrap). With a hundred shots this hardly changes it.
 
     Args:
-        shots: that were drawn.
+        shots: how many shots were drawn from.
     """
     known = values[np.isfinite(values)]
     if not len(known):

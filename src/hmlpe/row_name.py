@@ -1,4 +1,4 @@
-"""What a row is called: by its weights and its balance, unless it is given a name, by which its runs' folders go."""
+"""The name of a row, after which the folders of its runs are called: made of its weights and balance, unless given."""
 
 from __future__ import annotations
 
@@ -11,56 +11,64 @@ from omegaconf import OmegaConf
 
 from hmlpe.errors import UserError
 
-BASE = "regression"  # whose weight is 1 where a name does not say it
-FIXED = "fixed"  # the balance that a name does not say
-SHORT = {"detection": "det"}
-LONGEST = 255  # bytes of a file's name
+BASE = "regression"  # the task whose weight is left out of a row's name when it is 1
+FIXED = "fixed"  # the balance that is left out of a row's name
+SHORT_NAMES = {"detection": "det"}
+MAX_NAME_BYTES = 255  # of the name of a file or folder
 
 
 def name_of_weights(weights: Any) -> str:
-    """`det_0.1` for {regression: 1, detection: 0.1}; tasks of weight 0 are left out.
+    """Return the name of a row by its weights; tasks of weight 0 are left out.
 
-    A task that is alone is `<task>_only`. Other weights have another name. (What is no mapping of weights is refused
-    later, by who reads it.)
+    The name of a task alone is `<task>_only`. Different weights have different names. If `weights` is not a mapping,
+    the name is a placeholder: the code that reads the weights refuses them later.
+
+    >>> name_of_weights({"regression": 1, "detection": 0.1})
+    'det_0.1'
+    >>> name_of_weights({"regression": 1, "detection": 0})
+    'regression_only'
     """
     if not isinstance(weights, Mapping):
         return "no_weights"
-    said = {str(task): _number(weight) for task, weight in weights.items()}
+    said = {str(task): _format_weight(weight) for task, weight in weights.items()}
     active = {task: weight for task, weight in said.items() if weight != "0"}
     if len(active) == 1:
         ((task, weight),) = active.items()
         return f"{task}_only" + ("" if weight == "1" else f"_{weight}")
-    parts = [f"{SHORT.get(task, task)}_{weight}" for task, weight in active.items() if (task, weight) != (BASE, "1")]
+    parts = [
+        f"{SHORT_NAMES.get(task, task)}_{weight}" for task, weight in active.items() if (task, weight) != (BASE, "1")
+    ]
     return "_".join(parts) or "no_task"
 
 
 def name_of_balance(balance: Any) -> str:
-    """What its configuration calls it; without that, its class's name in lower case."""
+    """Return the `name` in the balance's configuration, or else its class name in lower case."""
     config = balance if isinstance(balance, Mapping) else {}
     return str(config.get("name") or str(config.get("_target_", "none")).rpartition(".")[2].lower())
 
 
 def name_of_row(weights: Any, balance: Any) -> str:
-    """`det_0.1`, see `name_of_weights`; of another balance than fixed weights `det_0.1_<its name>`."""
+    """Return the name of a row, e.g. `det_0.1`, or `det_0.1_<balance>` unless the balance is fixed weights."""
     own = name_of_balance(balance)
     return name_of_weights(weights) + ("" if own == FIXED else f"_{own}")
 
 
-def _number(weight: Any) -> str:
+def _format_weight(weight: Any) -> str:
+    """Format a weight without trailing zeros."""
     if isinstance(weight, int | float) and not isinstance(weight, bool):
         return repr(float(weight) + 0.0).removesuffix(".0")  # -0.0 is 0
     return str(weight)
 
 
 def check_row_name(name: object, seed: object) -> None:
-    """Raise UserError unless the runs of a row of this name can have folders that a report finds."""
+    """Raise UserError unless the name can be part of a folder's name, so that a report finds the runs of the row."""
     folder = f"{name}_s{seed}"
     control = any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in folder)
     if not str(name).strip() or "/" in folder or control:
         raise UserError(f"row.name: must be a plain name, as a folder gets it, got {str(name)!r}")
     size = len(os.fsencode(folder))
-    if size > LONGEST:
-        raise UserError(f"row.name: is too long for a folder's name: {size} bytes with its seed, of {LONGEST}")
+    if size > MAX_NAME_BYTES:
+        raise UserError(f"row.name: is too long for a folder's name: {size} bytes with its seed, of {MAX_NAME_BYTES}")
 
 
 if not OmegaConf.has_resolver("name_of_row"):

@@ -1,4 +1,4 @@
-"""What all programs' settings share: a tree that is resolved once and checked by pydantic, and objects made of it."""
+"""What the settings of all programs share: a configuration that pydantic checks, and objects built from it."""
 
 from __future__ import annotations
 
@@ -23,40 +23,44 @@ from hmlpe.errors import UserError
 T = TypeVar("T", bound="Settings")
 
 
-def _with_target(node: dict[str, Any]) -> dict[str, Any]:
+def _require_target(node: dict[str, Any]) -> dict[str, Any]:
+    """Refuse settings without a _target_."""
     if not isinstance(node.get("_target_"), str):
         raise PydanticCustomError("no_target", "no _target_")
     return node
 
 
-def _given(value: Any) -> Any:
+def _require_given(value: Any) -> Any:
+    """Refuse Hydra's mark of a value that is not given."""
     if value == MISSING:
         raise PydanticCustomError("missing", "missing")
     return value
 
 
-def _said(text: str) -> str:
+def _require_text(text: str) -> str:
+    """Refuse a blank text."""
     if not text.strip():
         raise PydanticCustomError("empty", "empty")
     return text
 
 
 Component = Annotated[
-    dict[str, Any], AfterValidator(_with_target), Field(description="settings of an object, with its _target_")
+    dict[str, Any], AfterValidator(_require_target), Field(description="settings of an object, with its _target_")
 ]
-"""What `make` makes an object of."""
-Text = Annotated[str, AfterValidator(_said), AfterValidator(_given)]
-Name = Annotated[str | int | float, AfterValidator(_given), Field(description="a name")]
-"""A number is one, too: Hydra reads row.name=7 as it stands."""
-Whole = Annotated[int, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+"""The settings that `make` builds an object from."""
+Text = Annotated[str, AfterValidator(_require_text), AfterValidator(_require_given)]
+Name = Annotated[str | int | float, AfterValidator(_require_given), Field(description="a name")]
+"""A number is accepted as well, as Hydra parses row.name=7 as a number."""
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveInt = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseModel):
-    """Settings of a program, or a part of them.
+    """The settings of a program, or a part of them.
 
     Attributes:
-        tree: what `of` made them of, in plain containers: all of it, what no field of ours names too; a copy.
+        tree: a copy of the whole configuration, in plain containers, that `of` validated; it also holds what is not a
+            field of the class.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -65,40 +69,44 @@ class Settings(BaseModel):
 
     @classmethod
     def of(cls: type[T], config: object, name: str = "") -> T:
-        """The settings of a configuration.
+        """Validate a configuration and return its settings.
 
         Args:
             config: as Hydra composes it, or in plain containers.
-            name: of the part that it is of a program's settings; "": it is all of them.
+            name: the name of this part among a program's settings; "" if these are all of them.
 
         Raises:
-            UserError: in one line, which names the setting, what it must be, and what was given.
+            UserError: a setting is not valid; one line names the setting, what it must be, and what was given.
         """
         tree = plain(config)
         try:
             found = cls.model_validate(tree)
         except ValidationError as error:
-            raise UserError(first_problem(error, cls, tree, name).of_settings()) from None
+            raise UserError(first_problem(error, cls, tree, name).settings_message()) from None
         found._tree = tree
         found.check_all()
         return found
 
     @property
     def tree(self) -> dict[str, Any]:
-        """See the class. Raises AttributeError: of a part of other settings, whose tree holds its own."""
+        """Return a copy of the configuration that these settings were made from.
+
+        Raises:
+            AttributeError: these settings are a field of other settings; take the part from the tree of those.
+        """
         if self._tree is None:
             raise AttributeError(f"{type(self).__name__}: a part has no tree of its own; take it out of the whole's")
         return copy.deepcopy(self._tree)
 
     def check_all(self) -> None:
-        """Raise UserError if settings do not fit each other; of a program's."""
+        """Raise UserError if settings contradict each other. Programs' settings override this."""
 
 
 def plain(config: Any) -> Any:
-    """The resolved configuration in plain containers, without Hydra's own part.
+    """Resolve the configuration into plain containers, without Hydra's own part.
 
     Raises:
-        UserError: a setting that others are made of is not given.
+        UserError: a setting that others refer to is not given.
     """
     if isinstance(config, DictConfig) and "hydra" in config:
         config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
@@ -111,19 +119,20 @@ def plain(config: Any) -> Any:
 
 
 def make(name: str, node: Mapping[str, Any], **given: Any) -> Any:
-    """The object of a component's settings.
+    """Build the object that a component's settings describe.
 
     Args:
-        name: of the component among the settings.
-        given: what its constructor gets beside them.
+        name: name of the component among the settings.
+        node: the settings, with `_target_`.
+        given: further arguments of the constructor.
 
     Returns:
-        The object; of a component with `_partial_` its function, whose call raises UserError as well.
+        The object. For a component with `_partial_`, a function, whose call raises UserError as well.
 
     Raises:
-        UserError: it cannot be made of them.
+        UserError: a setting is not given, unknown, or not accepted by the constructor.
     """
-    for setting in open_settings(name, {key: value for key, value in node.items() if key not in given}):
+    for setting in missing_settings(name, {key: value for key, value in node.items() if key not in given}):
         raise UserError(f"{setting}: is not given")
     for line in unknown_settings(name, node):
         raise UserError(line)
@@ -142,28 +151,29 @@ def make(name: str, node: Mapping[str, Any], **given: Any) -> Any:
 
 
 def _call(name: str, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
-    """What the function of a component with `_partial_` makes; UserError if it does not take the settings."""
+    """Call the function of a component with `_partial_`, and turn errors about its arguments into UserError."""
     try:
         return function(*given, **named)
     except (TypeError, ValueError) as error:
         raise UserError(f"{name}: {' '.join(str(error).split())}") from error
 
 
-def open_settings(name: str, value: Any) -> Iterator[str]:
-    """The settings below this one that nobody has given."""
+def missing_settings(name: str, value: Any) -> Iterator[str]:
+    """Yield the names of all settings at or below this one that are not given (`???`)."""
     if value == MISSING:
         yield name
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
-        yield from open_settings(f"{name}.{key}", child)
+        yield from missing_settings(f"{name}.{key}", child)
 
 
 def unknown_settings(name: str, node: object) -> Iterator[str]:
-    """One line for each setting of a component, or of a component below it, that its constructor does not know.
+    """Yield one line for each setting of a component, or of a component below it, that its constructor does not accept.
 
     Args:
-        name: of the component among the settings.
-        node: `_target_` and the settings; what has none, or one that says nothing of its parameters, knows everything.
+        name: name of the component among the settings.
+        node: `_target_` and the settings. Any setting is accepted without a `_target_`, or where the target does not
+            declare its parameters.
     """
     if isinstance(node, list):
         for place, item in enumerate(node):
@@ -172,13 +182,13 @@ def unknown_settings(name: str, node: object) -> Iterator[str]:
         return
     known = parameters(node.get("_target_"))
     for key, value in node.items():
-        if known is not None and key not in known and not of_hydra(key):
+        if known is not None and key not in known and not is_hydra_key(key):
             yield f"{name}.{key}: there is no such setting; there are {', '.join(known)}"
         yield from unknown_settings(f"{name}.{key}", value)
 
 
 def parameters(target: object) -> dict[str, Parameter] | None:
-    """Those that the target can be given by name; None if it takes any, does not say, or is not there."""
+    """Return the parameters that the target accepts by name; None if it accepts any, or cannot be inspected."""
     try:
         found = signature(resolve_name(str(target))).parameters
     except (ImportError, AttributeError, ValueError, TypeError):
@@ -188,8 +198,8 @@ def parameters(target: object) -> dict[str, Parameter] | None:
     return None if kinds & {Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL} else by_name
 
 
-def of_hydra(key: object) -> bool:
-    """Whether it is one of Hydra's own settings of a component, as `_target_` is."""
+def is_hydra_key(key: object) -> bool:
+    """Return whether the key is one of Hydra's own settings of a component, such as `_target_`."""
     return re.fullmatch("_.*_", str(key)) is not None
 
 
@@ -200,41 +210,44 @@ class PathSettings(Settings, extra="forbid"):
     outputs: Name
 
 
-Sets = Annotated[str | list[str] | None, Field(description="a list of sets, e.g. [flic,buffy], or null")]
+SetNames = Annotated[str | list[str] | None, Field(description="a list of sets, e.g. [flic,buffy], or null")]
 
 
 class ValidationSettings(Settings, extra="forbid"):
-    """How the people who validate are chosen."""
+    """How the validation people are chosen."""
 
     fraction: Annotated[float, Field(gt=0, lt=1)]
-    seed: Whole
+    seed: NonNegativeInt
 
 
 class SetSettings(Settings):
-    """One of several known sets."""
+    """The settings of one of several known data sets."""
 
     source: Component
     boxes: Component
 
 
 class DataSettings(Settings):
-    """As in conf/data/shared/base.yaml, which explains them. One set has `source` and `boxes`, several have `known`."""
+    """The settings of the data, explained in conf/data/shared/base.yaml.
+
+    One data set has `source` and `boxes`, several have `known`.
+    """
 
     name: Name
     pack: Text
-    crop_px: Count
+    crop_px: PositiveInt
     near_duplicates: Annotated[int, Field(ge=0, le=63)] | None
     keep_neighbours: bool
     allow_missing: bool
     sides: Literal["image", "person"]
     use_occluded: bool
-    train_sets: Sets
-    test_sets: Sets
+    train_sets: SetNames
+    test_sets: SetNames
     balanced: bool
-    subset: Count | None
+    subset: PositiveInt | None
     validation: ValidationSettings
     source: Component | None = None
     boxes: Component | None = None
     known: dict[str, SetSettings] | None = None
-    root: Any = None  # a folder may be called by a number
-    sets: Sets = None
+    root: Any = None  # Hydra parses a folder named by digits as a number
+    sets: SetNames = None

@@ -1,4 +1,4 @@
-"""The skeleton as data: joints, parts and mirror pairs. The single source of truth for every index."""
+"""The skeleton as data: joints, parts and mirror pairs. The single source of truth for every joint and part index."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from hmlpe.errors import UserError
 class Skeleton:
     """Named joints, the parts (sticks between two joints) and the pairs that swap when an image is mirrored.
 
-    A configuration builds it, so another skeleton (a full body, an animal) needs no code.
+    It is built from the configuration, so another skeleton (a full body, an animal) needs no code.
 
     Args:
         joints: names, in the order of every joint axis.
         parts: part name -> (joint name, joint name), in the order of every part axis.
-        mirror: pairs of joint names that change places under a mirror.
+        mirror: pairs of joint names that swap under a mirror.
 
     Raises:
-        UserError: a name is doubled or unknown, or a joint is in two mirror pairs.
+        UserError: a name is repeated or unknown, or a joint is in two mirror pairs.
     """
 
     def __init__(
@@ -29,8 +29,10 @@ class Skeleton:
         mirror: Sequence[Sequence[str]] = (),
     ) -> None:
         self.joints = tuple(str(joint) for joint in joints)
-        self.parts = {str(name): (str(ends[0]), str(ends[1])) for name, ends in parts.items() if _two(name, ends)}
-        self.mirror = tuple((str(pair[0]), str(pair[1])) for pair in mirror if _two("mirror pair", pair))
+        self.parts = {
+            str(name): (str(ends[0]), str(ends[1])) for name, ends in parts.items() if _check_pair(name, ends)
+        }
+        self.mirror = tuple((str(pair[0]), str(pair[1])) for pair in mirror if _check_pair("mirror pair", pair))
         if len(set(self.joints)) != len(self.joints) or not self.joints:
             raise UserError(f"skeleton: joints must be named once each, got {list(self.joints)}")
         for where, names in [*self.parts.items(), *(("mirror", pair) for pair in self.mirror)]:
@@ -40,7 +42,7 @@ class Skeleton:
             raise UserError(f"skeleton: a joint is in two mirror pairs: {mirrored}")
 
     def indices(self, names: Iterable[str], where: str = "skeleton") -> list[int]:
-        """Indices of the named joints; raises UserError at an unknown name."""
+        """Return the indices of the named joints. Raises UserError at an unknown name."""
         unknown = [name for name in names if name not in self.joints]
         if unknown:
             raise UserError(f"{where}: no joint {unknown[0]!r} in the skeleton; it has {', '.join(self.joints)}")
@@ -48,17 +50,17 @@ class Skeleton:
 
     @property
     def part_ends(self) -> list[tuple[int, int]]:
-        """Joint indices of the two ends of every part."""
+        """Return the joint indices of the two ends of every part."""
         return [(self.joints.index(first), self.joints.index(second)) for first, second in self.parts.values()]
 
     @property
     def mirror_order(self) -> list[int]:
-        """For every joint, the index of the joint that takes its place under a mirror."""
+        """Return, for every joint, the index of the joint that takes its place under a mirror."""
         swap = {a: b for pair in self.mirror for a, b in (pair, pair[::-1])}
         return [self.joints.index(swap.get(joint, joint)) for joint in self.joints]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain containers, for manifests and checkpoints; equal dicts mean equal skeletons."""
+        """Return plain containers, for manifests and checkpoints; equal dicts mean equal skeletons."""
         return {
             "joints": list(self.joints),
             "parts": {name: list(ends) for name, ends in self.parts.items()},
@@ -72,7 +74,7 @@ class Skeleton:
         return hash((self.joints, tuple(self.parts.items()), self.mirror))
 
 
-def _two(name: str, ends: Sequence[str]) -> bool:
+def _check_pair(name: str, ends: Sequence[str]) -> bool:
     if len(ends) != 2:
         raise UserError(f"skeleton: {name} needs two joints, got {list(ends)}")
     return True

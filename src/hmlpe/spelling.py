@@ -1,4 +1,4 @@
-"""Names as file managers, labelling tools and file systems write them: what is one, and which two are the same."""
+"""Normalise names of files and images as file managers, labelling tools and file systems write them."""
 
 from __future__ import annotations
 
@@ -10,43 +10,56 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hmlpe.errors import UserError
 
-CONTROL = {"Cc", "Cs", "Zl", "Zp"}  # of Unicode: they end a line, move a terminal's cursor, or cannot be written
-MARK = "\ufeff"  # of a text's encoding: what holds it was not read as it was written
+# Unicode categories of characters that end a line, move the cursor, or cannot be encoded.
+CONTROL_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+BYTE_ORDER_MARK = "\ufeff"  # a text that holds one was decoded wrongly
 
 
 def is_plain(text: str) -> bool:
-    """Whether it holds no control characters: any space and joiner may stand in a name, though Python prints it not."""
-    return text.isprintable() or not any(unicodedata.category(one) in CONTROL or one == MARK for one in text)
+    """Return whether the text holds no control characters, line separators, lone surrogates or byte order mark.
+
+    Any space or joiner is accepted, even those that Python calls not printable.
+    """
+    return text.isprintable() or not any(
+        unicodedata.category(one) in CONTROL_CATEGORIES or one == BYTE_ORDER_MARK for one in text
+    )
 
 
-def composed(name: str) -> str:
-    """The one spelling (NFC) of a name: an ä may be one letter, or an a and its dots, as macOS has it."""
+def to_nfc(name: str) -> str:
+    """Return the name in Unicode NFC: an ä may be one character, or an a and a combining mark, as macOS writes it."""
     return unicodedata.normalize("NFC", name)
 
 
-def slashed(name: str) -> str:
-    """A path below a folder as written on Windows, with slashes; one of a drive, or without backslashes, as it is."""
+def with_forward_slashes(name: str) -> str:
+    """Turn a relative path written on Windows into one with slashes.
+
+    A path with a drive, or without backslashes, is unchanged.
+    """
     path = PureWindowsPath(name)
     return path.as_posix() if "\\" in name and not path.drive else name
 
 
-def same_id(value: int | str) -> int | str:
-    """The number that a text spells, as some tools write ids as texts in one place and as numbers in another."""
+def normalised_id(value: int | str) -> int | str:
+    """Return the number that a text spells: some tools write one id as a text in one place and as a number in another.
+
+    >>> normalised_id("17"), normalised_id("017"), normalised_id("a")
+    (17, '017', 'a')
+    """
     whole = isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdecimal()
     return int(value) if whole and str(int(value)) == value else value
 
 
-def on_disk(folder: Path, name: str) -> str:
-    """The path below `folder` as the file system spells it: of the same letters, composed or not.
+def path_on_disk(folder: Path, name: str) -> str:
+    """Return the path below `folder` as the file system spells it, whichever Unicode normal form it uses.
 
     Raises:
-        UserError: two files have the same letters.
+        UserError: two files have names that differ only in their normal form.
     """
     if name.isascii():
         return name
     found: list[str] = []
     for part in PurePosixPath(name).parts:
-        there = _entries(folder.joinpath(*found)).get(composed(part), (part,))
+        there = _entries(folder.joinpath(*found)).get(to_nfc(part), (part,))
         if len(there) > 1:
             raise UserError(f"{folder.joinpath(*found)}: {part!r} is there in two spellings (Unicode); rename one")
         found.append(there[0])
@@ -56,15 +69,18 @@ def on_disk(folder: Path, name: str) -> str:
 def _entries(folder: Path) -> Mapping[str, tuple[str, ...]]:
     try:
         return _listed(str(folder), os.stat(folder).st_mtime_ns)
-    except (OSError, ValueError):  # no such folder, or no name of one
+    except (OSError, ValueError):  # there is no such folder, or this cannot be the name of one
         return {}
 
 
 @lru_cache(maxsize=64)
 def _listed(folder: str, changed: int) -> Mapping[str, tuple[str, ...]]:
-    """Composed name -> the entries of a folder that it is of; those that have but one spelling aside."""
+    """Return, for each NFC name, the entries of a folder that are spelt so.
+
+    ASCII names, which have only one spelling, are left out.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for entry in sorted(os.listdir(folder)):
         if not entry.isascii():
-            found[composed(entry)] = (*found.get(composed(entry), ()), entry)
+            found[to_nfc(entry)] = (*found.get(to_nfc(entry), ()), entry)
     return found

@@ -1,4 +1,4 @@
-"""The grid of local windows and the indicator "does window l contain part p?" (paper section 3; FACTS 2)."""
+"""The grid of local windows, and the indicator "does window l contain part p?" (paper section 3; FACTS 2)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class WindowGrid:
     """A grid of count x count square windows over the crop; window (x, y) has index count * y + x.
 
     Window (x, y) is the closed rectangle [stride x, stride x + extent] x [stride y, stride y + extent] in crop pixels,
-    pixel centres at integers. The last row and column may reach beyond the crop: kept as they are.
+    pixel centres at integers. The last row and column may reach beyond the crop and are kept as they are.
 
     Attributes:
-        count: windows along each side.
-        stride_px: distance between windows.
-        extent_px: last minus first coordinate: 29 for a window of 30 pixels counted by their centres.
-        beta: the share of a stick that must lie inside, strictly exceeded.
+        count: number of windows along each side.
+        stride_px: distance between neighbouring windows.
+        extent_px: last minus first coordinate of a window: 29 for 30 pixels counted by their centres.
+        beta: a window contains a part if it holds more than this share of the part's length.
     """
 
     count: int = 8
@@ -40,24 +40,24 @@ class WindowGrid:
         return self.count**2
 
     def corners(self, device: torch.device | None = None) -> Float[Tensor, "windows 2"]:
-        """Upper left corner (x, y) of every window, in crop pixels."""
+        """Return the upper left corner (x, y) of every window, in crop pixels."""
         steps = torch.arange(self.count, device=device, dtype=torch.float32) * self.stride_px
         y, x = torch.meshgrid(steps, steps, indexing="ij")
         return torch.stack([x, y], dim=-1).reshape(-1, 2)
 
     def share_inside(self, sticks_px: Float[Tensor, "*batch 2 2"]) -> Float[Tensor, "*batch windows"]:
-        """The share of each stick's length inside each window, by clipping the segment (Liang-Barsky).
+        """Return the share of each stick's length that lies inside each window, by clipping the segment (Liang-Barsky).
 
         Args:
             sticks_px: the two end points (x, y) of every stick in crop pixels; they may lie outside the crop.
 
         Returns:
-            In [0, 1]; 0 for a stick of zero length; NaN where an end point is NaN.
+            Values in [0, 1]; 0 for a stick of zero length; NaN where an end point is NaN.
         """
         corners = self.corners(sticks_px.device).to(sticks_px.dtype)
         start = sticks_px[..., None, 0, :]
         step = sticks_px[..., None, 1, :] - start  # the stick is start + t * step, t in [0, 1]
-        along = step == 0  # parallel to a pair of edges: inside for all t or for none
+        along = step == 0  # the stick is parallel to a pair of edges: inside for all t, or for none
         safe = torch.where(along, torch.ones_like(step), step)
         first, last = (corners - start) / safe, (corners + self.extent_px - start) / safe
         enter, leave = torch.minimum(first, last), torch.maximum(first, last)
@@ -70,5 +70,5 @@ class WindowGrid:
         return torch.where(unknown, torch.nan, share)
 
     def contains(self, sticks_px: Float[Tensor, "*batch 2 2"]) -> Bool[Tensor, "*batch windows"]:
-        """The indicator: length(stick inside the window) > beta * length(stick). False where a stick is unknown."""
+        """Return whether length(stick inside the window) > beta * length(stick). False where a stick is unknown."""
         return self.share_inside(sticks_px) > self.beta

@@ -23,7 +23,7 @@ from hmlpe.data.augment import Augmentation
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.collection import configured_attributes
 from hmlpe.data.datamodule import PoseDataModule
-from hmlpe.data.dataset import PeopleDataset, noise_batch
+from hmlpe.data.dataset import PeopleDataset, random_batch
 from hmlpe.data.pack import Labels, labels_of, open_pack
 from hmlpe.data.prepare import prepare
 from hmlpe.data.record import Attribute, Source, attributes_of
@@ -406,7 +406,7 @@ def test_a_sample_says_all_that_a_task_may_need(reader: Reader, tmp_path: Path) 
     assert sides == {(True, False), (True, True), (False, False)}
     batch = next(iter(data.train_dataloader()))
     assert batch["attributes"].shape == (2, 2) and batch["occluded"].shape == (2, 3) and batch["mirrored"].shape == (2,)
-    noise = noise_batch(2, 3, 2, 28)
+    noise = random_batch(2, 3, 2, 28)
     assert {key: (one.shape, one.dtype) for key, one in noise.items()} == {
         key: (one.shape, one.dtype) for key, one in batch.items()
     }

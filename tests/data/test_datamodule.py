@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from hmlpe.data.augment import Augmentation, View
 from hmlpe.data.boxes import BoxRule
-from hmlpe.data.datamodule import EpochSampler, PoseDataModule, some_of_each
+from hmlpe.data.datamodule import EpochSampler, PoseDataModule, first_of_each_set
 from hmlpe.data.dataset import Sample
 from hmlpe.data.prepare import prepare
 from hmlpe.data.selection import DataSet
@@ -386,7 +386,7 @@ def test_every_tested_set_has_a_split_of_its_own(pooled: Module) -> None:
     data = pooled()
     rows, names = rows_of(data), data.pack.people.set
     assert list(rows) == ["train", "val", "test", "test_one", "test_two"]
-    assert data.test_splits == ["test_one", "test_two"] and data.tested == ["one", "two"]
+    assert data.test_splits == ["test_one", "test_two"] and data.tested_sets == ["one", "two"]
     assert rows["test"] == rows["test_one"] | rows["test_two"] and not rows["test_one"] & rows["test_two"]
     assert {name: set(names[list(rows[f"test_{name}"])]) for name in ("one", "two")} == {"one": {"one"}, "two": {"two"}}
     assert sorted([*rows["train"], *rows["val"], *rows["test"]]) == list(range(41))
@@ -423,7 +423,7 @@ def test_sets_are_chosen_for_training_and_for_testing(
     assert set(names[data.plain["train"].rows]) == train == set(names[data.augmented.rows])
     assert set(names[data.plain["val"].rows]) <= train
     tested = set(settings.get("test_sets", ["one", "two"])) & {"one", "two"}
-    assert set(names[data.plain["test"].rows]) == tested == set(data.tested)
+    assert set(names[data.plain["test"].rows]) == tested == set(data.tested_sets)
     assert len(data.plain["test"]) == sum({"one": 5, "two": 3}[name] for name in tested)
 
 
@@ -464,7 +464,7 @@ def test_people_are_those_of_the_tested_sets(pooled: Module) -> None:
 def test_a_subset_is_of_each_set_that_is_tested(pooled: Module) -> None:
     data = pooled(subset=4)
     assert [len(data.plain[split]) for split in ("train", "test_one", "test_two")] == [4, 4, 3]
-    assert data.tested == ["one", "two"]
+    assert data.tested_sets == ["one", "two"]
 
 
 @given(sets=st.lists(st.sampled_from("abc"), max_size=15), count=st.none() | st.integers(0, 20))
@@ -474,7 +474,7 @@ def test_some_of_each_set_are_its_first_in_turn(sets: list[str], count: int | No
     taken: list[int] = []
     while any(queues):
         taken += sorted(queue.pop(0) for queue in queues if queue)  # one of each set, in order
-    found = some_of_each(rows, np.array(sets, dtype=str), count)
+    found = first_of_each_set(rows, np.array(sets, dtype=str), count)
     assert found.tolist() == sorted(taken[:count])
 
 

@@ -30,8 +30,8 @@ from hmlpe.data.leaks import (
     crop_hashes,
     image_hash,
     leaks_of,
+    near_duplicate_pairs,
     near_duplicates,
-    near_pairs,
 )
 from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
@@ -54,7 +54,7 @@ def resized(image: Picture, size: tuple[int, int], how: Image.Resampling = Image
 
 
 def pairs_of(*hashes_distance_crops: Any) -> Int[np.ndarray, "pair 2"]:
-    return np.concatenate([np.zeros((0, 2), np.int64), *near_pairs(*hashes_distance_crops)])
+    return np.concatenate([np.zeros((0, 2), np.int64), *near_duplicate_pairs(*hashes_distance_crops)])
 
 
 def encoded_again(image: Picture) -> Picture:
@@ -160,7 +160,7 @@ def test_chunks_agree_with_brute_force(train: np.ndarray, test: np.ndarray, dist
         near = [row for row, bits in enumerate(apart) if bits <= distance and bits == min(apart)]
         expected.append(near[0] if near else -1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leaks, "CELLS", cells)
+        patch.setattr(leaks, "PAIRS_AT_ONCE", cells)
         assert near_duplicates(train, test, distance).tolist() == expected
 
 
@@ -176,7 +176,7 @@ def test_pairs_agree_with_brute_force(found: np.ndarray, distance: int, cells: i
     rows = [row for row, one in enumerate(found) if one]
     expected = [[a, b] for a, b in itertools.combinations(rows, 2) if bits_between(found[a], found[b]) <= distance]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leaks, "CELLS", cells)
+        patch.setattr(leaks, "PAIRS_AT_ONCE", cells)
         pairs = pairs_of(found, distance)
     assert pairs.dtype == np.int64 and pairs.shape == (len(expected), 2) and sorted(pairs.tolist()) == expected
 

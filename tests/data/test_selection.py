@@ -19,8 +19,8 @@ from hmlpe.data.selection import (
     Member,
     Skipped,
     box_statistics,
-    counts_of,
-    reasons_of,
+    count_people,
+    count_reasons,
     select,
     set_names,
 )
@@ -92,7 +92,7 @@ def two() -> list[DataSet]:
 def test_everyone_with_image_and_box_set_by_set_in_their_order(two: list[DataSet]) -> None:
     kept, skipped = select(two, allow_missing=True)
     assert names(kept) == ["x/a", "x/c", "x/e", "y/a", "y/a"]
-    assert [member.of for member in kept] == [two[0]] * 3 + [two[1]] * 2
+    assert [member.data_set for member in kept] == [two[0]] * 3 + [two[1]] * 2
     assert kept[1].person is two[0].source.people()[2] and kept[4].person is two[1].source.people()[2]
     np.testing.assert_array_equal([member.box_px for member in kept], [BOX] * 3 + [[0, 20, 40, 60]] * 2)
     assert skipped == [
@@ -113,25 +113,31 @@ def test_no_joints_no_box_of_the_truth() -> None:
 
 def test_counts_and_reasons_of_each_set_and_of_all(two: list[DataSet]) -> None:
     kept, skipped = select(two, allow_missing=True)
-    assert counts_of(kept, skipped) == {"people": 5, "train": 3, "test": 2, "annotated_train": 6, "annotated_test": 3}
-    assert counts_of(kept, skipped, "x") == {
+    assert count_people(kept, skipped) == {
+        "people": 5,
+        "train": 3,
+        "test": 2,
+        "annotated_train": 6,
+        "annotated_test": 3,
+    }
+    assert count_people(kept, skipped, "x") == {
         "people": 3, "train": 2, "test": 1, "annotated_train": 4, "annotated_test": 2,
     }  # fmt: skip
-    assert counts_of(kept, skipped, "y") == {
+    assert count_people(kept, skipped, "y") == {
         "people": 2, "train": 1, "test": 1, "annotated_train": 2, "annotated_test": 1,
     }  # fmt: skip
-    assert set(counts_of(kept, skipped, "z").values()) == {0}
-    assert reasons_of(skipped) == {
+    assert set(count_people(kept, skipped, "z").values()) == {0}
+    assert count_reasons(skipped) == {
         MISSING: {"train": 1, "test": 1}, UNSEEN: {"train": 1, "test": 0}, HIDDEN: {"train": 1, "test": 0},
     }  # fmt: skip
-    assert list(reasons_of(skipped)) == sorted([MISSING, UNSEEN, HIDDEN])
-    assert reasons_of(skipped, "x") == {MISSING: {"train": 1, "test": 1}, UNSEEN: {"train": 1, "test": 0}}
-    assert reasons_of(skipped, "y") == {HIDDEN: {"train": 1, "test": 0}} and reasons_of(skipped, "z") == {}
+    assert list(count_reasons(skipped)) == sorted([MISSING, UNSEEN, HIDDEN])
+    assert count_reasons(skipped, "x") == {MISSING: {"train": 1, "test": 1}, UNSEEN: {"train": 1, "test": 0}}
+    assert count_reasons(skipped, "y") == {HIDDEN: {"train": 1, "test": 0}} and count_reasons(skipped, "z") == {}
 
 
 def test_a_reason_ends_before_the_colon() -> None:
     twins = [Skipped("x", "train", str(i), "", f"near-duplicate of a test image: x/{i}:{i}") for i in range(3)]
-    assert reasons_of(twins) == {"near-duplicate of a test image": {"train": 3, "test": 0}}
+    assert count_reasons(twins) == {"near-duplicate of a test image": {"train": 3, "test": 0}}
 
 
 PEOPLE = st.lists(
@@ -162,12 +168,12 @@ def test_nobody_is_lost(first: list[Any], second: list[Any], absent: set[str]) -
             select(sets, allow_missing=True)
         return
     kept, skipped = select(sets, allow_missing=True)
-    found = [(member.of.source.name, member.person.image, member.person.split) for member in kept]
+    found = [(member.data_set.source.name, member.person.image, member.person.split) for member in kept]
     found += [(one.set, one.image, one.split) for one in skipped]
     assert sorted(found) == sorted((s.source.name, p.image, p.split) for s in sets for p in s.source.people())
-    whole, parts = counts_of(kept, skipped), [counts_of(kept, skipped, name) for name in "xy"]
+    whole, parts = count_people(kept, skipped), [count_people(kept, skipped, name) for name in "xy"]
     assert whole == {key: sum(part[key] for part in parts) for key in whole}
-    lost = reasons_of(skipped)
+    lost = count_reasons(skipped)
     for split in ("train", "test"):
         assert whole[f"annotated_{split}"] - whole[split] == sum(reason[split] for reason in lost.values())
 

@@ -13,7 +13,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from hmlpe.cli.app import CONFIGS
-from hmlpe.detect.build import build_detector, wrong_settings
+from hmlpe.detect.build import build_detector, mistyped_settings
 from hmlpe.detect.cascade import CascadeDetector
 from hmlpe.detect.detector import Detections, WholeImage
 from hmlpe.errors import UserError
@@ -112,11 +112,11 @@ class Own:
 
 def test_other_annotations_are_left_to_the_constructor() -> None:
     values = {"_target_": f"{__name__}.Own", "folder": "a", "sizes": [1, "a"], "anything": None, "plain": 3}
-    assert list(wrong_settings("detector", values)) == []
+    assert list(mistyped_settings("detector", values)) == []
     assert isinstance(build_detector(values), Own)
     with pytest.raises(UserError, match=r"^detector: Error in call to target .*NoneType[^\n]*$"):
         build_detector(values | {"folder": None})
-    assert list(wrong_settings("detector", values | {"sizes": 3})) == ["detector.sizes: must be a list, got 3"]
+    assert list(mistyped_settings("detector", values | {"sizes": 3})) == ["detector.sizes: must be a list, got 3"]
 
 
 def test_nothing_heavy_is_imported() -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 from hmlpe.cli.app import CONFIGS
 from hmlpe.data.sources.buffy import BuffySource
 from hmlpe.detect.box_map import BoxMap
-from hmlpe.detect.cascade import LEAST, Cascade, CascadeDetector
+from hmlpe.detect.cascade import MIN_SCORE, Cascade, CascadeDetector
 from hmlpe.detect.match import index_of_detection
 from hmlpe.errors import UserError
 from hmlpe.geometry import iou
@@ -93,7 +93,7 @@ def test_two_cascades_on_one_face_are_one_surer_person(hopper: np.ndarray) -> No
 
 def test_scores_rise_with_the_sum_and_stay_above_0() -> None:
     cascade = replace(FACE, zero=2, weight=0.5)
-    np.testing.assert_allclose(cascade.scores(np.array([-9.0, 2, 3, 6])), [LEAST, LEAST, 0.5, 2])
+    np.testing.assert_allclose(cascade.scores(np.array([-9.0, 2, 3, 6])), [MIN_SCORE, MIN_SCORE, 0.5, 2])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hmlpe.cli.fit_detector import COLUMNS, _look, _Looked, _rows, _table, _trie
 from hmlpe.data.record import Person
 from hmlpe.detect.box_map import BoxMap
 from hmlpe.detect.cascade import Cascade, CascadeDetector
-from hmlpe.detect.fit import relation, score
+from hmlpe.detect.fit import relate_boxes, score
 from hmlpe.errors import UserError
 
 WINDOW = np.array([10.0, 20, 110, 110])  # its height is 90
@@ -36,20 +36,20 @@ def test_the_map_that_made_the_windows_is_found_among_false_boxes(
         box = np.array([*corner, *(corner + size)])
         truths.append(true(box[None]))
         found.append((np.stack([FAR, box]), np.array([9.0, 1.0])))
-    got = relation(truths, found)
+    got = relate_boxes(truths, found)
     assert got.boxes == 9 and got.sum_low == 9 and got.sum_true == 1
     np.testing.assert_allclose(got.quartiles, [[shift, top, height]] * 3, atol=1e-9)
 
 
 def test_of_two_boxes_of_one_person_the_surer_counts_and_neither_is_false() -> None:
     boxes = np.array([[40.0, 30, 80, 70], [42, 32, 82, 72], FAR])
-    got = relation([WINDOW[None]], [(boxes, np.array([1.0, 2, 3]))])
+    got = relate_boxes([WINDOW[None]], [(boxes, np.array([1.0, 2, 3]))])
     assert got.boxes == 1 and got.sum_true == 2 and got.sum_low == 3
     np.testing.assert_allclose(got.quartiles[1], [-0.05, -12 / 40, 90 / 40])
 
 
 def test_no_boxes_say_nothing() -> None:
-    got = relation([WINDOW[None]], [(np.zeros((0, 4)), np.zeros(0))])
+    got = relate_boxes([WINDOW[None]], [(np.zeros((0, 4)), np.zeros(0))])
     assert got.boxes == 0 and np.isnan([*got.quartiles.ravel(), got.sum_low, got.sum_true]).all()
 
 

@@ -16,7 +16,7 @@ from hmlpe.report.statistics.differences import _shots, measure, scores_of
 from hmlpe.report.statistics.outcome import people_interval, seeds_and_people_interval
 from hmlpe.report.statistics.render import about, render_paired_text
 from hmlpe.report.study import read_study, under_other_rule
-from hmlpe.resample import counts
+from hmlpe.resample import bootstrap_counts
 from hmlpe.runs.people import read_people
 
 from .conftest import changed, make_result, write_results
@@ -78,7 +78,7 @@ def made_up(seeds: int, seed_sd: float, effect: float = 0.0) -> np.ndarray:
 
 def drawn(values: np.ndarray, shot: np.ndarray) -> np.ndarray:
     """(study, seed, draw) means: of the people themselves, then of 400 draws of their shots."""
-    often = counts(shot, 400, 0).T
+    often = bootstrap_counts(shot, 400, 0).T
     return np.asarray(values @ often / often.sum(0))
 
 
@@ -119,7 +119,7 @@ def test_of_few_shots_the_interval_is_wider_than_the_draws_percentiles(shots: in
     rng, hit, plain = np.random.default_rng(shots), [], []
     for _ in range(STUDIES):
         own = rng.normal(0, 1, shots)
-        often = counts(np.arange(shots), 1000, int(rng.integers(99)))
+        often = bootstrap_counts(np.arange(shots), 1000, int(rng.integers(99)))
         values = (often @ own / often.sum(1))[None]
         low, high = people_interval(values, shots)
         hit.append(low <= 0 <= high)

@@ -22,7 +22,7 @@ from PIL import Image
 from hmlpe.data.pack import open_pack
 from hmlpe.errors import UserError
 from hmlpe.report.runs import collect
-from hmlpe.runs.result import OLDEST, read_run
+from hmlpe.runs.result import OLDEST_SCHEMA, read_run
 from hmlpe.skeleton import Skeleton
 
 from ..programs import finish, run
@@ -40,7 +40,7 @@ def tag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_its_report_is_the_same(tag: Path) -> None:
     study = tag / "outputs" / "tag"
     before = {name: (study / name).read_text() for name in ("table.csv", "paired.csv")}
-    assert read_run(study / "det_1_s1" / "result.json").result.schema_ == OLDEST
+    assert read_run(study / "det_1_s1" / "result.json").result.schema_ == OLDEST_SCHEMA
     finish("report", "study=tag", folder=tag)
     assert (study / "table.csv").read_text() == before["table.csv"]
     lines = [

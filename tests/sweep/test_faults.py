@@ -26,7 +26,7 @@ import torch
 
 from hmlpe.files import digest_of, read_json
 from hmlpe.lock import locked
-from hmlpe.runs.folder import BEFORE, CHOSEN, RESUME
+from hmlpe.runs.folder import CHOSEN, RESUME, RESUME_BEFORE
 
 from ..tracking.records import only, records, values
 from .programs import Running, call, finish, kill, read, record, small_disk, sweep, until
@@ -64,7 +64,7 @@ class Undisturbed:
         """One more call of the same command, then the same table; nothing else lies about."""
         finish(self.sweep(outputs, *words))
         study = outputs / "weight_ablation"
-        assert not [*study.rglob(".*.tmp*"), *study.rglob(RESUME), *study.rglob(BEFORE)]
+        assert not [*study.rglob(".*.tmp*"), *study.rglob(RESUME), *study.rglob(RESUME_BEFORE)]
         assert [job["outcome"] for job in record(study).values()] == ["finished"] * 6
         return self.table_of(outputs) == self.table and weights_of(outputs) == self.weights
 
@@ -105,7 +105,7 @@ def keep(tmp_path_factory: pytest.TempPathFactory) -> Keep:
 
     def add(**figures: Any) -> None:
         with locked(
-            Path(tempfile.gettempdir()) / "hmlpe_faults.lock", "table", patience_s=60.0
+            Path(tempfile.gettempdir()) / "hmlpe_faults.lock", "table", timeout_s=60.0
         ):  # others test beside this
             rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
             kept = [row for row in rows if (row["fault"], row["number"]) != (figures["fault"], str(figures["number"]))]
@@ -263,11 +263,11 @@ def test_a_job_is_killed_for_memory(whole: Undisturbed, tmp_path: Path, keep: Ke
     reached(whole, tmp_path, keep, "killed for memory")
 
 
-@pytest.mark.parametrize("damaged", [(RESUME,), (RESUME, BEFORE)])
+@pytest.mark.parametrize("damaged", [(RESUME,), (RESUME, RESUME_BEFORE)])
 def test_a_damaged_checkpoint(damaged: tuple[str, ...], whole: Undisturbed, tmp_path: Path, keep: Keep) -> None:
     """The one before it serves; where that is damaged too, the run starts anew."""
     with Running(whole.sweep(tmp_path)) as running:
-        before = until(lambda: next(iter(tmp_path.rglob(BEFORE)), None), "a second epoch", pause_s=0.002)
+        before = until(lambda: next(iter(tmp_path.rglob(RESUME_BEFORE)), None), "a second epoch", pause_s=0.002)
         until(before.with_name(RESUME).exists, "its state", pause_s=0.002)
         kill(running.pid)
         running.gone()
@@ -280,8 +280,8 @@ def test_a_damaged_checkpoint(damaged: tuple[str, ...], whole: Undisturbed, tmp_
     reached(whole, tmp_path, keep, f"damage of {' and '.join(damaged)}", struck=at(run))
     log = (run / "hmlpe-train.log").read_text()
     assert f"{RESUME} is damaged; going back to the one before it" in log
-    assert (f"{BEFORE} is damaged; going back to the start" in log) == (BEFORE in damaged)
-    assert ("going on from" in log) == (BEFORE not in damaged)
+    assert (f"{RESUME_BEFORE} is damaged; going back to the start" in log) == (RESUME_BEFORE in damaged)
+    assert ("going on from" in log) == (RESUME_BEFORE not in damaged)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hmlpe import pictures
-from hmlpe.palette import PARTS, rgb
+from hmlpe.palette import PART_COLOURS, rgb
 from hmlpe.skeleton import Skeleton
 
 SKELETON = Skeleton(["head", "hand"], {"arm": ["head", "hand"]})
@@ -23,11 +23,11 @@ def test_both_poses_of_each_person_are_drawn() -> None:
     left, right, unknown, last = np.array_split(picture[:-50], 4, axis=1)  # without the legend
     spans = []
     for part in (left, right, last):
-        rows, columns = np.nonzero(has(part, rgb(PARTS[0])))
+        rows, columns = np.nonzero(has(part, rgb(PART_COLOURS[0])))
         spans.append((np.ptp(rows), np.ptp(columns)))
     assert spans[0][0] > 60 > 20 > spans[0][1]
     assert all(across > 60 > 20 > down for down, across in spans[1:])
-    assert not has(unknown, rgb(PARTS[0])).any()
+    assert not has(unknown, rgb(PART_COLOURS[0])).any()
 
 
 def test_maps_stand_above_the_truth_and_what_is_unknown_is_grey() -> None:

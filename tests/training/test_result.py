@@ -9,7 +9,15 @@ from omegaconf import OmegaConf
 
 from hmlpe.errors import UserError
 from hmlpe.files import write_text_atomic
-from hmlpe.runs.folder import finished_result, first_start, mark_failed, objective_of, state_of, write_result, written
+from hmlpe.runs.folder import (
+    file_version,
+    finished_result,
+    first_start,
+    mark_failed,
+    objective_of,
+    state_of,
+    write_result,
+)
 from hmlpe.training.checkpoint import monitored_metric, readable, state_to_resume
 from hmlpe.training.mirrors import SweepMirrors
 
@@ -122,7 +130,7 @@ def test_a_record_is_amended_only_if_the_run_wrote_it(tmp_path: Path) -> None:
         text = json.dumps({"schema": 2, "status": status, "row": "x", "error": "of the others"})
         for over in (("running",), ("running", "failed")):
             write_text_atomic(record, text)
-            before = written(record)
+            before = file_version(record)
             mark_failed(tmp_path, "killed", over, before)
             assert record.read_text() == text
             write_text_atomic(record, text)  # by the run, which says what one before it said, too

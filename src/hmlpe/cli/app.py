@@ -23,7 +23,7 @@ from hmlpe.bad_input import BAD_INPUT
 from hmlpe.cli.command_line import CONFIGS, for_hydra, use
 from hmlpe.cli.help import help_of
 from hmlpe.cli.interrupt import INTERRUPTED, interrupted, raise_and_remember
-from hmlpe.errors import UserError, install
+from hmlpe.errors import UserError, install_command
 
 EXTRAS = {"hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray", "hydra_optuna_sweeper": "optuna"}
 CONFIGS_OF = {
@@ -41,7 +41,7 @@ def missing_extra(error: Exception) -> str | None:
     plugins = [plugin for plugin in EXTRAS if f"hydra_plugins.{plugin}." in unknown]
     if isinstance(error, MissingConfigException):
         plugins += [plugin for config, plugin in CONFIGS_OF.items() if f"'{config}'" in said]
-    return next((f"{one} is not installed; install the extra: {install(EXTRAS[one])}" for one in plugins), None)
+    return next((f"{one} is not installed; install the extra: {install_command(EXTRAS[one])}" for one in plugins), None)
 
 
 def engine_error(error: Exception) -> str | None:

@@ -8,21 +8,21 @@ from omegaconf import DictConfig
 from pydantic import Field
 
 from hmlpe.cli.app import run_app
-from hmlpe.settings import Count, Settings, Whole
+from hmlpe.settings import NonNegativeInt, PositiveInt, Settings
 
 
 class SweepsSettings(Settings, extra="forbid"):
     """The sweeps that are compared."""
 
-    jobs: Whole
+    jobs: NonNegativeInt
     seconds: Annotated[float, Field(gt=0)]
 
 
 class BenchSettings(Settings, extra="forbid"):
     """As in conf/bench.yaml, which explains them."""
 
-    steps: Count
-    rounds: Count
+    steps: PositiveInt
+    rounds: PositiveInt
     sweep: SweepsSettings
 
 

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.address import listen
 from hmlpe.cli.app import run_app
-from hmlpe.errors import UserError, install
+from hmlpe.errors import UserError, install_command
 
 
 def demo(config: DictConfig) -> None:
@@ -23,7 +23,7 @@ def demo(config: DictConfig) -> None:
     from hmlpe.settings import plain
 
     if find_spec("gradio") is None:
-        raise UserError(f"hmlpe-demo needs gradio, which is not installed: {install('demo')}")
+        raise UserError(f"hmlpe-demo needs gradio, which is not installed: {install_command('demo')}")
     if OmegaConf.is_missing(config, "checkpoint") or config.checkpoint is None:
         raise UserError("checkpoint: is not given; for example checkpoint=model.onnx")
     with listen(config.host, config.port) as held, quiet_session():

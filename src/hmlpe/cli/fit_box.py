@@ -12,7 +12,7 @@ from hmlpe.errors import UserError
 
 def fit_box(config: DictConfig) -> None:
     """For each configured set: factors that hold shares of the joints, beside the configured ones."""
-    from hmlpe.data.boxes import SHARES, fit_factors, training_of
+    from hmlpe.data.boxes import SHARES, fit_factors, normalised_joints
     from hmlpe.data.collection import sets_of
     from hmlpe.report.box_fit import draw, table, write_csv
     from hmlpe.settings import DataSettings
@@ -21,10 +21,10 @@ def fit_box(config: DictConfig) -> None:
     for one in sets_of(DataSettings.of(config.data, "data"))[0]:
         name = one.source.name
         try:
-            training = training_of(one.source.people(), one.boxes)
+            training = normalised_joints(one.source.people(), one.boxes)
         except UserError as error:
             raise UserError(f"{name}: {error}") from error
-        fits = {"configured": training.judge(one.boxes.factors)}
+        fits = {"configured": training.evaluate(one.boxes.factors)}
         fits |= {f"{share * 100:g}% of joints": fit_factors(training, share) for share in SHARES}
         print(table(name, training, fits))
         if one.boxes.aspect is not None:

@@ -131,10 +131,10 @@ def _look(source: Source, split: str, limit: int | None, tried: dict[str, Any], 
 
 def _rows(looked: _Looked, detector: CascadeDetector, thresholds: Sequence[float]) -> Iterator[Row]:
     from hmlpe.detect.cascade import CascadeDetector
-    from hmlpe.detect.fit import QUARTILES, relation, score, score_of_boxes
+    from hmlpe.detect.fit import QUARTILES, relate_boxes, score, score_of_boxes
 
     for key, cascade in looked.cascades.items():
-        near = relation(looked.truths, looked.found[key])
+        near = relate_boxes(looked.truths, looked.found[key])
         names = [f"{name}_{q}" for name in ("shift", "top", "height") for q in ("q25", "median", "q75")]
         assert len(names) == 3 * len(QUARTILES)
         yield {

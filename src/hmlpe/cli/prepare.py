@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from hmlpe.cli.app import run_app
 from hmlpe.errors import UserError
-from hmlpe.settings import Component, Count, DataSettings, Settings, Whole, make
+from hmlpe.settings import Component, DataSettings, NonNegativeInt, PositiveInt, Settings, make
 from hmlpe.spelling import is_plain
 
 SETTINGS = {  # key of the manifest -> what a reader calls it
@@ -28,8 +28,8 @@ SETTINGS = {  # key of the manifest -> what a reader calls it
 class HowSettings(Settings, extra="forbid"):
     """What is done, as in conf/prepare.yaml, which explains it."""
 
-    workers: Count
-    sheet: Whole
+    workers: PositiveInt
+    sheet: NonNegativeInt
     check: bool
 
 
@@ -40,7 +40,7 @@ class PrepareSettings(Settings):
     data: DataSettings
     skeleton: Component
     windows: Component
-    size_px: Count
+    size_px: PositiveInt
 
 
 def prepare_pack(config: DictConfig) -> None:

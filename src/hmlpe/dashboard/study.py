@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hmlpe.report.runs import collect
 from hmlpe.report.summary import tasks_of
-from hmlpe.runs.curves import logged
-from hmlpe.runs.metric import MetricInfo, info_of, merged, split_of
+from hmlpe.runs.curves import logged_names
+from hmlpe.runs.metric import MetricInfo, info_of, merge_infos, split_of
 from hmlpe.runs.result import Run
 
 log = logging.getLogger(__name__)
@@ -64,9 +64,9 @@ class Study:
 def read_study(folder: Path, name: str) -> Study:
     """Read the study `name` from `folder`. Raises UserError: no study, or a broken result (`report.runs.collect`)."""
     runs = collect(folder)
-    infos = merged(run.infos for run in runs)
+    infos = merge_infos(run.infos for run in runs)
     order = {info: place for place, info in enumerate(infos.values())}
-    found = {key: info_of(infos, key) for key in {key for run in runs for key in logged(run.file.parent)}}
+    found = {key: info_of(infos, key) for key in {key for run in runs for key in logged_names(run.file.parent)}}
     metrics = [LoggedMetric(key, info) for key, info in found.items() if info is not None]
     unknown = sorted(key for key, info in found.items() if info is None)
     if unknown:

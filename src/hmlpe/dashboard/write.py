@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hmlpe.dashboard.study import read_study
 from hmlpe.dashboard.table import send_table
-from hmlpe.errors import UserError, install
+from hmlpe.errors import UserError, install_command
 from hmlpe.files import remove_leftovers, write_text_atomic
 from hmlpe.tracking.load import load_wandb
 
@@ -37,7 +37,7 @@ def write_dashboard(outputs: Path, name: str, project: str, entity: str | None =
         from hmlpe.dashboard.panels import sections_of
         from hmlpe.dashboard.workspace import publish, report_of, workspace_of
     except ImportError as error:
-        raise UserError(f"{error}; hmlpe-dashboard needs an extra: {install('dashboard')}") from error
+        raise UserError(f"{error}; hmlpe-dashboard needs an extra: {install_command('dashboard')}") from error
     if "'" in name:
         raise UserError(f"study: {name}: W&B's filters allow no quotation mark in a study's name")
     study, out = read_study(outputs / name, name), outputs / name / FOLDER

@@ -1,1 +1,1 @@
-"""Records of people, their readers, the prepared pack, and the datamodule that serves it."""
+"""Annotated people: their records, readers, the prepared pack, and the datamodule that serves it."""

@@ -1,4 +1,4 @@
-"""Random views of a crop: pure functions of a crop, its joints and a random generator that is handed in."""
+"""Random views of a crop: pure functions of the crop, its joints and a random generator that the caller passes in."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ Picture = UInt8[np.ndarray, "view_height view_width 3"]
 Joints = Float[np.ndarray, "joint 2"]
 Transform: TypeAlias = A.BasicTransform | A.BaseCompose
 MIRRORS = ("HorizontalFlip", "VerticalFlip", "Transpose", "D4", "SquareSymmetry")
-PROBES = 32  # views that `Augmentation.check` looks at, as they are drawn and with nothing left to chance
+PROBES = (
+    32  # views that `Augmentation.check` draws, first with the configured probabilities, then with `_always_applied`
+)
 
 
 class View(NamedTuple):
-    """Another view of a crop.
+    """An augmented view of a crop.
 
     Attributes:
-        image: what is seen.
-        joints_px: in its pixels, under the names that they have in it.
-        mirrored: it shows the person mirrored: left and right have changed places.
+        image: the pixels of the view.
+        joints_px: joints in pixels of the view; in a mirrored view, left and right have swapped names.
+        mirrored: the view shows the person mirrored.
     """
 
     image: Picture
@@ -37,24 +39,25 @@ class View(NamedTuple):
 
 
 class Augmentation:
-    """Albumentations' transforms of image and joints alike, then a mirror that swaps left and right.
+    """Applies albumentations' transforms to image and joints alike, then perhaps a mirror that swaps left and right.
 
-    Albumentations keeps random state of its own, which repeats in every worker: it is reseeded for each sample from
-    the generator handed in.
+    Albumentations keeps a random state of its own, which repeats in every worker: it is reseeded for each sample from
+    the generator that is passed in.
 
     Not every transform of albumentations moves the joints as it moves the pixels. Affine and the crops do (pixel
-    centres at integers); Resize and RandomScale put a joint 0.5 (1 - scale) px off. All that is configured is measured
-    in the tests.
+    centres at integers); Resize and RandomScale misplace a joint by 0.5 (1 - scale) px. The tests measure all
+    configured transforms.
 
     Args:
-        transforms: albumentations transforms, drawn anew for each sample; they must leave uint8 pictures of three
-            channels and the network's input size (see `check`), and must not mirror: names of joints would not follow.
+        transforms: albumentations transforms, drawn anew for each sample. They must return uint8 pictures of three
+            channels and the network's input size (see `check`), and must not mirror, as the names of joints would not
+            follow.
         mirror: probability of the mirror.
-        skeleton: whose mirror pairs change places.
+        skeleton: its mirror pairs swap.
     """
 
     def __init__(self, transforms: Sequence[Transform], mirror: float | int, skeleton: Skeleton) -> None:
-        mirrors = [name for one in _flat(transforms) if (name := _mirroring(one))]
+        mirrors = [name for one in _flat(transforms) if (name := _mirror_reason(one))]
         if mirrors:
             raise _mirrored_error(mirrors[0])
         points = A.KeypointParams(format="xy", remove_invisible=False)  # joints outside the crop keep their place
@@ -64,10 +67,10 @@ class Augmentation:
         self.mirror_order = skeleton.mirror_order
 
     def __call__(self, crop: Crop, joints_px: Joints, rng: np.random.Generator) -> View:
-        """Another view of the crop. Joints are in crop pixels, NaN where unknown, before and after.
+        """Return an augmented view of the crop. Joints are in pixels, NaN where unknown, both before and after.
 
         Raises:
-            UserError: the transforms add or remove joints, or give no such picture as the network is fed.
+            UserError: the transforms add or remove joints, or return a picture that the network cannot take.
         """
         known = np.isfinite(joints_px).all(axis=1)
         filled = np.where(known[:, None], joints_px, 0.0)
@@ -78,24 +81,25 @@ class Augmentation:
         return View(image, joints, False)
 
     def check(self, size_px: int, crop_px: int) -> None:
-        """Refuse before training what the network, which is evaluated on plain crops, must not be fed.
+        """Check on random views, before training, that the network can be trained on them and evaluated on plain crops.
 
         Args:
             size_px: side of the network's input.
             crop_px: side of the pack's crops.
 
         Raises:
-            UserError: a view is no uint8 picture of three channels and that size, or mirrored; or none can be made.
+            UserError: a view is not a uint8 picture of three channels and that size, or is mirrored; or a transform
+                fails.
         """
         crop = np.random.default_rng(0).integers(0, 256, (crop_px, crop_px, 3), dtype=np.uint8)
         corners = crop_px * np.array([[0.4, 0.4], [0.6, 0.4], [0.4, 0.6]])
-        for transform in (self.transform, _certain(self.transform)):
+        for transform in (self.transform, _always_applied(self.transform)):
             for seed in range(PROBES):
                 try:
                     image, ((x, y), (x1, y1), (x2, y2)) = _transformed(transform, crop, corners, seed)
                 except UserError:
                     raise
-                except Exception as error:  # of a transform, which may raise anything
+                except Exception as error:  # a transform may raise anything
                     said = " ".join(f"{type(error).__name__}: {error}".split())
                     raise UserError(f"augment: its transforms fail on a crop of {crop_px} px ({said})") from error
                 check_size(image, size_px)
@@ -104,7 +108,7 @@ class Augmentation:
 
 
 def check_size(image: Picture, size_px: int) -> None:
-    """Raise UserError unless a view is as large as the network's input."""
+    """Raise UserError unless a view has the size of the network's input."""
     height, width, _ = image.shape
     if (height, width) != (size_px, size_px):
         raise UserError(
@@ -116,7 +120,7 @@ def check_size(image: Picture, size_px: int) -> None:
 def _transformed(
     transform: A.Compose, crop: Crop, joints_px: Float[np.ndarray, "point 2"], seed: int
 ) -> tuple[Picture, Float[np.ndarray, "point 2"]]:
-    """The view that a seed gives, a picture as the network is fed; all joints must be known."""
+    """Return the view that a seed gives, and check that the network can take it; all joints must be known."""
     _reseed(transform, count(seed))
     found = transform(image=crop, keypoints=joints_px)
     image, joints = found["image"], np.asarray(found["keypoints"], dtype=np.float64).reshape(-1, 2)
@@ -134,11 +138,14 @@ def _transformed(
     return image, joints
 
 
-def _certain(transform: A.Compose) -> A.Compose:
-    """A copy in which what may happen happens: all probabilities but those of 0 are 1, all choices equally likely."""
+def _always_applied(transform: A.Compose) -> A.Compose:
+    """Return a copy in which every transform that may happen does, and all choices are equally likely.
+
+    Probabilities above 0 become 1.
+    """
     changed = deepcopy(transform)
     for one in _flat(changed.transforms):
-        if one.p and not isinstance(one, A.OneOrOther):  # whose p chooses between two
+        if one.p and not isinstance(one, A.OneOrOther):  # its p chooses between two transforms
             one.p = 1.0
         if hasattr(one, "transforms_ps"):
             able = sum(share > 0 for share in one.transforms_ps)
@@ -146,10 +153,10 @@ def _certain(transform: A.Compose) -> A.Compose:
     return changed
 
 
-def _mirroring(one: Transform) -> str:
-    """Why a transform mirrors, by its name or its settings; empty if nothing says so."""
+def _mirror_reason(one: Transform) -> str:
+    """Return the reason why a transform mirrors, by its name or settings, or "" if nothing indicates that it does."""
     name = type(one).__name__
-    if isinstance(one, A.Affine) and not one.keep_ratio:  # with it x and y have one scale, and -1 is half a turn
+    if isinstance(one, A.Affine) and not one.keep_ratio:  # with keep_ratio a scale of -1 in x and y is half a turn
         products = [x * y for x in one.scale["x"] for y in one.scale["y"]]
         return f"{name} with a negative scale" if min(products) < 0 else ""
     return name if name in MIRRORS else ""
@@ -167,9 +174,9 @@ def _flat(transforms: Iterable[Transform]) -> Iterator[Transform]:
 
 
 def _reseed(transforms: Iterable[Transform], seeds: Iterator[int]) -> None:
-    """A seed of its own for each transform. Compose.set_random_seed gives all the same one: their draws would be equal.
+    """Give each transform a seed of its own: Compose.set_random_seed gives all the same, so that their draws are equal.
 
-    A composition inside (OneOf) hands its seed to its members, so these come after it.
+    A composition (OneOf) passes its seed to its members, so these are seeded after it.
     """
     for transform in transforms:
         transform.set_random_seed(next(seeds))
@@ -178,7 +185,7 @@ def _reseed(transforms: Iterable[Transform], seeds: Iterator[int]) -> None:
 
 
 def mirrored(joints_px: Joints, width_px: int, mirror_order: Sequence[int]) -> Joints:
-    """Joints of the mirrored crop: x becomes width - 1 - x, and left and right change places."""
+    """Return the joints of the mirrored crop: x becomes width - 1 - x, and left and right swap."""
     flipped = joints_px[list(mirror_order)].copy()
     flipped[:, 0] = width_px - 1 - flipped[:, 0]
     return flipped

@@ -1,4 +1,4 @@
-"""The box around a person that the network sees, and how its factors are found (paper section 4; FACTS 5)."""
+"""The bounding box around a person that the network sees, and how its factors are fitted (paper section 4; FACTS 5)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hmlpe.data.record import Person
 from hmlpe.errors import UserError
 from hmlpe.geometry import bounding_box, scale_box, union
 
-SHARES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)  # of the joints that a choice is to hold
-STEPS = 60  # positions that are tried for the sides and for the top
+SHARES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)  # shares of the joints for which factors are fitted
+STEPS = 60  # number of positions tried for the sides, and for the top
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Fit:
 
     Attributes:
         factors: (across, up, down) of `geometry.scale_box`.
-        joints_cut: known joints outside the box.
-        joints: known joints.
-        people_cut: people with a joint outside.
-        people: people.
-        area: of the box, in areas of the detection.
+        joints_cut: number of known joints outside the box.
+        joints: number of known joints.
+        people_cut: number of people with a joint outside.
+        people: number of people.
+        area: area of the box over that of the detection.
     """
 
     factors: tuple[float, float, float]
@@ -40,19 +40,24 @@ class Fit:
 
 
 @dataclass(frozen=True, eq=False)
-class Training:
-    """Joints in units of their person's detection: (0, 0) its centre, (±1, ±1) its corners; NaN where unknown."""
+class NormalisedJoints:
+    """Joints in units of their person's detection: (0, 0) is its centre, (±1, ±1) are its corners; NaN where unknown.
+
+    Attributes:
+        rule: the kind of box that stands for the detection: "detection" or "window".
+        points: (person, joint, 2) coordinates.
+    """
 
     rule: str
     points: Float[np.ndarray, "person joint 2"]
 
     @property
     def known(self) -> Bool[np.ndarray, "person joint"]:
-        """Which joints are known."""
+        """Return which joints are known."""
         return np.asarray(np.isfinite(self.points).all(axis=-1))
 
-    def judge(self, factors: Sequence[float | int]) -> Fit:
-        """What a choice of factors cuts off."""
+    def evaluate(self, factors: Sequence[float | int]) -> Fit:
+        """Return what a choice of factors cuts off."""
         across, up, down = (float(factor) for factor in factors)
         x, y = self.points[..., 0], self.points[..., 1]
         inside = (np.abs(x) <= across) & (y >= -1 - up) & (y <= 1 + down)
@@ -67,8 +72,10 @@ class Training:
         )
 
 
-def training_of(people: Sequence[Person], boxes: BoxRule) -> Training:
-    """The training people in units of the box that is scaled: the detection, or the window where none has a detection.
+def normalised_joints(people: Sequence[Person], boxes: BoxRule) -> NormalisedJoints:
+    """Return the joints of the training people in units of their detection, or of their window if none has a detection.
+
+    People without such a box are left out.
 
     Raises:
         UserError: no training person has either.
@@ -79,12 +86,14 @@ def training_of(people: Sequence[Person], boxes: BoxRule) -> Training:
         if rows:
             box = np.stack([given[row] for row in rows])[:, None]
             joints = np.stack([train[row].joints_px for row in rows])
-            return Training(rule, (joints - (box[..., :2] + box[..., 2:]) / 2) / ((box[..., 2:] - box[..., :2]) / 2))
+            return NormalisedJoints(
+                rule, (joints - (box[..., :2] + box[..., 2:]) / 2) / ((box[..., 2:] - box[..., :2]) / 2)
+            )
     raise UserError(f"no training person has a box to scale: boxes are made by rule {boxes.train!r}")
 
 
-def fit_factors(training: Training, share: float) -> Fit:
-    """The smallest box that holds at least `share` of the known joints; factors are rounded up to hundredths."""
+def fit_factors(training: NormalisedJoints, share: float) -> Fit:
+    """Find the smallest box that holds at least `share` of the known joints; factors are rounded up to hundredths."""
     x, y = np.abs(training.points[training.known]).T[0], training.points[training.known][:, 1]
     wanted = int(np.ceil(share * len(x)))
     best: Fit | None = None
@@ -95,8 +104,8 @@ def fit_factors(training: Training, share: float) -> Fit:
                 continue
             down = _rounded_up(np.partition(below, wanted - 1)[wanted - 1] - 1)
             if best is None or across * (2 + up + down) / 2 < best.area:
-                best = training.judge((across, up, float(down)))
-    assert best is not None  # the largest of each holds everything
+                best = training.evaluate((across, up, float(down)))
+    assert best is not None  # the largest candidate holds all joints
     return best
 
 
@@ -104,32 +113,34 @@ def _rounded_up(values: np.ndarray | np.floating) -> np.ndarray:
     return np.asarray(np.ceil(values * 100 - 1e-9) / 100)
 
 
-RULES = {  # name -> why a person may have no such box
+RULES = {  # name of a box rule -> why a person may have no such box
     "detection": "no detection of this person",
     "window": "no window of this person",
     "truth": "too few joints are known for a box",
 }
-LARGEST_PX = 20_000  # side of a box; larger ones are errors of the annotation, and would not fit into memory
+LARGEST_PX = 20_000  # largest side of a box; larger ones are annotation errors, and would not fit into memory
 
 
-def _number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
 class BoxRule:
-    """Where the box comes from, for each split.
+    """How a person's box is made, for each split.
 
     Attributes:
-        train: "detection" scales the detector's box, "window" the one made from the truth or drawn by the annotator
-            (`record.Person.window_px`); "truth" is the box around all known joints, with the margin.
+        train: "detection" scales the detector's box; "window" scales the one that was made from the ground truth or
+            drawn by the annotator (`record.Person.window_px`); "truth" is the box around all known joints, with the
+            margin.
         test: the same choice for test people; all but "detection" are oracles there, and the protocol says so.
         factors: (across, up, down) of `geometry.scale_box`, for "detection" and "window".
         window_factors: the same for windows, those of `record.Person.window_px` and those that a person detector gives
-            at prediction, where `detection` is of another kind; None: `factors`, if "window" is the rule of a split.
-        margin: of `geometry.bounding_box`, for "truth" and for `cover`.
+            at prediction, where `detection` is a different kind of box; None: `factors`, if "window" is the rule of a
+            split.
+        margin: margin of `geometry.bounding_box`, for "truth" and for `cover`.
         aspect: height over width of a scaled box, measured from its top; None: as scaled.
-        cover: a training box grows until all known joints lie inside with the margin (paper section 4).
+        cover: enlarge a training box until all known joints lie inside with the margin (paper section 4).
     """
 
     train: str
@@ -147,17 +158,17 @@ class BoxRule:
         for name, factors in (("factors", self.factors), ("window_factors", self.window_factors)):
             if name == "window_factors" and factors is None:
                 continue
-            if not isinstance(factors, Sequence) or len(factors) != 3 or not all(map(_number, factors)):
+            if not isinstance(factors, Sequence) or len(factors) != 3 or not all(map(_is_number, factors)):
                 raise UserError(f"data.boxes.{name}: must be three numbers (across, up, down), got {factors}")
-        if not (_number(self.margin) and self.margin >= 0):
+        if not (_is_number(self.margin) and self.margin >= 0):
             raise UserError(f"data.boxes.margin: must be a number of at least 0, got {self.margin!r}")
-        if not (self.aspect is None or (_number(self.aspect) and self.aspect > 0)):
+        if not (self.aspect is None or (_is_number(self.aspect) and self.aspect > 0)):
             raise UserError(f"data.boxes.aspect: must be above 0, or null, got {self.aspect!r}")
         if self.cover not in (True, False):
             raise UserError(f"data.boxes.cover: must be true or false, got {self.cover!r}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain containers, for the manifest."""
+        """Return plain containers, for the manifest."""
         return {
             "train": self.train,
             "test": self.test,
@@ -169,23 +180,25 @@ class BoxRule:
         }
 
     def of(self, split: str) -> str:
-        """The rule of a split."""
+        """Return the rule of a split."""
         return self.train if split == "train" else self.test
 
     @property
     def from_window(self) -> tuple[float, float, float] | None:
-        """(across, up, down) from a person's window to the box; None: the set has no rule for windows."""
+        """Return (across, up, down) from a person's window to the box, or None if the set has no rule for windows."""
         if self.window_factors is None and "window" not in (self.train, self.test):
             return None
         across, up, down = (float(factor) for factor in self.window_factors or self.factors)
         return across, up, down
 
     def box_px(self, person: Person) -> Float[np.ndarray, " 4"] | None:
-        """The person's box in image pixels; None if its rule has nothing to make it from (why: `RULES`): no detection,
-        no window, or known joints that span none.
+        """Return the person's box in image pixels, or None if there is nothing to make it from.
+
+        That is the case without a detection, without a window, or with too few known joints, as `RULES` says for each
+        rule.
 
         Raises:
-            UserError: naming the record, if the box has no area or is too large.
+            UserError: the box has no area or is too large; the message names the record.
         """
         rule = self.of(person.split)
         around = bounding_box(person.joints_px, self.margin)

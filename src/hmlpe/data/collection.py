@@ -1,4 +1,4 @@
-"""Which sets a data configuration means: one, or those of a list that are there."""
+"""Build the data sets that a configuration selects: a single one, or those of a list that are on disk."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from hmlpe.settings import DataSettings, SetSettings, make
 
 
 def sets_of(data: DataSettings) -> tuple[list[DataSet], list[str]]:
-    """The sets to prepare, and the names of known sets that are not among them.
+    """Return the data sets to prepare, and the names of known sets that are not among them.
 
-    Settings of one set have `source` and `boxes`; those of several have them under `known.<name>`, and each lies in its
-    own `root`, or else in the subfolder of `root` that has its name.
+    The settings of a single set have `source` and `boxes`. Those of several have them under `known.<name>`; each set
+    lies in
+    its own `root`, or else in the subfolder of `root` that has its name.
 
     Raises:
-        UserError: an unknown name, a chosen set that is not there, or none at all.
+        UserError: a name is unknown, a chosen set is missing, or no set is there at all.
     """
     if data.known is None:
-        one = _one(data)
+        one = _single_set(data)
         return [DataSet(make("data.source", one.source), make("data.boxes", one.boxes))], []
     found = []
     for name, member in _chosen(data).items():
@@ -38,9 +39,9 @@ def sets_of(data: DataSettings) -> tuple[list[DataSet], list[str]]:
             if not folder.is_dir() and data.sets is None:
                 continue
             given = {"root": str(folder)}
-        if "name" in member.source:  # a set of the user's own is called what it is known as
+        if "name" in member.source:  # a set of the user's own takes the name that it has under `known`
             given["name"] = name
-        with _of_set(data, name):
+        with _correct_setting_names(data, name):
             source = make(f"data.known.{name}.source", member.source, **given)
             boxes = make(f"data.known.{name}.boxes", member.boxes)
         if source.name != name:
@@ -52,39 +53,48 @@ def sets_of(data: DataSettings) -> tuple[list[DataSet], list[str]]:
 
 
 def box_rules(data: DataSettings, names: list[str]) -> Mapping[str, dict[str, Any]]:
-    """The configured box rules of those of the named sets that are configured, without touching the sets."""
+    """Return the configured box rules of the named sets, without reading the sets.
+
+    Sets without settings are left out.
+    """
     found = {}
     for name, member in _members(data, names).items():
-        with _of_set(data, name):
+        with _correct_setting_names(data, name):
             rule: BoxRule = make("data.boxes", member.boxes)
         found[name] = rule.as_dict()
     return found
 
 
 def configured_attributes(data: DataSettings, names: list[str]) -> Mapping[str, tuple[Attribute, ...]]:
-    """The attributes of those of the named sets whose settings say them, without touching the sets."""
+    """Return the attributes that the settings of the named sets declare, without reading the sets.
+
+    Sets whose settings declare none are left out.
+    """
     found = {}
     for name, member in _members(data, names).items():
         if "attributes" in member.source:
-            with _of_set(data, name):
+            with _correct_setting_names(data, name):
                 found[name] = tuple(one.attribute for one in parse_attributes(member.source["attributes"]))
     return found
 
 
 def _members(data: DataSettings, names: list[str]) -> dict[str, SetSettings]:
-    """The settings of those of the named sets that have some; of one set alone, by whichever name."""
+    """Return the settings of those named sets that have any; the settings of a single set stand for every name."""
     if data.known is None:
-        return dict.fromkeys(names, _one(data))
+        return dict.fromkeys(names, _single_set(data))
     return {name: member for name, member in _chosen(data).items() if name in names}
 
 
-def _one(data: DataSettings) -> SetSettings:
+def _single_set(data: DataSettings) -> SetSettings:
     return SetSettings.of({key: value for key in ("source", "boxes") if (value := getattr(data, key))}, "data")
 
 
 @contextmanager
-def _of_set(data: DataSettings, name: str) -> Iterator[None]:
-    """Sources and rules call their settings data.source and data.boxes; of one of several sets, they lie elsewhere."""
+def _correct_setting_names(data: DataSettings, name: str) -> Iterator[None]:
+    """Correct the names of settings in errors of one of several sets.
+
+    Sources and box rules call their settings data.source and data.boxes; with several sets these lie elsewhere.
+    """
     try:
         yield
     except UserError as error:

@@ -15,13 +15,14 @@ _COVARIANCE = cv2.COVAR_NORMAL | cv2.COVAR_ROWS | cv2.COVAR_SCALE
 class PcaColourNoise(A.ImageOnlyTransform):  # type: ignore[misc] # albumentations has no types
     """Adds one random colour to all pixels, mostly along the axis in which the image's own colours differ most.
 
-    The colour is normal with mean 0; along each principal axis of the pixels' colours its standard deviation is
-    `strength` times theirs. The idea is of Krizhevsky et al. 2012. A.FancyPCA does something else: it stretches the
+    The colour is normally distributed with mean 0; along each principal axis of the pixels' colours its standard
+    deviation is
+    `strength` times theirs. The idea is from Krizhevsky et al. 2012. A.FancyPCA does something else: it stretches the
     colours about their mean, which stays; at its default of 0.1 a photo's pixels change by 0.1 of 255.
 
     Args:
-        strength: of the noise, in standard deviations of the image's colours.
-        p: probability.
+        strength: standard deviation of the noise, in standard deviations of the image's colours.
+        p: probability that the noise is applied.
     """
 
     def __init__(self, strength: float | int = 0.1, p: float | int = 1) -> None:
@@ -29,13 +30,13 @@ class PcaColourNoise(A.ImageOnlyTransform):  # type: ignore[misc] # albumentatio
         self.strength = strength
 
     def get_params(self) -> dict[str, Any]:
-        """The draw, a number for each axis."""
+        """Draw a normal number for each axis."""
         return {"draw": self.random_generator.standard_normal(3)}
 
     def apply(
         self, img: UInt8[np.ndarray, "height width 3"], draw: Float[np.ndarray, 3], **params: Any
     ) -> UInt8[np.ndarray, "height width 3"]:
-        """The image with its colours shifted."""
+        """Return the image with its colours shifted."""
         covariance, _ = cv2.calcCovarMatrix(img.reshape(-1, 3), np.empty((1, 3)), _COVARIANCE)
         variances, axes = np.linalg.eigh(covariance)
         # The symmetric root of the covariance: the signs of the axes, which the solver chooses freely, cancel.

@@ -1,4 +1,4 @@
-"""The LightningDataModule: a pack's train, validation and test people as loaders."""
+"""The LightningDataModule that serves a pack's training, validation and test people."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ from hmlpe.skeleton import Skeleton
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """A shuffle that is a function of (seed, epoch); yields (epoch, index): a sample knows its epoch in any worker.
+    """A sampler that shuffles by (seed, epoch) alone and yields (epoch, index): a sample knows its epoch in any worker.
 
     Args:
-        length: number of people; an epoch yields as many.
-        seed: of the order.
-        groups: (person,) the set that each person is of: every set then gives the same share of an epoch, its people
-            one after another in a new order until the share is full. None: everyone once.
-        batch: people of a step, over all processes.
-        rank, world: number of this process, and of all, which divides `batch`. One of several yields its share of each
-            batch of one process, in that order, and nothing of an incomplete last one.
+        length: number of people, and of indices per epoch.
+        seed: seed of the order.
+        groups: (person,) the data set of each person. Every set then gives the same share of an epoch: its people in
+            random order, repeated in new orders until the share is full. None: everyone once.
+        batch: number of people in a step, over all processes.
+        rank, world: rank of this process, and number of processes, which divides `batch`. Each of several processes
+            yields its share of every batch that a single process would yield, in that order, without the last
+            incomplete batch.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.members = None if groups is None else [np.flatnonzero(groups == name) for name in np.unique(groups)]
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer before each epoch."""
+        """Set the epoch; the trainer calls this before each one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -50,13 +51,13 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         rng = np.random.default_rng([self.seed, self.epoch])
-        order = rng.permutation(self.length) if self.members is None else self._balanced(rng)
+        order = rng.permutation(self.length) if self.members is None else self._balanced_order(rng)
         if self.world > 1:
             whole = order[: self.length // self.batch * self.batch]
             order = whole.reshape(-1, self.world, self.batch // self.world)[:, self.rank].flatten()
         return iter((self.epoch, int(index)) for index in order)
 
-    def _balanced(self, rng: np.random.Generator) -> Int[np.ndarray, " length"]:
+    def _balanced_order(self, rng: np.random.Generator) -> Int[np.ndarray, " length"]:
         members = self.members or []
         shares = np.full(len(members), self.length // len(members))
         shares[: self.length % len(members)] += 1
@@ -67,14 +68,14 @@ class EpochSampler(Sampler[tuple[int, int]]):
         return rng.permutation(np.concatenate(chosen))
 
 
-class LateLoader(DataLoader[Sample]):
-    """A loader whose iterator begins with its first batch, and not before: in the epoch that its sampler is in by then.
+class DeferredLoader(DataLoader[Sample]):
+    """A loader that reads its sampler's epoch when the first batch is requested, not when the iterator is made.
 
-    Lightning makes the first one as it asks for the number of steps: of a run that goes on, before it knows the epoch,
-    and loading processes fetch ahead.
+    Lightning makes the first iterator when it asks for the number of steps. If a run is resumed, that is before it
+    knows the epoch, and worker processes would already prefetch.
     """
 
-    def __iter__(self) -> Iterator[Sample]:  # type: ignore[override]  # Lightning and we ask for no more than batches
+    def __iter__(self) -> Iterator[Sample]:  # type: ignore[override]  # Lightning and we only iterate over batches
         yield from super().__iter__()
 
 
@@ -83,28 +84,30 @@ class PoseDataModule(L.LightningDataModule):
 
     Args:
         pack: folder that `hmlpe-prepare` made.
-        skeleton: must be the pack's.
-        augmentation: of the training crops; None: they are served as they are.
+        skeleton: must equal the pack's skeleton.
+        augmentation: augmentation of the training crops; None serves them unchanged.
         size_px: side of the network's input.
-        sides: "image" or "person", see `labels.labels_of`.
+        sides: "image" or "person", see `pack.labels_of`.
         use_occluded: use occluded joints that have coordinates.
-        validation_fraction: share of the training images that validates, by whole scenes (`split.scenes`). It is cut
-            from the whole pack, so that a person who validates in one choice of sets never trains in another.
-        split_seed: of the validation split.
-        subset: use only so many people of each split, of each set the first ones; None: all.
-        batch_size: of training, over all processes; evaluation uses the same.
-        workers: loading processes; 0 loads in the training process, which is as fast where cores are few.
-        seed: of order and augmentation.
-        train_sets: names of the sets of the pack that train and validate; None: all. Those that the manifest calls
-            absent do not count.
+        validation_fraction: share of the training images used for validation, by whole scenes (`split.scenes`). It is
+            cut from the whole pack, so that a validation person of one choice of sets is never a training person of
+            another.
+        split_seed: seed of the validation split.
+        subset: use only so many people of each split, the first ones of each set; None: all.
+        batch_size: training batch size, over all processes; evaluation uses the same.
+        workers: number of loading processes; 0 loads in the training process, which is as fast where cores are few.
+        seed: seed of the order and the augmentation.
+        train_sets: names of the pack's sets used for training and validation; None: all. Names that the manifest lists
+            as absent are ignored.
         test_sets: the same for testing.
         balanced: every training set gives the same share of an epoch.
-        rank, world: number of this process, and of all: it serves its share of each training batch, and of the people
-            of a split every `world`-th, so that all together serve what one process serves.
+        rank, world: rank of this process, and number of processes. It serves its share of each training batch, and
+            every `world`-th person of an evaluation split, so that all processes together serve what a single one
+            would.
 
     Raises:
-        UserError: no usable pack, or one for another input; a split without people, or with fewer than processes; an
-            augmentation that gives what the network must not be fed.
+        UserError: the pack is not usable or made for another input size; a split has no people, or fewer than there are
+            processes; or the augmentation gives views that the network cannot take.
     """
 
     def __init__(
@@ -134,7 +137,7 @@ class PoseDataModule(L.LightningDataModule):
         if augmentation is not None:
             augmentation.check(size_px, self.pack.size_px)
         people = self.pack.people
-        self.attributes: tuple[Attribute, ...] = self.pack.attributes  # what `attributes` of a sample are, in order
+        self.attributes: tuple[Attribute, ...] = self.pack.attributes  # in the order of a sample's `attributes`
         labels = labels_of(people, skeleton, sides, use_occluded)
         train = self.pack.indices("train")
         if not len(train) or not len(self.pack.indices("test")):
@@ -146,18 +149,18 @@ class PoseDataModule(L.LightningDataModule):
         )
         kept, validating = split_by_scene(images, scene, validation_fraction, split_seed)
         chosen = {
-            "train": self._of(train[kept], train_sets, "data.train_sets"),
-            "val": self._of(train[validating], train_sets, "data.train_sets"),
-            "test": self._of(self.pack.indices("test"), test_sets, "data.test_sets"),
+            "train": self._rows_in_sets(train[kept], train_sets, "data.train_sets"),
+            "val": self._rows_in_sets(train[validating], train_sets, "data.train_sets"),
+            "test": self._rows_in_sets(self.pack.indices("test"), test_sets, "data.test_sets"),
         }
-        self.tested = [str(name) for name in np.unique(people.set[chosen["test"]])]  # whose people are tested
-        if len(self.tested) > 1:
-            chosen |= {f"test_{name}": chosen["test"][people.set[chosen["test"]] == name] for name in self.tested}
-        rows = {name: some_of_each(part, people.set[part], subset) for name, part in chosen.items()}
+        self.tested_sets = [str(name) for name in np.unique(people.set[chosen["test"]])]  # names of the tested sets
+        if len(self.tested_sets) > 1:
+            chosen |= {f"test_{name}": chosen["test"][people.set[chosen["test"]] == name] for name in self.tested_sets}
+        rows = {name: first_of_each_set(part, people.set[part], subset) for name, part in chosen.items()}
         if len(rows["train"]) < batch_size:
             raise UserError(f"optim.batch_size: {batch_size} is more than the {len(rows['train'])} training people")
         least = min(rows, key=lambda name: len(rows[name]))
-        if len(rows[least]) < world:  # one without people would leave the others waiting
+        if len(rows[least]) < world:  # the other processes would wait for one without people
             raise UserError(f"trainer.devices: {world} are more than the {len(rows[least])} people of {least}")
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.plain = {name: PeopleDataset(self.pack.test_crops, labels, part) for name, part in rows.items()}
@@ -166,29 +169,38 @@ class PoseDataModule(L.LightningDataModule):
 
     @property
     def test_splits(self) -> list[str]:
-        """The test people of each set apart, where there are several sets: names of splits."""
+        """Return the names of the splits that hold the test people of one set each; empty if only one set is tested."""
         return [name for name in self.plain if name.startswith("test_")]
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Augmented people in another order each epoch; the incomplete last batch is left out."""
+        """Return the loader of augmented training people, in a new order each epoch.
+
+        The last incomplete batch is dropped.
+        """
         sampler = EpochSampler(len(self.augmented), self.seed, self.groups, self.batch_size, self.rank, self.world)
         return self._loader(self.augmented, sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Validation people, test-crop rule."""
+        """Return the loader of validation people, cropped by the test-crop rule."""
         return self.evaluation_loader("val")
 
     def evaluation_loader(self, split: str) -> DataLoader[Sample]:
-        """People of a split ("train", "val", "test", "test_<set>"), all of them, in order, by the test-crop rule.
+        """Return the loader of all people of a split in order, cropped by the test-crop rule.
 
-        Of several processes each has its share; they differ in number by one at most.
+        With several processes each serves its share; the shares differ by at most one person.
+
+        Args:
+            split: "train", "val", "test" or "test_<set>".
         """
         people = self.plain[split]
         return self._loader(people, range(self.rank, len(people), self.world))
 
     def people(self) -> dict[str, int]:
-        """On how many people each split stands, how many of the sets' test people are left out, and have neighbours."""
-        tested = [self.pack.manifest["sets"][name] for name in self.tested]
+        """Count the people of each split, and the test people who are annotated, lack an image, or have neighbours.
+
+        The last are those in a shot that holds training people, too.
+        """
+        tested = [self.pack.manifest["sets"][name] for name in self.tested_sets]
         annotated = sum(one["counts"]["annotated_test"] for one in tested)
         missing = sum(one["skipped_counts"].get(MISSING, {"test": 0})["test"] for one in tested)
         return {
@@ -199,13 +211,13 @@ class PoseDataModule(L.LightningDataModule):
         }
 
     def neighbours(self) -> dict[str, dict[str, int]]:
-        """How many people and images of each two of training, validation and test lie in shots of both."""
+        """Count, for each two of training, validation and test, their people and images in shots that hold both."""
         people = self.pack.people
         splits = {name: self.plain[name].rows for name in ("train", "val", "test")}
         return count_neighbours(people.shot_ids, people.image_ids, splits)
 
-    def _of(self, rows: np.ndarray, wanted: str | Sequence[str] | None, setting: str) -> np.ndarray:
-        """The rows of the named sets."""
+    def _rows_in_sets(self, rows: np.ndarray, wanted: str | Sequence[str] | None, setting: str) -> np.ndarray:
+        """Return those rows that belong to the named sets."""
         if wanted is None:
             return rows
         names = set_names(wanted, setting)
@@ -221,7 +233,7 @@ class PoseDataModule(L.LightningDataModule):
     def _loader(
         self, dataset: PeopleDataset, sampler: EpochSampler | range, drop_last: bool = False
     ) -> DataLoader[Sample]:
-        return LateLoader(
+        return DeferredLoader(
             dataset,
             batch_size=self.batch_size // self.world,
             sampler=sampler,
@@ -231,11 +243,11 @@ class PoseDataModule(L.LightningDataModule):
         )
 
 
-def some_of_each(rows: np.ndarray, sets: np.ndarray, count: int | None) -> np.ndarray:
-    """`count` of the rows, in order: the first ones of each set in turn, until there are enough."""
+def first_of_each_set(rows: np.ndarray, sets: np.ndarray, count: int | None) -> np.ndarray:
+    """Return `count` of the rows, in order: the first rows of each set in turn, until there are enough."""
     if count is None:
         return rows
-    turn = np.empty(len(rows), dtype=np.int64)  # the how manieth of its set a row is
+    turn = np.empty(len(rows), dtype=np.int64)  # position of each row within its set
     for name in np.unique(sets):
         turn[sets == name] = np.arange((sets == name).sum())
     return np.asarray(rows[np.sort(np.argsort(turn, kind="stable")[:count])])

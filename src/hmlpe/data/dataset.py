@@ -1,4 +1,4 @@
-"""Samples of a pack: an augmented view for training, the plain test crop for evaluation."""
+"""The samples of a pack: an augmented view for training, the plain test crop for evaluation."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ from hmlpe.data.pack import Labels
 from hmlpe.geometry import image_to_crop
 
 Sample = dict[str, Tensor]
-"""What a task may ask for of a person; a batch has one more axis in front.
+"""All that a task may use of a person; in a batch every tensor has one more axis in front.
 
-image (3, size, size) uint8, the view; joints_px (joint, 2) in its pixels, NaN where unknown; occluded (joint,) bool, of
-the joints in the view; mirrored () bool, the view shows the person mirrored, so that joints have changed sides;
-attributes (attribute,) as the pack names them, NaN where unknown, never changed by the view. In image pixels, truth_px
-(joint, 2), box_px (4,) and torso_px (). row () is the person's in the pack."""
+- image: (3, size, size) uint8, the view.
+- joints_px: (joint, 2) in pixels of the view, NaN where unknown.
+- occluded: (joint,) bool, of the joints in the view.
+- mirrored: () bool, the view shows the person mirrored, so that left and right joints have swapped names.
+- attributes: (attribute,) in the order of `Pack.attributes`, NaN where unknown; a mirror does not change them.
+- truth_px, box_px, torso_px: (joint, 2), (4,) and (), in image pixels.
+- row: (), the person's row in the pack.
+"""
 
 
-def noise_batch(people: int, joints: int, attributes: int, size_px: int) -> Sample:
-    """A batch of the same keys, shapes and types that shows nobody, of whom no attribute is known: for timing."""
+def random_batch(people: int, joints: int, attributes: int, size_px: int) -> Sample:
+    """Return a batch of random pixels and joints with all keys, shapes and types of a `Sample`, for timing.
+
+    No attribute in it is known.
+    """
     joints_px = torch.rand(people, joints, 2) * size_px
     return {
         "image": torch.randint(256, (people, 3, size_px, size_px), dtype=torch.uint8),
@@ -41,14 +48,14 @@ def noise_batch(people: int, joints: int, attributes: int, size_px: int) -> Samp
 
 
 class PeopleDataset(Dataset[Sample]):
-    """People of one split.
+    """The people of one split.
 
     Args:
-        crops: (person, size, size, 3) of the whole pack, as it lies on disk: those to augment, or the test crops.
-        labels: of the whole pack.
-        rows: the people of this split.
-        augmentation: None serves the crops as they are.
-        seed: of the augmentation; a sample is a function of (seed, epoch, row) and of nothing else.
+        crops: (person, size, size, 3) of the whole pack, memory-mapped: those to augment, or the test crops.
+        labels: labels of the whole pack.
+        rows: rows in the pack of this split's people.
+        augmentation: augmentation of the crops; None serves them unchanged.
+        seed: seed of the augmentation; a sample depends on (seed, epoch, row) alone.
         size_px: side of the network's input, which every view must have; None: the crops' side.
     """
 
@@ -66,9 +73,12 @@ class PeopleDataset(Dataset[Sample]):
         self.augmentation, self.seed = augmentation, seed
 
     def __getstate__(self) -> dict[str, Any]:
-        """A loading process that is not a fork gets the crops' file, to map it too, instead of a copy of all crops."""
+        """Pickle the path of memory-mapped crops instead of a copy of them.
+
+        A loading process that is not a fork then maps the file, too.
+        """
         crops: Any = self.crops
-        mapped = isinstance(crops, np.memmap) and not isinstance(crops.base, np.ndarray)  # the file, not a part of it
+        mapped = isinstance(crops, np.memmap) and not isinstance(crops.base, np.ndarray)  # the whole file, not a slice
         return self.__dict__ | ({"crops": Path(crops.filename)} if mapped else {})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -102,8 +112,8 @@ class PeopleDataset(Dataset[Sample]):
             "row": torch.tensor(row),
         }
 
-    def everyone(self) -> Sample:
-        """What a task may ask for of all of them in the test crop, but the pictures."""
+    def all_labels(self) -> Sample:
+        """Return the labels of all people, as a `Sample` of their test crops without the image."""
         rows = self.rows
         return {
             "joints_px": self.joints_px(),
@@ -117,19 +127,19 @@ class PeopleDataset(Dataset[Sample]):
         }
 
     def mean_image(self) -> Float[Tensor, "3 size size"]:
-        """Per-pixel mean of the crops of these people, 0-255 (FACTS 3)."""
+        """Return the per-pixel mean of these people's crops, 0-255 (FACTS 3)."""
         total = np.zeros(self.crops.shape[1:])
         for row in self.rows:
             total += self.crops[row]
         return torch.from_numpy((total / len(self.rows)).transpose(2, 0, 1).astype(np.float32))
 
     def joints_px(self) -> Float[Tensor, "row joint 2"]:
-        """Everyone's joints in pixels of the test crop, NaN where unknown."""
+        """Return everyone's joints in pixels of the test crop, NaN where unknown."""
         joints = image_to_crop(self.labels.joints_px[self.rows], self.labels.box_px[self.rows, None], self.size_px)
         return torch.from_numpy(joints.astype(np.float32))
 
     def mean_pose_px(self) -> Float[Tensor, "joint 2"]:
-        """Mean of the known joints in pixels of the crop; the crop's centre for a joint that is never known."""
+        """Return the mean of each joint's known positions in pixels of the crop; the crop's centre if none is known."""
         size = self.crops.shape[1]
         joints = image_to_crop(self.labels.joints_px[self.rows], self.labels.box_px[self.rows, None], size)
         known = np.isfinite(joints).all(axis=-1)

@@ -1,4 +1,4 @@
-"""Drawing one person's labels: joints and parts on the crop, and the windows that contain one part."""
+"""Draw one person's labels: joints and parts on the crop, and the windows that contain one part."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class View:
     """What is drawn of one person.
 
     Attributes:
-        title: one line above it.
+        title: one line above the picture.
         image: the crop.
-        joints_px: in pixels of the crop; left out where NaN.
+        joints_px: joints in pixels of the crop; those that are NaN are not drawn.
         occluded: joints that are drawn hollow.
     """
 
@@ -39,7 +39,7 @@ class View:
 
 
 def draw_pose(ax: Axes, view: View, skeleton: Skeleton) -> None:
-    """The crop with its joints and parts; what lies outside the crop is cut."""
+    """Draw the crop with its joints and parts; whatever lies outside the crop is cut off."""
     _show(ax, view.image)
     for part, ends in enumerate(skeleton.part_ends):
         ax.plot(*view.joints_px[list(ends)].T, color=part_colour(part), lw=2.2, path_effects=_EDGE)
@@ -49,7 +49,10 @@ def draw_pose(ax: Axes, view: View, skeleton: Skeleton) -> None:
 
 
 def draw_windows(ax: Axes, view: View, skeleton: Skeleton, windows: WindowGrid, turn: int) -> None:
-    """The windows that contain one part: part number `turn`, counted round, or the next one that is known."""
+    """Draw the windows that contain one part.
+
+    It is part number `turn`, modulo the number of parts, or the next part whose joints are known.
+    """
     pale = view.image.mean(axis=2, keepdims=True) * 0.6 + 90  # grey, so that the windows stand out
     _show(ax, np.repeat(pale.astype(np.uint8), 3, axis=2))
     names, ends = list(skeleton.parts), skeleton.part_ends
@@ -73,8 +76,8 @@ def draw_windows(ax: Axes, view: View, skeleton: Skeleton, windows: WindowGrid, 
 
 
 def legend_entries(skeleton: Skeleton) -> list[Line2D]:
-    """What colours and markers mean."""
-    joints = [Line2D([], [], ls="", marker=marker, label=word, **_solid(colour)) for word, colour, marker in SIDES]
+    """Return the legend's entries for the colours and markers of joints and parts."""
+    joints = [Line2D([], [], ls="", marker=marker, label=label, **_solid(colour)) for label, colour, marker in SIDES]
     hollow = Line2D([], [], ls="", marker="o", label="marked occluded", **_hollow(SIDES[0].colour))
     parts = [
         Line2D([], [], color=part_colour(part), lw=2.2, path_effects=_EDGE, label=_words(name))

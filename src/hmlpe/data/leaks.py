@@ -1,4 +1,4 @@
-"""Which training people leak into a test set: the same image, nearly the same one, the same person, or one shot."""
+"""Find training people who leak into a test set: by the same or nearly the same image, the same person, or one shot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hmlpe.errors import UserError
 def shared_shots(
     shots: np.ndarray, one: Int[np.ndarray, " one"], other: Int[np.ndarray, " other"]
 ) -> tuple[Int[np.ndarray, " of_one"], Int[np.ndarray, " of_other"]]:
-    """The rows of two splits whose shot holds rows of both.
+    """Return the rows of two splits that lie in shots which hold rows of both.
 
     Args:
         shots: `Columns.shot_ids` of all people.
@@ -30,7 +30,7 @@ def shared_shots(
 def count_neighbours(
     shots: np.ndarray, images: np.ndarray, splits: dict[str, Int[np.ndarray, " _"]]
 ) -> dict[str, dict[str, int]]:
-    """For each two splits how many shots they share, and how many images and people of each lie in these.
+    """Count, for each two splits, the shots that they share, and the images and people of each split in these shots.
 
     Args:
         shots: `Columns.shot_ids` of all people.
@@ -52,25 +52,28 @@ def count_neighbours(
     return found
 
 
-NO_HASH = np.uint64(0)  # of a flat image; no other hash is 0: the bit of the mean, the highest one, is set in all
+NO_HASH = np.uint64(0)  # hash of a flat image; no other is 0, as its highest bit, that of the mean, is always set
 BITS = 64
-THUMBNAIL_PX = 32  # what the hash is made from: 4 times its 8 x 8 frequencies
+THUMBNAIL_PX = 32  # side of the thumbnail that is hashed: 4 times the 8 x 8 frequencies that are used
 MIN_CONTRAST = 2.0  # grey levels; the darkest of 7069 frames and photos of FLIC, LSP and Buffy has 6, a black one < 0.5
-CELLS = 2**20  # pairs compared at once: about 10 MB
+PAIRS_AT_ONCE = 2**20  # number of pairs compared at once, which takes about 10 MB
 
 IN_TEST = "in a test image"
 NEAR_DUPLICATE = "near-duplicate of a test image"
 SAME_PERSON = "same person in test images"
 SAME_SHOT = "in a shot of test people"
 
-STILL_SHARE, STILL_LEAST = 0.05, 10  # of a set's images, near to one: at most 1.2 % of Buffy's, 0.9 % of FLIC's (U)
+# Share and number of a set's images near to one image, from which its camera is taken to stand still. At most 1.2 % of
+# Buffy's images are near to one, and 0.9 % of FLIC's (U).
+STILL_SHARE, STILL_LEAST = 0.05, 10
 
 
 def image_hash(image: UInt8[np.ndarray, "height width 3"]) -> np.uint64:
-    """Perceptual hash of a whole RGB image (phash: signs of its 8 x 8 lowest frequencies against their median).
+    """Return the perceptual hash of a whole RGB image.
 
-    Nearly the same pictures differ in few of the 64 bits, and always in an even number of them: half of the bits are
-    set. A picture whose middle is flat has nothing to hash but bars and noise, and gets NO_HASH.
+    It is the phash: the signs of the 8 x 8 lowest frequencies against their median. The hashes of nearly equal pictures
+    differ in few of the 64 bits, and always in an even number of them, as half of the bits are set. A picture whose
+    middle is flat has nothing to hash but bars and noise, and gets NO_HASH.
     """
     size = (THUMBNAIL_PX, THUMBNAIL_PX)
     grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
@@ -82,7 +85,7 @@ def image_hash(image: UInt8[np.ndarray, "height width 3"]) -> np.uint64:
 
 
 def check_distance(distance: object) -> None:
-    """Raise UserError if near-duplicates cannot be told by this: it must be a whole number of bits, or None."""
+    """Raise UserError unless this is a valid distance of near-duplicates: a whole number of bits, or None."""
     if distance is None:
         return
     if isinstance(distance, bool) or not isinstance(distance, int) or not 0 <= distance < BITS:
@@ -95,22 +98,23 @@ def near_duplicates(
     distance: int,
     crops: tuple[UInt64[np.ndarray, " train"], UInt64[np.ndarray, " test"]] | None = None,
 ) -> Int[np.ndarray, " train"]:
-    """For every training hash the row of the nearest test hash, or -1 if none differs in at most `distance` bits.
+    """Return, for every training hash, the row of the nearest test hash, or -1 if none is within `distance` bits.
 
-    The first of several equally near. NO_HASH is near to nothing.
+    The first of several equally near ones is returned. NO_HASH is near to nothing.
 
     Args:
-        crops: `crop_hashes` of both; two of them must be as near as the images are. None: they are not asked.
+        crops: `crop_hashes` of both, which must be as near to each other as the images are; None: only images are
+            compared.
 
     Raises:
-        UserError: the distance is no number of bits.
+        UserError: the distance is not a valid number of bits.
     """
     check_distance(distance)
     found = np.full(len(train), -1, np.int64)
     hashed = np.flatnonzero(test != NO_HASH)
     if not len(hashed):
         return found
-    step = max(1, CELLS // len(hashed))
+    step = max(1, PAIRS_AT_ONCE // len(hashed))
     for start in range(0, len(train), step):
         part = train[start : start + step]
         bits = np.bitwise_count(part[:, None] ^ test[hashed])
@@ -122,22 +126,23 @@ def near_duplicates(
     return found
 
 
-def near_pairs(
+def near_duplicate_pairs(
     hashes: UInt64[np.ndarray, " row"], distance: int, crops: UInt64[np.ndarray, " row"] | None = None
 ) -> Iterator[Int[np.ndarray, "pair 2"]]:
-    """The pairs of rows, each once, whose hashes differ in at most `distance` bits.
+    """Yield the pairs of rows, each once, whose hashes differ in at most `distance` bits.
 
-    They come some at a time, about a million at most: all pairs of a film whose camera stands still fill no memory.
+    They are yielded in arrays of about a million pairs at most, as all pairs of a film whose camera stands still would
+    not fit into memory.
 
     Args:
-        crops: `crop_hashes`; two of them must be as near as the images are. None: they are not asked.
+        crops: `crop_hashes`, which must be as near to each other as the images are; None: only images are compared.
 
     Raises:
-        UserError: the distance is no number of bits.
+        UserError: the distance is not a valid number of bits.
     """
     check_distance(distance)
     hashed = np.flatnonzero(hashes != NO_HASH)
-    step = max(1, CELLS // max(1, len(hashed)))
+    step = max(1, PAIRS_AT_ONCE // max(1, len(hashed)))
     for start in range(0, len(hashed), step):
         part = hashed[start : start + step]
         near = np.bitwise_count(hashes[part][:, None] ^ hashes[hashed]) <= distance
@@ -151,7 +156,7 @@ def near_pairs(
 def _crops_near(
     one: UInt64[np.ndarray, " row"], other: UInt64[np.ndarray, " column"], distance: int
 ) -> Bool[np.ndarray, "row column"]:
-    """Which pairs of crops differ in at most `distance` bits; NO_HASH leaves the word to the whole image."""
+    """Return which pairs of crops differ in at most `distance` bits; with NO_HASH only the whole image decides."""
     near = np.bitwise_count(one[:, None] ^ other) <= distance
     return np.asarray(near | (one == NO_HASH)[:, None] | (other == NO_HASH))
 
@@ -159,10 +164,11 @@ def _crops_near(
 def crop_hashes(
     images: Sequence[str], whole: UInt64[np.ndarray, " row"], crops: UInt64[np.ndarray, " row"], distance: int | None
 ) -> UInt64[np.ndarray, " row"]:
-    """The hashes of crops of those sets' images whose camera stands still; NO_HASH where the whole image decides.
+    """Return the crop hashes of images whose camera stands still, and NO_HASH where the whole image decides.
 
-    The camera of an image stands still if STILL_SHARE of its set's images, and at least STILL_LEAST of them, are near
-    to it.
+    The camera of an image is taken to stand still if STILL_SHARE of its set's images, and at least STILL_LEAST of them,
+    are
+    near to it.
 
     Args:
         images: `set/image` of every row.
@@ -176,21 +182,21 @@ def crop_hashes(
     sets = np.array([name.partition("/")[0] for name in names])
     for one in np.unique(sets):
         of_set = np.flatnonzero(sets == one)
-        alike = _near_to_each(whole[first[of_set]], distance)
+        alike = _count_near(whole[first[of_set]], distance)
         still = of_set[alike >= max(STILL_LEAST, STILL_SHARE * len(of_set))]
         rows = np.isin(image, still)
         asked[rows] = crops[rows]
     return asked
 
 
-def _near_to_each(hashes: UInt64[np.ndarray, " image"], distance: int) -> Int[np.ndarray, " image"]:
-    """To how many other images each is near; counted, as all pairs of a film are too many to be kept."""
+def _count_near(hashes: UInt64[np.ndarray, " image"], distance: int) -> Int[np.ndarray, " image"]:
+    """Return how many other images each is near to; only counted, as all pairs of a film are too many to keep."""
     hashed = np.flatnonzero(hashes != NO_HASH)
-    found, step = np.zeros(len(hashes), np.int64), max(1, CELLS // max(1, len(hashed)))
+    found, step = np.zeros(len(hashes), np.int64), max(1, PAIRS_AT_ONCE // max(1, len(hashed)))
     for start in range(0, len(hashed), step):
         part = hashed[start : start + step]
         near = np.bitwise_count(hashes[part][:, None] ^ hashes[hashed]) <= distance
-        found[part] = near.sum(axis=1) - 1  # and not itself
+        found[part] = near.sum(axis=1) - 1  # do not count the image itself
     return found
 
 
@@ -203,24 +209,24 @@ def leaks_of(
     crops: UInt64[np.ndarray, " person"] | None = None,
     shots: Sequence[str] = (),
 ) -> list[str]:
-    """For every person why they leak into the test set, the first reason that holds; empty for all others.
+    """Return, for every person, the first reason why they leak into the test set, or "" if they do not.
 
     Args:
         images: `set/image` of every person.
         splits: "train" or "test".
-        identities: who it is, within the set; empty where unknown.
+        identities: who the person is, within the set; empty where unknown.
         hashes: `image_hash` of the person's image.
-        distance: bits by which near-duplicates may differ; None: they are not looked for.
+        distance: bits by which near-duplicates may differ; None: near-duplicates are not looked for.
         crops: `crop_hashes` of the people; None: the whole image decides.
-        shots: of every person the shot that the image is of, within the set, empty where unknown; (): a shot may hold
-            people of both splits.
+        shots: the shot of every person's image, within the set, empty where unknown; (): a shot may hold people of both
+            splits.
 
     Returns:
-        Of each person one of IN_TEST, "NEAR_DUPLICATE: set/image", "SAME_PERSON: identity", "SAME_SHOT: shot", or "".
-        Test people never leak: it is the training people who are to be left out.
+        For each person IN_TEST, "NEAR_DUPLICATE: set/image", "SAME_PERSON: identity", "SAME_SHOT: shot", or "". Test
+        people never leak: the training people are the ones to leave out.
 
     Raises:
-        UserError: the distance is no number of bits.
+        UserError: the distance is not a valid number of bits.
     """
     rows = range(len(hashes))
     sets = [image.partition("/")[0] for image in images]
@@ -228,7 +234,7 @@ def leaks_of(
     test_images = {images[row]: row for row in rows if tests[row]}
     test_people = {(sets[row], identities[row]) for row in rows if tests[row] and identities[row]}
     test_shots = {(sets[row], shots[row]) for row in rows if tests[row] and shots and shots[row]}
-    twins = {} if distance is None else _twins(images, tests, hashes, distance, crops)
+    twins = {} if distance is None else _near_test_images(images, tests, hashes, distance, crops)
 
     def reason(row: int) -> str:
         image = images[row]
@@ -245,14 +251,14 @@ def leaks_of(
     return [reason(row) for row in rows]
 
 
-def _twins(
+def _near_test_images(
     images: Sequence[str],
     tests: Sequence[bool],
     hashes: UInt64[np.ndarray, " person"],
     distance: int,
     crops: UInt64[np.ndarray, " person"] | None,
 ) -> dict[str, str]:
-    """The test image that each training image nearly is, by any of the people of both."""
+    """Return training image -> the test image that it is a near-duplicate of, judged by any of the people in both."""
     train, test = (np.flatnonzero(np.array(tests, bool) == value) for value in (False, True))
     nearest = near_duplicates(
         hashes[train], hashes[test], distance, None if crops is None else (crops[train], crops[test])

@@ -21,15 +21,15 @@ from hmlpe.skeleton import Skeleton
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Joints as one convention of sides has them; NaN where a joint is unknown or not to be used.
+    """The labels under one convention of left and right; NaN where a joint is unknown or must not be used.
 
     Attributes:
         joints_px: (person, joint, 2) image pixels.
         occluded: (person, joint) marked occluded, whether used or not.
         torso_px: (person,) the length that torso-normalised protocols divide by: |left shoulder - right hip| of these
-            labels, but that the hips never change places (`record.Person.torso_swapped_px`).
+            labels, except that the hips never swap (`record.Person.torso_swapped_px`).
         box_px: (person, 4) the crop's box in the image.
-        attributes: (person, attribute) as the pack has them (`Pack.attributes`), NaN where unknown.
+        attributes: (person, attribute) in the order of `Pack.attributes`, NaN where unknown.
     """
 
     joints_px: Float[np.ndarray, "person joint 2"]
@@ -40,15 +40,15 @@ class Labels:
 
 
 def labels_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool) -> Labels:
-    """Labels under a convention of sides.
+    """Return the labels under one convention of left and right.
 
     Args:
-        sides: "person" keeps the person's left and right; "image" follows MODEC: left and right change places for
-            people who face backwards, so that the labelled left lies on the image's right for everyone (FACTS 6).
+        sides: "person" keeps the person's left and right; "image" follows MODEC: left and right swap for people who
+            face backwards, so that the labelled left lies on the image's right for everyone (FACTS 6).
         use_occluded: use joints that are marked occluded but have coordinates.
 
     Raises:
-        UserError: another word for sides.
+        UserError: `sides` is neither.
     """
     if sides not in ("image", "person"):
         raise UserError(f"data.sides: must be image or person, got {sides!r}")
@@ -71,7 +71,10 @@ EXTRA = ("sheet.png",)
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """What a pack keeps of its people; one row a person, coordinates in image pixels (see `record.Person`)."""
+    """The data that a pack keeps of its people, one row per person.
+
+    Coordinates are image pixels (see `record.Person`).
+    """
 
     set: np.ndarray
     image: np.ndarray
@@ -93,39 +96,39 @@ class Columns:
     attributes: Float[np.ndarray, "person attribute"]
 
     def rows(self, keep: np.ndarray) -> Columns:
-        """The chosen people."""
+        """Return the chosen people."""
         return Columns(**{field.name: getattr(self, field.name)[keep] for field in fields(self)})
 
     def followed_by(self, others: Columns) -> Columns:
-        """These people, then others."""
+        """Return new columns with these people followed by the others."""
         joined = ((f.name, np.concatenate([getattr(self, f.name), getattr(others, f.name)])) for f in fields(self))
         return Columns(**dict(joined))
 
-    def stored(self) -> dict[str, Any]:
-        """The arrays that a pack holds: attributes where there are any, so that packs without have no such array."""
+    def to_arrays(self) -> dict[str, Any]:
+        """Return the arrays that a pack stores; without attributes, packs have no such array."""
         return {name: array for name, array in asdict(self).items() if name != "attributes" or array.shape[1]}
 
     @property
     def image_ids(self) -> np.ndarray:
-        """(person,) the image's name with that of its set, unique in the pack."""
+        """Return (person,) `set/image`, which is unique in the pack."""
         return np.strings.add(np.strings.add(self.set, "/"), self.image)
 
     @property
     def person_ids(self) -> np.ndarray:
-        """(person,) who it is with the name of the set, empty where unknown."""
-        return self._named(self.identity)
+        """Return (person,) `set/identity`, empty where unknown."""
+        return self._with_set(self.identity)
 
     @property
     def shot_ids(self) -> np.ndarray:
-        """(person,) the shot with the name of the set, empty where unknown."""
-        return self._named(self.shot)
+        """Return (person,) `set/shot`, empty where unknown."""
+        return self._with_set(self.shot)
 
     @property
-    def drawn_together(self) -> np.ndarray:
-        """(person,) whom statistics must not take for independent: the shot, or where it is unknown the image."""
+    def resampling_groups(self) -> np.ndarray:
+        """Return (person,) the group of people who are not independent samples: the shot or, if unknown, the image."""
         return np.where(self.shot == "", self.image_ids, self.shot_ids)
 
-    def _named(self, column: np.ndarray) -> np.ndarray:
+    def _with_set(self, column: np.ndarray) -> np.ndarray:
         return np.where(column == "", "", np.strings.add(np.strings.add(self.set, "/"), column))
 
 
@@ -135,15 +138,18 @@ def columns_of(
     crop_hashes: UInt64[np.ndarray, " person"] | None = None,
     attributes: Sequence[Attribute] = (),
 ) -> Columns:
-    """The columns of people with their boxes, the perceptual hashes of their images, and `leaks.crop_hashes`.
+    """Return the columns of people with their boxes.
 
-    People whose images were not looked at have no hashes: None. Those attributes are kept that are named.
+    Args:
+        hashes: perceptual hashes of their images; None: the images were not read.
+        crop_hashes: see `leaks.crop_hashes`; None as above.
+        attributes: the attributes to keep.
     """
     unhashed = np.zeros(len(members), dtype=np.uint64)
     people = [member.person for member in members]
     sticks = max(len(person.sticks_px) for person in people)
     return Columns(
-        set=np.array([member.of.source.name for member in members]),
+        set=np.array([member.data_set.source.name for member in members]),
         image=np.array([person.image for person in people]),
         where=np.array([record_of(person) for person in people]),
         split=np.array([person.split for person in people]),
@@ -175,12 +181,12 @@ class Pack:
     """An opened pack.
 
     Attributes:
-        crops: (person, side, side, 3) RGB, of which training crops are cut.
-        test_crops: (person, size, size, 3) RGB, by the test-crop rule (FACTS 4): the very pictures that `hmlpe-predict`
-            makes of these boxes (`geometry.crop_resized`).
+        crops: (person, side, side, 3) RGB, from which training crops are cut.
+        test_crops: (person, size, size, 3) RGB, by the test-crop rule (FACTS 4): exactly the pictures that
+            `hmlpe-predict` makes of these boxes (`geometry.crop_resized`).
         people: the columns, in the same order.
         missed: test people without a box (the detector missed them); their `box_px` is NaN.
-        manifest: as on disk; `digest` identifies the data, `skeleton` the joints.
+        manifest: content of manifest.json; `digest` identifies the data, `skeleton` the joints.
     """
 
     crops: UInt8[np.ndarray, "person side side 3"]
@@ -191,21 +197,21 @@ class Pack:
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:
-        """What `people.attributes` are, in order."""
+        """Return the attributes that `people.attributes` holds, in that order."""
         return attributes_in(self.manifest)
 
     def attributes_of(self, name: str) -> tuple[Attribute, ...]:
-        """Those of the set of that name."""
+        """Return the attributes that the named set has."""
         own = self.manifest["sets"][name].get("attributes", {})
         return tuple(one for one in self.attributes if one.name in own)
 
     @property
     def size_px(self) -> int:
-        """Side of the test crops, for which networks the pack is."""
+        """Return the side of the test crops, which is the side of the network's input."""
         return int(self.test_crops.shape[1])
 
     def check_size(self, size_px: int) -> None:
-        """Raise UserError unless its test crops are of the side that a network takes."""
+        """Raise UserError unless the test crops have the size that a network takes."""
         if size_px != self.size_px:
             raise UserError(
                 f"size_px: the network takes crops of {size_px} px, and the pack's test crops are of {self.size_px}; "
@@ -213,12 +219,12 @@ class Pack:
             )
 
     def indices(self, split: str) -> np.ndarray:
-        """Row numbers of one split."""
+        """Return the row numbers of one split."""
         return np.flatnonzero(self.people.split == split)
 
 
 def attributes_in(manifest: Mapping[str, Any]) -> tuple[Attribute, ...]:
-    """The attributes that a manifest names; none, if it does not."""
+    """Return the attributes that a manifest lists; empty if it lists none."""
     return tuple(Attribute(one["name"], tuple(one["classes"])) for one in manifest.get("attributes", []))
 
 
@@ -226,7 +232,7 @@ def open_pack(folder: Path, skeleton: Skeleton) -> Pack:
     """Open a pack; the crops stay on disk until they are read.
 
     Raises:
-        UserError: it is missing, half-written, of another version, or of another skeleton.
+        UserError: the pack is missing, damaged, of another version, or of another skeleton.
     """
     if not (folder / "manifest.json").is_file():
         place = "" if folder.parent == Path("data") else f" paths.data={shlex.quote(str(folder.parent))}"
@@ -264,7 +270,11 @@ def _columns(folder: Path, name: str, manifest: dict[str, Any]) -> Columns:
 
 
 def check_pack(folder: Path) -> dict[str, Any]:
-    """The manifest of a pack whose files all hash to what it says. Raises UserError naming the file that does not."""
+    """Check that all files of a pack have the digests in its manifest, and return the manifest.
+
+    Raises:
+        UserError: a file is missing or differs; the message names it.
+    """
     if not (folder / "manifest.json").is_file():
         raise UserError(f"{folder}: no pack here to check")
     manifest: dict[str, Any] = read_json(folder / "manifest.json")

@@ -1,4 +1,4 @@
-"""Sets -> pack: deterministic, atomic, and going on where an interrupted call stopped."""
+"""Make a pack from data sets: deterministic, atomic, and resumed where an interrupted call stopped."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ from hmlpe.data.selection import (
     Skipped,
     attributes_of_all,
     box_statistics,
-    counts_of,
-    missed_of,
-    reasons_of,
+    count_people,
+    count_reasons,
     record_of,
     select,
+    undetected_members,
 )
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file, read_json, write_json_atomic
 from hmlpe.geometry import crop_resized
 from hmlpe.skeleton import Skeleton
 
-CHUNK = 256  # people whose crops are saved at once; what an interrupted call loses at most
+CHUNK = 256  # number of people whose crops are saved at once; an interrupted call loses at most these
 
 
 def write_chunks(
     partial: Path, name: str, members: Sequence[Member], sides: Mapping[str, int], workers: int
 ) -> tuple[UInt64[np.ndarray, " person"], UInt64[np.ndarray, " person"]]:
-    """Write the crops of all members into the folder `partial`, in chunks; chunks that are there stay.
+    """Write the crops of all members into the folder `partial`, in chunks; existing chunks are kept.
 
     Args:
-        name: of the pack, for the progress bar.
-        sides: names of the arrays of crops, and the side of each; every person's box is resized straight to each.
-        workers: threads that read and resize.
+        name: name of the pack, for the progress bar.
+        sides: name of each array of crops -> side of its crops; every person's box is resized directly to each.
+        workers: number of threads that read and resize.
 
     Returns:
         (person,) the perceptual hash of each member's whole image, and (person,) that of the crop.
@@ -63,17 +63,17 @@ def write_chunks(
     Raises:
         UserError: an image is missing or broken.
     """
-    parts = _parts(len(members))
-    done = sum(len(part) for part in parts if _chunk(partial, part).exists())
+    parts = _chunk_ranges(len(members))
+    done = sum(len(part) for part in parts if _chunk_path(partial, part).exists())
     hashes = np.empty((2, len(members)), np.uint64)
     with ThreadPoolExecutor(workers) as pool, _bar(name, done, len(members)) as bar:
         for part in parts:
-            path = _chunk(partial, part)
+            path = _chunk_path(partial, part)
             if not path.exists():
                 crops: dict[str, Any] = {
                     array: np.empty((len(part), side, side, 3), np.uint8) for array, side in sides.items()
                 }
-                jobs = [pool.submit(_crops_of_image, members, sides, rows) for rows in _same_image(members, part)]
+                jobs = [pool.submit(_crops_of_image, members, sides, rows) for rows in _rows_by_image(members, part)]
                 try:
                     for job in jobs:
                         for row, own, found in job.result():
@@ -95,23 +95,24 @@ def write_chunks(
 
 
 def join_chunks(partial: Path, count: int, kept: Int[np.ndarray, " row"], sides: Mapping[str, int]) -> None:
-    """Write `<array>.npy`, (row, side, side, 3), of the kept of `count` people; never more than a chunk in memory.
+    """Write `<array>.npy`, (row, side, side, 3), with the crops of the kept people; at most one chunk is in memory.
 
     Args:
-        kept: rows in rising order.
-        sides: as `write_chunks` was given them.
+        count: number of people in the chunks.
+        kept: their rows to keep, in ascending order.
+        sides: the same as for `write_chunks`.
     """
     for array, side in sides.items():
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(kept), side, side, 3)}
         with (partial / f"{array}.npy").open("wb") as file:
             npy.write_array_header_1_0(file, header)
-            for part in _parts(count):
+            for part in _chunk_ranges(count):
                 rows = kept[(kept >= part.start) & (kept < part.stop)] - part.start
-                file.writelines(crop.data for crop in _kept_crops(_chunk(partial, part), array, rows))
+                file.writelines(crop.data for crop in _kept_crops(_chunk_path(partial, part), array, rows))
 
 
 def _kept_crops(path: Path, array: str, rows: Int[np.ndarray, " row"]) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
-    """One by one, so that there is no copy of the chunk."""
+    """Yield the crops one by one, to avoid a copy of the chunk."""
     with np.load(path) as chunk:
         crops = chunk[array]
     for row in rows:
@@ -119,21 +120,21 @@ def _kept_crops(path: Path, array: str, rows: Int[np.ndarray, " row"]) -> Iterat
 
 
 def remove_chunks(partial: Path) -> None:
-    """Remove what `write_chunks` wrote."""
+    """Remove the files that `write_chunks` wrote."""
     for chunk in partial.glob("chunk_*"):
         chunk.unlink()
 
 
-def _parts(count: int) -> list[range]:
+def _chunk_ranges(count: int) -> list[range]:
     return [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
 
 
-def _chunk(partial: Path, part: range) -> Path:
+def _chunk_path(partial: Path, part: range) -> Path:
     return partial / f"chunk_{part.start:06d}.npz"
 
 
 def _bar(name: str, done: int, total: int) -> tqdm[NoReturn]:
-    """A bar that moves on a terminal, and a line every ten seconds elsewhere."""
+    """Return a progress bar that moves on a terminal, and prints a line every ten seconds elsewhere."""
     calm = (
         {}
         if sys.stderr.isatty()
@@ -142,8 +143,8 @@ def _bar(name: str, done: int, total: int) -> tqdm[NoReturn]:
     return tqdm(total=total, initial=done, desc=name, unit=" people", **calm)
 
 
-def _same_image(members: Sequence[Member], rows: range) -> Iterator[list[int]]:
-    """Rows grouped by image, so that each image of a chunk is decoded once."""
+def _rows_by_image(members: Sequence[Member], rows: range) -> Iterator[list[int]]:
+    """Yield rows grouped by image, so that each image of a chunk is decoded once."""
     groups: dict[str, list[int]] = {}
     for row in rows:
         groups.setdefault(members[row].image, []).append(row)
@@ -154,7 +155,7 @@ def _crops_of_image(
     members: Sequence[Member], sides: Mapping[str, int], rows: list[int]
 ) -> list[tuple[int, dict[str, UInt8[np.ndarray, "_ _ 3"]], tuple[np.uint64, np.uint64]]]:
     first = members[rows[0]]
-    image = first.of.source.image(first.person.image)
+    image = first.data_set.source.image(first.person.image)
     for row in rows:
         _check_inside(members[row].person, *image.shape[:2])
     found = image_hash(image)
@@ -163,7 +164,10 @@ def _crops_of_image(
 
 
 def _check_inside(person: Person, height: int, width: int) -> None:
-    """Raise UserError if a known joint lies further from the image than the image is long: that is no cut-off limb."""
+    """Raise UserError if a known joint lies further outside the image than the image's longer side.
+
+    A limb that is cut off by the image's edge does not reach that far.
+    """
     beyond = np.maximum(-person.joints_px, person.joints_px - (width, height)).max(axis=1)
     if (far := np.flatnonzero(beyond > max(width, height))).size:
         x, y = person.joints_px[far[0]]
@@ -185,24 +189,24 @@ def prepare(
     absent: Sequence[str] = (),
     keep_neighbours: bool = True,
 ) -> tuple[dict[str, Any], bool]:
-    """Make the pack `folder` of all people of the sets, or find it made already.
+    """Make the pack `folder` of all people of the sets, unless the same pack exists already.
 
     Args:
-        crop_px: side of the training crops, from which the network's are cut at random (FACTS 4: 128 for 112).
-        size_px: side of the test crops: the box resized straight to the network's input (FACTS 4).
+        crop_px: side of the training crops, from which the network's input is cut at random (FACTS 4: 128 for 112).
+        size_px: side of the test crops: the box resized directly to the network's input (FACTS 4).
         allow_missing: leave out people whose image is missing, instead of refusing.
-        near_duplicates: leave out training people whose image differs from a test person's by at most so many bits of
-            their perceptual hashes; None: only those of the very same image or person.
-        workers: threads that read and resize.
-        absent: names of known sets that are not among these; the manifest notes them.
-        keep_neighbours: keep training people in a shot that holds test people, too; they are named in the manifest.
+        near_duplicates: leave out training people if the perceptual hash of their image differs from that of a test
+            person's image in at most so many bits; None: only those of the very same image or person.
+        workers: number of threads that read and resize.
+        absent: names of known sets that are not among these, for the manifest.
+        keep_neighbours: also keep training people in a shot that holds test people; the manifest lists them.
 
     Returns:
-        The manifest, and whether the pack was there already.
+        The manifest, and whether the pack existed already.
 
     Raises:
-        UserError: bad annotations or images, missing images that are not allowed, or all training people leak into
-            the test set. Nothing half-written stays visible.
+        UserError: annotations or images are not valid, images are missing and that is not allowed, or all training
+            people leak into the test set. No half-written pack stays visible.
     """
     for name, value in (("data.crop_px", crop_px), ("size_px", size_px), ("prepare.workers", workers)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -228,7 +232,7 @@ def prepare(
         "sources": {one.source.name: one.source.fingerprint() for one in sets},
         "absent": list(absent),
     }
-    if attributes:  # without any a pack is what it was before there were attributes, and its digest too
+    if attributes:  # without any, the pack and its digest are the same as before attributes were introduced
         settings["attributes"] = [one.as_dict() for one in attributes]
     fingerprint = digest_of([settings, [[one.image, record_of(one.person), one.person.shot] for one in members]])
     there = read_json(folder / "manifest.json") if (folder / "manifest.json").is_file() else None
@@ -242,11 +246,11 @@ def prepare(
     kept, leaking = without_leaks(members, hashes, near_duplicates, crops, keep_neighbours)
     if leaking and not any(members[row].person.split == "train" for row in kept):
         shutil.rmtree(partial)
-        raise UserError(f"{folder}: {_nobody_trains(leaking, near_duplicates)}")
+        raise UserError(f"{folder}: {_no_training_people(leaking, near_duplicates)}")
     skipped = [*skipped, *leaking]
     join_chunks(partial, len(members), kept, sides)
     remaining = [members[row] for row in kept]
-    missed = missed_of(sets, skipped)
+    missed = undetected_members(sets, skipped)
     unhashed = np.zeros(len(missed), dtype=np.uint64)
     everyone = columns_of(
         [*remaining, *missed],
@@ -255,14 +259,14 @@ def prepare(
         attributes,
     )
     people = everyone.rows(np.arange(len(kept)))
-    np.savez(partial / "people.npz", **people.stored())
-    np.savez(partial / "missed.npz", **everyone.rows(np.arange(len(kept), len(kept) + len(missed))).stored())
+    np.savez(partial / "people.npz", **people.to_arrays())
+    np.savez(partial / "missed.npz", **everyone.rows(np.arange(len(kept), len(kept) + len(missed))).to_arrays())
     files = {name: digest_of_file(partial / name) for name in FILES if name != "manifest.json"}
     manifest = {
         **settings,
         "sets": {one.source.name: _describe(one, remaining, skipped, people) for one in sets},
-        "counts": counts_of(remaining, skipped),
-        "skipped_counts": reasons_of(skipped),
+        "counts": count_people(remaining, skipped),
+        "skipped_counts": count_reasons(skipped),
         "skipped": [asdict(person) for person in skipped],
         "neighbours": _named_neighbours(people),
         "fingerprint": fingerprint,
@@ -277,7 +281,7 @@ def prepare(
         shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
     partial.rename(folder)
-    for left in (old, *folder.parent.glob(f".{folder.name}.*.partial")):  # of other settings, never finished
+    for left in (old, *folder.parent.glob(f".{folder.name}.*.partial")):  # unfinished packs of other settings
         shutil.rmtree(left, ignore_errors=True)
     return manifest, False
 
@@ -289,7 +293,7 @@ def without_leaks(
     crops: np.ndarray | None = None,
     keep_neighbours: bool = True,
 ) -> tuple[np.ndarray, list[Skipped]]:
-    """Rows of the people who may be in one pack, and the training people who would leak into its test set."""
+    """Return the rows of people who may be in the pack, and the training people who would leak into its test set."""
     reasons = leaks_of(
         images=[member.image for member in members],
         splits=[member.person.split for member in members],
@@ -301,7 +305,7 @@ def without_leaks(
     )
     kept = np.array([row for row, reason in enumerate(reasons) if not reason], dtype=np.int64)
     leaking = [
-        Skipped.of(member.of.source.name, member.person, reason)
+        Skipped.of(member.data_set.source.name, member.person, reason)
         for member, reason in zip(members, reasons, strict=True)
         if reason
     ]
@@ -317,9 +321,9 @@ def _check_joints(sets: Sequence[DataSet], skeleton: Skeleton) -> None:
             raise UserError(f"{person.where}: {len(person.joints_px)} joints, the skeleton has {len(skeleton.joints)}")
 
 
-def _nobody_trains(leaking: Sequence[Skipped], near_duplicates: int | None) -> str:
-    """That all training people leak, and what to do."""
-    counts = {reason: splits["train"] for reason, splits in reasons_of(leaking).items()}
+def _no_training_people(leaking: Sequence[Skipped], near_duplicates: int | None) -> str:
+    """Return the message that all training people leak, and what to do."""
+    counts = {reason: splits["train"] for reason, splits in count_reasons(leaking).items()}
     why = ", ".join(f"{count} {reason}" for reason, count in counts.items())
     advice = []
     if near := counts.get(NEAR_DUPLICATE):
@@ -338,7 +342,7 @@ def _rows_of_splits(people: Columns) -> dict[str, np.ndarray]:
 
 
 def _named_neighbours(people: Columns) -> list[dict[str, Any]]:
-    """The shots that hold training and test people, with the names of their images."""
+    """Return the shots that hold training and test people, with the names of their images."""
     shots, named = people.shot_ids, []
     rows = dict(zip(("train", "test"), shared_shots(shots, *_rows_of_splits(people).values()), strict=True))
     for shot in np.unique(shots[rows["test"]]):
@@ -348,11 +352,13 @@ def _named_neighbours(people: Columns) -> list[dict[str, Any]]:
 
 
 def _describe(one: DataSet, remaining: Sequence[Member], skipped: Sequence[Skipped], people: Columns) -> dict[str, Any]:
-    """What the manifest says of a set: counts, who is left out, how large boxes are, its shots, known attributes."""
+    """Return a set's entry in the manifest: counts, skipped people, quartiles of box sizes, shots, known attributes."""
     name = one.source.name
     rows = {split: of[people.set[of] == name] for split, of in _rows_of_splits(people).items()}
     shots, images = people.shot_ids, people.image_ids
-    members = {split: [m for m in remaining if m.of.source.name == name and m.person.split == split] for split in rows}
+    members = {
+        split: [m for m in remaining if m.data_set.source.name == name and m.person.split == split] for split in rows
+    }
     known = {
         attribute.name: {
             split: sum(not np.isnan(m.person.attributes.get(attribute.name, np.nan)) for m in of_split)
@@ -361,8 +367,8 @@ def _describe(one: DataSet, remaining: Sequence[Member], skipped: Sequence[Skipp
         for attribute in attributes_of(one.source)
     }
     return {
-        "counts": counts_of(remaining, skipped, name),
-        "skipped_counts": reasons_of(skipped, name),
+        "counts": count_people(remaining, skipped, name),
+        "skipped_counts": count_reasons(skipped, name),
         "not_people": dict(one.source.skipped()),
         "box_quartiles": {split: box_statistics(of_split) for split, of_split in members.items() if of_split},
         "images": {split: len(np.unique(images[of])) for split, of in rows.items()},

@@ -1,4 +1,4 @@
-"""The neutral record: one annotated person in one image, whatever set it comes from."""
+"""The common record of all data sets: one annotated person in one image."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True)
 class Attribute:
-    """Something of a person that a reader carries along to the sample, for tasks that ask for it by name.
+    """A property of a person that a reader passes on to the sample, for tasks that request it by name.
 
     Attributes:
-        name: of letters, digits and _.
-        classes: a person's number is the index of theirs; (): the number is a measure, as an age.
+        name: letters, digits and _.
+        classes: names of the classes, of which a person's value is an index; (): the value is a measurement, such as an
+            age.
 
     Raises:
-        UserError: the name is none, or a class has none or that of another.
+        UserError: the name is not valid, or a class has no name or the name of another.
     """
 
     name: str
@@ -36,49 +37,49 @@ class Attribute:
             raise UserError(
                 f"data.source.attributes: the name of one must be of letters, digits and _, got {self.name[:60]!r}"
             )
-        named = all(one.strip() and one.lower() != "nan" and is_plain(one) for one in self.classes)  # NaN is unknown
+        named = all(one.strip() and one.lower() != "nan" and is_plain(one) for one in self.classes)  # NaN: unknown
         if not named or len(set(self.classes)) != len(self.classes):
             raise UserError(
                 f"data.source.attributes.{self.name}.classes: must be different words, got {list(self.classes)}"
             )
 
     def holds(self, value: float) -> bool:
-        """Whether a person may have this number: the index of a class, or any that is finite; NaN is unknown."""
+        """Return whether a person may have this value: the index of a class, or any finite number; NaN is unknown."""
         if np.isnan(value):
             return True
         return value in range(len(self.classes)) if self.classes else abs(value) <= float(np.finfo(np.float32).max)
 
     def shown(self, value: float) -> str:
-        """The name and what is known, e.g. "facing left"."""
+        """Return the name with the value, e.g. "facing left"; the value must be known."""
         return f"{self.name} {self.classes[int(value)] if self.classes else f'{value:g}'}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain containers, for manifests."""
+        """Return plain containers, for manifests."""
         return {"name": self.name, "classes": list(self.classes)}
 
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """One person. Coordinates are image pixels (x, y), pixel centres at integers, NaN where unknown.
+    """One person in one image. Coordinates are image pixels (x, y), pixel centres at integers, NaN where unknown.
 
     Attributes:
         image: name of the image, relative to the set's image folder; people of one image share it.
         where: the record in its annotation file, for messages ("examples.mat, record 17").
-        split: the set's own split.
+        split: the split that the set itself defines.
         joints_px: (joint, 2) in the skeleton's order, left = the person's left.
         occluded: (joint,) marked occluded by the set; such joints may have coordinates.
-        detection_px: (4,) x0 y0 x1 y1 of a person detector's box, NaN where there is none of this person.
+        detection_px: (4,) x0 y0 x1 y1 of a person detector's box, NaN if this person was not detected.
         torso_px: |left shoulder - right hip|, which torso-normalised protocols divide by, NaN where unknown.
-        sticks_px: (stick, 4) x1 y1 x2 y2, the set's own sticks where it has them, else (0, 4).
+        sticks_px: (stick, 4) x1 y1 x2 y2, the set's own sticks if it has them, else (0, 4).
         faces_backwards: the person's left side appears on the image's left.
-        torso_swapped_px: |right shoulder - right hip|: the same after left and right have changed places as MODEC
-            changes them, shoulders, elbows and wrists without the hips (FACTS 6).
-        window_px: (4,) a box of the person that the annotator drew, or that a detector without error would give, made
-            from the truth; NaN where the set has no rule for one.
-        identity: who it is, where the set knows; the same in all images of this person, else empty.
-        shot: the shot or sequence that the image is a frame of, the same for all its people and of no meaning but
-            that; empty where the set does not tell: then the image is taken to be by itself.
-        attributes: name of an attribute of the source -> this person's number; NaN, or not there, where unknown.
+        torso_swapped_px: |right shoulder - right hip|: the same length after MODEC's swap of left and right, which
+            applies to shoulders, elbows and wrists but not to the hips (FACTS 6).
+        window_px: (4,) a box of the person that the annotator drew, or that a perfect detector would give, made from
+            the ground truth; NaN where the set has no rule for one.
+        identity: who the person is, if the set knows; the same in all images of this person, else empty.
+        shot: the shot or sequence that the image is a frame of, a label without further meaning; empty where the set
+            does not tell: then the image is taken to be a shot of its own.
+        attributes: name of an attribute of the source -> this person's value; NaN or missing where unknown.
     """
 
     image: str
@@ -99,34 +100,34 @@ class Person:
 
 @runtime_checkable
 class Source(Protocol):
-    """A data set in the form it is distributed in.
+    """A data set in the form in which it is distributed.
 
-    One whose people carry attributes says which in `attributes`, a sequence of `Attribute`; see `attributes_of`.
+    A source whose people have attributes lists them in `attributes`, a sequence of `Attribute`; see `attributes_of`.
     """
 
     name: str
 
     def people(self) -> Sequence[Person]:
-        """Every annotated person, in the set's order. Raises UserError naming file and record."""
+        """Return every annotated person, in the set's order. Raises UserError naming file and record."""
         ...
 
     def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
-        """The RGB image of that name. Raises UserError if it is missing or broken."""
+        """Return the RGB image of that name. Raises UserError if it is missing or broken."""
         ...
 
     def missing_images(self) -> Sequence[str]:
-        """Names of the annotated images that are not there."""
+        """Return the names of annotated images that are missing."""
         ...
 
     def skipped(self) -> Mapping[str, int]:
-        """Why annotations are no people of this set -> how many, e.g. crowds."""
+        """Return reason -> number of annotations that are not people of this set, e.g. crowds."""
         ...
 
     def fingerprint(self) -> str:
-        """A digest of what the people are made of (annotation file or generator settings)."""
+        """Return a digest of the data that the people are made from (annotation file or generator settings)."""
         ...
 
 
 def attributes_of(source: Source) -> tuple[Attribute, ...]:
-    """What the people of the source carry along; nothing, if it does not say."""
+    """Return the attributes that the people of the source have; empty if it lists none."""
     return tuple(getattr(source, "attributes", ()))

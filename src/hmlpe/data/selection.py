@@ -1,4 +1,4 @@
-"""Which of the annotated people go into a pack, and why the others do not."""
+"""Select the annotated people for a pack, and record why the others are left out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MISSING = "image is missing"
 
 
 def set_names(value: object, setting: str) -> list[str]:
-    """The names of sets that a setting holds, a list or one name. Raises UserError if it is none, or anything else."""
+    """Return the names of sets in a setting, a list or one name. Raises UserError if it holds no such names."""
     names = [value] if isinstance(value, str) else list(value) if isinstance(value, Sequence) else []
     if not names or not all(isinstance(name, str) and name for name in names):
         raise UserError(f"{setting}: must be a list of sets, e.g. [flic,buffy], or null, got {value!r}")
@@ -26,7 +26,7 @@ def set_names(value: object, setting: str) -> list[str]:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A set to prepare: where its people come from, and how their boxes are made."""
+    """A data set to prepare: the source of its people, and the rule for their boxes."""
 
     source: Source
     boxes: BoxRule
@@ -34,21 +34,21 @@ class DataSet:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A person of a set, with the box that the crop shows."""
+    """A person of a data set, with the box that the crop shows."""
 
-    of: DataSet
+    data_set: DataSet
     person: Person
     box_px: Float[np.ndarray, " 4"]
 
     @property
     def image(self) -> str:
-        """The image's name, unique in the pack."""
-        return f"{self.of.source.name}/{self.person.image}"
+        """Return the image's name, unique in the pack."""
+        return f"{self.data_set.source.name}/{self.person.image}"
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A person who is left out."""
+    """A person who is left out, and the reason."""
 
     set: str
     split: str
@@ -58,20 +58,21 @@ class Skipped:
 
     @classmethod
     def of(cls, name: str, person: Person, reason: str) -> Skipped:
-        """`person` of the set `name`; the record without the folder that its file lies in."""
+        """Return the entry of `person` of the set `name`; its `where` has no folder."""
         return cls(name, person.split, person.image, record_of(person), reason)
 
 
 def record_of(person: Person) -> str:
-    """Where the person is annotated, without folders: the same on every machine."""
+    """Return where the person is annotated, without folders, so that it is the same on every machine."""
     return person.where.rsplit("/")[-1]
 
 
 def attributes_of_all(sets: Sequence[DataSet]) -> tuple[Attribute, ...]:
-    """Each attribute of the sets once, in the order in which they come.
+    """Return the attributes of all sets, each once, in the order of their first appearance.
 
     Raises:
-        UserError: two sets mean different things by one name, or a person has what is none of the set's.
+        UserError: two sets define one name differently, or a person has an attribute or value that the set does not
+            define.
     """
     found: dict[str, tuple[Attribute, str]] = {}
     for one in sets:
@@ -96,7 +97,7 @@ def _classes(attribute: Attribute) -> str:
 
 
 def select(sets: Sequence[DataSet], allow_missing: bool) -> tuple[list[Member], list[Skipped]]:
-    """Everyone with an image and a box, set by set; and who is left out.
+    """Return all people with an image and a box, set by set, and those who are left out.
 
     Raises:
         UserError: images are missing and that is not allowed, or nobody is left.
@@ -118,12 +119,15 @@ def select(sets: Sequence[DataSet], allow_missing: bool) -> tuple[list[Member], 
         first = f"; {skipped[0].where}: {skipped[0].reason}" if skipped else ": data.source annotates nobody"
         raise UserError(f"{names}: no person is left to prepare, of {len(skipped)}{first}")
     for one in sets:
-        _check_rule(one, [member.person.split for member in kept if member.of is one], skipped)
+        _check_rule(one, [member.person.split for member in kept if member.data_set is one], skipped)
     return kept, skipped
 
 
-def missed_of(sets: Sequence[DataSet], skipped: Sequence[Skipped]) -> list[Member]:
-    """The test people who are left out for want of a box: a protocol may count them as wrong. Their box is NaN."""
+def undetected_members(sets: Sequence[DataSet], skipped: Sequence[Skipped]) -> list[Member]:
+    """Return the test people who are left out because they have no box; their box is NaN.
+
+    A protocol may count them as wrong.
+    """
     missed = {(person.set, person.where) for person in skipped if person.reason in RULES.values()}
     return [
         Member(one, person, np.full(4, np.nan))
@@ -133,9 +137,9 @@ def missed_of(sets: Sequence[DataSet], skipped: Sequence[Skipped]) -> list[Membe
     ]
 
 
-def counts_of(members: Sequence[Member], skipped: Sequence[Skipped], name: str | None = None) -> dict[str, int]:
-    """People in the pack, and people annotated, by split; of one set, or of all."""
-    kept = [member.person.split for member in members if name in (None, member.of.source.name)]
+def count_people(members: Sequence[Member], skipped: Sequence[Skipped], name: str | None = None) -> dict[str, int]:
+    """Count the people in the pack and the annotated people, by split, of one set or (without a name) of all sets."""
+    kept = [member.person.split for member in members if name in (None, member.data_set.source.name)]
     lost = [person.split for person in skipped if name in (None, person.set)]
     return {
         "people": len(kept),
@@ -144,8 +148,11 @@ def counts_of(members: Sequence[Member], skipped: Sequence[Skipped], name: str |
     }
 
 
-def reasons_of(skipped: Sequence[Skipped], name: str | None = None) -> dict[str, dict[str, int]]:
-    """How many people are left out, by reason and split; of one set, or of all. A reason ends before a colon."""
+def count_reasons(skipped: Sequence[Skipped], name: str | None = None) -> dict[str, dict[str, int]]:
+    """Count the people who are left out, by reason and split, of one set or (without a name) of all sets.
+
+    Only the part of a reason before a colon is used.
+    """
     found: dict[str, dict[str, int]] = {}
     for person in skipped:
         if name in (None, person.set):
@@ -155,14 +162,14 @@ def reasons_of(skipped: Sequence[Skipped], name: str | None = None) -> dict[str,
 
 
 def box_statistics(members: Sequence[Member]) -> Mapping[str, Any]:
-    """Quartiles of the boxes' width and height in pixels."""
+    """Return the quartiles of the boxes' width and height in pixels."""
     sides = np.stack([member.box_px[2:] - member.box_px[:2] for member in members])
     quartiles = np.percentile(sides, [0, 25, 50, 75, 100], axis=0).round(1)
     return {"width_px": quartiles[:, 0].tolist(), "height_px": quartiles[:, 1].tolist()}
 
 
 def _check_rule(one: DataSet, kept: Sequence[str], skipped: Sequence[Skipped]) -> None:
-    """Raise UserError if the box rule of a split fits nobody in it: it is the wrong rule, or a file is missing."""
+    """Raise UserError if the box rule fits nobody of a split: it is the wrong rule, or a file is missing."""
     for split in ("train", "test"):
         reason = RULES[one.boxes.of(split)]
         lost = sum(s.set == one.source.name and s.split == split and s.reason == reason for s in skipped)
@@ -174,7 +181,7 @@ def _check_rule(one: DataSet, kept: Sequence[str], skipped: Sequence[Skipped]) -
 
 
 def _check_pixels(people: Sequence[Person]) -> None:
-    """Raise UserError if all known joints lie between 0 and 1: they are shares of the image."""
+    """Raise UserError if all known joints lie between 0 and 1: they are then fractions of the image, not pixels."""
     known = [person.joints_px[~np.isnan(person.joints_px)] for person in people]
     every = np.concatenate(known) if known else np.empty(0)
     if every.size and every.min() >= 0 and every.max() <= 1:

@@ -1,4 +1,4 @@
-"""The contact sheet: some people with their labels on one page, for the eye."""
+"""The contact sheet: some people with their labels on one page, for visual inspection."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from hmlpe.geometry import image_to_crop
 from hmlpe.skeleton import Skeleton
 from hmlpe.windows import WindowGrid
 
-_ZOOM, _DPI = 2, 100  # screen pixels for a pixel of the crop, and for an inch
-_COLUMNS, _GAP, _TITLE, _LINE, _ENTRY = 4, 14, 20, 21, 170  # people beside each other; the rest in screen pixels
+_ZOOM, _DPI = 2, 100  # screen pixels per pixel of the crop, and per inch
+_COLUMNS, _GAP, _TITLE, _LINE, _ENTRY = 4, 14, 20, 21, 170  # people in one line; the rest in screen pixels
 _EXPLANATION = (
     "Left picture: joints and parts. Left and right as the labels have them: red is on our right where someone faces "
     "us.",
@@ -42,8 +42,8 @@ def draw_sheet(
     """Draw people of the pack to the PNG `path`: the test crop with joints and parts, and the windows of one part.
 
     Args:
-        labels: of the whole pack, those that training uses: the sheet shows what the network is taught.
-        rows: whom to draw; see `sample_rows`.
+        labels: labels of the whole pack, as used in training: the sheet shows what the network is taught.
+        rows: rows of the people to draw; see `sample_rows`.
 
     Raises:
         UserError: `rows` is empty.
@@ -63,9 +63,10 @@ def draw_sheet(
 
 
 def draw_views(views: Sequence[View], skeleton: Skeleton, windows: WindowGrid, path: Path, title: str) -> None:
-    """Draw `views`, crops of one size, to the PNG `path`: the same bytes for the same views.
+    """Draw `views`, crops of one size, to the PNG `path`; the same views always give the same bytes.
 
-    The second picture of each person is about one part, in turn, so that every part is seen on some of the people.
+    The second picture of each person shows the windows of one part, in turn, so that every part is seen on some of the
+    people.
 
     Raises:
         UserError: there is nobody to draw.
@@ -104,9 +105,9 @@ def draw_views(views: Sequence[View], skeleton: Skeleton, windows: WindowGrid, p
 
 
 def sample_rows(people: Columns, count: int, seed: int) -> list[int]:
-    """Row numbers of `count` random people, or of all if there are fewer, spread evenly over sets and splits.
+    """Return the rows of `count` random people, or of all if there are fewer, spread evenly over sets and splits.
 
-    Every split of every set gives one person in turn until there are enough; the order is by set, split and row.
+    Every split of every set gives one person in turn until there are enough; they are ordered by set, split and row.
     """
     groups: dict[tuple[str, str], list[int]] = {}
     for row in np.random.default_rng(seed).permutation(len(people.split)).tolist():
@@ -116,12 +117,12 @@ def sample_rows(people: Columns, count: int, seed: int) -> list[int]:
 
 
 def _known(pack: Pack, row: int) -> list[str]:
-    """The known attributes of a person, as many as have room above the pictures."""
+    """Return the known attributes of a person as one text, cut to the room above the pictures; empty without any."""
     pairs = zip(pack.attributes, pack.people.attributes[row].tolist(), strict=True)
     said = [one.shown(value) for one, value in pairs if not math.isnan(value)]
     return [textwrap.shorten(" · ".join(said), 50, placeholder="…")] if said else []
 
 
 def _group(people: Columns, row: int) -> tuple[str, str]:
-    """Set and split of a person."""
+    """Return the set and the split of a person."""
     return str(people.set[row]), str(people.split[row])

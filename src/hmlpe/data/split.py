@@ -1,4 +1,4 @@
-"""The validation split, cut from the training people so that no picture, person or shot is on both sides."""
+"""The validation split, cut from the training people so that no image, person or shot is on both sides."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from jaxtyping import Int, UInt64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hmlpe.data.leaks import near_pairs
+from hmlpe.data.leaks import near_duplicate_pairs
 from hmlpe.errors import UserError
 
-MOST_PAIRS = 2**21  # that are kept at once: 32 MB
+MOST_PAIRS = 2**21  # number of pairs kept at once, which take 32 MB
 
 
 def scenes(
@@ -24,43 +24,45 @@ def scenes(
     crops: UInt64[np.ndarray, " row"] | None = None,
     shots: np.ndarray | None = None,
 ) -> Int[np.ndarray, " row"]:
-    """For every row the number of its scene: a chain of near-duplicates, people or shots joins all rows of one.
+    """Return the scene number of every row: rows linked by near-duplicate images, people or shots share a scene.
+
+    The links may form chains.
 
     Args:
-        images: the image's name of every row; rows of one image are of one scene.
-        identities: who it is; empty where unknown. Rows of one person are of one scene.
+        images: name of every row's image; rows of one image share a scene.
+        identities: who the person is, empty where unknown; rows of one person share a scene.
         hashes: perceptual hash of the image.
         distance: bits by which near-duplicates may differ; None: only the very same image counts.
-        crops: see `leaks.near_pairs`.
-        shots: the shot that the row's image is a frame of; empty where unknown. Rows of one shot are of one scene.
+        crops: see `leaks.near_duplicate_pairs`.
+        shots: the shot of the row's image, empty where unknown; rows of one shot share a scene.
     """
     names, image = np.unique(images, return_inverse=True)
-    joined = [_joined_by(names_of, image) for names_of in (identities, shots) if names_of is not None]
-    for pairs in near_pairs(hashes, distance, crops) if distance is not None else ():
+    joined = [_pairs_by_name(names_of, image) for names_of in (identities, shots) if names_of is not None]
+    for pairs in near_duplicate_pairs(hashes, distance, crops) if distance is not None else ():
         joined.append(image[pairs])
         if sum(map(len, joined)) > MOST_PAIRS:
-            joined = [_chain(_components(joined, len(names)))]
+            joined = [_spanning_pairs(_components(joined, len(names)))]
     return _components(joined, len(names))[image]
 
 
 def _components(pairs: Sequence[Int[np.ndarray, "_ 2"]], count: int) -> Int[np.ndarray, " count"]:
-    """The number of the component that each of `count` is of, if the pairs are joined."""
+    """Return, for each of `count` nodes, the number of its connected component in the graph with these edges."""
     joined = np.concatenate([np.zeros((0, 2), np.int64), *pairs])
     graph = coo_array((np.ones(len(joined), np.int8), joined.T), shape=(count, count))
     found: np.ndarray = connected_components(graph, directed=False)[1]
     return found.astype(np.int64)
 
 
-def _chain(component: Int[np.ndarray, " count"]) -> Int[np.ndarray, "pair 2"]:
-    """As few pairs as join each component: every one with the component's next."""
+def _spanning_pairs(component: Int[np.ndarray, " count"]) -> Int[np.ndarray, "pair 2"]:
+    """Return the fewest pairs that connect each component: every member with the next."""
     order = np.argsort(component, kind="stable")
     same = component[order][:-1] == component[order][1:]
     pairs: np.ndarray = np.stack([order[:-1], order[1:]], axis=1)[same]
     return pairs
 
 
-def _joined_by(names: np.ndarray, image: Int[np.ndarray, " row"]) -> Int[np.ndarray, "pair 2"]:
-    """The pairs of images, of which each follows the other among those of one name; nothing joins the empty name."""
+def _pairs_by_name(names: np.ndarray, image: Int[np.ndarray, " row"]) -> Int[np.ndarray, "pair 2"]:
+    """Return pairs of images that connect all images of one name, as a chain; the empty name connects nothing."""
     order = np.lexsort((image, names))
     ordered, theirs = names[order], image[order]
     same = (ordered[:-1] == ordered[1:]) & (ordered[1:] != "")
@@ -69,7 +71,7 @@ def _joined_by(names: np.ndarray, image: Int[np.ndarray, " row"]) -> Int[np.ndar
 
 
 def check_fraction(value: object) -> None:
-    """Raise UserError unless it can be the share that validates."""
+    """Raise UserError unless the value is a share of validation people, a number in (0, 1)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
         raise UserError(f"data.validation.fraction: must be a number between 0 and 1, got {value!r}")
 
@@ -77,17 +79,17 @@ def check_fraction(value: object) -> None:
 def split_by_scene(
     images: np.ndarray, scene: Int[np.ndarray, " row"], fraction: float, seed: int
 ) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " validation"]]:
-    """Rows for training and for validation; no scene, and so no image, is in both.
+    """Return the rows for training and those for validation; no scene, and so no image, is in both.
 
     Args:
-        images: the image's name of every row.
-        scene: the number of every row's scene.
-        fraction: the share of images that validates, in (0, 1); scenes are drawn until it is reached, and one that is
-            larger than what is still wanted trains.
-        seed: of the choice; it is not the run's seed, so that all runs of a study share one split.
+        images: name of every row's image.
+        scene: scene number of every row.
+        fraction: share of images for validation, in (0, 1). Scenes are drawn at random until it is reached; a scene
+            larger than what is still missing goes to training.
+        seed: seed of the draw; it is not the run's seed, so that all runs of a study share one split.
 
     Raises:
-        UserError: the fraction is no number in (0, 1), or leaves a side empty.
+        UserError: the fraction is not in (0, 1), or leaves a side empty.
     """
     check_fraction(fraction)
     names, first = np.unique(images, return_index=True)
@@ -104,13 +106,13 @@ def split_by_scene(
     if not 0 < validates.sum() < len(images):
         raise UserError(
             f"data.validation.fraction: {fraction} of {len(names)} training images leaves a split empty; "
-            + _remedy(len(names), sizes)
+            + _advice(len(names), sizes)
         )
     return np.flatnonzero(~validates), np.flatnonzero(validates)
 
 
-def _remedy(images: int, sizes: Int[np.ndarray, " scene"]) -> str:
-    """What to do where no scene fits into the share that validates, or all do."""
+def _advice(images: int, sizes: Int[np.ndarray, " scene"]) -> str:
+    """Return advice for a fraction into which no scene fits, or all do."""
     apart = (
         "a scene is a shot or a person, as the labels say, or nearly the same images, which data.near_duplicates=null "
         "takes apart, given to hmlpe-prepare"

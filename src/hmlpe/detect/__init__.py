@@ -1,1 +1,1 @@
-"""Finding people: boxes around upper bodies, from detectors or from files."""
+"""Person detection: bounding boxes of upper bodies, from detectors or from files."""

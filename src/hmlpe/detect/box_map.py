@@ -1,4 +1,4 @@
-"""From a detector's own box to the upper-body window."""
+"""Map a detector's own box to the upper-body window."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ WINDOW_ASPECT = 0.9  # the window's height over its width (FACTS 6)
 
 @dataclass(frozen=True)
 class BoxMap:
-    """An affine map of boxes: a fixed place and size relative to the box.
+    """An affine map of boxes: a window of fixed place and size relative to the box.
 
     Attributes:
-        shift: the window's x centre, right of the box's, in widths of the box.
-        top: the window's upper edge, below the box's, in heights of the box.
-        height: the window's height, in heights of the box; its width follows, height / 0.9.
+        shift: horizontal offset of the window's centre from the box's, to the right, in widths of the box.
+        top: vertical offset of the window's upper edge from the box's, downwards, in heights of the box.
+        height: height of the window, in heights of the box; its width is its height / 0.9.
 
     Raises:
-        UserError: one is no finite number, or the height is not above 0.
+        UserError: a value is not a finite number, or the height is not above 0.
     """
 
     shift: float | int
@@ -39,7 +39,7 @@ class BoxMap:
             raise UserError(f"map of a detector's boxes: height must be above 0, got {self.height}")
 
     def __call__(self, boxes_px: Float[np.ndarray, "box 4"]) -> Float[np.ndarray, "box 4"]:
-        """Each box's window, x0 y0 x1 y1."""
+        """Return each box's window, x0 y0 x1 y1."""
         size = boxes_px[:, 2:] - boxes_px[:, :2]
         centre_x = (boxes_px[:, 0] + boxes_px[:, 2]) / 2 + self.shift * size[:, 0]
         top, height = boxes_px[:, 1] + self.top * size[:, 1], self.height * size[:, 1]
@@ -47,8 +47,8 @@ class BoxMap:
         return np.stack([centre_x - half_width, top, centre_x + half_width, top + height], axis=1)
 
 
-def relative_to(window_px: Float[np.ndarray, " 4"], box_px: Float[np.ndarray, " 4"]) -> Float[np.ndarray, " 3"]:
-    """Shift, top and height of the map that takes the box to the window, its width aside."""
+def map_parameters(window_px: Float[np.ndarray, " 4"], box_px: Float[np.ndarray, " 4"]) -> Float[np.ndarray, " 3"]:
+    """Return shift, top and height of the `BoxMap` from the box to the window; the window's width is ignored."""
     size = box_px[2:] - box_px[:2]
     shift = ((window_px[0] + window_px[2]) - (box_px[0] + box_px[2])) / 2 / size[0]
     return np.array([shift, (window_px[1] - box_px[1]) / size[1], (window_px[3] - window_px[1]) / size[1]])

@@ -1,4 +1,4 @@
-"""From a detector's configuration to the detector; settings of a wrong type are named before."""
+"""Build the configured detector; settings of a wrong type are named first."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from pkgutil import resolve_name
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-from hmlpe.checked import KINDS, MISSING
+from hmlpe.checked import MISSING, TYPE_NAMES
 from hmlpe.detect.detector import Detector
 from hmlpe.errors import UserError
-from hmlpe.settings import make, open_settings
+from hmlpe.settings import make, missing_settings
 
-WORDS: dict[Any, str] = {**KINDS, Mapping: KINDS[dict], Sequence: KINDS[list]}
+TYPE_WORDS: dict[Any, str] = {**TYPE_NAMES, Mapping: TYPE_NAMES[dict], Sequence: TYPE_NAMES[list]}
 
 
-def wrong_settings(name: str, values: Mapping[str, Any]) -> Iterator[str]:
-    """One line for each setting whose type is not what the constructor annotates it with; `make` finds unknown ones.
+def mistyped_settings(name: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one line for each setting whose type differs from the constructor's annotation.
+
+    Unknown settings are left to `make`.
 
     Args:
-        name: of the group of settings, for the lines.
-        values: `_target_` and the settings of an object; objects below it are looked at, too. A setting that is
-            annotated with other types than `WORDS` and the project's own is left to the constructor.
+        name: name of these settings, for the lines.
+        values: `_target_` and the settings of an object; objects inside them are checked as well. A setting annotated
+            with types other than those in `TYPE_WORDS` and the project's own is left to the constructor.
     """
     try:
         target: Any = resolve_name(values["_target_"])
@@ -35,58 +37,59 @@ def wrong_settings(name: str, values: Mapping[str, Any]) -> Iterator[str]:
         return
     for key, value in values.items():
         if key in known:
-            yield from _unlike(f"{name}.{key}", value, known[key].annotation)
+            yield from _mistyped_values(f"{name}.{key}", value, known[key].annotation)
 
 
-def _unlike(name: str, value: Any, hint: Any) -> Iterator[str]:
+def _mistyped_values(name: str, value: Any, hint: Any) -> Iterator[str]:
+    """Yield one line for each value, at or below this one, that does not fit the type annotation."""
     if isinstance(value, dict) and "_target_" in value:
-        yield from wrong_settings(name, value)
+        yield from mistyped_settings(name, value)
         return
     union = isinstance(hint, UnionType) or get_origin(hint) is Union
     allowed = {get_origin(one) or one: one for one in (get_args(hint) if union else (hint,))}
-    if not all(kind in WORDS or getattr(kind, "__module__", "").startswith("hmlpe.") for kind in allowed):
+    if not all(kind in TYPE_WORDS or getattr(kind, "__module__", "").startswith("hmlpe.") for kind in allowed):
         return
     for kind, one in allowed.items():
         inner = get_args(one) or (Any,)
         if kind is Mapping and isinstance(value, dict):
             for key, item in value.items():
-                yield from _unlike(f"{name}.{key}", item, inner[-1])
+                yield from _mistyped_values(f"{name}.{key}", item, inner[-1])
             return
         if kind is Sequence and isinstance(value, list):
             for place, item in enumerate(value):
-                yield from _unlike(f"{name}[{place}]", item, inner[0])
+                yield from _mistyped_values(f"{name}[{place}]", item, inner[0])
             return
         if _fits(value, kind):
             return
-    words = [WORDS.get(kind, f"a {kind.__name__}") for kind in allowed if not (kind is int and float in allowed)]
+    words = [TYPE_WORDS.get(kind, f"a {kind.__name__}") for kind in allowed if not (kind is int and float in allowed)]
     yield f"{name}: must be {' or '.join(words)}, got {'null' if value is None else repr(value)[:60]}"
 
 
 def _fits(value: Any, kind: type) -> bool:
-    if isinstance(value, bool):  # to Python it is a number
+    if isinstance(value, bool):  # a bool is an int to Python
         return kind is bool
-    return kind in WORDS and kind is not Sequence and isinstance(value, (int, float) if kind is float else kind)
+    return kind in TYPE_WORDS and kind is not Sequence and isinstance(value, (int, float) if kind is float else kind)
 
 
 def build_detector(settings: Mapping[str, Any] | None, factors: Sequence[float | int] | None = None) -> Detector:
-    """The configured detector.
+    """Build the configured detector.
 
     Args:
-        settings: a file of conf/detector, with overrides; they are not changed.
-        factors: (across, up, down), the network's own box rule (`geometry.scale_box`), for a detector that has a
-            setting `factors` and leaves it open; None: there is no network.
+        settings: a file of conf/detector, with overrides; it is not modified.
+        factors: (across, up, down), the box rule that the network was trained with (`geometry.scale_box`), for a
+            detector whose setting `factors` is open; None: there is no network.
 
     Raises:
-        UserError: no detector, or a setting that is not given, or of no use; the message names the setting.
+        UserError: no detector is configured, or a setting is missing or not valid; the message names the setting.
     """
     if not isinstance(settings, Mapping) or not settings.get("_target_"):
         raise UserError("detector: is not given; for example detector=cascade")
     values = dict(settings)
     if factors is not None and values.get("factors", factors) in (None, MISSING):
         values["factors"] = [float(factor) for factor in factors]
-    for setting in open_settings("detector", values):
+    for setting in missing_settings("detector", values):
         raise UserError(f"{setting}: is not given")
-    for wrong in wrong_settings("detector", values):
+    for wrong in mistyped_settings("detector", values):
         raise UserError(wrong)
     detector = make("detector", values)
     if not isinstance(detector, Detector):

@@ -1,4 +1,4 @@
-"""Finding people by OpenCV's cascades of Haar features: faces and upper bodies, brought to one kind of window."""
+"""Detect people by OpenCV's cascades of Haar features; boxes of faces and upper bodies become windows of one kind."""
 
 from __future__ import annotations
 
@@ -19,60 +19,61 @@ from hmlpe.errors import UserError
 from hmlpe.geometry import iou
 
 
-def merged(
+def merge_windows(
     windows_px: Float[np.ndarray, "box 4"],
     scores: Float[np.ndarray, " box"],
-    finders: Int[np.ndarray, " box"],
+    finder_ids: Int[np.ndarray, " box"],
     overlap: float | int,
 ) -> Detections:
-    """Non-maximum suppression in which finders support each other.
+    """Merge overlapping windows: non-maximum suppression in which different finders support each other.
 
-    The surest window takes in all that overlap it and stays where it is. Its new score is the sum over the finders of
-    their best score there, so that what two have found counts more than what one has, but not what one found twice.
+    The window with the highest score absorbs all that overlap it and keeps its place. Its new score is the sum, over
+    the finders, of their best score there. A person found by two finders thus counts more than one found by a single
+    finder, but not more because one finder found them twice.
 
     Args:
         windows_px: x0 y0 x1 y1.
-        scores: above 0; of different finders comparable.
-        finders: the number of the one who found it.
-        overlap: windows are one person's if their IoU is above this.
+        scores: above 0, and comparable between finders.
+        finders: index of the finder (e.g. cascade) that found each window.
+        overlap: two windows belong to one person if their IoU is above this.
 
     Returns:
-        The people, the surest first; the order of the input does not matter.
+        The people, the highest score first; the result does not depend on the order of the input.
     """
     x0, y0, x1, y1 = windows_px.T
-    order = np.lexsort((finders, y1, x1, y0, x0, -scores))  # ties broken by what is seen, not by who came first
+    order = np.lexsort((finder_ids, y1, x1, y0, x0, -scores))  # ties are broken by place, not by the order of the input
     found, sums = [], []
     while len(order):
         first = order[0]
         near = np.array([iou(windows_px[first], windows_px[other]) > overlap for other in order])
-        near[0] = True  # itself, even without area
+        near[0] = True  # the window itself, even if it has no area
         own = order[near]
         found.append(windows_px[first])
-        sums.append(sum(float(scores[own[finders[own] == finder]].max()) for finder in np.unique(finders[own])))
+        sums.append(sum(float(scores[own[finder_ids[own] == finder]].max()) for finder in np.unique(finder_ids[own])))
         order = order[~near]
     ranks = np.argsort(-np.array(sums), kind="stable")
     return Detections(np.array(found).reshape(-1, 4)[ranks], np.array(sums, dtype=np.float64)[ranks])
 
 
 Grey = UInt8[np.ndarray, "height width"]
-Found = tuple[Float[np.ndarray, "_ 4"], Float[np.ndarray, " _"]]  # one cascade's boxes, their sums of the last stage
+CascadeBoxes = tuple[Float[np.ndarray, "_ 4"], Float[np.ndarray, " _"]]  # one cascade's boxes and their last-stage sums
 
-LEAST = 0.01  # score of any box, however far below zero: it has been found after all
+MIN_SCORE = 0.01  # lowest score of a box, however far its sum lies below `zero`: the cascade did find it
 
 
 @dataclass(frozen=True)
 class Cascade:
-    """One cascade and what its boxes mean.
+    """One cascade and how its boxes are interpreted.
 
     Attributes:
-        file: of the cascade; without a folder: one that comes with OpenCV.
-        to_window: from its box to the upper-body window.
-        scale_factor: between the sizes that are tried.
-        min_neighbours: hits on about the same place that make a box, at least 1.
-        least_px: side of the smallest box, in pixels of the image after `longest_px` (shorter side of the cascade's).
-        zero: the sum of OpenCV's last stage that scores 0; sums of different cascades are not comparable.
-        weight: the score of each 1 above that.
-        mirror: look at the mirror image; profile faces look one way.
+        file: path of the cascade's file; without a folder, a file that comes with OpenCV.
+        to_window: map from its box to the upper-body window.
+        scale_factor: ratio between successive sizes that are tried.
+        min_neighbours: how many hits at about the same place make a box, at least 1.
+        least_px: side of the smallest box, in pixels of the image shrunk to `longest_px` (the cascade's shorter side).
+        zero: the sum of OpenCV's last stage that scores 0; these sums are not comparable between cascades.
+        weight: score per unit of the sum above `zero`.
+        mirror: search the mirrored image; profile faces look one way.
     """
 
     file: str
@@ -97,21 +98,21 @@ class Cascade:
                 raise UserError(f"cascade {self.file}: {name} must be from {low:g} to {high:g}, got {value!r}")
 
     def scores(self, sums: Float[np.ndarray, " box"]) -> Float[np.ndarray, " box"]:
-        """Scores above 0, from OpenCV's sums of the last stage."""
-        return np.maximum(self.weight * (sums - self.zero), LEAST)
+        """Turn OpenCV's sums of the last stage into scores above 0."""
+        return np.maximum(self.weight * (sums - self.zero), MIN_SCORE)
 
 
 class CascadeDetector:
-    """Cascades whose windows are merged, so that a face and an upper body of one person become one window.
+    """A detector that merges the windows of several cascades: one person's face and upper body become one window.
 
     Args:
-        cascades: name -> cascade; None leaves one of the configuration's out.
-        longest_px: larger images are shrunk until their longer side is this.
-        overlap: windows with a larger IoU are of one person.
-        least_score: people below it are dropped, -inf drops nobody; of the sum of a person's weighted scores.
+        cascades: name -> cascade; None switches a cascade of the configuration off.
+        longest_px: images whose longer side exceeds this are shrunk to it.
+        overlap: windows with a larger IoU belong to one person.
+        least_score: people whose summed score is lower are dropped; -inf drops nobody.
 
     Raises:
-        UserError: a setting is of no use, or a file is no cascade.
+        UserError: a setting is not valid, or a file is not a cascade.
     """
 
     def __init__(
@@ -134,30 +135,33 @@ class CascadeDetector:
         self._classifiers = {name: _load(cascade.file) for name, cascade in self.cascades.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """OpenCV's classifiers cannot be pickled; their files are read again."""
+        """Pickle the settings: OpenCV's classifiers cannot be pickled, so their files are read again."""
         return type(self), (self.cascades, self.longest_px, self.overlap, self.least_score)
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str = "") -> Detections:
-        """The people in an RGB image, the surest first."""
+        """Return the people in an RGB image, the highest score first."""
         return self.people_of(self.boxes(image))
 
-    def people_of(self, boxes: Mapping[str, Found]) -> Detections:
-        """The people that the cascades' own boxes (see `boxes`) are of."""
-        windows, scores, finders = [np.zeros((0, 4))], [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
+    def people_of(self, boxes: Mapping[str, CascadeBoxes]) -> Detections:
+        """Merge the cascades' boxes, as `boxes` returns them, into people."""
+        windows, scores, finder_ids = [np.zeros((0, 4))], [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
         for number, (key, (edges, sums)) in enumerate(boxes.items()):
             windows.append(self.cascades[key].to_window(edges))
             scores.append(self.cascades[key].scores(sums))
-            finders.append(np.full(len(edges), number))
-        found = merged(np.concatenate(windows), np.concatenate(scores), np.concatenate(finders), self.overlap)
+            finder_ids.append(np.full(len(edges), number))
+        found = merge_windows(np.concatenate(windows), np.concatenate(scores), np.concatenate(finder_ids), self.overlap)
         sure = found.scores >= self.least_score
         return Detections(found.windows_px[sure], found.scores[sure])
 
-    def boxes(self, image: UInt8[np.ndarray, "height width 3"]) -> dict[str, Found]:
-        """Each cascade's own boxes, x0 y0 x1 y1 in image pixels, and sums of the last stage, in no certain order."""
+    def boxes(self, image: UInt8[np.ndarray, "height width 3"]) -> dict[str, CascadeBoxes]:
+        """Return each cascade's own boxes and their sums of the last stage, in no fixed order.
+
+        Boxes are x0 y0 x1 y1 in image pixels.
+        """
         height, width = image.shape[:2]
         if not height or not width:
             return {}
-        grey = _shrunk(image, self.longest_px)
+        grey = _to_grey(image, self.longest_px)
         size = np.array([width / grey.shape[1], height / grey.shape[0]] * 2)
         found = {}
         for key, cascade in self.cascades.items():
@@ -182,8 +186,8 @@ def _load(file: str) -> cv2.CascadeClassifier:
     return classifier
 
 
-def _shrunk(image: UInt8[np.ndarray, "height width 3"], longest_px: int) -> UInt8[np.ndarray, "new_height new_width"]:
-    """In grey, its longer side at most so long; by area, so that it does not alias."""
+def _to_grey(image: UInt8[np.ndarray, "height width 3"], longest_px: int) -> UInt8[np.ndarray, "new_height new_width"]:
+    """Convert to grey and shrink the longer side to at most `longest_px`, averaging over areas to avoid aliasing."""
     height, width = image.shape[:2]
     factor = longest_px / max(height, width)
     if factor < 1:
@@ -192,8 +196,8 @@ def _shrunk(image: UInt8[np.ndarray, "height width 3"], longest_px: int) -> UInt
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
 
-def _detect(classifier: cv2.CascadeClassifier, cascade: Cascade, grey: Grey) -> Found:
-    """Boxes in edges of the grey image's pixels, the first at 0, and the sums of the last stage."""
+def _detect(classifier: cv2.CascadeClassifier, cascade: Cascade, grey: Grey) -> CascadeBoxes:
+    """Return boxes, in pixel edges of the grey image counted from 0, and their sums of the last stage."""
     window = classifier.getOriginalWindowSize()
     least = [max(round(cascade.least_px * side / min(window)), side) for side in window]
     if grey.shape[1] < least[0] or grey.shape[0] < least[1]:

@@ -1,4 +1,4 @@
-"""What a person detector is; and the simplest one, for photos that are already cut around the person."""
+"""The interface of a person detector, and the simplest one, for photos that are already cropped to the person."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from hmlpe.errors import UserError
 
 
 class Detections(NamedTuple):
-    """The people found in one image, the surest first.
+    """The people found in one image, the highest score first.
 
     Attributes:
         windows_px: (person, 4) x0 y0 x1 y1 in image pixels: each person's upper-body window by the Buffy tool's rule
             (FACTS 6): from the top of the head to the torso's centre, its width height / 0.9, its x centre the mean of
-            head's and torso's. A detector whose own box is another (a face) maps it to this one.
-        scores: (person,) larger is surer; of one detector comparable, of two not.
+            the head's and the torso's. A detector whose own box is another (a face) maps it to this one.
+        scores: (person,) higher means more certain; comparable within one detector, not between two.
     """
 
     windows_px: Float[np.ndarray, "person 4"]
@@ -27,21 +27,26 @@ class Detections(NamedTuple):
 
 @runtime_checkable
 class Detector(Protocol):
-    """Finds people's upper bodies."""
+    """A person detector: finds people's upper bodies."""
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str) -> Detections:
-        """The people in an RGB image; none is an answer. `name` is the image's, for detectors that look boxes up."""
+        """Return the people in an RGB image, possibly none.
+
+        Args:
+            name: the image's name, for detectors that look boxes up.
+        """
         ...
 
 
 class WholeImage:
-    """The whole image is one person's box.
+    """A detector that takes the whole image as one person's box.
 
-    Its window is the one that `geometry.scale_box` turns into the image; so it is no upper-body window in the sense of
-    `Detections`, unless the image is cut as the network's training boxes were.
+    It returns the window that `geometry.scale_box` turns into the whole image. This is an upper-body window in the
+    sense of
+    `Detections` only if the image is cropped as the network's training boxes were.
 
     Args:
-        factors: (across, up, down) of `scale_box`, the same that the window is going to be scaled by.
+        factors: (across, up, down) of `scale_box`, the same by which the window will be scaled.
 
     Raises:
         UserError: no window gives an image by these factors.
@@ -55,7 +60,7 @@ class WholeImage:
         self.across, self.up, self.down = (float(factor) for factor in factors)
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str = "") -> Detections:
-        """One person, of score 1; none in an image without pixels."""
+        """Return one person with score 1; none for an image without pixels."""
         height, width = image.shape[:2]
         if not height or not width:
             return Detections(np.zeros((0, 4)), np.zeros(0))

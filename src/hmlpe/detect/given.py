@@ -1,4 +1,4 @@
-"""Boxes that the user gives, from a file: CSV or COCO's JSON, read strictly."""
+"""Read bounding boxes that the user supplies in a file, CSV or COCO's JSON, strictly."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from hmlpe.csv_file import read_table
 from hmlpe.detect.box_map import BoxMap
 from hmlpe.detect.detector import Detections
 from hmlpe.errors import UserError
-from hmlpe.spelling import composed, is_plain, same_id, slashed
+from hmlpe.spelling import is_plain, normalised_id, to_nfc, with_forward_slashes
 
 REQUIRED = ("image", "x0", "y0", "x1", "y1")
 OPTIONAL = ("score",)
-LARGEST_PX = 1_000_000  # no image is larger, so the number is none of pixels
+LARGEST_PX = 1_000_000  # no image is larger, so a larger number cannot be a coordinate in pixels
 
 Boxes = dict[str, list[Float[np.ndarray, " 5"]]]  # image -> x0 y0 x1 y1 score
 Category = int | str
 
 
 def read_csv(path: Path) -> tuple[Boxes, Mapping[str, int]]:
-    """The boxes of a table with the columns image, x0, y0, x1, y1 and perhaps score; pixel centres at integers.
+    """Read the boxes of a table with the columns image, x0, y0, x1, y1 and optionally score; pixel centres at integers.
 
     Returns:
-        The boxes, and what of the table is not read -> how much (`csv_file.Table`).
+        The boxes by image, and kind of content that was not read -> how often it occurs (`csv_file.Table`).
 
     Raises:
-        UserError: not readable, cut off, a column is missing, or a line whose cells are no box.
+        UserError: the file is not readable or cut off, a column is missing, or the cells of a line are not a box.
     """
     boxes: Boxes = {}
     table = read_table(path, REQUIRED, OPTIONAL, may_be_empty=True)
@@ -47,18 +47,21 @@ def read_csv(path: Path) -> tuple[Boxes, Mapping[str, int]]:
 
 
 def read_coco(path: Path, images: Path | None, category: Category | None) -> Boxes:
-    """The boxes of a COCO file: its annotations, or a list of detections as COCO's tools write.
+    """Read the boxes of a COCO file: its annotations, or a list of detections as COCO's tools write it.
 
     COCO's bbox is x, y, width and height from the image's corner, where pixel i covers [i, i + 1], so 0.5 is
-    subtracted. Crowds (iscrowd 1) are left out. Every image of the list of images is known, with boxes or without.
+    subtracted. Crowds (iscrowd 1) are left out. The result has an entry for every listed image, also for those without
+    boxes.
 
     Args:
-        path: an object with "images" and "annotations", or a list of objects with image_id, bbox and perhaps score.
-        images: of a list, the file whose "images" say which image has which id; None: its image_ids are names.
-        category: id or name of the only category to take; None: all boxes, which must be of one category.
+        path: an object with "images" and "annotations", or a list of objects with image_id, bbox and optionally score.
+        images: for a list of detections, the file whose "images" give the image of each id; None: image_id is the
+            image's name.
+        category: id or name of the only category to read; None: all boxes, which must be of one category.
 
     Raises:
-        UserError: not readable, a record that is no box, an unknown image, or several categories and none chosen.
+        UserError: the file is not readable, a record is not a box, an image is unknown, or there are several categories
+            and none is chosen.
     """
     content = _json(path)
     listing = content if isinstance(content, dict) else _json(images) if images else None
@@ -73,16 +76,16 @@ def read_coco(path: Path, images: Path | None, category: Category | None) -> Box
     for place, record in enumerate(records, start=1):
         where = f"{path}, {kind} at place {place}"
         if not isinstance(record, dict):
-            raise UserError(f"{where}: must be an object, got {_shown(record)}")
+            raise UserError(f"{where}: must be an object, got {_short_repr(record)}")
         of = _id(record.get("category_id"))
         if record.get("iscrowd") == 1 or (chosen is not None and of != chosen):
             continue
-        seen.add(_shown(of))
+        seen.add(_short_repr(of))
         if len(seen) > 1:
             raise UserError(f"{where}: the boxes are of several categories; name one with detector.category")
         box, score = record.get("bbox"), record.get("score", 1)
         if not isinstance(box, list) or len(box) != 4:
-            raise UserError(f"{where}: 'bbox' must be a list of 4 numbers, got {_shown(box)}")
+            raise UserError(f"{where}: 'bbox' must be a list of 4 numbers, got {_short_repr(box)}")
         x, y, width, height, sure = (_number(value, where) for value in (*box, score))
         corners = [x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5, sure]
         boxes.setdefault(_image_of(record, names, where), []).append(_checked(corners, where))
@@ -90,7 +93,7 @@ def read_coco(path: Path, images: Path | None, category: Category | None) -> Box
 
 
 def _images(listing: Any, path: Path | None) -> dict[Category, str]:
-    """Id -> name."""
+    """Return id -> name of the listed images."""
     records = listing.get("images") if isinstance(listing, dict) else None
     if not isinstance(records, list):
         raise UserError(f"{path}: must hold a list of 'images', whose ids the boxes refer to")
@@ -99,7 +102,7 @@ def _images(listing: Any, path: Path | None) -> dict[Category, str]:
         where = f"{path}, image at place {place}"
         key = _id(record.get("id")) if isinstance(record, dict) else None
         if isinstance(key, bool) or not isinstance(key, int | str) or key in names:
-            raise UserError(f"{where}: must be an object with an 'id' of its own, got {_shown(key)}")
+            raise UserError(f"{where}: must be an object with an 'id' of its own, got {_short_repr(key)}")
         names[key] = _name(record.get("file_name"), where)
     return names
 
@@ -111,12 +114,12 @@ def _image_of(record: Mapping[str, Any], names: Mapping[Category, str] | None, w
             raise UserError(f"{where}: 'image_id' is no name; name the file that lists the images with detector.images")
         return _name(key, where)
     if isinstance(key, bool) or not isinstance(key, int | str) or key not in names:
-        raise UserError(f"{where}: there is no image with the id {_shown(key)}")
+        raise UserError(f"{where}: there is no image with the id {_short_repr(key)}")
     return names[key]
 
 
 def _category(listing: Mapping[str, Any], category: Category | None, path: Path) -> Any:
-    """The id of the chosen category."""
+    """Return the id of the chosen category."""
     if not isinstance(category, str):
         return category
     listed = listing.get("categories")
@@ -129,12 +132,12 @@ def _category(listing: Mapping[str, Any], category: Category | None, path: Path)
 
 def _name(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip() or not is_plain(value):
-        raise UserError(f"{where}: must name an image, got {_shown(value)}")
-    return composed(slashed(value))
+        raise UserError(f"{where}: must name an image, got {_short_repr(value)}")
+    return to_nfc(with_forward_slashes(value))
 
 
 def _id(value: Any) -> Any:
-    return same_id(value) if isinstance(value, int | str) else value
+    return normalised_id(value) if isinstance(value, int | str) else value
 
 
 def _number(value: Any, where: str) -> float:
@@ -143,7 +146,7 @@ def _number(value: Any, where: str) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not abs(number) <= LARGEST_PX:
-        raise UserError(f"{where}: must be a number of at most {LARGEST_PX}, got {_shown(value)}")
+        raise UserError(f"{where}: must be a number of at most {LARGEST_PX}, got {_short_repr(value)}")
     return number
 
 
@@ -170,30 +173,33 @@ def _json(path: Path) -> Any:
         raise UserError(f"{path}: not readable as JSON ({' '.join(str(error).split())}); is the file whole?") from error
 
 
-def _shown(value: Any) -> str:
+def _short_repr(value: Any) -> str:
     return {dict: "an object", list: "a list", type(None): "nothing"}.get(type(value)) or repr(value)[:60]
 
 
 class GivenBoxes:
-    """Looks the people of an image up in a file.
+    """A detector that looks up the people of an image in a file.
 
-    - CSV with the columns image,x0,y0,x1,y1 and perhaps score: corners in image pixels, pixel CENTRES at integers, so
+    - CSV with the columns image,x0,y0,x1,y1 and optionally score: corners in image pixels, pixel CENTRES at integers,
+      so
       that the whole of an image of 10 x 10 is -0.5,-0.5,9.5,9.5.
-    - COCO's JSON: see `box_files.read_coco`; its boxes count from the pixels' corners, so 0.5 is subtracted.
+    - COCO's JSON: see `read_coco`; its boxes count from the pixels' corners, so 0.5 is subtracted.
 
-    An image goes by its name relative to the folder of the images, or else by its base name, if only one image of the
-    file and only one that is asked for has it. An image that is not in the file has no people, and is in `unknown`;
-    what of a table is not read is in `ignored`.
+    An image is looked up by its name relative to the folder of the images, or else by its base name, if only one image
+    of the
+    file and only one requested image has it. An image that is not in the file has no people, and is listed in
+    `unknown`;
+    what is not read of a table is counted in `ignored`.
 
     Args:
-        file: .csv, or .json.
-        to_window: from the boxes to upper-body windows, a `BoxMap` or its shift, top and height; None: they are such
-            windows already (see `Detections`).
-        images: only for a .json that is a list of detections: the COCO file with their images.
-        category: only for .json: id or name of the category to take, "person" in COCO's own files.
+        file: path of a .csv or a .json.
+        to_window: map from the boxes to upper-body windows, a `BoxMap` or its shift, top and height; None: they are
+            such windows already (see `Detections`).
+        images: only for a .json that is a list of detections: the COCO file that lists their images.
+        category: only for .json: id or name of the category to read, "person" in COCO's own files.
 
     Raises:
-        UserError: the file is missing or broken, or one of its boxes is.
+        UserError: the file is missing or broken, or one of its boxes is not valid.
     """
 
     def __init__(
@@ -229,20 +235,20 @@ class GivenBoxes:
         self._by_base = defaultdict(list)
         for key in self._found:
             self._by_base[posixpath.basename(key)].append(key)
-        self._asked: dict[str, str] = {}  # entry of the file -> the image that it was given to
+        self._asked: dict[str, str] = {}  # entry of the file -> the requested image that it was matched to
         self._unknown: dict[str, None] = {}
 
     @property
     def unknown(self) -> list[str]:
-        """The images that were asked for so far and are not in the file, in the order of the first call."""
+        """Return the requested images that are not in the file, in the order of the first request."""
         return list(self._unknown)
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str) -> Detections:
-        """The image's people, the surest first.
+        """Return the image's people, the highest score first.
 
         Raises:
-            UserError: it could be several images of the file, or one of the file's could be several of those asked
-                for, or a window lies outside the image.
+            UserError: the name fits several images of the file, one image of the file fits several requested names, or
+                a window lies outside the image.
         """
         entry = self._entry(name)
         if entry is None:
@@ -261,7 +267,8 @@ class GivenBoxes:
         return Detections(windows.copy(), found.scores.copy())
 
     def _entry(self, name: str) -> str | None:
-        asked = composed(posixpath.normpath(Path(name).as_posix()))
+        """Return the name in the file of the requested image, or None if it is not there."""
+        asked = to_nfc(posixpath.normpath(Path(name).as_posix()))
         entry: str | None = asked
         if asked not in self._found:
             alike = self._by_base.get(posixpath.basename(asked), [])

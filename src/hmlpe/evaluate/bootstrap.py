@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from hmlpe.resample import counts, interval
+from hmlpe.resample import bootstrap_counts, bootstrap_interval
 
 
 class Score(NamedTuple):
@@ -36,7 +36,7 @@ class Draws:
 
     def score(self, shares: Float[np.ndarray, " draw"]) -> Score:
         """Return the value of the original sample, which is the first share, with the interval from the other draws."""
-        return Score(float(shares[0]), *interval(shares[1:].astype(float), self.level, self.shots))
+        return Score(float(shares[0]), *bootstrap_interval(shares[1:].astype(float), self.level, self.shots))
 
 
 class Bootstrap:
@@ -57,4 +57,4 @@ class Bootstrap:
         Args:
             shots: the shot of each person.
         """
-        return Draws(counts(shots, self.draws, self.seed), len(set(shots)), self.level)
+        return Draws(bootstrap_counts(shots, self.draws, self.seed), len(set(shots)), self.level)

@@ -86,7 +86,7 @@ def truth_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool
         skeleton=skeleton,
         images=tuple(map(str, people.image)),
         locations=tuple(map(str, people.where)),
-        shots=tuple(map(str, people.drawn_together)),
+        shots=tuple(map(str, people.resampling_groups)),
         joints_px=labels.joints_px,
         torso_px=labels.torso_px,
         window_px=people.window_px,

@@ -12,7 +12,7 @@ from pydantic import Field
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of
 from hmlpe.report.published import check_published
-from hmlpe.settings import Component, Count, Name, Settings, Text, Whole, make
+from hmlpe.settings import Component, Name, NonNegativeInt, PositiveInt, Settings, Text, make
 from hmlpe.training.settings import TrainSettings
 
 OPTIONAL_GROUPS = {  # the config groups from which nothing is chosen by default, and their files in conf/
@@ -26,9 +26,9 @@ People = Literal["whole", "detected"]
 class BootstrapSettings(Settings):
     """The settings of the bootstrap that gives the intervals (see `Bootstrap`)."""
 
-    draws: Count
+    draws: PositiveInt
     level: Annotated[float, Field(gt=0, lt=1)]
-    seed: Whole
+    seed: NonNegativeInt
 
 
 class ConfidenceSettings(Settings, extra="forbid"):
@@ -56,7 +56,7 @@ class EvaluateSettings(TrainSettings):
     detector_name: Name | None = None  # the name of the chosen config file, for tables; null: the class's name is shown
     predictions_form: Any = None
     out: Text
-    batch_size: Count
+    batch_size: PositiveInt
 
     def check_all(self) -> None:
         """Raise UserError, naming the setting, if settings do not fit each other."""

@@ -18,9 +18,9 @@ from hmlpe.errors import UserError
 from hmlpe.evaluate.protocols import RATE
 from hmlpe.evaluate.record import Numbers, Record, check_name_free, read_records, write_record
 from hmlpe.files import write_bytes_atomic, write_text_atomic
-from hmlpe.palette import PARTS
+from hmlpe.palette import PART_COLOURS
 from hmlpe.report.published import Row, split_by_sides
-from hmlpe.runs.metric import MetricInfo, merged
+from hmlpe.runs.metric import MetricInfo, merge_infos
 
 EMPTY = "–"
 PUBLISHED = "published"
@@ -137,7 +137,7 @@ def _markdown_row(texts: Sequence[str]) -> str:
     return f"| {' | '.join(text.replace('|', '/') for text in texts)} |"
 
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", *PARTS[:1])
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", *PART_COLOURS[:1])
 MARKERS = "osD^vP*X"
 MAX_PANELS = 8  # the largest number of panels in a figure
 MAX_BANDS = 4  # with more curves no intervals are drawn, as they would cover one another
@@ -291,7 +291,7 @@ def write_comparison(folder: Path, data: str, published: Sequence[Row]) -> list[
     notes += sorted({f"{one['method']}: {one['source']}." for one in shown if one.get("source")})
     write_text_atomic(folder / "table.csv", render_csv(lines))
     write_text_atomic(
-        folder / "table.md", render_markdown(data, lines, notes, merged(record.infos for record in records))
+        folder / "table.md", render_markdown(data, lines, notes, merge_infos(record.infos for record in records))
     )
     drawn = draw_curves(data, records, lines, folder / "curves.png")
     return [folder / "table.csv", folder / "table.md", *([folder / "curves.png"] if drawn else [])]

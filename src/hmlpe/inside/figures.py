@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from hmlpe.inside.inspection import Filter, Layer
-from hmlpe.pictures import Tiles, as_bytes, blank, coloured
+from hmlpe.pictures import Tiles, blank_figure, to_colours, to_uint8
 from hmlpe.runs.curves import Curves
-from hmlpe.runs.metric import LAYERS
+from hmlpe.runs.metric import LAYER_GRADIENT
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito's colours, one per layer
 MAPS_IN_ROW = 8  # number of maps in a row of a figure
@@ -45,7 +45,7 @@ class MarkedWindows(NamedTuple):
 
 def waves_figure(filters: Sequence[Filter]) -> Figure:
     """Draw the frequency, orientation and colour of the first layer's filters."""
-    figure = blank(5.4, 4.0)
+    figure = blank_figure(5.4, 4.0)
     ax = figure.add_subplot(projection="polar")
     for found in filters:
         ax.scatter(
@@ -79,11 +79,11 @@ def averages_figure(name: str, layer: Layer, prefers: Sequence[str]) -> Figure:
     maps = range(len(average.mean))
     rows = [maps[start : start + MAPS_IN_ROW] for start in range(0, len(maps), MAPS_IN_ROW)]
     tiles = Tiles(
-        [[as_bytes(kind[number]) for number in row] for row in rows for kind in kinds],
-        heads=[
+        [[to_uint8(kind[number]) for number in row] for row in rows for kind in kinds],
+        captions=[
             [f"{number}\n{prefers[number]}" for number in row] if kind == 0 else [] for row in rows for kind in range(3)
         ],
-        sides=["average", "null", "spread"] * len(rows),
+        row_labels=["average", "null", "spread"] * len(rows),
     )
     title = f"{name}: average backtracked patch of {average.people} training people, contrast times {127 / reach:.1f}"
     return tiles.figure(title, [("magma", 0.0, widest, "spread: std over people, 0-255")])
@@ -92,7 +92,7 @@ def averages_figure(name: str, layer: Layer, prefers: Sequence[str]) -> Figure:
 def mosaic_figure(name: str, mosaic: UInt8[np.ndarray, "map patch 3 down across"]) -> Figure:
     """Draw the real patches nearest to each map's average, which are cut out of the data's images."""
     rows = [[patch.transpose(1, 2, 0) for patch in patches] for patches in mosaic]
-    return Tiles(rows, heads=[], sides=[str(number) for number in range(len(rows))]).figure(
+    return Tiles(rows, captions=[], row_labels=[str(number) for number in range(len(rows))]).figure(
         f"{name}: the real patches nearest to the average", []
     )
 
@@ -115,7 +115,7 @@ def positions_figure(
     order = np.argsort(-found.index)[:count]
     reach = joints_px[np.isfinite(joints_px)].max(initial=1.0) / 3
     others = np.random.default_rng(0).permutation(len(joints_px))
-    figure = blank(1.5 * len(order) + 0.9, 3.9)
+    figure = blank_figure(1.5 * len(order) + 0.9, 3.9)
     figure.suptitle(f"{name}: where the most selective maps answer, relative to the joint they prefer", fontsize=11)
     axes = figure.subplots(2, len(order), squeeze=False, sharex=True, sharey=True)
     counts = []
@@ -156,7 +156,7 @@ def removal_figure(layers: Mapping[str, Layer], joints: Sequence[str], parts: Se
         )
         if any(getattr(loss, kind).shape[1] for _, loss in with_loss.values())
     ]
-    figure = blank(9.5, 3.9 * len(kinds) + 0.4)
+    figure = blank_figure(9.5, 3.9 * len(kinds) + 0.4)
     axes = figure.subplots(len(kinds), 2, squeeze=False, width_ratios=(1, 1.25))
     for (left, right), (title, label, words, kind) in zip(axes, kinds, strict=True):
         blocks, names = [], []
@@ -187,14 +187,16 @@ def removal_figure(layers: Mapping[str, Layer], joints: Sequence[str], parts: Se
 
 def gradients_figure(curves: Curves) -> Figure | None:
     """Draw the norms and cosines of the tasks' gradients at each layer during training; None if not logged."""
-    logged = {name.removeprefix(LAYERS): curve for name, curve in curves.items() if name.startswith(LAYERS)}
+    logged = {
+        name.removeprefix(LAYER_GRADIENT): curve for name, curve in curves.items() if name.startswith(LAYER_GRADIENT)
+    }
     keys = dict.fromkeys(name.partition("/")[2] for name in logged)
     layers = list(dict.fromkeys(name.partition("/")[0] for name in logged))
     norms, cosines = ([key for key in keys if key.startswith(one)] for one in ("norm_", "cosine"))
     panels = [*norms, *cosines]
     if not panels:
         return None
-    figure = blank(3.4 * len(panels), 3.4)
+    figure = blank_figure(3.4 * len(panels), 3.4)
     for ax, key in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for layer, colour in zip(layers, COLOURS * 9, strict=False):
             curve = logged.get(f"{layer}/{key}", {})
@@ -217,7 +219,7 @@ def rows_figure(table: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
     """Draw the measures of the rows, layer by layer: a dot for each run, a dash for the mean over seeds."""
     layers, rows = list(table.layer.unique()), list(table.row.unique())
     shown = [name for name in measures if table[name].notna().any()]
-    figure = blank(max(3.2 * len(shown), 4.0) + 0.12 * len(rows) * len(shown), 4.4)
+    figure = blank_figure(max(3.2 * len(shown), 4.0) + 0.12 * len(rows) * len(shown), 4.4)
     for ax, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         for number, layer in enumerate(layers):
             own = table[table.layer == layer]
@@ -240,7 +242,7 @@ def people_figure(people: Sequence[Sequence[MarkedWindows]]) -> Figure:
     """Draw, for each person and layer, the windows of the most responsive maps on the crop, and their patches."""
     lines = [one for person in people for one in person]
     count = max(len(one.maps) for one in lines)
-    figure = blank(2.0 + 0.95 * count, 1.85 * len(lines) + 0.5)
+    figure = blank_figure(2.0 + 0.95 * count, 1.85 * len(lines) + 0.5)
     figure.suptitle("Backtracked patches of the most responsive maps, the largest answer first", fontsize=11)
     axes = figure.subplots(len(lines), count + 1, squeeze=False, width_ratios=(2, *([1] * count)))
     for line, (first, *rest) in zip(lines, axes, strict=True):
@@ -278,7 +280,7 @@ def part_maps_figure(
     for person, crop in enumerate(crops):
         lines = [(one[person], "viridis", 0.0) for one in (truth, detected, regressed)]
         lines.append((detected[person] - regressed[person], "RdBu_r", -1.0))
-        rows += [[crop, *(coloured(one, colours, low) for one in maps)] for maps, colours, low in lines]
+        rows += [[crop, *(to_colours(one, colours, low) for one in maps)] for maps, colours, low in lines]
     words = ["true", "detected", "regressed", "detected −\nregressed"] * len(crops)
     heads = [["crop", *(part.replace(" ", "\n", 1) for part in parts)], *([] for _ in rows[1:])]
     return Tiles(rows, heads, words).figure(

@@ -36,7 +36,7 @@ from hmlpe.network import HeterogeneousNet
 from hmlpe.row_name import name_of_balance
 from hmlpe.runs.curves import Curves, read_curves
 from hmlpe.runs.folder import CHOSEN, RESULT
-from hmlpe.settings import Component, Count, DataSettings, PathSettings, Settings, Text, Whole
+from hmlpe.settings import Component, DataSettings, NonNegativeInt, PathSettings, PositiveInt, Settings, Text
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
 from hmlpe.tasks.detection import to_grid
@@ -55,16 +55,18 @@ class InspectSettings(Settings, extra="forbid"):
     checkpoint: Text | None = None
     study: Text | None = None
     layers: Annotated[list[str] | None, Field(description="a list of layers, e.g. [conv2], or null")] = None
-    people: Count | None = None
-    persons: Annotated[Whole | list[Whole], Field(description="how many, or a list of numbers of test people")] = 3
-    patches: Count = 8
-    mosaic: Whole = 0
+    people: PositiveInt | None = None
+    persons: Annotated[
+        NonNegativeInt | list[NonNegativeInt], Field(description="how many, or a list of numbers of test people")
+    ] = 3
+    patches: PositiveInt = 8
+    mosaic: NonNegativeInt = 0
     near: Annotated[float, Field(ge=0.02, lt=1)] = 0.1  # memory grows with 1 / near^2
     draws: Annotated[int, Field(ge=19)] = 200  # with fewer, no p can be below 0.05
     removal: bool = True
     out: Text | None = None
     progress: bool = True
-    threads: Count | None = None
+    threads: PositiveInt | None = None
     device: Literal["cpu", "cuda"] = "cpu"
     trust: Annotated[list[str], Field(description="a list of packages' names")] = Field(default_factory=list)
 

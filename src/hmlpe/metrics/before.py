@@ -18,10 +18,10 @@ from hmlpe.metrics.pdj import ModecPDJ
 from hmlpe.metrics.person import PersonMetric, TaskError
 from hmlpe.metrics.pose import PixelError, Spread
 from hmlpe.metrics.windows import WindowAP
-from hmlpe.runs.folder import CONFIG, not_a_run, read_config
+from hmlpe.runs.folder import CONFIG, not_a_run_error, read_config
 from hmlpe.runs.metric import MetricInfo, TaskInfo, gradient_infos
 from hmlpe.runs.people import ERRORS, People
-from hmlpe.runs.result import OLDEST, Run
+from hmlpe.runs.result import OLDEST_SCHEMA, Run
 from hmlpe.skeleton import Skeleton
 
 TASKS = {"regression": ("r", 4), "detection": ("d", 2)}  # symbol and digits
@@ -36,7 +36,7 @@ def upgraded(run: Run) -> Run:
     A run in today's form is returned unchanged, and so is one that neither has finished nor has a configuration file.
     """
     begun = run.finished or (run.file.parent / CONFIG).is_file()
-    if run.result.schema_ != OLDEST or not begun:
+    if run.result.schema_ != OLDEST_SCHEMA or not begun:
         return run
     infos: dict[str, MetricInfo] = {}
     for task, metrics in metrics_of(run).items():
@@ -80,7 +80,7 @@ def metrics_of(run: Run) -> dict[str, list[Any]]:
         skeleton = Skeleton(**_arguments(config["skeleton"]))
         return {task: [_metric(node, skeleton) for node in named.values()] for task, named in config["metrics"].items()}
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise not_a_run(run.file.parent / CONFIG, error) from error
+        raise not_a_run_error(run.file.parent / CONFIG, error) from error
 
 
 def _metric(node: Mapping[str, Any], skeleton: Skeleton) -> Metric:

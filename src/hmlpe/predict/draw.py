@@ -53,7 +53,7 @@ def legend(skeleton: Skeleton, size: int, unsure: float | None) -> Image:
     sides = {side_of(skeleton, joint) for joint in range(len(skeleton.joints))}
     for side in SIDES:
         if side in sides:
-            word = side.word.removesuffix(" joint").removeprefix("joint of the ")
+            word = side.label.removesuffix(" joint").removeprefix("joint of the ")
             pieces += [_swatch(side.colour, size), caption(word, size)]
     if unsure is not None:
         pieces.append(caption(f"fuller: surer, dashed: below {unsure:g}", size))

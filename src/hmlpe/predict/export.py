@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from hmlpe.data.sources.embedded import EmbeddedSource
-from hmlpe.errors import UserError, install
+from hmlpe.errors import UserError, install_command
 from hmlpe.files import write_bytes_atomic
 from hmlpe.geometry import crop_resized
 from hmlpe.predict.estimator import Poses
@@ -229,7 +229,7 @@ def export(trained: Trained, folder: Path, formats: Sequence[str], trust: Sequen
         raise UserError(f"formats: must be some of {', '.join(FILES)}, got {unknown[0] if unknown else 'none'!r}")
     missing = [one for name in formats for one in REQUIRED_PACKAGES[name] if find_spec(one) is None]
     if missing:
-        raise UserError(f"formats: {missing[0]} is not installed: {install('export')}")
+        raise UserError(f"formats: {missing[0]} is not installed: {install_command('export')}")
     make, found = _FileContents(trained), []
     with TemporaryDirectory() as elsewhere:
         for name in dict.fromkeys(formats):

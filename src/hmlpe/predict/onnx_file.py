@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import UInt8
 
-from hmlpe.errors import UserError, install
+from hmlpe.errors import UserError, install_command
 from hmlpe.predict.estimator import POSE_OUTPUTS, Card, Poses
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
         import onnxruntime
     except ImportError as error:
         raise UserError(
-            f"{path}: reading ONNX files needs onnxruntime, which is not installed: {install('export')}"
+            f"{path}: reading ONNX files needs onnxruntime, which is not installed: {install_command('export')}"
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # no log: what is wrong is raised as an error, and reported in one line

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from hmlpe.files import new_file
+from hmlpe.files import atomic_file
 from hmlpe.predict.estimator import Card
 from hmlpe.predict.people import FoundPerson
 
@@ -58,7 +58,7 @@ class PoseFiles:
 
     def __enter__(self) -> PoseFiles:
         with ExitStack() as stack:
-            names = [stack.enter_context(new_file(self._out / name)) for name in ("poses.json", "poses.csv")]
+            names = [stack.enter_context(atomic_file(self._out / name)) for name in ("poses.json", "poses.csv")]
             self._json, table = (
                 stack.enter_context(name.open("w", encoding="utf-8", errors="backslashreplace", newline=""))
                 for name in names

@@ -21,7 +21,7 @@ from PIL import Image, PngImagePlugin
 
 from hmlpe.data.sources.images import UNSUPPORTED
 from hmlpe.files import write_bytes_atomic
-from hmlpe.spelling import on_disk
+from hmlpe.spelling import path_on_disk
 
 LOSSY = {".jpg", ".jpeg", ".jpe", ".webp"}  # photos with these suffixes are drawn as JPEG, all others as PNG
 _LONGEST = 65500  # the longest side of a JPEG file, in pixels
@@ -143,7 +143,7 @@ def find(sources: Sequence[str | int], recursive: bool = False) -> FoundSources:
     for source in sources:
         path = Path(os.path.abspath(str(source)))
         if not _exists(path):
-            path = Path(path.anchor, on_disk(Path(path.anchor), str(path.relative_to(path.anchor))))
+            path = Path(path.anchor, path_on_disk(Path(path.anchor), str(path.relative_to(path.anchor))))
         if _exists(path):
             roots.append(path if path.is_dir() else path.parent)
             if not path.is_dir():

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from hmlpe.errors import UserError
-from hmlpe.files import new_file
+from hmlpe.files import atomic_file
 from hmlpe.predict.sources import Camera, Video
 
 MAX_RATE = 120.0  # frames per second of a drawn video
@@ -185,7 +185,7 @@ def video_file(path: Path, rate: float) -> Iterator[Writer]:
     Raises:
         UserError: no frame was written; then no file is left.
     """
-    with new_file(path, path.suffix) as temporary:
+    with atomic_file(path, path.suffix) as temporary:
         writer = Writer(temporary, rate)
         try:
             yield writer

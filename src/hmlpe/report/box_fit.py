@@ -13,14 +13,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hmlpe.data.boxes import Fit, Training
+from hmlpe.data.boxes import Fit, NormalisedJoints
 from hmlpe.files import write_bytes_atomic
 
 _HEADER = ("choice", "across", "up", "down", "joints cut off", "of", "people with one", "of", "area")
 _COLOURS = {"joints": "#0072B2", "configured": "#D55E00", "box": "#000000"}
 
 
-def table(name: str, training: Training, fits: Mapping[str, Fit]) -> str:
+def table(name: str, training: NormalisedJoints, fits: Mapping[str, Fit]) -> str:
     """Return the table for the console.
 
     Args:
@@ -49,7 +49,7 @@ def write_csv(path: Path, fits: Mapping[str, Fit]) -> None:
     write_bytes_atomic(path, out.getvalue().encode())
 
 
-def draw(path: Path, name: str, training: Training, fits: Mapping[str, Fit]) -> None:
+def draw(path: Path, name: str, training: NormalisedJoints, fits: Mapping[str, Fit]) -> None:
     """Draw the joints around the detection, and the boxes of three choices of factors, into a PNG file."""
     points = training.points[training.known]
     with matplotlib.rc_context():

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hmlpe.runs.metric import Better, MetricInfo, merged, split_of
+from hmlpe.runs.metric import Better, MetricInfo, merge_infos, split_of
 from hmlpe.runs.result import MEAN_POSE, Run
 
 __all__ = ["AVERAGE", "MEAN_POSE", "PERCENT", "Column", "Panel", "collapsed", "columns_of", "panels_of", "test_sets"]
@@ -93,7 +93,7 @@ def columns_of(runs: Sequence[Run]) -> tuple[Column, ...]:
 
 
 def _infos(runs: Iterable[Run]) -> Mapping[str, MetricInfo]:
-    return merged(run.infos for run in runs)
+    return merge_infos(run.infos for run in runs)
 
 
 def panels_of(runs: Sequence[Run]) -> tuple[Panel, ...]:

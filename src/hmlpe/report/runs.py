@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hmlpe.errors import UserError
-from hmlpe.runs.folder import CONFIG, not_a_run, read_config
+from hmlpe.runs.folder import CONFIG, not_a_run_error, read_config
 from hmlpe.runs.people import People, people_file, read_people
-from hmlpe.runs.result import OLDEST, RULES, Run, read_run, row_weights
+from hmlpe.runs.result import OLDEST_SCHEMA, RULES, Run, read_run, row_weights
 from hmlpe.skeleton import Skeleton
 
 
@@ -40,7 +40,7 @@ def read_setup(folder: Path) -> Setup:
     try:
         return _setup(read_config(folder))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise not_a_run(folder / CONFIG, error) from error
+        raise not_a_run_error(folder / CONFIG, error) from error
 
 
 def _setup(raw: dict[str, Any]) -> Setup:
@@ -79,7 +79,7 @@ def collect(study: Path) -> list[Run]:
 
 
 def _upgraded(run: Run) -> Run:
-    if run.result.schema_ != OLDEST:
+    if run.result.schema_ != OLDEST_SCHEMA:
         return run
     from hmlpe.metrics.before import upgraded  # loads torch
 
@@ -89,7 +89,7 @@ def _upgraded(run: Run) -> Run:
 def people_of(run: Run, rule: str) -> People:
     """Read a run's results for each test person, under a checkpoint rule. Raises UserError: see `read_people`."""
     people = read_people(people_file(run.file.parent, rule))
-    if run.result.schema_ != OLDEST:
+    if run.result.schema_ != OLDEST_SCHEMA:
         return people
     from hmlpe.metrics.before import with_errors  # loads torch
 

@@ -1,8 +1,8 @@
-"""A run's folder: what lies in it, written and read here and nowhere else.
+"""A run's folder: the files in it, which are written and read only here.
 
-<run>/result.json           `result`: the record of truth of one run, whose numbers say themselves what they are
-<run>/config.yaml           `folder`: the configuration it was made by
-<run>/people/<rule>.npz     `people`: what a checkpoint says of each test person
+<run>/result.json           `result`: the record of truth of one run, whose metrics carry their own descriptions
+<run>/config.yaml           `folder`: the configuration that the run was made with
+<run>/people/<rule>.npz     `people`: predictions and errors of one checkpoint for each test person
 <run>/csv/version_<n>/…     `curves`: what each start of the run logged
 <run>/checkpoints/          `folder`: the names of its checkpoints
 """

@@ -1,4 +1,4 @@
-"""`<run>/csv/version_<n>/metrics.csv`: what each start of a run logged, its lines and its curves."""
+"""`<run>/csv/version_<n>/metrics.csv`: read the rows and curves that each start of a run logged."""
 
 from __future__ import annotations
 
@@ -10,40 +10,41 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from hmlpe.files import new_file
+from hmlpe.files import atomic_file
 
 Curves = Mapping[str, Mapping[int, float]]
-"""Metric -> epoch, counted from 1 -> its value; the mean, where an epoch logs several."""
+"""Metric -> epoch, counted from 1 -> value, averaged where it was logged several times in the epoch."""
 
-_AFTER_TRAINING = re.compile(r"test.*/")  # logged when the checkpoint is evaluated, with the splits read beside it
+_AFTER_TRAINING = re.compile(r"test.*/")  # metrics that are logged when the checkpoint is evaluated
 
 
-def files_of(folder: Path) -> list[Path]:
-    """The run's files, the earliest start first."""
+def metrics_files(folder: Path) -> list[Path]:
+    """Return the run's metrics files, the earliest start first."""
     found = folder.glob("csv/**/metrics.csv")
     return sorted(found, key=lambda path: [int(number) for number in re.findall(r"\d+", path.parent.name)])
 
 
 def read_curves(folder: Path, epochs: int | None) -> Curves:
-    """The curves of the run in `folder`, as far as they are written; none without a file.
+    """Read the curves of the run in `folder`, as far as they are written; empty without a file.
 
-    A line that is not whole (the run is just writing it) and a cell that is no number are left out.
+    An incomplete line (the run is just writing it) and a cell that is not a number are left out.
 
     Args:
-        epochs: of the whole training; what is logged later is of the evaluation.
+        epochs: number of training epochs; rows of later epochs belong to the evaluation and are left out. None: keep
+            all.
     """
     found: dict[str, dict[int, list[float]]] = {}
-    for path in files_of(folder):
+    for path in metrics_files(folder):
         starts: dict[str, dict[int, list[float]]] = {}
         for line in _whole_lines(path):
-            epoch = _number(line.pop("epoch", ""))
+            epoch = _finite_number(line.pop("epoch", ""))
             if epoch is None or (epochs is not None and epoch >= epochs):
                 continue
             for name, text in line.items():
-                value = _number(text)
+                value = _finite_number(text)
                 if value is not None and name != "step" and not _AFTER_TRAINING.match(name):
                     starts.setdefault(name, {}).setdefault(int(epoch) + 1, []).append(value)
-        for name, values in starts.items():  # a later start repeats the epoch that was broken off
+        for name, values in starts.items():  # a later start repeats the epoch that was interrupted
             found.setdefault(name, {}).update(values)
     return {
         name: {epoch: sum(values[epoch]) / len(values[epoch]) for epoch in sorted(values)}
@@ -51,9 +52,9 @@ def read_curves(folder: Path, epochs: int | None) -> Curves:
     }
 
 
-def logged(folder: Path) -> set[str]:
-    """The names of all that the run in `folder` has logged, whether or not it has values yet."""
-    return {name for path in files_of(folder) for name in next(_cells(path), [])} - {"step", "epoch"}
+def logged_names(folder: Path) -> set[str]:
+    """Return the names of everything that the run in `folder` has logged, whether or not it has values yet."""
+    return {name for path in metrics_files(folder) for name in next(_cells(path), [])} - {"step", "epoch"}
 
 
 def _whole_lines(path: Path) -> list[dict[str, str]]:
@@ -67,13 +68,13 @@ def _whole_lines(path: Path) -> list[dict[str, str]]:
 def _cells(path: Path) -> Iterator[list[str]]:
     try:
         text = path.read_bytes().decode("utf-8", errors="replace")
-    except OSError:  # replaced while we look: next time
+    except OSError:  # the file is being replaced; the next call will find it
         return
     whole = text[: text.rfind("\n") + 1]
     yield from csv.reader(io.StringIO(whole.replace("\0", ""), newline=""))
 
 
-def _number(text: str) -> float | None:
+def _finite_number(text: str) -> float | None:
     try:
         value = float(text)
     except ValueError:
@@ -81,8 +82,16 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def rows_before(folder: Path, current: str, step: int) -> Iterator[tuple[int, dict[str, float]]]:
-    """Steps and their numbers, growing: of each step, what the last start that reached it logged."""
+def earlier_rows(folder: Path, current: str, step: int) -> Iterator[tuple[int, dict[str, float]]]:
+    """Yield (step, values) of the earlier starts of a run, in the order of steps.
+
+    Of a step that several starts reached, the row of the last of them is taken.
+
+    Args:
+        folder: the folder of all starts, `<run>/csv`.
+        current: name of the present start's folder, which is left out.
+        step: rows of this step and later are left out.
+    """
     starts = [path for path in folder.glob("version_*/metrics.csv") if path.parent.name != current]
     starts.sort(key=lambda path: int(path.parent.name.removeprefix("version_")), reverse=True)
     kept: list[tuple[int, dict[str, float]]] = []
@@ -94,7 +103,10 @@ def rows_before(folder: Path, current: str, step: int) -> Iterator[tuple[int, di
 
 
 def _rows_of(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
-    """A line that a kill has cut has too few fields, or a torn number: it is left out. A broken file ends early."""
+    """Yield (step, values) of one file; a broken file ends early.
+
+    A line that a kill cut off has too few fields or a torn number, and is left out.
+    """
     with suppress(OSError, csv.Error), path.open(newline="", encoding="utf-8", errors="replace") as file:
         for line in csv.DictReader(file):
             try:
@@ -104,11 +116,11 @@ def _rows_of(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
                 continue
 
 
-def rewrite(path: Path, header: Sequence[str]) -> None:
-    """Give a file another header, its lines kept; it holds the old or the new lines at any moment."""
+def replace_header(path: Path, header: Sequence[str]) -> None:
+    """Replace the header of a file and keep its lines, atomically."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    with new_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, header)
         writer.writeheader()
         writer.writerows(rows)

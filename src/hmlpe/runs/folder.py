@@ -1,4 +1,4 @@
-"""A run's folder as training uses it: the names in it, its state, and whether a new call has anything to do."""
+"""A run's folder as training uses it: the names of files, the run's state, and whether there is work left to do."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from hmlpe.errors import UserError
 from hmlpe.files import read_json, remove_leftovers, write_json_atomic, write_text_atomic
 from hmlpe.runs.result import SCHEMA, Result
 
-RESUME, BEFORE = "resume.ckpt", "resume_before.ckpt"  # the whole state after the last epoch, and after the one before
-CHOSEN, OTHER_BEST = "model.ckpt", "best.ckpt"  # what is evaluated, and while a run trains its best, if not chosen
-PEOPLE = "people"  # the folder of what was found of each person
+RESUME, RESUME_BEFORE = "resume.ckpt", "resume_before.ckpt"  # training state after the last epoch, and the one before
+CHOSEN, OTHER_BEST = "model.ckpt", "best.ckpt"  # the evaluated checkpoint; during training the best, if not chosen
+PEOPLE = "people"  # the folder of predictions and errors of each person
 RESULT, CONFIG = "result.json", "config.yaml"
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """The run's result as it lies there, of whatever version and however far; empty if there is none.
+    """Return the content of the run's result.json, of whatever version and status; empty if there is none.
 
     Raises:
-        UserError: it is broken.
+        UserError: the file is broken.
     """
     path = folder / RESULT
     found: dict[str, Any] = read_json(path) if path.is_file() else {}
@@ -31,13 +31,13 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class State:
-    """What a run's folder holds.
+    """The state of a run's folder.
 
     Attributes:
-        kind: "missing", "unfinished" (broken off, or still at work), "finished", or "stale": worth keeping, but of
-            other code, data, start or configuration.
-        result: as on disk, if there is one.
-        changed: what a stale one is of another of.
+        kind: "missing", "unfinished" (interrupted, or still running), "finished", or "stale": worth keeping, but made
+            with other code, data, start or configuration.
+        result: content of result.json, if there is one.
+        changed: what differs in a stale result: keys of the identity.
     """
 
     kind: Literal["missing", "unfinished", "finished", "stale"]
@@ -45,7 +45,7 @@ class State:
     changed: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """In words, for a list of what a sweep would do."""
+        """Describe the state in words, for the list of what a sweep would do."""
         if self.kind == "stale":
             return f"stale (of another {' and '.join(self.changed)})"
         failed = self.result and self.result.get("error")
@@ -53,7 +53,7 @@ class State:
 
 
 def state_of(folder: Path, identity: Mapping[str, str]) -> State:
-    """The state of `folder` for a run of this `identity`: digests of code, data, start and config, and the seed.
+    """Return the state of `folder` for a run of this `identity`: digests of code, data, start and config, and the seed.
 
     Raises:
         UserError: result.json is broken.
@@ -66,34 +66,36 @@ def state_of(folder: Path, identity: Mapping[str, str]) -> State:
     changed = tuple(key for key, value in identity.items() if result.get("identity", {}).get(key) != value)
     if not changed:
         return State("finished" if finished else "unfinished", result)
-    worth_keeping = finished or any((folder / "checkpoints" / name).exists() for name in (RESUME, BEFORE))
+    worth_keeping = finished or any((folder / "checkpoints" / name).exists() for name in (RESUME, RESUME_BEFORE))
     return State("stale" if worth_keeping else "missing", result, changed)
 
 
 def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) -> dict[str, Any] | None:
-    """The result in `folder`, whose lock is held, if it is finished; None if there is work to do.
+    """Return the result in `folder` if it is finished; otherwise delete what the run must not use, and return None.
+
+    The caller holds the folder's lock.
 
     Args:
         identity: see `state_of`.
-        overwrite: forget a result of anything else.
+        overwrite: delete a stale result.
 
     Raises:
-        UserError: the folder belongs to something else, and must not be overwritten.
+        UserError: the result is stale and must not be overwritten.
     """
     for place in (folder, folder / "checkpoints", folder / PEOPLE, *(folder / "csv").glob("version_*")):
         remove_leftovers(place)
     state = state_of(folder, identity)
     if state.kind == "finished":
-        remove_spent(folder)  # what a kill after its last write has left
+        remove_training_checkpoints(folder)  # they are still there if the run was killed after writing its result
         return state.result
     if state.kind == "stale" and not overwrite:
         raise UserError(
-            stale(folder, state) + "; move the folder away, choose another paths.outputs, or let it be "
+            stale_message(folder, state) + "; move the folder away, choose another paths.outputs, or let it be "
             "replaced: overwrite=true, in a sweep sweep.redo=stale"
         )
-    if state.kind == "missing":  # nobody knows what a state without its record is of
+    if state.kind == "missing":  # without a record it is unknown which run these checkpoints belong to
         (folder / "checkpoints" / RESUME).unlink(missing_ok=True)
-        (folder / "checkpoints" / BEFORE).unlink(missing_ok=True)
+        (folder / "checkpoints" / RESUME_BEFORE).unlink(missing_ok=True)
     if state.changed:
         for made in (*(folder / "checkpoints").glob("*.ckpt"), *(folder / PEOPLE).glob("*.npz")):
             made.unlink()
@@ -102,23 +104,23 @@ def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) 
 
 
 def checkpoint_of(folder: Path) -> Path:
-    """The weights of a run that are evaluated."""
+    """Return the path of the checkpoint that is evaluated."""
     return folder / "checkpoints" / CHOSEN
 
 
-def remove_spent(folder: Path) -> None:
-    """Delete what a finished run does not need any more."""
-    for spent in (RESUME, BEFORE, OTHER_BEST):
+def remove_training_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints that a finished run no longer needs."""
+    for spent in (RESUME, RESUME_BEFORE, OTHER_BEST):
         (folder / "checkpoints" / spent).unlink(missing_ok=True)
 
 
-def stale(folder: Path, state: State) -> str:
-    """What is wrong with a stale result, in words."""
+def stale_message(folder: Path, state: State) -> str:
+    """Return a message that says how a stale result differs."""
     return f"{folder / 'result.json'}: is of another {' and '.join(state.changed)}"
 
 
 def objective_of(result: Mapping[str, Any], name: str) -> float | None:
-    """The metric `<split>/<metric>` of a finished run; None if it has no value: of a task that is not trained, say.
+    """Return the metric `<split>/<metric>` of a finished run; None if it has no value, e.g. as its task is not trained.
 
     Raises:
         UserError: no run has a metric of that name.
@@ -131,15 +133,15 @@ def objective_of(result: Mapping[str, Any], name: str) -> float | None:
     return None if value is None else float(value)
 
 
-def mirrors_lost(folders: Iterable[Path], since: str = "") -> list[str]:
-    """The finished runs of these folders of which W&B does not hold all, each with the reason; in words.
+def incomplete_mirrors(folders: Iterable[Path], since: str = "") -> list[str]:
+    """Name the finished runs in these folders whose metrics are not all in W&B, each with the reason.
 
     Args:
-        since: those that finished then, or later.
+        since: only runs that finished at this time or later.
     """
     found = []
     for folder in folders:
-        with suppress(UserError):  # no record: nothing finished
+        with suppress(UserError):  # without a record the run is not finished
             result = read_json(folder / RESULT)
             if result.get("mirror_lost") and result["finished"] >= since:
                 found.append(f"{result['row']} · seed {result['seed']} ({result['mirror_lost']})")
@@ -147,16 +149,17 @@ def mirrors_lost(folders: Iterable[Path], since: str = "") -> list[str]:
 
 
 def first_start(folder: Path) -> str | None:
-    """When the run of `folder` was first started, if it was."""
+    """Return when the run of `folder` was first started, or None if it has not been."""
     path = folder / RESULT
     return read_json(path).get("started") if path.is_file() else None
 
 
 def write_result(folder: Path, status: str, fields: dict[str, Any], write: bool = True) -> dict[str, Any]:
-    """Write `result.json` with its state: running, failed or finished. Returns what it holds.
+    """Write `result.json` with the run's status (running, failed or finished), and return its content.
 
     Args:
-        write: False in a process of a run whose first process writes it.
+        fields: fields of `Result`, apart from schema and status.
+        write: False in those processes of a run whose first process writes the file.
     """
     unknown = fields.keys() - Result.model_fields.keys()
     assert not unknown, f"Result has no {unknown}"
@@ -167,12 +170,12 @@ def write_result(folder: Path, status: str, fields: dict[str, Any], write: bool 
     return result
 
 
-Written = tuple[int, int]
-"""Which writing of a file it is: files here are written anew and renamed."""
+FileVersion = tuple[int, int]
+"""The version of a file, as (inode, modification time): each write makes a new file and renames it."""
 
 
-def written(path: Path) -> Written | None:
-    """The present writing of a file; None if there is none. Two with the same content differ."""
+def file_version(path: Path) -> FileVersion | None:
+    """Return the version of a file, or None without a file. Two versions differ even with equal content."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -180,49 +183,53 @@ def written(path: Path) -> Written | None:
     return found.st_ino, found.st_mtime_ns
 
 
-def mark_failed(folder: Path, error: str, over: Collection[str] = ("running",), before: Written | None = None) -> None:
-    """Say in the record of a run what ended it, as the run itself could not.
+def mark_failed(
+    folder: Path, error: str, replaceable: Collection[str] = ("running",), version_before: FileVersion | None = None
+) -> None:
+    """Record in result.json the error that ended a run which could not record it itself.
 
     Args:
-        over: what the record may say so far: "running", or "failed" for what followed from this error.
-        before: the record as the run began; what has not been written since is not of this run.
+        replaceable: statuses that may be replaced: "running", or also "failed" where that failure followed from this
+            error.
+        version_before: version of the file when the run began; a file not written since belongs to another run.
 
     Raises:
-        UserError, OSError: the record cannot be read, or written.
+        UserError: the file cannot be read.
+        OSError: the file cannot be written.
     """
     path = folder / RESULT
-    if written(path) in (None, before):
+    if file_version(path) in (None, version_before):
         return
     result: dict[str, Any] = read_json(path)
-    if result.get("status") in over:
+    if result.get("status") in replaceable:
         write_json_atomic(path, result | {"status": "failed", "error": error})
 
 
 def write_config(folder: Path, tree: Mapping[str, Any]) -> None:
-    """Write the configuration that the run is made by."""
-    import yaml  # only who trains or draws needs it
+    """Write the configuration that the run is made with."""
+    import yaml  # imported here as few callers need it
 
     write_text_atomic(folder / CONFIG, yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration of a run. Raises UserError: there is none, or it is broken."""
+    """Read the configuration of a run. Raises UserError if it is missing or broken."""
     import yaml
 
     path = folder / CONFIG
     try:
-        # The loader in C, where PyYAML has it, is ten times as fast.
+        # The C loader, where PyYAML has it, is ten times as fast.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         found = yaml.load(path.read_text(encoding="utf-8"), loader)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, yaml.YAMLError, ValueError) as error:
-        raise not_a_run(path, error) from error
+        raise not_a_run_error(path, error) from error
     if not isinstance(found, dict):
-        raise not_a_run(path, "no mapping")
+        raise not_a_run_error(path, "no mapping")
     return found
 
 
-def not_a_run(path: Path, why: object) -> UserError:
-    """That a configuration is not one of a training run."""
+def not_a_run_error(path: Path, why: object) -> UserError:
+    """Return the error that a file is not the configuration of a training run."""
     return UserError(f"{path}: not the configuration of a run ({' '.join(str(why).split())})")

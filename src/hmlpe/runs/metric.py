@@ -1,4 +1,4 @@
-"""What a number is, said by itself: its names, unit, direction and task, and how people's errors become it."""
+"""The description of each metric (names, unit, direction, task), and how people's errors are reduced to its value."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ Better = Literal["high", "low"] | None
 Kind = Literal["protocol", "score", "error", "check", "loss", "weight", "gradient", "rate"]
 
 
-class _Said(BaseModel):
-    """Written into result.json, and read from it."""
+class _StoredModel(BaseModel):
+    """Base of the models that are stored in result.json."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Reduction(_Said):
-    """How people's item errors become one number, whether everyone counts once or as often as a bootstrap draws them.
+class Reduction(_StoredModel):
+    """Reduces people's errors, by item (e.g. joint), to one number; people may be weighted by a bootstrap draw.
 
     Attributes:
-        errors: name of the array of errors, (person, item): NaN where the truth is unknown, infinite without an answer.
-        items: those that count, by their place; None: all.
-        within: thresholds: the number is the share of errors within one, the mean over several; none: it is the mean
-            error.
-        inclusive: an error of just the threshold is within it.
-        pooled: over all items together; else the mean over the items of each one's number.
+        errors: name of the array of errors, (person, item): NaN where the truth is unknown, infinite where there is no
+            prediction.
+        items: indices of the items that count; None: all.
+        within: thresholds. With one, the number is the share of errors within it, with several the mean of the shares;
+            empty: the mean error.
+        inclusive: an error that equals the threshold is within it.
+        pooled: average over all items together; otherwise, average each item first and then the items.
     """
 
     errors: str
@@ -41,12 +42,16 @@ class Reduction(_Said):
     def __call__(
         self, errors: Float[np.ndarray, "person item"], counts: Float[np.ndarray, "draw person"] | None = None
     ) -> Float[np.ndarray, " draw"]:
-        """The number of each draw; NaN where nothing is known.
+        """Return the number of each draw; NaN where no error is known.
 
         Args:
-            counts: how often each person counts in each draw; None: once, in one draw.
+            counts: how often each person is in each draw; None: one draw with everyone once.
+
+        >>> errors = np.array([[0.1, 0.3], [0.2, np.nan]])
+        >>> Reduction(errors="errors/pdj", within=(0.2,))(errors).round(3)
+        array([0.667])
         """
-        own = self._own(errors)
+        own = self._select(errors)
         weights = np.ones((1, len(own))) if counts is None else counts
         known = weights @ (~np.isnan(own)).astype(float)
         values = [self._hits(own, threshold) for threshold in self.within] or [
@@ -55,10 +60,10 @@ class Reduction(_Said):
         return np.asarray(np.mean([self._mean(weights @ value, known) for value in values], axis=0))
 
     def known(self, errors: Float[np.ndarray, "person item"]) -> Bool[np.ndarray, " person"]:
-        """Who counts."""
-        return np.asarray(~np.isnan(self._own(errors)).all(1))
+        """Return for each person whether any of the items that count has a known error."""
+        return np.asarray(~np.isnan(self._select(errors)).all(1))
 
-    def _own(self, errors: Float[np.ndarray, "person item"]) -> Float[np.ndarray, "person some"]:
+    def _select(self, errors: Float[np.ndarray, "person item"]) -> Float[np.ndarray, "person some"]:
         return errors if self.items is None else errors[:, list(self.items)]
 
     def _hits(self, own: Float[np.ndarray, "person item"], threshold: float) -> Float[np.ndarray, "person item"]:
@@ -71,7 +76,7 @@ class Reduction(_Said):
         with np.errstate(invalid="ignore", divide="ignore"):
             if self.pooled:
                 return np.asarray(total.sum(1) / known.sum(1))
-            shares, there = total / known, known > 0  # an item that nobody of a draw has does not count in it
+            shares, there = total / known, known > 0  # an item that is unknown for everyone in a draw is left out
             return np.asarray(np.where(there, shares, 0).sum(1) / there.sum(1))
 
 
@@ -79,26 +84,27 @@ def _filled(errors: Float[np.ndarray, "person item"]) -> Float[np.ndarray, "pers
     return np.where(np.isnan(errors), 0.0, errors).astype(float)
 
 
-class MetricInfo(_Said):
-    """What a metric is, so that tables, figures, pages and dashboards need not know it.
+class MetricInfo(_StoredModel):
+    """The description of a metric, so that tables, figures, pages and dashboards work without knowing it.
 
     Attributes:
-        title: in words, e.g. "PDJ elbow @0.20"; the split is said beside it.
-        heading: of its column, e.g. "PDJ@0.2 elbow"; empty: the title.
-        unit: "%", "px" or nothing.
-        scale: it is shown as `scale * value`,
-        digits: with so many decimals.
-        better: which way; None: neither as such.
-        task: whose output it reads; empty: of the whole network.
-        kind: protocol (a published one), score (another), error (a task's own), check (whether a network learns at
-            all), or what is logged while training: loss, weight, gradient, rate.
-        shown: it has a column in tables; others (single parts, points of a curve) are in the files alone.
-        panel, label: the figure's panel that it shares with others, and its line's name in there.
-        section: of a dashboard.
-        people: who counts, all or the detected alone.
-        curve: name of the curve over thresholds that it is a point of, and the threshold.
-        below: a run whose value lies below gives about one answer for every image.
-        reduction: None: no function of single people's errors, so it has no interval.
+        title: in words, without the split, e.g. "PDJ elbow @0.20".
+        heading: heading of the column, e.g. "PDJ@0.2 elbow"; empty: the title.
+        unit: "%", "px" or empty.
+        scale: factor by which the value is multiplied when it is shown.
+        digits: number of decimals when it is shown.
+        better: whether high or low values are better; None: neither.
+        task: name of the task whose output it measures; empty: the whole network.
+        kind: protocol (a published one), score (any other), error (a task's own), check (whether a network learns at
+            all), or, for values logged during training: loss, weight, gradient, rate.
+        shown: it has a column in tables; others (single parts, points of a curve) are only in the files.
+        panel: title of the panel of the figure in which it is drawn.
+        label: name of its line in that panel.
+        section: section of the dashboard.
+        people: the people who count: all, or only those who were detected.
+        curve: (name of the curve over thresholds, threshold), if it is a point of a curve.
+        below: a run whose value is lower counts as collapsed: it gives about one answer for every image.
+        reduction: how it is computed from people's errors; None: it is not, so it has no confidence interval.
     """
 
     title: str
@@ -120,29 +126,30 @@ class MetricInfo(_Said):
 
     @property
     def column(self) -> str:
-        """The heading with its unit."""
+        """Return the heading with its unit."""
         return f"{self.heading or self.title}{f' [{self.unit}]' if self.unit else ''}"
 
 
-class TaskInfo(_Said):
-    """What a task is called.
+class TaskInfo(_StoredModel):
+    """How a task is named in formulas.
 
     Attributes:
-        symbol: index of its error and weight, E_<symbol> and λ_<symbol>.
+        symbol: subscript of its error and weight, E_<symbol> and λ_<symbol>.
     """
 
     symbol: str
 
 
-SHARE: dict[str, Any] = {"unit": "%", "scale": 100.0, "digits": 1, "better": "high"}  # how a share is said
-GRADIENT, LAYERS = "train/gradient/", "train/gradient_of/"  # how names begin: of the trunk's gradients, of a layer's
+SHARE: dict[str, Any] = {"unit": "%", "scale": 100.0, "digits": 1, "better": "high"}  # fields of a share's MetricInfo
+GRADIENT, LAYER_GRADIENT = "train/gradient/", "train/gradient_of/"  # prefixes of names: at the trunk, at a layer
 SPLITS = ("train", "val", "test")
 
 
 def info_of(infos: Mapping[str, MetricInfo], name: str) -> MetricInfo | None:
-    """The metric that a run calls `<split>/<metric>` or, of what it logs while training, by its whole name.
+    """Return the description of the metric `<split>/<metric>`, or None if there is none.
 
-    A description whose name ends in * is that of all names that begin so.
+    A metric that is logged during training is looked up by its whole name first. A key that ends in * describes all
+    names that begin with the rest of it.
     """
     split, _, metric = name.partition("/")
     known = infos.get(name)
@@ -154,12 +161,12 @@ def info_of(infos: Mapping[str, MetricInfo], name: str) -> MetricInfo | None:
 
 
 def split_of(name: str) -> str:
-    """The split of `<split>/<metric>`."""
+    """Return the split of `<split>/<metric>`."""
     return name.partition("/")[0]
 
 
-def merged(infos: Iterable[Mapping[str, MetricInfo]]) -> dict[str, MetricInfo]:
-    """The metrics that any run has, in their order."""
+def merge_infos(infos: Iterable[Mapping[str, MetricInfo]]) -> dict[str, MetricInfo]:
+    """Return the descriptions of all metrics of several runs; of two with one name, the first."""
     found: dict[str, MetricInfo] = {}
     for one in infos:
         found |= {name: info for name, info in one.items() if name not in found}
@@ -167,7 +174,7 @@ def merged(infos: Iterable[Mapping[str, MetricInfo]]) -> dict[str, MetricInfo]:
 
 
 def gradient_infos(tasks: Sequence[str]) -> dict[str, MetricInfo]:
-    """What the numbers that `tracking.gradients.diagnose` gives are, under the names that they are logged by."""
+    """Describe the values of `tracking.gradients.diagnose`, by the names under which they are logged."""
     found = {}
     for task in tasks:
         title = f"norm of the {task.replace('_', ' ')} gradient at the trunk"
@@ -175,5 +182,5 @@ def gradient_infos(tasks: Sequence[str]) -> dict[str, MetricInfo]:
     found[f"{GRADIENT}cosine"] = MetricInfo(title="cosine between the tasks' gradients", kind="gradient")
     for a, b in combinations(tasks, 2):
         found[f"{GRADIENT}cosine_{a}_{b}"] = MetricInfo(title=f"cosine between gradients, {a}_{b}", kind="gradient")
-    found[f"{LAYERS}*"] = MetricInfo(title="gradients of the tasks at a layer", kind="gradient", shown=False)
+    found[f"{LAYER_GRADIENT}*"] = MetricInfo(title="gradients of the tasks at a layer", kind="gradient", shown=False)
     return found

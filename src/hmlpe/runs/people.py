@@ -1,16 +1,16 @@
-"""`<run>/people/<rule>.npz`: what one checkpoint says of each test person, for statistics over people and for drawing.
+"""`<run>/people/<rule>.npz`: predictions and errors of one checkpoint for each test person, for statistics and plots.
 
-Names and shapes, of N people (arrays of a task that is not trained are left out):
+Names and shapes for N people (the arrays of a task that is not trained are missing):
 
     index                                     int64 (N,), the row in the pack
     person                                    str (N,), the pack's name of the person
-    shot                                      str (N,), the same for people of one shot, or where that is unknown of
-                                              one image: statistics draw them together
+    shot                                      str (N,), equal for people of one shot or, where the shot is unknown,
+                                              of one image: the bootstrap draws them together
     errors/<name>                             float32 (N, item), a metric's errors (`metric.Reduction`): NaN where the
-                                              truth is unknown, infinite without an answer
+                                              truth is unknown, infinite where there is no prediction
     truth_crop_px, truth_px                   float32 (N, joint, 2), pixels of the test crop and of the image
     torso_px, box_px                          float32 (N,) and (N, 4), pixels of the image
-    predicted_crop_px, predicted_px           of the joint regression
+    predicted_crop_px, predicted_px           of the joint regression, the same
     part_maps_predicted, part_maps_true       uint8 (N, part, row, column), of the part detection: probability x 255 for
                                               each window; the truth is 0 where it is unknown
 
@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Int
 
 from hmlpe.errors import UserError
-from hmlpe.files import new_file
+from hmlpe.files import atomic_file
 
 ERRORS = "errors/"
 
@@ -38,9 +38,9 @@ class People:
 
     Attributes:
         index: (person,) the row in the pack.
-        person: (person,) the pack's names.
-        shot: (person,) the same for people who are drawn together; None: the file is of an older version.
-        arrays: what was found of them, (person, ...), by the file's names.
+        person: (person,) the pack's name of the person.
+        shot: (person,) equal for people whom the bootstrap draws together; None: the file is of an older version.
+        arrays: all other arrays, (person, ...), by their names in the file.
     """
 
     index: Int[np.ndarray, " person"]
@@ -53,26 +53,26 @@ class People:
 
     @property
     def errors(self) -> Mapping[str, np.ndarray]:
-        """(person, item) errors by their name."""
+        """Return the errors, (person, item), by the name of the metric."""
         return {name.removeprefix(ERRORS): one for name, one in self.arrays.items() if name.startswith(ERRORS)}
 
 
 def people_file(folder: Path, rule: str) -> Path:
-    """Where the people of a run lie, under a checkpoint rule."""
+    """Return the path of the people file of a run for one checkpoint rule."""
     return folder / "people" / f"{rule}.npz"
 
 
 def write_people(path: Path, people: People) -> None:
-    """Write the file, whole or not at all."""
+    """Write the file atomically."""
     own = {"index": people.index, "person": people.person} | ({} if people.shot is None else {"shot": people.shot})
-    with new_file(path, ".npz") as temporary:
+    with atomic_file(path, ".npz") as temporary:
         np.savez_compressed(temporary, **own, **people.arrays)  # type: ignore[arg-type]  # numpy's takes no mapping
 
 
 def read_people(path: Path) -> People:
-    """Read one file. Raises UserError: there is none (see its message), or it is no such file."""
+    """Read one file. Raises UserError if it is missing (the message says why) or damaged."""
     try:
-        # Opened here, as numpy leaves a damaged file open.
+        # Opened here, as numpy would leave a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         lengths = {len(values) for values in arrays.values()}
@@ -84,7 +84,7 @@ def read_people(path: Path) -> People:
         raise UserError(
             f"{path}: no such file; runs of an older version and evaluations with fit=false have none"
         ) from None
-    except MemoryError:  # which says nothing of the file
+    except MemoryError:  # does not mean that the file is damaged
         raise
     except Exception as error:  # a damaged file makes zlib, zipfile and numpy raise almost anything
         raise UserError(f"{path}: damaged ({' '.join(str(error).split())}); rerun this run") from error

@@ -1,6 +1,6 @@
-"""`result.json`, the record of truth of one run: the model of it, and one run as reports read it.
+"""`result.json`, the record of truth of one run: its data model, and the view of one run that reports use.
 
-A run is evaluated by both rules by which a checkpoint is chosen: best on validation, and last.
+A run is evaluated under two rules for choosing the checkpoint: best on validation, and last.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ from hmlpe.errors import UserError
 from hmlpe.files import read_json
 from hmlpe.runs.metric import MetricInfo, TaskInfo
 
-BASE = "regression"  # the task whose rows are compared with, where a study has it
-RULES = ("best", "last")  # as `select` names them, and people/<rule>.npz
+BASE = "regression"  # the task whose rows the others are compared with, where a study has it
+RULES = ("best", "last")  # names of the checkpoint rules, in the setting `select` and in people/<rule>.npz
 
 
-def in_words(rule: str, base: str = BASE) -> str:
-    """The rule for a reader.
+def rule_text(rule: str, base: str = BASE) -> str:
+    """Describe a checkpoint rule for the reader of a report.
 
     Args:
-        base: the task whose validation error chooses.
+        base: the task whose validation error chooses the best checkpoint.
     """
     if rule == "last":
         return "last epoch"
     return f"lowest val/{base}_error (without {base}: the error of the first trained task)"
 
 
-def other_than(rule: str) -> str:
-    """The other of the two."""
+def other_rule_than(rule: str) -> str:
+    """Return the other of the two checkpoint rules."""
     return RULES[1 - RULES.index(rule)]
 
 
 SCHEMA = 3
-OLDEST = 2  # of the tag faults-1: metrics that do not say what they are (`metrics.before` does)
-MEAN_POSE = "mean_pose"  # the name of that line in the tables, so no row may have it
+OLDEST_SCHEMA = 2  # of the tag faults-1, whose metrics carry no descriptions (`metrics.before` supplies them)
+MEAN_POSE = "mean_pose"  # name of the mean pose's line in the tables; no row may have it
 
 Line = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
-"""A text in one line, so that one run stays one line in every output."""
+"""A text whose line breaks are replaced by spaces, so that one run stays one line in every output."""
 Splits = dict[str, dict[str, float | None]]
-"""Split -> metric -> value; None where there was nothing to measure."""
+"""Split -> metric -> value; None where nothing could be measured."""
 
 
 class OtherRule(BaseModel):
-    """The numbers under the checkpoint rule that was not chosen."""
+    """The metrics under the checkpoint rule that was not chosen."""
 
     model_config = ConfigDict(strict=True)
 
@@ -58,7 +58,7 @@ class OtherRule(BaseModel):
 
 
 class BalanceState(BaseModel):
-    """The balance of the tasks' losses, and the weights that it gave at the end of training; None before."""
+    """The balance of the tasks' losses, and its weights at the end of training (None until then)."""
 
     model_config = ConfigDict(strict=True)
 
@@ -67,25 +67,25 @@ class BalanceState(BaseModel):
 
 
 class Result(BaseModel):
-    """One run: what it is, its state, and its numbers.
+    """The content of result.json: what the run is, its status, and its metrics.
 
-    A run that is at work, or failed, may not have got as far as most of its fields; a failed one may hold numbers that
-    are not finite, as that may be why it failed.
+    A run that is running or failed may lack most fields. A failed one may hold values that are not finite, as that may
+    be why it failed.
 
     Attributes:
-        experiment: the study.
-        weights: the row's, by task.
+        experiment: name of the study.
+        weights: weights of the row, by task.
         base: the task whose rows the others are compared with.
-        tasks: what each task is called.
-        described: what each metric is, by its name without the split, and all else that the run logs.
-        pictures: names of those that the run sends to a dashboard.
-        protocol: which people are tested how, in words; by the labels of which sides, and of which sets.
-        balance: of the losses; None: fixed weights, in a result of before.
-        people: how many train, validate and test.
-        counted: of how many of them anything is known that a task learns, by split and task.
-        identity: by which a later call knows the run again (`folder.state_of`).
-        provenance: code, data, packages, machine.
-        mirror_lost: why W&B does not hold all of it.
+        tasks: how each task is named.
+        described: description of each metric, by its name without the split, and of everything else that the run logs.
+        pictures: names of the pictures that the run sends to a dashboard.
+        protocol: in words: which people are tested and how, which sides the labels follow, and which sets are used.
+        balance: balance of the losses; None in results of older versions, which had fixed weights.
+        people: number of training, validation and test people.
+        counted: number of people with any label that a task learns from, by split and task.
+        identity: digests and seed by which a later call recognises the run (`folder.state_of`).
+        provenance: code, data, packages and machine.
+        mirror_lost: why W&B does not hold all metrics of the run.
     """
 
     model_config = ConfigDict(strict=True, extra="ignore")
@@ -129,12 +129,12 @@ class Result(BaseModel):
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Result:
-        """The result of a file's content, in which null is as good as nothing. Raises ValidationError."""
+        """Validate the content of a file, in which null counts as missing. Raises ValidationError."""
         return cls.model_validate({key: value for key, value in raw.items() if value is not None})
 
     @model_validator(mode="after")
-    def _whole(self) -> Result:
-        """A finished run states all that makes it one, and no number that is none."""
+    def _check_complete(self) -> Result:
+        """Require all fields of a finished run, and finite values unless the run failed."""
         if self.row == MEAN_POSE:
             raise ValueError(f"row is {MEAN_POSE!r}, the name of a line of the table's own; rename the row")
         if self.status == "finished":
@@ -143,8 +143,8 @@ class Result(BaseModel):
                     raise ValueError(f"field {name} is missing")
             for name, kind, there in (("provenance", str, PROVENANCE), ("people", int, ("test",))):
                 for key in there:
-                    _demand(f"{name}.{key}", getattr(self, name), key, kind)
-            _demand("metrics.test", self.metrics or {}, "test", dict)
+                    _require(f"{name}.{key}", getattr(self, name), key, kind)
+            _require("metrics.test", self.metrics or {}, "test", dict)
         if self.status != "failed":
             for where, value in _numbers(self):
                 if value is not None and not math.isfinite(value):
@@ -159,7 +159,7 @@ _FINISHED = (
 PROVENANCE = ("data", "code", "config", "settings")
 
 
-def _demand(where: str, mapping: Mapping[str, Any], key: str, kind: type) -> None:
+def _require(where: str, mapping: Mapping[str, Any], key: str, kind: type) -> None:
     if key not in mapping:
         raise ValueError(f"field {where} is missing")
     if not isinstance(mapping[key], kind):
@@ -179,9 +179,10 @@ class Run:
     """One run, under one of the two checkpoint rules. Metrics are flat, `<split>/<metric>`.
 
     Attributes:
-        result: as in the file.
-        rule: by which the checkpoint was chosen, in words.
-        other_rule, other_metrics: of the other rule; a run without training has neither.
+        result: content of result.json.
+        rule: description of the rule by which the checkpoint was chosen.
+        metrics, mean_pose: metrics of the run, and of the mean pose.
+        other_rule, other_metrics: the same for the other checkpoint rule; a run without training has neither.
     """
 
     file: Path
@@ -194,69 +195,73 @@ class Run:
 
     @property
     def row(self) -> str:
-        """Its row."""
+        """Return the name of its row."""
         return self.result.row
 
     @property
     def seed(self) -> int:
-        """Its seed."""
+        """Return its seed."""
         return self.result.seed
 
     @property
     def status(self) -> str:
-        """Finished, running or failed."""
+        """Return "finished", "running" or "failed"."""
         return self.result.status
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """The row's, by task."""
+        """Return the weights of its row, by task."""
         return self.result.weights or {}
 
     @property
     def people(self) -> Mapping[str, int | None]:
-        """How many people."""
+        """Return the number of people, by split."""
         return self.result.people or {}
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """What it was made by."""
+        """Return code, data, packages and machine that it was made with."""
         return self.result.provenance or {}
 
     @property
     def infos(self) -> Mapping[str, MetricInfo]:
-        """What its metrics are."""
+        """Return the descriptions of its metrics."""
         return self.result.described
 
     @property
     def name(self) -> str:
-        """`<row>_s<seed>`: what the run is called everywhere."""
+        """Return `<row>_s<seed>`, by which the run is named everywhere."""
         return f"{self.row}_s{self.seed}"
 
     @property
     def finished(self) -> bool:
-        """Whether the run counts in the statistics."""
+        """Return whether the run is finished, and so counts in the statistics."""
         return self.status == "finished"
 
-    def told(self, error: Exception) -> str:
-        """An error of this run's files without the study's folder, as reports do not depend on where it lies."""
+    def error_without_folder(self, error: Exception) -> str:
+        """Return an error's message without the study's folder, as reports must not depend on where it lies."""
         return str(error).replace(f"{self.file.parent.parent}/", "")
 
 
 def read_run(file: Path) -> Run:
-    """Read one result. Raises UserError naming file and field: broken, incomplete, of another schema, NaN."""
+    """Read one result.
+
+    Raises:
+        UserError: the file is broken, incomplete or of another schema, or holds NaN; the message names file and field.
+    """
     raw = read_json(file)
     if not isinstance(raw, dict):
         raise _broken(file, "holds no JSON object")
-    if raw.get("schema") not in (SCHEMA, OLDEST):
+    if raw.get("schema") not in (SCHEMA, OLDEST_SCHEMA):
         raise _broken(file, f"schema is {raw.get('schema')!r}, and this version reads {SCHEMA}; train it again")
     try:
         return run_of(file, Result.of(raw))
     except ValidationError as error:
-        raise _broken(file, first_problem(error, Result, raw).of_file()) from error
+        raise _broken(file, first_problem(error, Result, raw).file_message()) from error
 
 
 def run_of(file: Path, result: Result) -> Run:
-    """The run of a result, under the rule that it chose."""
+    """Return the run of a result, under the checkpoint rule that it chose."""
     other = result.other_rule
     return Run(
         file=file,
@@ -270,7 +275,7 @@ def run_of(file: Path, result: Result) -> Run:
 
 
 def row_weights(group: Sequence[Run]) -> Mapping[str, float]:
-    """The weights of one row: those of its finished runs, else the first that are stated."""
+    """Return the weights of a row: those of a finished run, or else of the first run that records them."""
     return min(group, key=lambda run: (not run.finished, not run.weights, run.seed)).weights
 
 

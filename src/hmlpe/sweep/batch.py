@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from hmlpe.errors import UserError
 from hmlpe.files import remove_leftovers
 from hmlpe.lock import locked
-from hmlpe.runs.folder import objective_of, remove_spent, stale
+from hmlpe.runs.folder import objective_of, remove_training_checkpoints, stale_message
 from hmlpe.sweep.devices import Slot, cpu_slots, gpu_slots, visible_gpus
 from hmlpe.sweep.jobs import Job, compose, write_sweep
 from hmlpe.sweep.outcome import Outcome
@@ -53,7 +53,7 @@ def select_jobs(jobs: Sequence[Job], found: Survey, redo_stale: bool) -> list[Jo
             job.outcome = Outcome("finished", "before")
             job.value = objective_of(state.result or {}, str(job.config.objective))
         elif state.kind == "stale" and not redo_stale and not job.config.get("overwrite"):
-            job.outcome = Outcome("stale", f"{stale(job.folder, state)}; sweep.redo=stale replaces it")
+            job.outcome = Outcome("stale", f"{stale_message(job.folder, state)}; sweep.redo=stale replaces it")
         else:
             todo.append(job)
     reasons = {str(state) for state in found.states if isinstance(state, UserError)}
@@ -159,7 +159,7 @@ class Batch:
         self.known |= {job.folder: job for job in jobs}
         for job in jobs:
             if job.state.kind == "finished":  # so nothing else will clean up its folder
-                remove_spent(job.folder)
+                remove_training_checkpoints(job.folder)
         with exit_on_signals(), view_of(self.settings["progress"], todo, len(slots)) as view:
             schedule = Schedule(self.start, slots, self.policy, view, self.write_state)
             try:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hmlpe import pictures
 from hmlpe.data.dataset import Sample
-from hmlpe.runs.metric import GRADIENT, LAYERS
+from hmlpe.runs.metric import GRADIENT, LAYER_GRADIENT
 from hmlpe.tracking.gradients import diagnose, diagnose_layers, gradients_at
 from hmlpe.tracking.mirror import Mirror
 from hmlpe.training.module import MultiTaskPose
@@ -117,7 +117,7 @@ class GradientLog(Callback):
         found = gradients_at(pl_module.step_losses, list(parameters.values()))
         means = {task: mean_over_ranks(gradient) for task, gradient in found.items()}
         named = {f"{GRADIENT}{name}": value for name, value in diagnose(means).items()}
-        named |= {f"{LAYERS}{name}": value for name, value in diagnose_layers(means, parameters).items()}
+        named |= {f"{LAYER_GRADIENT}{name}": value for name, value in diagnose_layers(means, parameters).items()}
         for logger in trainer.loggers:
             logger.log_metrics(named | {"epoch": trainer.current_epoch}, trainer.global_step)
 

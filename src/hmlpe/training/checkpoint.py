@@ -19,8 +19,8 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from hmlpe.errors import UserError
-from hmlpe.files import new_file
-from hmlpe.runs.folder import BEFORE, CHOSEN, OTHER_BEST, RESUME
+from hmlpe.files import atomic_file
+from hmlpe.runs.folder import CHOSEN, OTHER_BEST, RESUME, RESUME_BEFORE
 from hmlpe.runs.result import BASE
 from hmlpe.skeleton import Skeleton
 
@@ -112,7 +112,7 @@ class ResumeCheckpoint(Keeper):
     def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
         last = Path(filepath)
         if trainer.is_global_zero and last.is_file():
-            last.replace(last.with_name(BEFORE))
+            last.replace(last.with_name(RESUME_BEFORE))
         super()._save_checkpoint(trainer, filepath)
 
 
@@ -157,7 +157,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write `checkpoint` to `path`, which at any moment holds either the old file or the new one."""
-        with new_file(Path(path)) as temporary, temporary.open("wb") as file:
+        with atomic_file(Path(path)) as temporary, temporary.open("wb") as file:
             try:
                 torch.save(checkpoint, file)
             except RuntimeError as error:
@@ -182,7 +182,7 @@ def state_to_resume(checkpoints: Path, evaluated: Collection[Path], name: str) -
     Raises:
         OSError: a checkpoint cannot be read, which does not mean that its content is damaged.
     """
-    states = [path for path in (checkpoints / RESUME, checkpoints / BEFORE) if path.is_file()]
+    states = [path for path in (checkpoints / RESUME, checkpoints / RESUME_BEFORE) if path.is_file()]
     for path in evaluated if states else ():
         if not path.is_file() or not readable(path):
             log.warning("%s: %s is %s; going back to the start", name, path, "damaged" if path.is_file() else "gone")

@@ -24,7 +24,7 @@ KnownCounts = dict[str, dict[str, int]]
 
 def count_known(tasks: Mapping[str, Task], data: PoseDataModule) -> KnownCounts:
     """Return, for each split and task, the number of people whose ground truth is at least partly known."""
-    everyone = {split: people.everyone() for split, people in data.plain.items()}
+    everyone = {split: people.all_labels() for split, people in data.plain.items()}
     return {
         split: {name: int(task.target(sample).has_known.sum()) for name, task in tasks.items()}
         for split, sample in everyone.items()

@@ -38,7 +38,7 @@ def seconds_per_step(settings: TrainSettings) -> float:
     """Return the seconds of one training step of the configured network, timed on noise on the run's device."""
     import torch
 
-    from hmlpe.data.dataset import noise_batch
+    from hmlpe.data.dataset import random_batch
     from hmlpe.data.pack import open_pack
     from hmlpe.training.bench import time_bare_steps
     from hmlpe.training.build import build_model, build_tasks, resolve_precision
@@ -50,7 +50,7 @@ def seconds_per_step(settings: TrainSettings) -> float:
     pack = open_pack(Path(settings.data.pack), skeleton)
     model = build_model(settings, build_tasks(settings, [attribute.name for attribute in pack.attributes]))
     people, joints = settings.optim.batch_size // world_size(trainer), len(skeleton.joints)
-    batch = noise_batch(people, joints, len(pack.attributes), settings.size_px)
+    batch = random_batch(people, joints, len(pack.attributes), settings.size_px)
     precision = resolve_precision(trainer.precision, trainer.accelerator)
     device = torch.device("cuda" if gpus(trainer.accelerator) else "cpu")
     taken = time_bare_steps(model, batch, STEPS, precision, device)

@@ -21,7 +21,7 @@ from hmlpe.errors import UserError
 from hmlpe.metrics import PersonArrays
 from hmlpe.runs.folder import CHOSEN
 from hmlpe.runs.people import ERRORS, People, people_file, write_people
-from hmlpe.runs.result import in_words, other_than
+from hmlpe.runs.result import other_rule_than, rule_text
 from hmlpe.settings import make
 from hmlpe.tasks import Task
 from hmlpe.training.build import mean_pose_metrics, start_from_statistics
@@ -74,7 +74,7 @@ def evaluate_both_rules(
         collector: the callback that collects the results for each test person.
     """
     found, loggers, skeleton = {}, trainer.loggers, make("skeleton", settings.skeleton)
-    for rule in (other_than(settings.select), settings.select):
+    for rule in (other_rule_than(settings.select), settings.select):
         if rule in kept:
             load_weights(model, kept[rule].path, skeleton)
         trainer.loggers = loggers if rule == settings.select else []
@@ -178,7 +178,7 @@ def people_of(found: Mapping[str, Tensor], tasks: Iterable[Task], everyone: Colu
     arrays |= {name: value.float().numpy() for name, value in found.items() if name.startswith(ERRORS)}
     for task in tasks:
         arrays |= task.stored_arrays(found)
-    return People(index, person_names(everyone)[index], everyone.drawn_together[index], arrays)
+    return People(index, person_names(everyone)[index], everyone.resampling_groups[index], arrays)
 
 
 def person_names(people: Columns) -> np.ndarray:
@@ -258,7 +258,7 @@ def fit_and_evaluate(
         for rule, evaluation in found.items():
             trained = [model.tasks[task] for task in model.balance.active]
             write_people(people_file(folder, rule), people_of(evaluation.people, trained, data.pack.people))
-    other = other_than(settings.select)
+    other = other_rule_than(settings.select)
     tests = ["test", *data.test_splits]
     mean_pose = {split: finite_or_none(mean_pose_metrics(settings, model, data, split)) for split in tests}
     fields = {
@@ -269,7 +269,7 @@ def fit_and_evaluate(
         "mean_pose": with_average(mean_pose, data),
     }
     other_rule = (
-        {"checkpoint_rule": in_words(other, base_of(model.tasks)), "metrics": found[other].metrics} if found else None
+        {"checkpoint_rule": rule_text(other, base_of(model.tasks)), "metrics": found[other].metrics} if found else None
     )
     lost = mirror_failure(settings.logger, active) if is_rank_zero() else None
     return fields | ({"other_rule": other_rule} if other_rule else {}) | ({"mirror_lost": lost} if lost else {})

@@ -37,7 +37,7 @@ from torch import multiprocessing
 from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
 from hmlpe.files import write_bytes_atomic
-from hmlpe.runs.folder import RESULT, mark_failed, read_record, written
+from hmlpe.runs.folder import RESULT, file_version, mark_failed, read_record
 from hmlpe.settings import plain
 from hmlpe.training.devices import is_rank, world_size
 from hmlpe.training.ranks import process_group
@@ -165,7 +165,7 @@ def over_devices(run: RunFunction) -> RunFunction:
 
 def _start(run: RunFunction, settings: TrainSettings, folder: Path, world: int) -> dict[str, Any]:
     log.info("%s · seed %s: over %d processes", settings.row.name, settings.seed, world)
-    before = written(folder / RESULT)
+    before = file_version(folder / RESULT)
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     job_logging: Any = None
     if HydraConfig.initialized():

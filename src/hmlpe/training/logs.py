@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from hmlpe.runs.curves import rewrite, rows_before
+from hmlpe.runs.curves import earlier_rows, replace_header
 from hmlpe.runs.metric import MetricInfo
 from hmlpe.tracking.load import load_wandb
 from hmlpe.tracking.mirror import Mirror
@@ -39,7 +39,7 @@ class WholeCSV(CSVLogger):
 
 class _Writer(ExperimentWriter):
     def _rewrite_with_new_header(self, fieldnames: Sequence[str]) -> None:
-        rewrite(Path(self.metrics_file_path), fieldnames)
+        replace_header(Path(self.metrics_file_path), fieldnames)
 
 
 class CSVReplay(Callback):
@@ -59,7 +59,7 @@ class CSVReplay(Callback):
         if self.sent or not mirrors:
             return
         self.sent = True
-        for step, row in rows_before(self.folder, self.current, trainer.global_step):
+        for step, row in earlier_rows(self.folder, self.current, trainer.global_step):
             for mirror in mirrors:
                 mirror.log_metrics(row, step)
 

@@ -11,14 +11,14 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from hmlpe.runs.folder import mirrors_lost
+from hmlpe.runs.folder import incomplete_mirrors
 
 log = logging.getLogger(__name__)
 
 
 def warn_of_incomplete_mirrors(folders: Iterable[Path], since: str = "") -> None:
-    """Warn, in one line, of the runs that W&B does not hold completely; see `mirrors_lost`."""
-    lost = mirrors_lost(folders, since)
+    """Warn, in one line, of the runs that W&B does not hold completely; see `incomplete_mirrors`."""
+    lost = incomplete_mirrors(folders, since)
     if lost:
         log.warning("not whole in W&B, whole in the CSV: %s", "; ".join(lost))
 

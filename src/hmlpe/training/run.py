@@ -25,13 +25,13 @@ from hmlpe.runs.folder import (
     finished_result,
     first_start,
     read_record,
-    remove_spent,
+    remove_training_checkpoints,
     state_of,
     write_config,
     write_result,
 )
 from hmlpe.runs.metric import TaskInfo
-from hmlpe.runs.result import in_words
+from hmlpe.runs.result import rule_text
 from hmlpe.settings import make
 from hmlpe.training.build import (
     build_balance,
@@ -148,7 +148,7 @@ def _train(
     fields |= {"finished": now(), "seconds": round(time.monotonic() - started, 1)}  # since the last start
     result = write_result(folder, "finished", fields, is_rank_zero())
     if is_rank_zero():
-        remove_spent(folder)
+        remove_training_checkpoints(folder)
     return result
 
 
@@ -166,7 +166,7 @@ def describe(settings: TrainSettings, data: PoseDataModule, model: MultiTaskPose
         "weights": model.balance.weights,
         "balance": {"name": name_of_balance(settings.balance), "weights": None},  # weights: set at the end of training
         "protocol": protocol(settings, data),
-        "sets": list(data.tested),
+        "sets": list(data.tested_sets),
         "sides": str(settings.data.sides),
         "base": base_of(model.tasks),
         "tasks": {name: TaskInfo(symbol=task.symbol or name).model_dump() for name, task in model.tasks.items()},
@@ -174,7 +174,7 @@ def describe(settings: TrainSettings, data: PoseDataModule, model: MultiTaskPose
             name: info.model_dump(mode="json", exclude_defaults=True) for name, info in logged_infos(model).items()
         },
         "pictures": [name for task in model.balance.active for name in model.tasks[task].pictures] + [FILTERS],
-        "checkpoint_rule": in_words(settings.select, base_of(model.tasks)) if settings.fit else "the given checkpoint",
+        "checkpoint_rule": rule_text(settings.select, base_of(model.tasks)) if settings.fit else "the given checkpoint",
         "epochs": settings.epochs,
         "start": describe_start(settings),
         "varies": list(settings.varies),
@@ -190,7 +190,7 @@ def protocol(settings: TrainSettings, data: PoseDataModule) -> str:
 
     The text is the same for all rows, whichever tasks they train.
     """
-    sets = data.tested
+    sets = data.tested_sets
     rules = sorted({f"{data.pack.manifest['boxes'][name]['test']}" for name in sets})
     metrics = [metric for named in build_metrics(settings).values() for metric in named.values()]
     protocols = {str(metric.protocol) for metric in metrics if hasattr(metric, "protocol")}

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from hmlpe.errors import UserError
 from hmlpe.row_name import check_row_name
-from hmlpe.settings import Component, Count, DataSettings, Name, Settings, Text, Whole
+from hmlpe.settings import Component, DataSettings, Name, NonNegativeInt, PositiveInt, Settings, Text
 
 LARGEST_SEED = 2**32 - 1  # NumPy's
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
@@ -34,7 +34,7 @@ class OptimSettings(StepSettings):
     """The settings of the training recipe."""
 
     name: Name
-    batch_size: Count
+    batch_size: PositiveInt
     start_at_mean: bool
     gradient_clip: Annotated[float, Field(ge=0)] | None
 
@@ -43,23 +43,23 @@ class TrainerSettings(Settings, extra="forbid"):
     """The settings of the trainer: devices and precision, and how progress is shown."""
 
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
-    devices: Count | Literal["auto"]
+    devices: PositiveInt | Literal["auto"]
     precision: Literal["auto", "32-true", "bf16-mixed"]
-    threads: Count | None
-    workers: Whole
+    threads: PositiveInt | None
+    workers: NonNegativeInt
     progress: Literal["auto", "bar", "lines", "none"]
-    log_every_n_steps: Whole
+    log_every_n_steps: NonNegativeInt
 
 
 class LoggerSettings(Settings, extra="forbid"):
     """The settings of the loggers: what is logged, and how W&B mirrors it."""
 
     name: Literal["csv", "wandb"]
-    gradients_every_n_steps: Count | None
-    media_every_epochs: Count | None
+    gradients_every_n_steps: PositiveInt | None
+    media_every_epochs: PositiveInt | None
     mode: Literal["online", "offline", "disabled"]
     project: Name
-    timeout_s: Count
+    timeout_s: PositiveInt
     entity: Name | None
 
 
@@ -105,10 +105,10 @@ class TrainSettings(ModelSettings):
     optim: OptimSettings
     study: Name
     folder: Text
-    size_px: Count
-    epochs: Count
+    size_px: PositiveInt
+    epochs: PositiveInt
     select: Literal["best", "last"]
-    keep_epochs: Annotated[list[Count], Field(description="a list of numbers of epochs, e.g. [5,30]")]
+    keep_epochs: Annotated[list[PositiveInt], Field(description="a list of numbers of epochs, e.g. [5,30]")]
     checkpoint: Text | None
     heads: Literal["keep", "renew"]
     varies: Annotated[

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hmlpe.csv_file import NUMBER, UNKNOWN
+from hmlpe.csv_file import NUMBER, UNKNOWN_TEXTS
 from hmlpe.data.record import Attribute
 from hmlpe.errors import UserError
-from hmlpe.spelling import composed
+from hmlpe.spelling import to_nfc
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class AttributeField:
         Raises:
             UserError: the text is not one of the classes, or not a finite number.
         """
-        if text.lower() in UNKNOWN:
+        if text.lower() in UNKNOWN_TEXTS:
             return float("nan")
         classes, must = self.attribute.classes, "a finite number"
         if classes:
@@ -64,7 +64,7 @@ def as_text(value: str | int | float | None) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return composed(str(int(value) if isinstance(value, float) and value.is_integer() else value)).strip()
+    return to_nfc(str(int(value) if isinstance(value, float) and value.is_integer() else value)).strip()
 
 
 def _parse_attribute(name: str, said: object) -> AttributeField:

@@ -20,7 +20,7 @@ from hmlpe.data.sources.folder import LARGEST_PX
 from hmlpe.data.sources.own import OwnSource, annotation_file, checked_fraction, split_by_name
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
-from hmlpe.spelling import composed, is_plain, same_id
+from hmlpe.spelling import is_plain, normalised_id, to_nfc
 
 Record = dict[str, Any]
 Identifier = int | str
@@ -69,7 +69,7 @@ def identifier(record: Record, name: str, where: str) -> Identifier:
     value = field(record, name, where)
     if isinstance(value, bool) or not isinstance(value, int | str) or not is_plain(str(value)):
         raise UserError(f"{where}: field {name!r} must be a whole number or a text, got {describe_value(value)}")
-    return same_id(value)
+    return normalised_id(value)
 
 
 def numbers(record: Record, name: str, count: int, where: str) -> Float[np.ndarray, " number"]:
@@ -170,7 +170,7 @@ def _names(key: str, value: object) -> tuple[str, ...]:
     named = all(isinstance(name, str | int) and not isinstance(name, bool) for name in names)
     if not names or not named or len(set(map(str, names))) != len(names):
         raise UserError(f"{key}: must be the name of a keypoint, or a list of different names, got {value!r}")
-    return tuple(composed(str(name)) for name in names)
+    return tuple(to_nfc(str(name)) for name in names)
 
 
 Size = tuple[int, int]
@@ -224,7 +224,7 @@ def keypoints_of(content: Record, path: Path) -> dict[Identifier, list[str]]:
             isinstance(name, str | int) and is_plain(str(name)) for name in names
         ):
             raise UserError(f"{where}: field 'keypoints' must be a list of names, got {describe_value(names)}")
-        names = [composed(str(name)) for name in names]  # some tools use numbers as names
+        names = [to_nfc(str(name)) for name in names]  # some tools use numbers as names
         if len(set(names)) != len(names):
             raise UserError(f"{where}: field 'keypoints' has a name twice: {', '.join(names)[:200]}")
         categories[key] = names
@@ -282,7 +282,7 @@ def text_of(record: Record, name: str, where: str) -> str:
     text = record.get(name)
     if text is not None and not (isinstance(text, str) and is_plain(text)):
         raise UserError(f"{where}: field {name!r} must be a text, got {describe_value(text)}")
-    return composed(text or "")
+    return to_nfc(text or "")
 
 
 def fields_of(record: Record, where: str) -> Record:

@@ -17,7 +17,7 @@ from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_files
 from hmlpe.skeleton import Skeleton
-from hmlpe.spelling import composed, is_plain, on_disk
+from hmlpe.spelling import is_plain, path_on_disk, to_nfc
 
 MAX_SHOT_GAP = 50  # frames, two seconds (U); the hashes of frames 10 apart in a shot differ by up to 32 bits
 
@@ -93,11 +93,11 @@ class FileSource(ABC):
 
     def image(self, name: str) -> UInt8[ndarray, "height width 3"]:
         """Read the RGB image of that name. Raises UserError if it is missing or broken."""
-        return read_image(self.image_folder, on_disk(self.image_folder, name))
+        return read_image(self.image_folder, path_on_disk(self.image_folder, name))
 
     def image_path(self, name: str) -> str:
         """Return the path of the image of that name, which need not exist."""
-        return os.path.join(self.image_folder, on_disk(self.image_folder, name))
+        return os.path.join(self.image_folder, path_on_disk(self.image_folder, name))
 
     def missing_images(self) -> Sequence[str]:
         """Return the names of annotated images that do not exist."""
@@ -156,4 +156,4 @@ def image_name(name: object, where: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
         raise UserError(f"{where}: the image's name {name!r} must not lead out of the image folder")
-    return composed(str(path))  # ./a.png and a.png are the same image, which must not be in both splits
+    return to_nfc(str(path))  # ./a.png and a.png are the same image, which must not be in both splits

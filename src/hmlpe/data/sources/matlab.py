@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from hmlpe.data.sources.folder import LARGEST_PX
 from hmlpe.errors import UserError
-from hmlpe.file_kinds import other_kind
+from hmlpe.file_kinds import describe_other_format
 
 INT8, INT32, UINT32, MATRIX, COMPRESSED, UTF8 = 1, 5, 6, 14, 15, 16  # types of elements
 NUMBERS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}
@@ -39,7 +39,7 @@ def check_mat5(path: Path) -> None:
     if not path.is_file():
         return
     try:
-        other = other_kind(path)
+        other = describe_other_format(path)
         if other is not None:
             raise UserError(f"{path}: {other}")
         _check_content(path.read_bytes())

@@ -19,7 +19,7 @@ from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.skeleton import Skeleton
-from hmlpe.spelling import is_plain, on_disk, slashed
+from hmlpe.spelling import is_plain, path_on_disk, with_forward_slashes
 
 
 class OwnSource(FileSource):
@@ -63,7 +63,7 @@ class OwnSource(FileSource):
 
     def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
         """Read the RGB image of that name, upright by its EXIF data. Raises UserError: it is missing or broken."""
-        return read_image(self.image_folder, on_disk(self.image_folder, name), upright=True)
+        return read_image(self.image_folder, path_on_disk(self.image_folder, name), upright=True)
 
     @property
     def has_split_folders(self) -> bool:
@@ -85,7 +85,7 @@ class OwnSource(FileSource):
             UserError: the name cannot be that of a file below the folder.
         """
         below = self._below.get(split or "", ".")
-        said = image_name(slashed(name) if isinstance(name, str) else name, where)
+        said = image_name(with_forward_slashes(name) if isinstance(name, str) else name, where)
         found, parts = image_name(f"{below}/{said}", where), PurePosixPath(said).parts
         above = Path(os.path.abspath(self._images / below)).parts
         starts = [length for length in range(1, len(parts)) if parts[:length] == above[-length:]]

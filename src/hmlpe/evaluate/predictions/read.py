@@ -10,7 +10,7 @@ from hmlpe.evaluate.people import Estimates, Truth
 from hmlpe.evaluate.predictions.buffy_tool import FIELDS, BuffyToolReader
 from hmlpe.evaluate.predictions.points import check_not_empty, describe_content, load_mat, struct_arrays
 from hmlpe.evaluate.predictions.table import CsvReader
-from hmlpe.file_kinds import other_kind
+from hmlpe.file_kinds import describe_other_format
 
 
 @runtime_checkable
@@ -56,7 +56,7 @@ def reader_of(path: Path) -> Reader:
     if suffix == ".csv":
         return CsvReader()
     if suffix != ".mat":
-        other = other_kind(path)
+        other = describe_other_format(path)
         due = "a .csv or a .mat is due, or say what it is with predictions_form=csv, buffy or matrix"
         raise UserError(f"{path}: {due if other is None else f'{other} (a .csv or a .mat is due)'}")
     content = load_mat(path, squeeze=True)

@@ -17,9 +17,9 @@ from hmlpe.errors import UserError
 from hmlpe.evaluate.people import Estimates, Truth
 from hmlpe.evaluate.predictions.matched import PeopleByImage, bool_setting, check_matched, origin_setting
 from hmlpe.evaluate.predictions.points import Marks, check_not_empty, check_point
-from hmlpe.file_kinds import other_kind
+from hmlpe.file_kinds import describe_other_format
 from hmlpe.predict.pose_files import WINDOW
-from hmlpe.spelling import slashed
+from hmlpe.spelling import with_forward_slashes
 
 COLUMNS = ("image", "person", "joint", "x", "y")
 OPTIONAL = ("confidence", "score")  # as hmlpe-predict writes them; the score is the detector's and is not used
@@ -154,7 +154,7 @@ class CsvReader:
 
     def __call__(self, path: Path, truth: Truth) -> Estimates:
         """Return the table's predictions. Raises UserError, which names file and line, if they are not valid."""
-        other = other_kind(path)
+        other = describe_other_format(path)
         if other is not None:
             raise UserError(f"{path}: {other}; a csv with the columns {', '.join(COLUMNS)} is due")
         header = _header(path)
@@ -194,7 +194,7 @@ class CsvReader:
         found: dict[tuple[str, str], TablePerson] = {}
         given, others = np.zeros(len(marks.names), dtype=bool), set()
         for row in rows:
-            name = image_name(slashed(row.cells["image"]), f"{row.where}, column 'image'")
+            name = image_name(with_forward_slashes(row.cells["image"]), f"{row.where}, column 'image'")
             image = people.find_image(name, row.where)
             if image is None and not self.allow_unknown:
                 raise people.unknown_image_error(name, row.where, "csv")

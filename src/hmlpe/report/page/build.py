@@ -256,7 +256,7 @@ def _inspected(runs: Sequence[Run]) -> list[tuple[str, int, Mapping[str, Any] | 
         try:
             read = read_record(folder)
         except UserError as error:
-            found.append((run.row, run.seed, run.told(error)))
+            found.append((run.row, run.seed, run.error_without_folder(error)))
             continue
         if read is not None:
             record, maps = read

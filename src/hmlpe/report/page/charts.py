@@ -22,7 +22,7 @@ from hmlpe.report.study import Findings
 from hmlpe.report.summary import mean_pose_stat, stat
 from hmlpe.report.tables import CLIPPING_NOTE
 from hmlpe.runs.curves import Curves
-from hmlpe.runs.metric import MetricInfo, merged, split_of
+from hmlpe.runs.metric import MetricInfo, merge_infos, split_of
 from hmlpe.runs.result import Run, row_weights
 
 INK = "currentColor"  # the page's text colour, for the base row, which the others are compared with
@@ -146,7 +146,7 @@ def curve_charts(curves: Mapping[str, Curves], runs: Sequence[Run], colours: Map
 
 def _curve_titles(curves: Mapping[str, Curves], runs: Sequence[Run]) -> dict[str, str]:
     """Return name and title of the curves to draw: validation errors, training losses, weights, then gradients."""
-    infos = merged(run.infos for run in runs)
+    infos = merge_infos(run.infos for run in runs)
     there = {name for own in curves.values() for name in own}
     errors = {f"val/{name}": f"{info.title}, val" for name, info in infos.items() if info.kind == "error"}
     losses, weights, gradients = (
@@ -238,7 +238,7 @@ def pdj_charts(
     """
     done = [run for run in runs if run.finished]
     curves: dict[str, dict[str, MetricInfo]] = {}  # the points of each curve, by its name
-    for name, info in merged(run.infos for run in done).items():
+    for name, info in merge_infos(run.infos for run in done).items():
         if info.curve is not None:
             curves.setdefault(info.curve[0], {})[name] = info
     splits = test_sets(split_of(key) for run in done for key in run.metrics)

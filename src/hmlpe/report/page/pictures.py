@@ -152,7 +152,7 @@ def gallery_of(runs: Sequence[Run]) -> Gallery:
                 break
             rows.append(_of_row(row, run.seed, people, setup, crops))
         except (UserError, LookupError, TypeError, ValueError) as error:
-            lacking.append(f"{run.name}: {run.told(error)}")
+            lacking.append(f"{run.name}: {run.error_without_folder(error)}")
     images = crops.images() if isinstance(crops, Crops) else []
     return Gallery(rows, images, setup.size_px if setup else 0, setup.windows if setup else (0.0, 0.0), lacking)
 

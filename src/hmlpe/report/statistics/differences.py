@@ -25,10 +25,10 @@ from hmlpe.report.statistics.outcome import (
     seeds_and_people_interval,
 )
 from hmlpe.report.summary import tasks_of
-from hmlpe.resample import counts
+from hmlpe.resample import bootstrap_counts
 from hmlpe.runs.metric import MetricInfo, Reduction, split_of
 from hmlpe.runs.people import People
-from hmlpe.runs.result import OLDEST, Run, other_than, row_weights
+from hmlpe.runs.result import OLDEST_SCHEMA, Run, other_rule_than, row_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ def measure(runs: Sequence[Run], chosen: bool) -> Measured:
             continue
         try:
             setup = read_setup(run.file.parent)
-            rule = setup.rule if chosen else other_than(setup.rule)
+            rule = setup.rule if chosen else other_rule_than(setup.rule)
             people = people_of(run, rule)
             splits = test_sets(key.partition("/")[0] for key in run.metrics)
             found = scores_by_split(scores_of(people, run.infos), people, splits)
@@ -134,7 +134,7 @@ def measure(runs: Sequence[Run], chosen: bool) -> Measured:
             _check_same_numbers(run, found)
             found = {name: score for name, score in found.items() if run.metrics.get(name) is not None}
         except (UserError, LookupError, TypeError, ValueError) as error:
-            lacking[run.name] = run.told(error)
+            lacking[run.name] = run.error_without_folder(error)
             continue
         first = first or (run.name, people)
         scores[run.name] = found
@@ -158,7 +158,7 @@ def _check_same_numbers(run: Run, scores: Mapping[str, Score]) -> None:
         if stated is None:
             continue
         found = float(score.values(np.ones((1, len(score.errors))))[0])
-        if not math.isclose(found, stated, rel_tol=TOLERANCE[run.result.schema_ == OLDEST], abs_tol=1e-7):
+        if not math.isclose(found, stated, rel_tol=TOLERANCE[run.result.schema_ == OLDEST_SCHEMA], abs_tol=1e-7):
             raise UserError(f"its people's file gives {found:.6g} for {name}, its result.json {stated:.6g}; rerun it")
 
 
@@ -271,7 +271,7 @@ def _draws(measured: Measured, columns: Sequence[Column]) -> Draws:
     """Return the values by (run, metric's key): on the people themselves, then on each draw, which all runs share."""
     if not measured.people:
         return {}
-    drawn = counts(np.arange(measured.people) if measured.shot is None else measured.shot, DRAWS, SEED)
+    drawn = bootstrap_counts(np.arange(measured.people) if measured.shot is None else measured.shot, DRAWS, SEED)
     return {
         (run, column.key): np.mean([score.values(drawn) for score in own], axis=0)
         for run, scores in measured.scores.items()

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.special import stdtrit
 
 from hmlpe.report.columns import Column
-from hmlpe.resample import interval
+from hmlpe.resample import bootstrap_interval
 
 DRAWS, LEVEL, SEED = 2000, 0.95, 0  # the same values as in hmlpe-evaluate
 
@@ -25,7 +25,7 @@ def people_interval(values: Float[np.ndarray, "seed draw"], shots: int) -> Inter
         values: for each seed, the value on the people themselves, then on each bootstrap draw of people.
         shots: number of shots that were drawn from.
     """
-    return interval(values[:, 1:].mean(0), LEVEL, shots)
+    return bootstrap_interval(values[:, 1:].mean(0), LEVEL, shots)
 
 
 def seeds_and_people_interval(values: Float[np.ndarray, "seed draw"], shots: int) -> Interval:
