@@ -30,7 +30,7 @@ DEPENDENCIES = [
 LEVELS = [
     {"address", "allocator", "errors", "files", "lock", "csv_file", "skeleton", "geometry", "windows", "palette"}
     | {"web", "bad_input", "checked", "control_group", "file_kinds", "resample", "row_name", "settings", "spelling"}
-    | {"words"},
+    | {"words", "text_table"},
     {"runs"},
     {"detect"},
     {"data"},

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hmlpe.errors import UserError
+from filelock import FileLock, Timeout
 
-POLL_INTERVAL_S = 0.1
+from hmlpe.errors import UserError
 
 
 @contextmanager
@@ -28,29 +25,18 @@ def locked(path: Path, what: str, timeout_s: float = 0.0) -> Iterator[None]:
         UserError: another process holds the lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        until = time.monotonic() + timeout_s
-        while not _try_lock(file.fileno()):
-            if time.monotonic() > until:
-                raise UserError(f"{path.parent}: this {what} is at work already{_owner(path)}; wait for it, or end it")
-            time.sleep(POLL_INTERVAL_S)
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+    try:
+        held = FileLock(path, timeout_s, poll_interval=0.1).acquire()
+    except Timeout:
+        raise UserError(
+            f"{path.parent}: this {what} is at work already{_owner(path)}; wait for it, or end it"
+        ) from None
+    with held:
+        path.write_text(f"{os.getpid()}\n")
         yield
 
 
-def _try_lock(descriptor: int) -> bool:
-    """Try to take the lock, and return whether that succeeded."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            return False
-        raise
-    return True
-
-
 def _owner(path: Path) -> str:
+    """Return which process holds the lock, in words; empty if it has not said so yet."""
     number = path.read_text().strip()
     return f" (process {number})" if number else ""

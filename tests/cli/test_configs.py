@@ -45,7 +45,7 @@ def test_a_folder_named_like_a_setting_is_no_group(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "word", "error"),
     [
-        ("train", "checkpoint=checkpoint/model.ckpt", "checkpoint/model.ckpt: there is no such file"),
+        ("train", "init_from=checkpoint/model.ckpt", "checkpoint/model.ckpt: there is no such file"),
         ("evaluate", "predictions=predictions/theirs.csv", "predictions/theirs.csv: no such file"),
         ("predict", "source=source/a.jpg", "checkpoint: is not given"),
         ("report", "study=study", "study: no such study folder"),

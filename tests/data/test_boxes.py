@@ -73,7 +73,7 @@ def test_aspect_is_measured_from_the_scaled_boxs_top() -> None:
 
 
 def test_aspect_does_not_touch_the_truth() -> None:
-    np.testing.assert_allclose(rule("truth", aspect=3).box_px(one()), EXPECTED["truth"])
+    np.testing.assert_allclose(rule("truth", "detection", aspect=3).box_px(one()), EXPECTED["truth"])
 
 
 def test_a_training_box_grows_over_the_joints_only_where_it_must() -> None:
@@ -104,7 +104,8 @@ def test_to_cover_no_joints_changes_nothing() -> None:
 )
 def test_nothing_to_make_the_box_from(name: str, unknown: dict[str, Any], split: str, cover: bool) -> None:
     """The other ways would have worked; none of them is taken in its place."""
-    assert rule(name, name, cover=cover, aspect=1.5).box_px(one(split, **unknown)) is None
+    aspect = None if name == "truth" else 1.5
+    assert rule(name, name, cover=cover, aspect=aspect).box_px(one(split, **unknown)) is None
 
 
 OUTSIDE = {
@@ -165,6 +166,7 @@ def test_a_covering_box_holds_the_joints_and_the_scaled_box(
         ({"train": ""}, r"data\.boxes\.train"), ({"factors": (1.0, 2.0)}, r"data\.boxes\.factors"),
         ({"factors": (1, 2, 3, 4)}, r"data\.boxes\.factors"), ({"aspect": 0}, r"data\.boxes\.aspect"),
         ({"aspect": -1.5}, r"data\.boxes\.aspect"),
+        ({"train": "truth", "test": "truth", "aspect": 1.5}, r"data\.boxes\.aspect: is of a scaled box"),
     ],
 )  # fmt: skip
 def test_a_rule_of_no_use_is_refused(bad: dict[str, Any], word: str) -> None:

@@ -121,7 +121,7 @@ def test_testing_tries_nothing_and_training_tries_variants() -> None:
     from omegaconf import OmegaConf
 
     for split, wanted in (("test", 1), ("train", 2 + 1)):
-        config = OmegaConf.create({"fit": {"split": split, "min_neighbours": [1, 3], "files": ["x.xml"]}})
+        config = OmegaConf.create({"search": {"split": split, "min_neighbours": [1, 3], "files": ["x.xml"]}})
         tried = _tried(DETECTOR, config)
         assert (len(tried) == 1) == (split == "test") and len(tried) >= wanted
         assert tried["face"] == DETECTOR.cascades["face"]

@@ -14,7 +14,7 @@ from hmlpe.data.record import Person
 from hmlpe.detect.detector import Detections
 from hmlpe.errors import UserError
 from hmlpe.evaluate.cases import estimate_in_detected_boxes, has_image
-from hmlpe.evaluate.network import check_skeleton, estimate_in_given_boxes, estimate_mean_pose, tested_people
+from hmlpe.evaluate.network import check_skeleton, estimate_in_given_boxes, estimate_mean_pose, select_test_people
 from hmlpe.evaluate.people import truth_of
 from hmlpe.geometry import crop_resized, crop_to_image
 from hmlpe.predict.estimator import Card, Poses
@@ -82,7 +82,7 @@ def pack(test: int = 5, missed: int = 2) -> Pack:
 
 def test_the_networks_joints_land_in_the_image() -> None:
     held, estimator = pack(), Sees()
-    rows, people = tested_people(held, "flic")
+    rows, people = select_test_people(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
     found = estimate_in_given_boxes(estimator, held, rows, truth, batch_size=2, progress=False)
     assert estimator.batches == [2, 2, 1] and len(truth) == 7
@@ -125,7 +125,7 @@ def test_another_zoom_looks_into_the_photo(zoom: float, box: tuple[int, ...]) ->
     held, image = pack(test=1, missed=1), np.zeros((300, 200, 3), np.uint8)
     image[51:150, 26:75] = 80  # the middle half of the box [0, 0, 100, 200], whose edges go through pixels
     image[201:, :] = 160  # below the box
-    rows, people = tested_people(held, "flic")
+    rows, people = select_test_people(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
     found = estimate_in_given_boxes(Sees(), held, rows, truth, 4, zoom, Drawn(image), progress=False)
     corners = np.array(box, dtype=float)
@@ -140,7 +140,7 @@ def test_another_zoom_looks_into_the_photo(zoom: float, box: tuple[int, ...]) ->
 
 def test_a_pack_for_another_input_is_refused() -> None:
     held = pack()
-    rows, people = tested_people(held, "flic")
+    rows, people = select_test_people(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
     other = Sees(replace(card(), size_px=SIZE + 4))
     with pytest.raises(UserError, match=rf"crops of {SIZE + 4} px.*hmlpe-prepare size_px={SIZE + 4}"):
@@ -149,7 +149,7 @@ def test_a_pack_for_another_input_is_refused() -> None:
 
 def test_the_batch_size_changes_nothing() -> None:
     held = pack()
-    rows, people = tested_people(held, "flic")
+    rows, people = select_test_people(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
     one, all_at_once = (estimate_in_given_boxes(Sees(), held, rows, truth, size, progress=False) for size in (1, 64))
     np.testing.assert_array_equal(one.sticks_px, all_at_once.sticks_px)
@@ -157,14 +157,14 @@ def test_the_batch_size_changes_nothing() -> None:
 
 def test_a_network_without_detectors_has_no_confidence() -> None:
     held = pack(missed=1)
-    rows, people = tested_people(held, "flic")
+    rows, people = select_test_people(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
     assert estimate_in_given_boxes(Sees(detects=False), held, rows, truth, 4, progress=False).confidence is None
 
 
 def test_a_mean_pose_is_put_into_each_ones_box() -> None:
     held = pack()
-    rows, people = tested_people(held, "flic")
+    rows, people = select_test_people(held, "flic")
     truth = truth_of(people, upper_body(), "image", True)
     pose = np.random.default_rng(0).uniform(0, 10, (8, 2))
     found = estimate_mean_pose(pose, held, rows, truth)

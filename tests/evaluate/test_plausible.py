@@ -198,6 +198,6 @@ def test_good_answers_for_real_people_are_not_doubted(known: Known, name: str) -
 @pytest.mark.parametrize("name", [pytest.param("flic", marks=pytest.mark.slow), "lsp"])
 def test_real_people_seen_from_behind_tell_the_sides(known: Known, name: str) -> None:
     truth, reference = known(name)
-    assert reference.other_sides is not None and reference.differ.sum() == {"flic": 48, "lsp": 331}[name]
+    assert reference.other_sides is not None and reference.sides_differ.sum() == {"flic": 48, "lsp": 331}[name]
     said = plausibility_warnings(truth, joint_estimates(truth, good(reference.other_sides)), reference)
     assert len(said) == 1 and "data.sides=person" in said[0]

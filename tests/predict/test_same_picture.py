@@ -19,7 +19,7 @@ from hmlpe.data.selection import DataSet
 from hmlpe.data.sources.coco import CocoSource
 from hmlpe.detect.given import GivenBoxes
 from hmlpe.evaluate.cases import estimate_in_detected_boxes
-from hmlpe.evaluate.network import estimate_in_given_boxes, tested_people, zoomed
+from hmlpe.evaluate.network import estimate_in_given_boxes, select_test_people, zoomed
 from hmlpe.evaluate.people import truth_of
 from hmlpe.predict.estimator import Card, Poses
 from hmlpe.predict.job import Options, run
@@ -143,7 +143,7 @@ def test_predict_and_evaluate_see_the_same(tmp_path: Path, make: Any, size_px: i
     """JPEG, PNG, EXIF, video frames; in the pack's boxes, and in detected ones."""
     photos = make(tmp_path / "photos")
     pack, source = prepared(photos, size_px)
-    rows, people = tested_people(pack, "mine")
+    rows, people = select_test_people(pack, "mine")
     truth = truth_of(people, SKELETON, "person", True)
     assert len(rows) == 6
     given, detected = Sees(size_px), Sees(size_px)
@@ -163,7 +163,7 @@ def test_another_zoom_is_the_photo_too(tmp_path: Path, zoom: float) -> None:
     """What hmlpe-predict would show in the zoomed box; 1.3 reaches beyond what a pack holds."""
     photos = still(tmp_path / "photos")
     pack, source = prepared(photos, 24)
-    rows, people = tested_people(pack, "mine")
+    rows, people = select_test_people(pack, "mine")
     sees = Sees(24)
     estimate_in_given_boxes(
         sees, pack, rows, truth_of(people, SKELETON, "person", True), 4, zoom, source, progress=False

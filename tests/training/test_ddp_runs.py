@@ -99,7 +99,7 @@ def test_typed_alone_under_torchrun_and_over_two_nodes_it_is_one_result(folder: 
     log = finish(train(folder, "study=alone", "trainer=ddp", *recipe))
     assert log.count("finished already, skipped") == 1
 
-    start = [f"checkpoint={run / 'checkpoints' / 'model.ckpt'}", "fit=false", *NO_DROPOUT]
+    start = [f"init_from={run / 'checkpoints' / 'model.ckpt'}", "fit=false", *NO_DROPOUT]
     finish(train(folder, "study=again", *start))  # the two processes' checkpoint, evaluated by one
     again = json.loads((folder / "outputs" / "again" / RUN / "result.json").read_text())
     for split, values in again["metrics"].items():

@@ -188,13 +188,13 @@ def test_a_checkpoint_is_tested_from_its_path(folder: Path) -> None:
     """The same weights give the same test metrics; one of another network or no checkpoint at all is one line."""
     finish("train", *words("study=first", "epochs=1", "logger=csv", folder=folder))
     first = folder / "outputs" / "first" / "det_0.1_s1"
-    checkpoint = f"checkpoint={first / 'checkpoints' / 'model.ckpt'}"
+    checkpoint = f"init_from={first / 'checkpoints' / 'model.ckpt'}"
     finish("train", *words("study=again", "fit=false", checkpoint, "logger=csv", folder=folder))
     again = json.loads((folder / "outputs" / "again" / "det_0.1_s1" / "result.json").read_text())
     assert again["metrics"] == json.loads((first / "result.json").read_text())["metrics"]
     assert again["steps"] == 0
 
-    no_checkpoint = f"checkpoint={first / 'result.json'}"
+    no_checkpoint = f"init_from={first / 'result.json'}"
     for bad, message in (
         ([checkpoint, "network.head.hidden=[8,8]"], "checkpoint of another network"),
         ([no_checkpoint], "not a checkpoint of hmlpe-train"),
@@ -248,8 +248,8 @@ def test_weights_are_switched_and_trunks_transplanted(folder: Path) -> None:
     column = logged[0].index("train/weight/detection")
     assert {float(line[column]) for line in logged[1:] if line[column]} == {0, 1}
 
-    start = f"checkpoint={alone / 'checkpoints' / 'epoch_1.ckpt'}"
-    renewed = trained("from_alone", start, "heads=renew", "varies=[checkpoint,heads]")
+    start = f"init_from={alone / 'checkpoints' / 'epoch_1.ckpt'}"
+    renewed = trained("from_alone", start, "heads=renew", "varies=[init_from,heads]")
     assert record(renewed)["start"] == "arms/alone after epoch 1, new heads"
     asked = words(*few, "row=regression_only", "row.name=never", "keep_epochs=[1]", folder=folder)
     assert run("train", *asked[:-2], "row.name=alone", "keep_epochs=[2]").stderr.startswith("error: keep_epochs: ")

@@ -88,7 +88,7 @@ def test_the_chain_trains_on_all_then_goes_on_with_each(chain: dict[str, dict[st
     for study in ("buffy", "flic"):
         assert chain[study]["start"] == "pretraining/all/pretrain"
         assert chain[study]["steps_before"] == chain["all"]["steps"] > 0
-        assert chain[study]["varies"] == ["checkpoint", "heads", "epochs"]
+        assert chain[study]["varies"] == ["init_from", "heads", "epochs"]
         assert "window" in chain["buffy"]["protocol"] and chain[study]["protocol"].startswith(f"{study}: ")
 
 
@@ -130,7 +130,7 @@ def test_from_scratch_stands_beside_pretrained_in_one_table(folder: Path, chain:
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (["checkpoint=x.ckpt"], "checkpoint: each stage has its own"),
+        (["init_from=x.ckpt"], "init_from: each stage has its own"),
         (["stages=[paper_pipeline]"], "is a chain of stages itself"),
         (["stages=[pretraining]"], "pretraining"),
     ],
@@ -146,7 +146,7 @@ def test_stages_take_the_overrides_of_the_chain() -> None:
         found = stage_settings("finetune_buffy", ["experiment=paper_pipeline", "seed=7", "+data.note=x", "stages=[a]"])
     assert found.seed == 7 and found.tree["data"]["note"] == "x" and found.study == "pretraining/buffy"
     assert found.folder == "outputs/pretraining/buffy/pretrained_s7"
-    assert found.checkpoint == "outputs/pretraining/all/pretrain_s7/checkpoints/model.ckpt"
+    assert found.init_from == "outputs/pretraining/all/pretrain_s7/checkpoints/model.ckpt"
 
 
 @pytest.mark.parametrize("heads", ["keep", "renew"])
@@ -186,7 +186,7 @@ def test_a_start_that_is_not_finished_is_refused(folder: Path, chain: dict[str, 
         result.write_text(whole.replace('"finished"', '"running"', 1))
         done = run("train", *arguments, folder=folder)
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            config = compose("train", [f"checkpoint={result.parent / 'checkpoints' / 'model.ckpt'}", "fit=false"])
+            config = compose("train", [f"init_from={result.parent / 'checkpoints' / 'model.ckpt'}", "fit=false"])
         check_start(TrainSettings.of(config))  # to evaluate it is allowed
     finally:
         result.write_text(whole)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +13,7 @@ from omegaconf import DictConfig
 
 from hmlpe.cli.app import run_app
 from hmlpe.errors import UserError
+from hmlpe.text_table import aligned_lines, csv_text
 
 if TYPE_CHECKING:
     from hmlpe.data.record import Source
@@ -57,12 +56,8 @@ def fit_detector(config: DictConfig) -> None:
     )
     for name, seen in looked.items():
         rows = [{"set": name, "split": search.split, **row} for row in _rows(seen, detector, thresholds)]
-        out = io.StringIO()
-        writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
         path = Path(config.out) / f"{name}_{search.split}.csv"
-        write_text_atomic(path, out.getvalue())
+        write_text_atomic(path, csv_text(COLUMNS, ([row.get(column) for column in COLUMNS] for row in rows)))
         print(f"{name}: {rows[0]['people']} people in {rows[0]['images']} images, {search.split}")
         print(_table(rows), f"\nwrote {path}\n")
 
@@ -180,10 +175,7 @@ def _table(rows: Sequence[Row]) -> str:
             for name in ("shift", "top", "height")
         }
         lines.append(tuple(str({**row, **cells}.get(column, "")) for column in header))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return "\n".join(aligned_lines(lines))
 
 
 def main() -> None:

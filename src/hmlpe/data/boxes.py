@@ -14,6 +14,124 @@ from hmlpe.data.record import Person
 from hmlpe.errors import UserError
 from hmlpe.geometry import bounding_box, scale_box, union
 
+RULES = {  # name of a box rule -> why a person may have no such box
+    "detection": "no detection of this person",
+    "window": "no window of this person",
+    "truth": "too few joints are known for a box",
+}
+LARGEST_PX = 20_000  # largest side of a box; larger ones are annotation errors, and would not fit into memory
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class BoxRule:
+    """How a person's box is made, for each split.
+
+    Attributes:
+        train: "detection" scales the detector's box; "window" scales the one that was made from the ground truth or
+            drawn by the annotator (`record.Person.window_px`); "truth" is the box around all known joints, with the
+            margin.
+        test: the same choice for test people; all but "detection" are oracles there, and the protocol says so.
+        factors: (across, up, down) of `geometry.scale_box`, for "detection" and "window".
+        window_factors: the same for windows, those of `record.Person.window_px` and those that a person detector gives
+            at prediction, where `detection` is a different kind of box; None: `factors`, if "window" is the rule of a
+            split.
+        margin: margin of `geometry.bounding_box`, for "truth" and for `cover`.
+        aspect: height over width of a scaled box, measured from its top; None: as scaled.
+        cover: enlarge a training box until all known joints lie inside with the margin (paper section 4).
+    """
+
+    train: str
+    test: str
+    factors: Sequence[float | int]
+    margin: float | int
+    aspect: float | int | None = None
+    cover: bool = False
+    window_factors: Sequence[float | int] | None = None
+
+    def __post_init__(self) -> None:
+        for split, rule in (("train", self.train), ("test", self.test)):
+            if rule not in RULES:
+                raise UserError(f"data.boxes.{split}: must be one of {', '.join(RULES)}, got {rule!r}")
+        for name, factors in (("factors", self.factors), ("window_factors", self.window_factors)):
+            if name == "window_factors" and factors is None:
+                continue
+            if not isinstance(factors, Sequence) or len(factors) != 3 or not all(map(_is_number, factors)):
+                raise UserError(f"data.boxes.{name}: must be three numbers (across, up, down), got {factors}")
+        if not (_is_number(self.margin) and self.margin >= 0):
+            raise UserError(f"data.boxes.margin: must be a number of at least 0, got {self.margin!r}")
+        if not (self.aspect is None or (_is_number(self.aspect) and self.aspect > 0)):
+            raise UserError(f"data.boxes.aspect: must be above 0, or null, got {self.aspect!r}")
+        if self.aspect is not None and {self.train, self.test} == {"truth"}:
+            raise UserError(
+                "data.boxes.aspect: is of a scaled box, and all boxes are around the true joints; leave it null"
+            )
+        if self.cover not in (True, False):
+            raise UserError(f"data.boxes.cover: must be true or false, got {self.cover!r}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain containers, for the manifest."""
+        return {
+            "train": self.train,
+            "test": self.test,
+            "factors": [float(factor) for factor in self.factors],
+            "margin": float(self.margin),
+            "aspect": None if self.aspect is None else float(self.aspect),
+            "cover": self.cover,
+            "window_factors": None if self.window_factors is None else [float(one) for one in self.window_factors],
+        }
+
+    def of(self, split: str) -> str:
+        """Return the rule of a split."""
+        return self.train if split == "train" else self.test
+
+    @property
+    def from_window(self) -> tuple[float, float, float] | None:
+        """Return (across, up, down) from a person's window to the box, or None if the set has no rule for windows."""
+        if self.window_factors is None and "window" not in (self.train, self.test):
+            return None
+        across, up, down = (float(factor) for factor in self.window_factors or self.factors)
+        return across, up, down
+
+    def box_px(self, person: Person) -> Float[np.ndarray, " 4"] | None:
+        """Return the person's box in image pixels, or None if there is nothing to make it from.
+
+        That is the case without a detection, without a window, or with too few known joints, as `RULES` says for each
+        rule.
+
+        Raises:
+            UserError: the box has no area or is too large; the message names the record.
+        """
+        rule = self.of(person.split)
+        around = bounding_box(person.joints_px, self.margin)
+        given = around if rule == "truth" else getattr(person, f"{rule}_px")
+        if np.isnan(given).any() or (rule == "truth" and not (given[2:] - given[:2] >= 1).all()):
+            return None
+        box = self._checked(given if rule == "truth" else self._scaled(given, rule), person, rule)
+        if self.cover and person.split == "train":
+            box = self._checked(union(box, around), person, rule)
+        return box
+
+    def _scaled(self, given_px: Float[np.ndarray, " 4"], rule: str) -> Float[np.ndarray, " 4"]:
+        own = self.from_window if rule == "window" else None
+        across, up, down = own or (float(factor) for factor in self.factors)
+        box = scale_box(given_px, (across, up, down))
+        if self.aspect is not None:
+            box[3] = box[1] + self.aspect * (box[2] - box[0])
+        return box
+
+    @staticmethod
+    def _checked(box: Float[np.ndarray, " 4"], person: Person, rule: str) -> Float[np.ndarray, " 4"]:
+        if not (np.isfinite(box).all() and (box[2:] - box[:2] >= 1).all()):
+            raise UserError(f"{person.where}: the person's box ({rule}) has no area: {box.round(1).tolist()}")
+        if (box[2:] - box[:2] > LARGEST_PX).any():
+            raise UserError(f"{person.where}: the person's box ({rule}) is too large: {box.round(1).tolist()}")
+        return box
+
+
 SHARES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)  # shares of the joints for which factors are fitted
 STEPS = 60  # number of positions tried for the sides, and for the top
 
@@ -111,117 +229,3 @@ def fit_factors(training: NormalisedJoints, share: float) -> Fit:
 
 def _rounded_up(values: np.ndarray | np.floating) -> np.ndarray:
     return np.asarray(np.ceil(values * 100 - 1e-9) / 100)
-
-
-RULES = {  # name of a box rule -> why a person may have no such box
-    "detection": "no detection of this person",
-    "window": "no window of this person",
-    "truth": "too few joints are known for a box",
-}
-LARGEST_PX = 20_000  # largest side of a box; larger ones are annotation errors, and would not fit into memory
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-@dataclass(frozen=True)
-class BoxRule:
-    """How a person's box is made, for each split.
-
-    Attributes:
-        train: "detection" scales the detector's box; "window" scales the one that was made from the ground truth or
-            drawn by the annotator (`record.Person.window_px`); "truth" is the box around all known joints, with the
-            margin.
-        test: the same choice for test people; all but "detection" are oracles there, and the protocol says so.
-        factors: (across, up, down) of `geometry.scale_box`, for "detection" and "window".
-        window_factors: the same for windows, those of `record.Person.window_px` and those that a person detector gives
-            at prediction, where `detection` is a different kind of box; None: `factors`, if "window" is the rule of a
-            split.
-        margin: margin of `geometry.bounding_box`, for "truth" and for `cover`.
-        aspect: height over width of a scaled box, measured from its top; None: as scaled.
-        cover: enlarge a training box until all known joints lie inside with the margin (paper section 4).
-    """
-
-    train: str
-    test: str
-    factors: Sequence[float | int]
-    margin: float | int
-    aspect: float | int | None = None
-    cover: bool = False
-    window_factors: Sequence[float | int] | None = None
-
-    def __post_init__(self) -> None:
-        for split, rule in (("train", self.train), ("test", self.test)):
-            if rule not in RULES:
-                raise UserError(f"data.boxes.{split}: must be one of {', '.join(RULES)}, got {rule!r}")
-        for name, factors in (("factors", self.factors), ("window_factors", self.window_factors)):
-            if name == "window_factors" and factors is None:
-                continue
-            if not isinstance(factors, Sequence) or len(factors) != 3 or not all(map(_is_number, factors)):
-                raise UserError(f"data.boxes.{name}: must be three numbers (across, up, down), got {factors}")
-        if not (_is_number(self.margin) and self.margin >= 0):
-            raise UserError(f"data.boxes.margin: must be a number of at least 0, got {self.margin!r}")
-        if not (self.aspect is None or (_is_number(self.aspect) and self.aspect > 0)):
-            raise UserError(f"data.boxes.aspect: must be above 0, or null, got {self.aspect!r}")
-        if self.cover not in (True, False):
-            raise UserError(f"data.boxes.cover: must be true or false, got {self.cover!r}")
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain containers, for the manifest."""
-        return {
-            "train": self.train,
-            "test": self.test,
-            "factors": [float(factor) for factor in self.factors],
-            "margin": float(self.margin),
-            "aspect": None if self.aspect is None else float(self.aspect),
-            "cover": self.cover,
-            "window_factors": None if self.window_factors is None else [float(one) for one in self.window_factors],
-        }
-
-    def of(self, split: str) -> str:
-        """Return the rule of a split."""
-        return self.train if split == "train" else self.test
-
-    @property
-    def from_window(self) -> tuple[float, float, float] | None:
-        """Return (across, up, down) from a person's window to the box, or None if the set has no rule for windows."""
-        if self.window_factors is None and "window" not in (self.train, self.test):
-            return None
-        across, up, down = (float(factor) for factor in self.window_factors or self.factors)
-        return across, up, down
-
-    def box_px(self, person: Person) -> Float[np.ndarray, " 4"] | None:
-        """Return the person's box in image pixels, or None if there is nothing to make it from.
-
-        That is the case without a detection, without a window, or with too few known joints, as `RULES` says for each
-        rule.
-
-        Raises:
-            UserError: the box has no area or is too large; the message names the record.
-        """
-        rule = self.of(person.split)
-        around = bounding_box(person.joints_px, self.margin)
-        given = around if rule == "truth" else getattr(person, f"{rule}_px")
-        if np.isnan(given).any() or (rule == "truth" and not (given[2:] - given[:2] >= 1).all()):
-            return None
-        box = self._checked(given if rule == "truth" else self._scaled(given, rule), person, rule)
-        if self.cover and person.split == "train":
-            box = self._checked(union(box, around), person, rule)
-        return box
-
-    def _scaled(self, given_px: Float[np.ndarray, " 4"], rule: str) -> Float[np.ndarray, " 4"]:
-        own = self.from_window if rule == "window" else None
-        across, up, down = own or (float(factor) for factor in self.factors)
-        box = scale_box(given_px, (across, up, down))
-        if self.aspect is not None:
-            box[3] = box[1] + self.aspect * (box[2] - box[0])
-        return box
-
-    @staticmethod
-    def _checked(box: Float[np.ndarray, " 4"], person: Person, rule: str) -> Float[np.ndarray, " 4"]:
-        if not (np.isfinite(box).all() and (box[2:] - box[:2] >= 1).all()):
-            raise UserError(f"{person.where}: the person's box ({rule}) has no area: {box.round(1).tolist()}")
-        if (box[2:] - box[:2] > LARGEST_PX).any():
-            raise UserError(f"{person.where}: the person's box ({rule}) is too large: {box.round(1).tolist()}")
-        return box

@@ -20,7 +20,7 @@ from hmlpe.detect.build import build_detector
 from hmlpe.detect.detector import Detections, Detector
 from hmlpe.detect.match import assign
 from hmlpe.errors import UserError
-from hmlpe.evaluate.network import check_skeleton, estimate_in_given_boxes, estimate_mean_pose, tested_people
+from hmlpe.evaluate.network import check_skeleton, estimate_in_given_boxes, estimate_mean_pose, select_test_people
 from hmlpe.evaluate.people import Estimates, Truth, annotated_test_people, joint_estimates, truth_of
 from hmlpe.evaluate.plausible import plausibility_warnings
 from hmlpe.evaluate.predictions import Reader, check_exists, read_predictions
@@ -178,7 +178,7 @@ def _cases_in_pack(settings: EvaluateSettings, estimator: Estimator, identity: d
             rows = validating[pack.people.set[validating] == name]
             people, count = pack.people.rows(rows), len(rows)
         else:
-            rows, people = tested_people(pack, name)
+            rows, people = select_test_people(pack, name)
             count = manifest["sets"][name]["counts"]["annotated_test"]
         without_image = count - len(people.image)
         if data.subset is not None:

@@ -39,7 +39,7 @@ def zoomed(box_px: Float[np.ndarray, "*box 4"], zoom: float | int) -> Float[np.n
     return np.concatenate([centre - zoom * half, centre + zoom * half], axis=-1)
 
 
-def tested_people(pack: Pack, name: str) -> tuple[Rows, Columns]:
+def select_test_people(pack: Pack, name: str) -> tuple[Rows, Columns]:
     """Return the test people of a data set in a pack.
 
     Args:

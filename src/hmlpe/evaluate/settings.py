@@ -41,6 +41,7 @@ class ConfidenceSettings(Settings, extra="forbid"):
 class EvaluateSettings(TrainSettings):
     """The settings of an evaluation, as in conf/evaluate.yaml, which explains them."""
 
+    checkpoint: Text | None
     predictions: Text | None
     method: Text | None
     people: Annotated[People | list[People], Field(min_length=1, description="whole or detected, or a list of both")]

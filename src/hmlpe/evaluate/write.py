@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from hmlpe.files import write_bytes_atomic, write_text_atomic
 from hmlpe.palette import PART_COLOURS
 from hmlpe.report.published import Row, split_by_sides
 from hmlpe.runs.metric import MetricInfo, merge_infos
+from hmlpe.text_table import csv_text, markdown_lines
 
 EMPTY = "–"
 PUBLISHED = "published"
@@ -85,13 +85,12 @@ def render_csv(lines: Sequence[TableRow]) -> str:
     The names of the columns begin with their protocol.
     """
     names = list(dict.fromkeys(name for line in lines for name in line.scores))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["method", "boxes", "people", *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))])
+    header = ["method", "boxes", "people", *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]
+    rows = []
     for line in lines:
         values = [value for name in names for value in line.scores.get(name, [None] * 3)]
-        writer.writerow([line.method, line.boxes, line.people, *("" if v is None else f"{v:.6f}" for v in values)])
-    return out.getvalue()
+        rows.append([line.method, line.boxes, line.people, *("" if v is None else f"{v:.6f}" for v in values)])
+    return csv_text(header, rows)
 
 
 def render_markdown(data: str, lines: Sequence[TableRow], notes: Sequence[str], infos: Mapping[str, MetricInfo]) -> str:
@@ -116,12 +115,18 @@ def render_markdown(data: str, lines: Sequence[TableRow], notes: Sequence[str], 
             continue
         heads = [there[name].heading for name in names]
         detected = any(info.people == "detected" for info in there.values())
-        text += [f"## {protocol}", "", _markdown_row(["method", "boxes", "detected" if detected else "people", *heads])]
-        text.append(_markdown_row([":--", ":--", "--:", *["--:"] * len(heads)]))
-        for line in rows:
-            people = line.detected if detected else line.people
-            text.append(_markdown_row([line.method, line.boxes, people, *(_cell(line, name) for name in names)]))
-        text.append("")
+        header = ["method", "boxes", "detected" if detected else "people", *heads]
+        cells = [
+            [
+                line.method,
+                line.boxes,
+                line.detected if detected else line.people,
+                *(_cell(line, name) for name in names),
+            ]
+            for line in rows
+        ]
+        shown = ([cell.replace("|", "/") for cell in row] for row in [header, *cells])
+        text += [f"## {protocol}", "", *markdown_lines(next(shown), shown, left=(0, 1)), ""]
     return "\n".join([*text, *(f"- {note}" for note in notes)]) + "\n"
 
 
@@ -131,10 +136,6 @@ def _cell(line: TableRow, name: str) -> str:
         return EMPTY
     interval = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
     return f"{100 * value:.1f}{interval}"
-
-
-def _markdown_row(texts: Sequence[str]) -> str:
-    return f"| {' | '.join(text.replace('|', '/') for text in texts)} |"
 
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", *PART_COLOURS[:1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from matplotlib.patches import Rectangle
 
 from hmlpe.data.boxes import Fit, NormalisedJoints
 from hmlpe.files import write_bytes_atomic
+from hmlpe.text_table import aligned_lines, csv_text
 
 _HEADER = ("choice", "across", "up", "down", "joints cut off", "of", "people with one", "of", "area")
 _COLOURS = {"joints": "#0072B2", "configured": "#D55E00", "box": "#000000"}
@@ -30,23 +30,17 @@ def table(name: str, training: NormalisedJoints, fits: Mapping[str, Fit]) -> str
     """
     lines = [f"{name}: {len(training.points)} training people; factors of the {training.rule}'s half width and height"]
     rows = [_HEADER, *(_cells(choice, fit) for choice, fit in fits.items())]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-    lines += [
-        "  " + "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(pairs))
-        for pairs in (list(zip(row, widths, strict=True)) for row in rows)
-    ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *aligned_lines(rows, right=range(1, len(_HEADER)))])
 
 
 def write_csv(path: Path, fits: Mapping[str, Fit]) -> None:
     """Write the numbers of `table` as CSV."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["choice", "across", "up", "down", "joints_cut", "joints", "people_cut", "people", "area"])
-    for choice, fit in fits.items():
-        counts = (fit.joints_cut, fit.joints, fit.people_cut, fit.people)
-        writer.writerow([choice, *fit.factors, *counts, f"{fit.area:.3f}"])
-    write_bytes_atomic(path, out.getvalue().encode())
+    header = ["choice", "across", "up", "down", "joints_cut", "joints", "people_cut", "people", "area"]
+    rows = [
+        [choice, *fit.factors, fit.joints_cut, fit.joints, fit.people_cut, fit.people, f"{fit.area:.3f}"]
+        for choice, fit in fits.items()
+    ]
+    write_bytes_atomic(path, csv_text(header, rows).encode())
 
 
 def draw(path: Path, name: str, training: NormalisedJoints, fits: Mapping[str, Fit]) -> None:

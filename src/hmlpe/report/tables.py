@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +10,7 @@ from hmlpe.report.columns import MEAN_POSE, Column
 from hmlpe.report.runs import in_order
 from hmlpe.report.summary import Line, Stat, Table, tasks_of
 from hmlpe.runs.result import Run
+from hmlpe.text_table import csv_text, escaped, markdown_lines
 from hmlpe.words import filled
 
 EMPTY = "–"
@@ -131,15 +129,13 @@ def render_runs(runs: Sequence[Run]) -> str:
     people = sorted({key for run in runs for key in run.people})
     header = ["row", "seed", "status", *(f"weight_{task}" for task in tasks), *metrics]
     header += [*(f"mean_pose/{key}" for key in poses), *(f"people_{key}" for key in people)]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*header, *_FACTS, *_PROVENANCE, "error"])
+    rows = []
     for run in in_order(runs):
         values: list[object] = [run.row, run.seed, run.status, *(run.weights.get(task) for task in tasks)]
         values += [run.metrics.get(key) for key in metrics] + [run.mean_pose.get(key) for key in poses]
         values += [run.people.get(key) for key in people] + [_fact(run, key) for key in _FACTS]
-        writer.writerow([*values, *(run.provenance.get(key) for key in _PROVENANCE), run.result.error])
-    return out.getvalue()
+        rows.append([*values, *(run.provenance.get(key) for key in _PROVENANCE), run.result.error])
+    return csv_text([*header, *_FACTS, *_PROVENANCE, "error"], rows)
 
 
 def _fact(run: Run, key: str) -> object:
@@ -164,23 +160,19 @@ WIDTH = 80  # minimum width of a console, in characters; a wider table continues
 
 def render_markdown(table: Table) -> str:
     """Return the table as Markdown: title, protocol and data, the table with the best means in bold, and notes."""
-    titles = headings(table)
-    lines = [f"# {_markdown(table.title)}", "", _markdown(table.about), ""]
-    lines.append(_pipes([_markdown(title) for title in titles]))
-    lines.append(_pipes([":--", *["--:"] * (len(titles) - 1)]))
-    for row in cells(table):
-        lines.append(_pipes([f"**{_markdown(cell.text)}**" if cell.best else _markdown(cell.text) for cell in row]))
-    lines += ["", *(f"- {_markdown(note)}" for note in notes(table))]
+    rows = [[f"**{escaped(cell.text)}**" if cell.best else escaped(cell.text) for cell in row] for row in cells(table)]
+    lines = [f"# {escaped(table.title)}", "", escaped(table.about), ""]
+    lines += markdown_lines([escaped(title) for title in headings(table)], rows)
+    lines += ["", *(f"- {escaped(note)}" for note in notes(table))]
     return "\n".join(lines) + "\n"
 
 
 def render_csv(table: Table) -> str:
     """Return the table as CSV, a line per row: weights, n, collapsed seeds; unscaled mean, std, n of each column."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     keys = [column.key for column in table.columns]
     parts = [f"{key}_{part}" for key in keys for part in ("mean", "std", "n")]
-    writer.writerow(["row", *(f"weight_{task}" for task in table.tasks), *table.facts, "n", "collapsed", *parts])
+    header = ["row", *(f"weight_{task}" for task in table.tasks), *table.facts, "n", "collapsed", *parts]
+    rows = []
     for line in table.lines:
         weights = (_digits(line.weights.get(task)) for task in table.tasks)
         facts = (line.facts.get(fact, "") for fact in table.facts)
@@ -188,8 +180,8 @@ def render_csv(table: Table) -> str:
         for key in keys:
             found = line.stats[key]
             values += [_digits(found.mean), _digits(found.std), found.n] if found else ["", "", 0]
-        writer.writerow(values)
-    return out.getvalue()
+        rows.append(values)
+    return csv_text(header, rows)
 
 
 def render_tex(table: Table) -> str:
@@ -245,20 +237,12 @@ def render_text(table: Table, width: int = WIDTH) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _markdown(text: str) -> str:
-    return re.sub(r"([\\|*`<])", r"\\\1", text)
-
-
 def _bold(cell: Cell) -> str:
     return rf"\textbf{{{_tex(cell.text)}}}" if cell.best else _tex(cell.text)
 
 
 def _wrap(title: str) -> list[str]:
     return textwrap.wrap(title, 11)
-
-
-def _pipes(texts: list[str]) -> str:
-    return f"| {' | '.join(texts)} |"
 
 
 def _tex(text: str) -> str:

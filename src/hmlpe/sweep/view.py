@@ -219,7 +219,7 @@ def check_progress_setting(wanted: object) -> None:
 def duration(seconds: float) -> str:
     """Return a duration in words.
 
-    >>> duration(12), duration(200), duration(7510)
+    >>> duration(12.0), duration(200.0), duration(7510.0)
     ('12 s', '3 min 20 s', '2 h 5 min')
     """
     whole = round(seconds)

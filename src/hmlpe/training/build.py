@@ -64,7 +64,7 @@ def config_digest(settings: TrainSettings, row: bool = True) -> str:
     for part in ("data", "trainer"):
         found[part] = {key: value for key, value in tree[part].items() if key not in NOT_IN_IDENTITY[part]}
     found["balance"] = {key: value for key, value in tree["balance"].items() if key != "name"}
-    found |= {"checkpoint": start_digest(settings), "heads": None if settings.checkpoint is None else tree["heads"]}
+    found |= {"init_from": start_digest(settings), "heads": None if settings.init_from is None else tree["heads"]}
     found["trainer"] |= {
         "accelerator": "gpu" if on_gpu else "cpu",
         "threads": None if on_gpu else threads_of(trainer),  # the order of sums depends on it
@@ -89,9 +89,9 @@ def start_digest(settings: TrainSettings) -> str | None:
 
     The digest is the same for checkpoints of all seeds.
     """
-    if settings.checkpoint is None:
+    if settings.init_from is None:
         return None
-    path = Path(settings.checkpoint)
+    path = Path(settings.init_from)
     made_by = read_checkpoint(path)[KEY].get("made_by")
     if not made_by:
         return digest_of_file(path)

@@ -206,8 +206,8 @@ def fit_and_evaluate(
         The fields of the run's result that training and evaluation determine.
     """
     start_from_statistics(model, data, settings.optim.start_at_mean)
-    if settings.checkpoint is not None:
-        start = load_weights(model, Path(settings.checkpoint), make("skeleton", settings.skeleton), settings.heads)
+    if settings.init_from is not None:
+        start = load_weights(model, Path(settings.init_from), make("skeleton", settings.skeleton), settings.heads)
         model.steps_before = int(start.get("steps", 0))
     checkpoints = folder / "checkpoints"
     kept = checkpoint_callbacks(checkpoints, settings.select, model.balance.active)

@@ -44,7 +44,16 @@ MADE_OF = ("tasks", "metrics", "balance", "network", "optim", "augment", "window
 NOT_IN_CODE_DIGEST = (
     *(f"{package}/" for package in ("detect", "tracking", "sweep", "report", "predict", "evaluate")),
     *("dashboard/", "cli/", "palette.py", "pictures.py", "api.py", "__init__.py", "lock.py", "address.py"),
-    *("bad_input.py", "checked.py", "resample.py", "control_group.py", "words.py", "file_kinds.py", "row_name.py"),
+    *(
+        "bad_input.py",
+        "checked.py",
+        "resample.py",
+        "control_group.py",
+        "words.py",
+        "text_table.py",
+        "file_kinds.py",
+        "row_name.py",
+    ),
     *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "mirrors", "stages", "watch")),
     *("settings.py", "training/settings.py", "runs/result.py"),
 )
@@ -139,7 +148,7 @@ def identity_of(settings: TrainSettings, data: str) -> dict[str, str]:
         settings: the settings of the run.
         data: digest of the pack.
     """
-    start = digest_of_file(Path(settings.checkpoint)) if settings.checkpoint else "scratch"
+    start = digest_of_file(Path(settings.init_from)) if settings.init_from else "scratch"
     made_by = {"code": code_digest(), "data": data, "config": config_digest(settings)}
     if own := user_code_digests(settings):
         made_by[USER_CODE] = digest_of(own)

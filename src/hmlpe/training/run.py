@@ -200,16 +200,16 @@ def protocol(settings: TrainSettings, data: PoseDataModule) -> str:
 
 def check_start(settings: TrainSettings) -> None:
     """Raise UserError if the checkpoint is missing or if, for training, its own run is not finished."""
-    if settings.checkpoint is None:
+    if settings.init_from is None:
         return
-    if not Path(settings.checkpoint).is_file():
-        raise UserError(f"checkpoint: {settings.checkpoint}: there is no such file")
+    if not Path(settings.init_from).is_file():
+        raise UserError(f"init_from: {settings.init_from}: there is no such file")
     if not settings.fit:
         return
-    folder = Path(settings.checkpoint).parent.parent
+    folder = Path(settings.init_from).parent.parent
     if read_record(folder).get("status", "finished") != "finished":
         raise UserError(
-            f"checkpoint: {settings.checkpoint}: its run is not finished ({folder / RESULT}); finish it first"
+            f"init_from: {settings.init_from}: its run is not finished ({folder / RESULT}); finish it first"
         )
 
 
@@ -231,21 +231,21 @@ def warn_of_another_pack(settings: TrainSettings, name: str, data: str) -> None:
         name: name of the run, for the log.
         data: digest of the run's own pack.
     """
-    if settings.checkpoint is None:
+    if settings.init_from is None:
         return
-    other = read_checkpoint(Path(settings.checkpoint))[KEY].get("made_by", {}).get("data")
+    other = read_checkpoint(Path(settings.init_from))[KEY].get("made_by", {}).get("data")
     if other != data:
         log.warning(
-            "%s: %s was trained on another pack, whose people may be in this one's test", name, settings.checkpoint
+            "%s: %s was trained on another pack, whose people may be in this one's test", name, settings.init_from
         )
 
 
 def describe_start(settings: TrainSettings) -> str:
     """Return in words what a run starts from: scratch, or the checkpoint's study and row, and whether heads are new."""
-    if settings.checkpoint is None:
+    if settings.init_from is None:
         return "scratch"
-    made: dict[str, Any] = read_checkpoint(Path(settings.checkpoint))[KEY]["config"]
+    made: dict[str, Any] = read_checkpoint(Path(settings.init_from))[KEY]["config"]
     heads = "" if settings.heads == "keep" else ", new heads"
-    epoch = kept_epoch(Path(settings.checkpoint))
+    epoch = kept_epoch(Path(settings.init_from))
     when = "" if epoch is None else f" after epoch {epoch}"
     return f"{made.get('study')}/{made.get('row', {}).get('name')}{when}{heads}"

@@ -109,11 +109,11 @@ class TrainSettings(ModelSettings):
     epochs: PositiveInt
     select: Literal["best", "last"]
     keep_epochs: Annotated[list[PositiveInt], Field(description="a list of numbers of epochs, e.g. [5,30]")]
-    checkpoint: Text | None
+    init_from: Text | None
     heads: Literal["keep", "renew"]
     varies: Annotated[
-        list[Literal["checkpoint", "heads", "epochs"]],  # settings that the table shows if rows differ in them
-        Field(description="a list of some of checkpoint, heads, epochs"),
+        list[Literal["init_from", "heads", "epochs"]],  # settings that the table shows if rows differ in them
+        Field(description="a list of some of init_from, heads, epochs"),
     ]
     stages: Annotated[list[Name] | None, Field(description="a list of experiments, or null")]
     fit: bool
@@ -145,5 +145,5 @@ class TrainSettings(ModelSettings):
             )
         if metric.endswith("_error") and metric.removesuffix("_error") not in self.tasks:
             raise UserError(f"objective: {self.objective!r}: no such task; there are {', '.join(self.tasks)}")
-        if not self.fit and self.checkpoint is None:
-            raise UserError("fit: false needs checkpoint=PATH, the weights to evaluate")
+        if not self.fit and self.init_from is None:
+            raise UserError("fit: false needs init_from=PATH, the weights to evaluate")

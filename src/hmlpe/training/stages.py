@@ -11,7 +11,7 @@ from hmlpe.errors import UserError
 from hmlpe.training.settings import TrainSettings
 
 # Settings that each stage sets itself.
-STAGE_SETTINGS = ("study", "folder", "checkpoint", "row.name", "data.train_sets", "data.test_sets")
+STAGE_SETTINGS = ("study", "folder", "init_from", "row.name", "data.train_sets", "data.test_sets")
 
 
 def stages_of(settings: TrainSettings, overrides: Sequence[str]) -> list[TrainSettings]:

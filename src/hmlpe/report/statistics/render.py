@@ -1,13 +1,11 @@
 """Render the paired differences under each checkpoint rule as CSV, Markdown and console text."""
 
-import csv
-import io
-import re
 from collections.abc import Sequence
 from itertools import groupby
 
 from hmlpe.report.columns import Column
 from hmlpe.report.statistics.outcome import DRAWS, VERDICT_RULE, Difference, Interval, Statistics
+from hmlpe.text_table import csv_text, escaped, markdown_lines
 from hmlpe.words import filled
 
 _HEADER = ("row", "minus", "seeds", "difference", "95 % over people", "over seeds and people", "verdict")
@@ -16,12 +14,20 @@ NO_SHOTS = "Who shares a shot is not in these files of an older version, so the 
 
 def render_paired_csv(by_rule: Sequence[Statistics]) -> str:
     """Return CSV with a line per rule, metric and row; numbers are unscaled, those of seeds as `seed:difference`."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     bounds = [f"{over}_{end}" for over in ("people", "seeds_and_people") for end in ("low", "high")]
-    writer.writerow(
-        ["checkpoint_rule", "metric", "row", "base", "seeds", "people", "difference", *bounds, "each_seed", "verdict"]
-    )
+    header = [
+        "checkpoint_rule",
+        "metric",
+        "row",
+        "base",
+        "seeds",
+        "people",
+        "difference",
+        *bounds,
+        "each_seed",
+        "verdict",
+    ]
+    rows = []
     for statistics in by_rule:
         for found in statistics.differences:
             each = " ".join(f"{seed}:{value:.8g}" for seed, value in zip(found.seeds, found.each, strict=True))
@@ -29,8 +35,8 @@ def render_paired_csv(by_rule: Sequence[Statistics]) -> str:
             people = statistics.people if found.over_people else ""
             ends += [""] * (4 - len(ends))
             line = [statistics.rule, found.column.key, found.row, found.base, len(found.seeds), people]
-            writer.writerow([*line, f"{found.mean:.8g}", *ends, each, found.verdict])
-    return out.getvalue()
+            rows.append([*line, f"{found.mean:.8g}", *ends, each, found.verdict])
+    return csv_text(header, rows)
 
 
 def render_paired_markdown(title: str, by_rule: Sequence[Statistics]) -> str:
@@ -39,8 +45,8 @@ def render_paired_markdown(title: str, by_rule: Sequence[Statistics]) -> str:
     for statistics in by_rule:
         lines += ["", f"## Checkpoint: {statistics.rule}", "", about(statistics)]
         for column, found in by_column(statistics):
-            lines += ["", f"### {column.heading}", "", _pipes(_HEADER), _pipes([":--", ":--", *["--:"] * 4, ":--"])]
-            lines += [_pipes([re.sub(r"([\\|*`<])", r"\\\1", cell) for cell in cells(one)]) for one in found]
+            rows = [[escaped(cell) for cell in cells(one)] for one in found]
+            lines += ["", f"### {column.heading}", "", *markdown_lines(_HEADER, rows, left=(0, 1, 6))]
         lines += ["", *(f"- {note}" for note in statistics.notes)] if statistics.notes else []
     return "\n".join(lines) + "\n"
 
@@ -98,7 +104,3 @@ def _interval(found: Interval | None, column: Column) -> str:
 def _signed(value: float, column: Column) -> str:
     text = f"{column.scale * value:+.{column.digits}f}"
     return text.replace("-", "−") if float(text) else text.lstrip("+-")
-
-
-def _pipes(texts: Sequence[str]) -> str:
-    return f"| {' | '.join(texts)} |"
