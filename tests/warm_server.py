@@ -34,12 +34,12 @@ import hmlpe.metrics  # noqa: E402
 import hmlpe.pictures  # noqa: E402
 import hmlpe.report.page  # noqa: E402
 import hmlpe.training.run  # noqa: E402, F401
-from hmlpe.cli.command_line import CONFIGS, use  # noqa: E402
+from hmlpe.cli.command_line import CONFIGS, register_config_source  # noqa: E402
 from hmlpe.sweep.warm import LAUNCHER_SIGNALS, end_with_parent  # noqa: E402
 from hmlpe.training.provenance import code_digest  # noqa: E402
 
 kept_configs.keep(str(CONFIGS))
-use()  # of files as the programs do
+register_config_source()  # as the programs do
 code_digest()  # reads and parses half of the package
 for words in ("train", "train network=slim", "train network=slim logger=csv", "prepare", "report", "evaluate"):
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):

@@ -12,7 +12,7 @@ from hydra import initialize_config_dir
 from jaxtyping import UInt8
 from omegaconf import DictConfig
 
-from hmlpe.cli.command_line import CONFIGS, use
+from hmlpe.cli.command_line import CONFIGS, register_config_source
 from hmlpe.predict.estimator import Card
 from hmlpe.predict.open import open_estimator, trusted
 from hmlpe.predict.people import FoundPerson, PosePredictor
@@ -33,7 +33,7 @@ class Model:
     """A trained network together with a person detector.
 
     Args:
-        predictor: holds the network and the detector.
+        predictor: the pose predictor, made of the network and the person detector.
     """
 
     def __init__(self, predictor: PosePredictor) -> None:
@@ -71,9 +71,10 @@ def load(path: str | Path, detector: str = "cascade", device: str = "cpu", trust
     """Load the network of a run's checkpoint or of an .onnx file.
 
     Args:
+        path: the checkpoint (model.ckpt) or .onnx file.
         detector: person detector: "cascade", or "whole" for photos that each show one person.
         device: "cpu" or "cuda".
-        trust: packages beside this one whose classes a checkpoint may use; their code is executed.
+        trust: packages other than hmlpe whose classes a checkpoint may use; their code is executed.
 
     Raises:
         UserError: see `predict.open.open_estimator`.
@@ -89,6 +90,7 @@ def compose(*overrides: str, config_dir: str | Path | None = None) -> DictConfig
     """Compose the configuration of a run, as `hmlpe-train <overrides>` does.
 
     Args:
+        overrides: as on the command line, e.g. `experiment=flic`.
         config_dir: a folder with configurations of your own, as --config-dir names it.
 
     Raises:
@@ -100,7 +102,7 @@ def compose(*overrides: str, config_dir: str | Path | None = None) -> DictConfig
 def _compose(program: str, overrides: list[str], config_dir: str | Path | None) -> DictConfig:
     import hmlpe.row_name  # noqa: F401  # registers the resolver that composes a row's name
 
-    use()
+    register_config_source()
     own = [] if config_dir is None else [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return hydra_compose(program, [*overrides, *own])
@@ -125,12 +127,12 @@ def build(config: DictConfig) -> tuple[PoseDataModule, MultiTaskPose]:
 
 
 def train(config: DictConfig) -> Run:
-    """Train and evaluate a run in the folder that the configuration names.
+    """Train and evaluate a run in the configured folder, and return its result.
 
     A finished run is only read; an interrupted one is resumed.
 
     Raises:
-        UserError: bad input.
+        UserError: a setting is not valid, or data or files are missing.
     """
     from hmlpe.training.run import run
     from hmlpe.training.settings import TrainSettings
@@ -143,8 +145,16 @@ def train(config: DictConfig) -> Run:
 def inspect(checkpoint: str | Path, *overrides: str, config_dir: str | Path | None = None) -> Inspection:
     """Analyse a trained network and write the findings, as `hmlpe-inspect checkpoint=… <overrides>` does.
 
+    Args:
+        checkpoint: the checkpoint (model.ckpt) of a run.
+        overrides: as on the command line.
+        config_dir: a folder with configurations of your own, as --config-dir names it.
+
+    Returns:
+        The findings.
+
     Raises:
-        UserError: bad input.
+        UserError: a setting is not valid, or data or files are missing.
     """
     from hmlpe.inside.run import InspectSettings, inspect_checkpoint
 
@@ -164,28 +174,35 @@ class Study:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.runs_found: list[Run] = collect(Path(folder))
-        self.findings: Findings = study_of(self.runs_found).chosen
+        self._runs: list[Run] = collect(Path(folder))
+        self._findings: Findings = study_of(self._runs).chosen
 
     @property
     def runs(self) -> pd.DataFrame:
-        """Return a table with one line for each run: row, seed, status, weights, and its metrics, unscaled."""
+        """Return a table with one line for each run: row, seed, status, weights, and its metrics.
+
+        Metrics are as stored: percentages are fractions.
+        """
         import pandas as pd
 
         lines = [
             {"row": run.row, "seed": run.seed, "status": run.status}
             | {f"weight_{task}": weight for task, weight in run.weights.items()}
             | dict(run.metrics)
-            for run in self.runs_found
+            for run in self._runs
         ]
         return pd.DataFrame(lines)
 
     @property
     def table(self) -> pd.DataFrame:
-        """Return a table with one line for each row: n, and each column's mean and std over the seeds, unscaled."""
+        """Return a table with one line for each row.
+
+        It has n (finished seeds), collapsed (how many of these predict about one pose for every image), and each
+        metric's mean and std over the seeds, as stored: percentages are fractions.
+        """
         import pandas as pd
 
-        table, lines = self.findings.table, []
+        table, lines = self._findings.table, []
         for line in table.lines:
             found: dict[str, object] = {"row": line.row, "n": line.n, "collapsed": line.collapsed}
             for column in table.columns:
@@ -196,7 +213,10 @@ class Study:
 
     @property
     def differences(self) -> pd.DataFrame:
-        """Return a table of each row minus its base, by metric, with both 95 % intervals and the verdict."""
+        """Return a table of each row minus its base, by metric, with its 95 % intervals and the verdict.
+
+        The intervals are over people alone, and over seeds and people.
+        """
         import pandas as pd
 
         return pd.DataFrame(
@@ -212,6 +232,6 @@ class Study:
                     "verdict": one.verdict,
                     "better": one.better,
                 }
-                for one in self.findings.statistics.differences
+                for one in self._findings.statistics.differences
             ]
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hmlpe.cli.command_line import CONFIGS, settings
+from hmlpe.cli.command_line import CONFIGS, plain_setting_names
 
 from ..programs import TINY, run
 
@@ -23,7 +23,7 @@ paths:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """One that holds a folder for each setting, beside two groups of configurations."""
-    for name in (*settings(), "row.name"):
+    for name in (*plain_setting_names(), "row.name"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.yaml").write_text("study: theirs\n")  # a run's own, say
     for name, text in (("experiment", MINE), ("augment", "mirror: true\n")):
@@ -65,5 +65,15 @@ def test_in_a_sweep_too(folder: Path, data: Path) -> None:
 
 
 def test_the_settings_are_those_of_all_programs_and_no_groups() -> None:
-    assert {"study", "seed", "checkpoint", "predictions", "source", "out", "method", "port", "stages"} <= settings()
-    assert not {path.name for path in CONFIGS.iterdir() if path.is_dir()} & settings()
+    assert {
+        "study",
+        "seed",
+        "checkpoint",
+        "predictions",
+        "source",
+        "out",
+        "method",
+        "port",
+        "stages",
+    } <= plain_setting_names()
+    assert not {path.name for path in CONFIGS.iterdir() if path.is_dir()} & plain_setting_names()

@@ -87,6 +87,6 @@ def test_whatever_a_library_makes_of_it(
 def test_where_it_is_ignored_it_stays_so() -> None:
     """As under nohup."""
     script = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); import hmlpe.cli.app as app; {}; print('on')"
-    quiet = script.format("app.raise_and_remember(); import os; os.kill(os.getpid(), signal.SIGINT)")
+    quiet = script.format("app.record_interrupts(); import os; os.kill(os.getpid(), signal.SIGINT)")
     done = subprocess.run([sys.executable, "-c", quiet], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "on\n")

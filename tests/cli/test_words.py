@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmlpe.cli.command_line import READ_BY_HYDRA, for_hydra
+from hmlpe.cli.command_line import READ_BY_HYDRA, to_hydra_arguments
 
 from ..programs import run
 
@@ -31,7 +31,7 @@ PLACES = {  # of each program, a setting that is a path, and others that it need
 
 def value_of(word: str, several: bool = False) -> object:
     """What Hydra reads."""
-    (found,) = for_hydra([*(["-m"] if several else []), word])[int(several) :]
+    (found,) = to_hydra_arguments([*(["-m"] if several else []), word])[int(several) :]
     override = OverridesParser.create().parse_override(found)
     return list(override.sweep_string_iterator()) if override.is_sweep_override() else override.value()
 
@@ -119,6 +119,6 @@ def test_a_file_of_that_name_is_meant(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_flags_stand_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     words = ["seed=1,2", "-m", "experiment=mine", "--config-dir=~/x", "--config-dir", "~/a=b", "row=det_1"]
-    assert for_hydra(words) == [
+    assert to_hydra_arguments(words) == [
         "-m", "--config-dir=/home/me/x", "--config-dir", "/home/me/a=b", "seed=1,2", "experiment=mine", "row=det_1",
     ]  # fmt: skip

@@ -243,7 +243,7 @@ def test_settings_of_no_use_are_named(reader: Reader, attributes: object, parts:
 def test_damaged_files_are_read_or_refused(photos: Path, data: st.DataObject, read: Reader) -> None:
     """And nobody gets a number that the settings do not allow."""
     source = read(photos, PEOPLE, attributes=WANTED)
-    path = source.annotations()[0]
+    path = source.annotation_files()[0]
     path.write_bytes(data.draw(changed_bytes(path.read_bytes())))
     for person in outcome(source.people) or []:
         assert all(one.holds(person.attributes[one.name]) for one in ATTRIBUTES)

@@ -148,7 +148,7 @@ def test_two_files_are_the_split(coco: Coco, folder: Path) -> None:
     assert [(p.image, p.split) for p in source.people()] == [
         ("a.png", "train"), ("a.png", "train"), ("deep/b.png", "train"), ("c.png", "test"),
     ]  # fmt: skip
-    assert [p.name for p in source.annotations()] == ["train.json", "test.json"]
+    assert [p.name for p in source.annotation_files()] == ["train.json", "test.json"]
     before = source.fingerprint()
     write(folder / "test.json", content(annotation(1, 12, 1)))
     assert coco(test=test, test_fraction=None).fingerprint() != before

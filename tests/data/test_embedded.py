@@ -106,7 +106,7 @@ def _cuffs(shown: Shown, shift: tuple[int, int] = (0, 0), order: Sequence[int] =
 def test_the_wrist_is_where_the_sleeve_ends() -> None:
     source = EmbeddedSource(train=36, test=0, style=BARE)
     names = [(person, person.image) for person in source.people()]
-    shown = [(person, source.plan(name).wardrobe, source.image(name).astype(float)) for person, name in names]
+    shown = [(person, source.plan_of_image(name).wardrobe, source.image(name).astype(float)) for person, name in names]
     scores = [_cuffs(shown, shift) for shift in ((5, 0), (-5, 0), (0, 5), (0, -5))]
     scores.append(_cuffs(shown, order=[0, 1, 2, 3, 4, 5, 7, 6]))
     assert _cuffs(shown) > 0.85
@@ -117,7 +117,7 @@ def test_elbow_and_shoulder_are_the_ends_of_the_upper_arm(source: EmbeddedSource
     """Both limbs of an arm round off about its elbow: 3 px off it is on it, 12 px off is not all on it."""
     ring = np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], axis=1)
     for person in source.people()[:20]:
-        layers = source.plan(person.image).layers
+        layers = source.plan_of_image(person.image).layers
         for shoulder, elbow, wrist in ARMS:
             upper = next(layer for layer in layers if layer.own_joints == (shoulder, elbow))
             lower = next(layer for layer in layers if layer.own_joints == (elbow, wrist))

@@ -119,10 +119,10 @@ def test_an_image_is_rgb_whatever_its_file_is(tmp_path: Path) -> None:
 
 def test_fingerprint_is_of_the_annotations(flic: Flic) -> None:
     one, same, other = flic([person()]), flic([person()]), flic([person(coords=backwards())])
-    whole = one.annotations()[0].read_bytes()
-    same.annotations()[0].write_bytes(whole)  # savemat writes the time into the header
+    whole = one.annotation_files()[0].read_bytes()
+    same.annotation_files()[0].write_bytes(whole)  # savemat writes the time into the header
     assert one.fingerprint() == same.fingerprint() != other.fingerprint()
-    same.annotations()[0].write_bytes(whole[:-1])
+    same.annotation_files()[0].write_bytes(whole[:-1])
     assert one.fingerprint() != same.fingerprint()
 
 

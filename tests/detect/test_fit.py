@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.cbook import get_sample_data
 from PIL import Image
 
-from hmlpe.cli.fit_detector import COLUMNS, _look, _Looked, _rows, _table, _tried
+from hmlpe.cli.fit_detector import COLUMNS, _cascades_to_try, _detect_in_images, _Detections, _table, _table_rows
 from hmlpe.data.record import Person
 from hmlpe.detect.box_map import BoxMap
 from hmlpe.detect.cascade import Cascade, CascadeDetector
@@ -97,9 +97,9 @@ DETECTOR = CascadeDetector({"face": Cascade("haarcascade_frontalface_alt.xml", B
 
 def test_what_the_command_measures() -> None:
     photos = Photos(np.array([-18.0, 10, 151, 162]))  # of the photo at a quarter of its size
-    looked = _look(photos, "train", 2, {"face": DETECTOR.cascades["face"]}, DETECTOR)
+    looked = _detect_in_images(photos, "train", 2, {"face": DETECTOR.cascades["face"]}, DETECTOR)
     assert photos.seen == {"a": 1, "c": 1}  # evenly spaced, and no test image
-    rows = list(_rows(_Looked.joined([looked, looked]), DETECTOR, [0.0, 1e6]))
+    rows = list(_table_rows(_Detections.joined([looked, looked]), DETECTOR, [0.0, 1e6]))
     assert [(row["cascade"], row["people"], row["found"]) for row in rows] == [
         ("face", 4, 4), ("all together", 4, 4), ("all together", 4, 0)
     ]  # fmt: skip
@@ -112,8 +112,8 @@ def test_a_threshold_below_the_configured_one_is_measured_as_such() -> None:
     """The configured detector drops the photo's person; at 0 they are found all the same."""
     photos = Photos(np.array([-18.0, 10, 151, 162]))
     strict = CascadeDetector(DETECTOR.cascades, DETECTOR.longest_px, DETECTOR.overlap, least_score=1e6)
-    looked = _look(photos, "train", 2, dict(DETECTOR.cascades), strict)
-    rows = [row for row in _rows(looked, strict, [0.0, 1e6]) if "least_score" in row]
+    looked = _detect_in_images(photos, "train", 2, dict(DETECTOR.cascades), strict)
+    rows = [row for row in _table_rows(looked, strict, [0.0, 1e6]) if "least_score" in row]
     assert [(row["least_score"], row["found"]) for row in rows] == [(0.0, 2), (1e6, 0)]
 
 
@@ -122,7 +122,7 @@ def test_testing_tries_nothing_and_training_tries_variants() -> None:
 
     for split, wanted in (("test", 1), ("train", 2 + 1)):
         config = OmegaConf.create({"search": {"split": split, "min_neighbours": [1, 3], "files": ["x.xml"]}})
-        tried = _tried(DETECTOR, config)
+        tried = _cascades_to_try(DETECTOR, config)
         assert (len(tried) == 1) == (split == "test") and len(tried) >= wanted
         assert tried["face"] == DETECTOR.cascades["face"]
     assert {(one.file[:2], one.min_neighbours) for one in tried.values()} == {
@@ -135,4 +135,4 @@ def test_testing_tries_nothing_and_training_tries_variants() -> None:
 
 def test_a_set_without_windows_is_refused() -> None:
     with pytest.raises(UserError, match="photos: no train person has both an image and a window"):
-        _look(Photos(np.full(4, np.nan)), "train", None, dict(DETECTOR.cascades), DETECTOR)
+        _detect_in_images(Photos(np.full(4, np.nan)), "train", None, dict(DETECTOR.cascades), DETECTOR)

@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.cli.app import CONFIGS
-from hmlpe.cli.command_line import for_hydra
+from hmlpe.cli.command_line import to_hydra_arguments
 
 from ..cli.test_own_set import documented
 from ..test_project import SCRIPTS
@@ -41,7 +41,7 @@ CONTEXTS = {  # that some settings need
 
 def composed(program: str, words: list[str], own: Path | None = None) -> DictConfig:
     """The configuration that the program would get; of a sweep that of its first job."""
-    found = [word for word in for_hydra(words) if word not in FLAGS]
+    found = [word for word in to_hydra_arguments(words) if word not in FLAGS]
     if own is not None:
         found.append(f"hydra.searchpath=[file://{own}]")
     if "-m" in words:

@@ -121,7 +121,7 @@ def test_maps_that_answer_anywhere_are_not_selective(null: str) -> None:
     found = [selectivity(places, joints, near_px=12, draws=99) for joints, places in zip(*NULLS[null], strict=True)]
     assert sum((one.p < 0.05).any() for one in found) <= 4
     assert sum((one.index_p < 0.05).any() for one in found) <= 4
-    assert abs(np.mean([one.excess for one in found])) < 0.01
+    assert abs(np.mean([one.hits_above_chance for one in found])) < 0.01
 
 
 def test_information_is_that_of_the_indicator() -> None:

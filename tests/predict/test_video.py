@@ -18,7 +18,7 @@ import pytest
 from hmlpe.errors import UserError
 from hmlpe.predict.job import Options, Summary, run
 from hmlpe.predict.sources import find
-from hmlpe.predict.video import pace_of_times, video_file
+from hmlpe.predict.video import open_video_writer, pace_of_times
 
 from .fakes import Beacon, Fixed, lit, predictor, write_video
 
@@ -199,7 +199,7 @@ def test_what_is_no_video_is_skipped(tmp_path: Path, make: Any, capfd: pytest.Ca
 def test_odd_sizes_get_a_line_more(tmp_path: Path, size: tuple[int, int]) -> None:
     """Nothing is cut off or resized: what is added is at the right and below."""
     image = cv2.resize(lit(30, 20), size)
-    with video_file(tmp_path / "a.mp4", 10.0) as out:
+    with open_video_writer(tmp_path / "a.mp4", 10.0) as out:
         out.add(image)
         out.add(lit(20, 20, (31, 22)))  # a camera that changes its size
     first, _ = frames_of(tmp_path / "a.mp4")
@@ -208,7 +208,7 @@ def test_odd_sizes_get_a_line_more(tmp_path: Path, size: tuple[int, int]) -> Non
 
 
 def test_a_video_without_frames_is_none(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no frame"), video_file(tmp_path / "a.mp4", 10.0):
+    with pytest.raises(UserError, match="no frame"), open_video_writer(tmp_path / "a.mp4", 10.0):
         pass
     assert not [*tmp_path.iterdir()]
 

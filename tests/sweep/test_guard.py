@@ -143,9 +143,9 @@ def test_the_estimate_is_by_the_first_row_whose_settings_can_work(
     jobs = [Job(0, [], OmegaConf.merge(config, {"heads": word}), tmp_path) for word in ("bogus", "keep")]
     monkeypatch.setattr(guard, "steps_of", lambda settings: 60.0)
     monkeypatch.setattr(guard, "seconds_per_step", lambda settings: 1.0)
-    assert guard.estimate(jobs, tmp_path).startswith("single: 2 runs of ")
-    assert "about 2 minutes" in guard.estimate(jobs, tmp_path)
-    assert guard.estimate(jobs[:1], tmp_path) == ""
+    assert guard.duration_in_words(jobs, tmp_path).startswith("single: 2 runs of ")
+    assert "about 2 minutes" in guard.duration_in_words(jobs, tmp_path)
+    assert guard.duration_in_words(jobs[:1], tmp_path) == ""
 
 
 def test_a_configuration_of_ones_own_trains_too() -> None:
@@ -207,7 +207,7 @@ def test_no_error_of_the_estimate_lets_a_job_start(
             "trainer": OmegaConf.load(CONFIGS / "trainer" / "default.yaml"),
         }
     )
-    for step in ("check_sweep", "jobs_of", "estimate"):
+    for step in ("check_sweep", "jobs_of", "duration_in_words"):
         with monkeypatch.context() as patched:
             patched.setattr(guard, "jobs_of", lambda config: [])
             patched.setattr(guard, step, fails)

@@ -1,10 +1,14 @@
-"""The console scripts. Memory is set up here, before any of them loads torch; --help is quick, as it loads nothing."""
+"""The console scripts.
+
+Ctrl-C, memory allocation and environment variables are set up here, before any script loads torch. --help loads no
+torch, so it is quick.
+"""
 
 import os
 
-from hmlpe.cli.interrupt import end_at_once
+from hmlpe.cli.interrupt import exit_at_once_on_interrupt
 
-end_at_once()
+exit_at_once_on_interrupt()
 
 from hmlpe.allocator import keep_pages  # noqa: E402
 

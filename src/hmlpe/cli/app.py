@@ -1,4 +1,7 @@
-"""What the console scripts share: configurations found from anywhere, and one clear line for bad input."""
+"""Shared by the console scripts.
+
+It runs them as Hydra apps over the packaged configurations, and turns bad input into one line on stderr.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from hmlpe.bad_input import BAD_INPUT
-from hmlpe.cli.command_line import CONFIGS, for_hydra, use
+from hmlpe.cli.command_line import CONFIGS, register_config_source, to_hydra_arguments
 from hmlpe.cli.help import help_of
-from hmlpe.cli.interrupt import INTERRUPTED, interrupted, raise_and_remember
+from hmlpe.cli.interrupt import INTERRUPTED, interrupted, record_interrupts
 from hmlpe.errors import UserError, install_command
 
 EXTRAS = {"hydra_submitit_launcher": "slurm", "hydra_ray_launcher": "ray", "hydra_optuna_sweeper": "optuna"}
@@ -34,8 +37,8 @@ LAUNCHERS = ("hydra_submitit_launcher", "hydra_ray_launcher")
 LINES = 3  # of a message; submitit appends a whole log
 
 
-def missing_extra(error: Exception) -> str | None:
-    """One line for the user if a plugin of Hydra's is not installed that an extra of ours holds; else None."""
+def missing_extra_message(error: Exception) -> str | None:
+    """Return the line for the user if a Hydra plugin that one of hmlpe's extras installs is missing; else None."""
     said = str(error)
     unknown = said if said.startswith("Unknown plugin class") else ""
     plugins = [plugin for plugin in EXTRAS if f"hydra_plugins.{plugin}." in unknown]
@@ -44,10 +47,10 @@ def missing_extra(error: Exception) -> str | None:
     return next((f"{one} is not installed; install the extra: {install_command(EXTRAS[one])}" for one in plugins), None)
 
 
-def engine_error(error: Exception) -> str | None:
-    """One line for the user if a launcher's engine failed; None for any other error.
+def launcher_error_message(error: Exception) -> str | None:
+    """Return the line for the user if the launcher itself (submitit, Ray) failed; None for any other error.
 
-    Errors of a run are not meant: an engine hands them back as results.
+    Errors of the launched runs do not come here: the launcher returns them as results.
     """
     said = str(error)
     modules = {str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)}
@@ -77,31 +80,34 @@ __all__ = ["CONFIGS", "run_app"]
 
 def run_app(
     config_name: str,
-    task: Callable[[DictConfig], object],
+    program: Callable[[DictConfig], object],
     flags: Mapping[str, str] | None = None,
-    own: Collection[str] | None = None,
+    allowed: Collection[str] | None = None,
 ) -> None:
-    """Run `task` as a Hydra app over the packaged configurations.
+    """Run `program` as a Hydra app over the packaged configurations.
+
+    Bad input, and a disk that is full or that we may not write to, end the process with exit code 2 and one line on
+    stderr; Ctrl-C ends it with 130; a bug keeps its traceback.
 
     Args:
-        flags: words on the command line, each short for an override.
-        own: the top-level settings that the program reads, where its configuration holds those of a run as well, so
-            that an experiment can be named; overrides of other settings are refused. None: all.
-
-    Bad input, and a disk that is full or closed to us, end the process with exit code 2 and one line on stderr; Ctrl-C
-    ends it with 130; a bug keeps its traceback.
+        config_name: name of the program's configuration, e.g. fit_box.
+        program: called with the composed configuration.
+        flags: flags of the program, each with the override that it stands for, e.g. --check: prepare.check=true.
+        allowed: top-level settings that the program reads; overrides of others, except `paths` and `experiment`, are
+            refused. It is for programs whose configuration also holds the settings of a run, so that an experiment can
+            be named. None: none is refused.
     """
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(help_of(config_name))
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole; we make the line
-    job = partial(_job, task, own)
-    sys.argv[1:] = for_hydra([(flags or {}).get(word, word) for word in sys.argv[1:]])
-    use()
-    raise_and_remember()
+    job = partial(_call_program, program, allowed)
+    sys.argv[1:] = to_hydra_arguments([(flags or {}).get(word, word) for word in sys.argv[1:]])
+    register_config_source()
+    record_interrupts()
     try:
-        program = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)
-        _run(program, f"hmlpe-{config_name.replace('_', '-')}")
+        app = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)
+        _run(app, f"hmlpe-{config_name.replace('_', '-')}")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:
@@ -114,25 +120,28 @@ def _run(program: Callable[[], object], name: str) -> None:
         program()
     except SystemExit as leaving:
         if isinstance(leaving.code, Exception):  # of a callback: Hydra swallows its errors
-            _end(leaving.code, name)
+            _end_with_error(leaving.code, name)
         raise
     except Exception as error:
-        _end(error, name)
+        _end_with_error(error, name)
 
 
-def _end(error: Exception, program: str) -> NoReturn:
-    """End the program by an error: with one line if it is the user's to mend."""
-    line = missing_extra(error) or _unknown(error, program)
+def _end_with_error(error: Exception, program: str) -> NoReturn:
+    """End the program because of an error.
+
+    It ends with one line on stderr if the user can correct it, else with its traceback.
+    """
+    line = missing_extra_message(error) or _unknown_setting_message(error, program)
     if line is None and isinstance(error, (*BAD_INPUT, OSError)):
-        _stop(error)
-    line = line or engine_error(error) or _no_choice(error)
+        _print_error_and_exit(error)
+    line = line or launcher_error_message(error) or _bad_group_value_message(error)
     if line is None:
         raise error
-    _stop(UserError(line))
+    _print_error_and_exit(UserError(line))
 
 
-def _unknown(error: Exception, program: str) -> str | None:
-    """Return the line for a setting, or for the name of a group's configuration, that there is not; else None."""
+def _unknown_setting_message(error: Exception, program: str) -> str | None:
+    """Return the line for an override of a setting, or of a group's option, that does not exist; else None."""
     said = str(error)
     if setting := re.match(r"Could not override '([^']+)'", said):
         return f"{setting[1]}: {program} has no such setting; all of them: {program} --cfg job; +NAME=VALUE adds one"
@@ -144,36 +153,41 @@ def _unknown(error: Exception, program: str) -> str | None:
     return None
 
 
-def _no_choice(error: Exception) -> str | None:
-    """The line for a group of configurations that is set to something else than a name; Hydra's is a traceback."""
+def _bad_group_value_message(error: Exception) -> str | None:
+    """Return the line for an override that sets a config group to something other than one option's name; else None.
+
+    Hydra would print a traceback there.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     if not (frames and isinstance(error, TypeError | ValueError) and "hydra" in Path(frames[-1].filename).parts):
         return None
     if not any(frame.name == "_load_configuration_impl" for frame in frames):
         return None
     groups = {path.name for path in CONFIGS.iterdir() if path.is_dir()}
-    odd = next((word for word in sys.argv[1:] if word.partition("=")[0] in groups and not _names(word)), "")
+    odd = next((word for word in sys.argv[1:] if word.partition("=")[0] in groups and not _is_single_name(word)), "")
     return f"{odd or 'the command line'}: a group of settings is chosen by the name of one: GROUP=NAME"
 
 
-def _names(word: str) -> bool:
+def _is_single_name(word: str) -> bool:
     return re.fullmatch(r"[^\[\]{},]+", word.partition("=")[2]) is not None and not word.endswith("=null")
 
 
-def _job(task: Callable[[DictConfig], object], own: Collection[str] | None, config: DictConfig) -> object:
+def _call_program(
+    program: Callable[[DictConfig], object], allowed: Collection[str] | None, config: DictConfig
+) -> object:
     try:
-        if own is not None:
-            _refuse_others(own)
-        return task(config)
+        if allowed is not None:
+            _refuse_foreign_overrides(allowed)
+        return program(config)
     except (*BAD_INPUT, OSError) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # this job fails, the others go on
             raise
-        _stop(error)  # before Hydra adds lines of its own
+        _print_error_and_exit(error)  # before Hydra adds lines of its own
 
 
-def _refuse_others(own: Collection[str]) -> None:
+def _refuse_foreign_overrides(allowed: Collection[str]) -> None:
     """Raise UserError if an override is of a setting that the program does not read."""
-    known = {*own, "paths", "experiment"}
+    known = {*allowed, "paths", "experiment"}
     for word in HydraConfig.get().overrides.task:
         name = word.lstrip("+~").partition("=")[0]
         place = name.rpartition("@")[2]  # of GROUP@PLACE
@@ -184,7 +198,7 @@ def _refuse_others(own: Collection[str]) -> None:
             )
 
 
-def _stop(error: Exception) -> NoReturn:
+def _print_error_and_exit(error: Exception) -> NoReturn:
     cause: object = error.__cause__ if isinstance(error.__cause__, UserError) else error
     if isinstance(error, OSError) and not isinstance(error, BAD_INPUT):  # a missing config is both
         if error.errno not in BAD_DISK:

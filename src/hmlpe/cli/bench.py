@@ -1,4 +1,4 @@
-"""hmlpe-bench: how much of the time is training."""
+"""hmlpe-bench: speed of training, evaluation and sweeps, against the bare computation."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from hmlpe.settings import NonNegativeInt, PositiveInt, Settings
 
 
 class SweepsSettings(Settings, extra="forbid"):
-    """The sweeps that are compared."""
+    """The settings of the timed sweeps: number of jobs (0: no sweeps) and approximate seconds per job."""
 
     jobs: NonNegativeInt
     seconds: Annotated[float, Field(gt=0)]
 
 
 class BenchSettings(Settings, extra="forbid"):
-    """As in conf/bench.yaml, which explains them."""
+    """The settings under `bench`, as in conf/bench.yaml, which explains them."""
 
     steps: PositiveInt
     rounds: PositiveInt
     sweep: SweepsSettings
 
 
-def report(config: DictConfig) -> None:
-    """Measure, and print the rates and their ratio."""
+def print_benchmark(config: DictConfig) -> None:
+    """Measure training, evaluation and, if configured, sweeps.
+
+    Print images per second, the ratios to the bare computation, and the latency of one crop.
+    """
     import torch
 
     from hmlpe.evaluate.bench import bench_evaluation
@@ -52,11 +55,11 @@ def report(config: DictConfig) -> None:
     one = evaluation.one
     print(f"one crop    {one.torch_ms:8.2f} ms by torch, {one.onnx_ms:.2f} ms by onnxruntime, ratio {one.ratio:.2f}")
     if of.sweep.jobs:
-        report_sweep(of.sweep.jobs, of.sweep.seconds)
+        print_sweep_overhead(of.sweep.jobs, of.sweep.seconds)
 
 
-def report_sweep(jobs: int, seconds: float) -> None:
-    """Measure what a sweep costs beside its jobs."""
+def print_sweep_overhead(jobs: int, seconds: float) -> None:
+    """Run the same jobs with each launcher, and print how much longer the sweep takes than its jobs alone."""
     from hmlpe.sweep.overhead import IN_A_ROW, bench_sweep
 
     print(f"sweeps: {jobs} jobs of about {seconds} s by each launcher, about {6 * jobs * seconds / 60:.0f} minutes ...")
@@ -70,7 +73,7 @@ def report_sweep(jobs: int, seconds: float) -> None:
 
 def main() -> None:
     """Entry point."""
-    run_app("bench", report)
+    run_app("bench", print_benchmark)
 
 
 if __name__ == "__main__":

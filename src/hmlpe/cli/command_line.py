@@ -1,4 +1,7 @@
-"""A command line as Hydra reads it: paths may hold anything, and a folder of the user's own configurations too."""
+"""Rewrite the command line so that Hydra reads it as typed.
+
+It may hold paths with any characters, a leading ~, and the user's own folder of configurations.
+"""
 
 from __future__ import annotations
 
@@ -30,66 +33,73 @@ FLAGS_WITH_A_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-n
                       "--cfg", "-c", "--info", "-i", "--experimental-rerun"}  # fmt: skip
 
 
-def for_hydra(words: Sequence[str]) -> list[str]:
-    """The same words, with quotes where Hydra needs them, and with the home's path in place of a leading ~.
+def to_hydra_arguments(words: Sequence[str]) -> list[str]:
+    """Return the words as Hydra expects them.
 
-    Flags come first, as Hydra wants them, wherever they were typed.
+    Flags come first, wherever they were typed; values are quoted where needed; a leading ~ is replaced by the home
+    folder.
     """
     several = bool({"-m", "--multirun"} & set(words))  # there a comma stands between two jobs
     flags: list[str] = []
     settings: list[str] = []
     for before, word in zip(["", *words], words, strict=False):
         if before in FLAGS_WITH_A_VALUE:
-            flags.append(at_home(word))
+            flags.append(expand_home(word))
         elif word.startswith("-"):
             flag, equals, value = word.partition("=")
-            flags.append(f"{flag}{equals}{at_home(value)}")
+            flags.append(f"{flag}{equals}{expand_home(value)}")
         else:
-            settings.append(_setting(word, several))
+            settings.append(_quoted_setting(word, several))
     return [*flags, *settings]
 
 
-def at_home(path: str) -> str:
-    """The path with the home's in place of a leading ~, as a shell has it; any other text as it is."""
+def expand_home(path: str) -> str:
+    """Replace a leading ~ by the home folder, as a shell does; return any other text unchanged."""
     return os.path.expanduser(path) if path.startswith("~") else path
 
 
-def _setting(word: str, several: bool) -> str:
+def _quoted_setting(word: str, several: bool) -> str:
     key, equals, value = word.partition("=")
     if not equals or not value:
         return word
     is_path = PATHS.fullmatch(key) is not None
-    one = not several or os.path.lexists(at_home(value))
-    if not one and FUNCTION.fullmatch(value) and _read(word) is not None:
+    one = not several or os.path.lexists(expand_home(value))
+    if not one and FUNCTION.fullmatch(value) and _parsed_value(word) is not None:
         return word
-    parts = [value] if one else list(_parts(value))
-    return f"{key}={','.join(_value(key, part, is_path) for part in parts)}"
+    parts = [value] if one else list(_split_at_commas(value))
+    return f"{key}={','.join(_quoted_value(key, part, is_path) for part in parts)}"
 
 
-def _value(key: str, value: str, is_path: bool) -> str:
-    """One value as Hydra reads it: a list's items one by one, quoted text unquoted and quoted anew if it is below ~."""
+def _quoted_value(key: str, value: str, is_path: bool) -> str:
+    """Return one value, quoted if Hydra would misread it.
+
+    The items of a list are treated one by one, and a leading ~ is expanded, within quotes, too.
+    """
     inner = value[1:-1]
-    exists = is_path and os.path.lexists(at_home(value))
+    exists = is_path and os.path.lexists(expand_home(value))
     if value[:1] == "[" and value[-1:] == "]" and not exists:
-        return f"[{','.join(_value(key, part, is_path=False) for part in _parts(inner))}]"
+        return f"[{','.join(_quoted_value(key, part, is_path=False) for part in _split_at_commas(inner))}]"
     if value[:1] in ("'", '"') and value[-1:] == value[:1] and inner.startswith("~") and not exists:
-        return quoted(at_home(inner))
+        return quoted(expand_home(inner))
     if value.startswith("~"):
-        return quoted(at_home(value))
-    read = _read(f"{key}={value}")
+        return quoted(expand_home(value))
+    read = _parsed_value(f"{key}={value}")
     if exists or (is_path and not READ_BY_HYDRA.fullmatch(value)):
         return value if read == value else quoted(value)
-    return value if read is not None or _read(f"{key}={quoted(value)}") is None else quoted(value)
+    return value if read is not None or _parsed_value(f"{key}={quoted(value)}") is None else quoted(value)
 
 
 def quoted(text: str) -> str:
-    """The text in the quotes of Hydra's grammar."""
+    """Return the text in double quotes, escaped as Hydra's grammar requires."""
     plain = re.sub(r'(\\*)("|$)', lambda end: 2 * end[1] + ('\\"' if end[2] else ""), text)
     return f'"{plain}"'
 
 
-def _read(word: str) -> object:
-    """What Hydra makes of a setting's value (any object for null); None if it cannot read it."""
+def _parsed_value(word: str) -> object:
+    """Return the value that Hydra parses from `key=value`; None if it cannot be parsed.
+
+    A null or a sweep gives Hydra's override object.
+    """
     try:
         found = OverridesParser.create().parse_override(word)
     except HydraException:
@@ -98,8 +108,8 @@ def _read(word: str) -> object:
     return found if value is None else value
 
 
-def _parts(text: str) -> Iterator[str]:
-    """The text's parts between commas that stand in no quotes and no brackets."""
+def _split_at_commas(text: str) -> Iterator[str]:
+    """Yield the text's parts between commas that stand in no quotes and no brackets."""
     depth, quote, start = 0, "", 0
     for place, letter in enumerate(text):
         if quote:
@@ -121,42 +131,45 @@ CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
-    """Hydra's source of files under the same name (it registers one by that), but
+    """Hydra's reader of configuration folders, with two changes.
 
-    - a folder that is named like a setting (predictions/, checkpoint/, row.name/) is no group of configurations;
-    - a path below ~ in a file is one below the home.
+    - A folder named like a setting (predictions/, checkpoint/, row.name/) is not taken for a config group.
+    - A value with a leading ~ in a file is expanded to the home folder.
+
+    The class must have the name of Hydra's own: Hydra registers its reader by that, and refuses it beside one of
+    another name.
     """
 
     def is_group(self, config_path: str) -> bool:
-        """Whether `config_path` is a folder of configurations."""
-        return "." not in config_path and super().is_group(config_path) and config_path not in settings()
+        """Return whether `config_path` is a folder of configurations."""
+        return "." not in config_path and super().is_group(config_path) and config_path not in plain_setting_names()
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """The file's content."""
+        """Return the file's configuration, with every leading ~ expanded."""
         found = super().load_config(config_path)
-        _expand(found.config)
+        _expand_home_in(found.config)
         return found
 
 
 @cache
-def settings() -> frozenset[str]:
-    """The names of all programs' settings that are no groups of configurations."""
+def plain_setting_names() -> frozenset[str]:
+    """Return the top-level names in all programs' configurations that are not config groups."""
     names = {str(key) for path in CONFIGS.glob("*.yaml") for key in yaml.safe_load(path.read_text("utf-8"))}
     return frozenset(name for name in names if not (CONFIGS / name).is_dir())
 
 
-def _expand(config: Any) -> None:
-    """Put the home's path in place of a leading ~ in every text of the tree."""
+def _expand_home_in(config: Any) -> None:
+    """Replace a leading ~ by the home folder in every text of the tree."""
     items: Any = config.items_ex(resolve=False) if isinstance(config, DictConfig) else enumerate(config)
     if isinstance(config, ListConfig):
         items = enumerate(list(config._iter_ex(resolve=False)))
     for key, value in list(items):
         if isinstance(value, DictConfig | ListConfig):
-            _expand(value)
+            _expand_home_in(value)
         elif isinstance(value, str) and value.startswith("~"):
-            config[key] = at_home(value)
+            config[key] = expand_home(value)
 
 
-def use() -> None:
-    """From now on Hydra reads files by it, in this process and in those that get its state."""
+def register_config_source() -> None:
+    """Make Hydra read configuration files by `FileConfigSource`, here and in processes that receive Hydra's state."""
     SourcesRegistry.instance().types["file"] = FileConfigSource

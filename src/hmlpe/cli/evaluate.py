@@ -12,7 +12,10 @@ from hmlpe.errors import UserError
 
 
 def evaluate_all(config: DictConfig) -> None:
-    """Score, write the records, and the comparison with what was scored before."""
+    """Score the network or the given predictions on each test set.
+
+    Write a record for each, unless no protocol applies, and a table that compares it with earlier records.
+    """
     from hmlpe.evaluate.run import evaluate
     from hmlpe.evaluate.settings import EvaluateSettings
     from hmlpe.evaluate.write import summary, write_comparison, write_evaluation

@@ -11,8 +11,11 @@ from hmlpe.errors import UserError
 
 
 def export(config: DictConfig) -> None:
-    """Write the formats, check each, and print what was written."""
-    checkpoint, folder = _path(config, "checkpoint"), _path(config, "out")
+    """Export the checkpoint in each configured format, and check each file's outputs against torch.
+
+    Print sizes, differences and, of ONNX, the latency.
+    """
+    checkpoint, folder = _path_setting(config, "checkpoint"), _path_setting(config, "out")
     if checkpoint is None:
         raise UserError("checkpoint: is not given; for example checkpoint=model.ckpt")
     folder = folder or checkpoint.parent / "export"
@@ -53,8 +56,12 @@ def export(config: DictConfig) -> None:
         )
 
 
-def _path(config: DictConfig, name: str) -> Path | None:
-    """A setting that is a file's or folder's name, 5 included, or null or not given."""
+def _path_setting(config: DictConfig, name: str) -> Path | None:
+    """Return a setting that is a path (a number is taken as a name); None if it is null or not given.
+
+    Raises:
+        UserError: it is anything else.
+    """
     value = None if OmegaConf.is_missing(config, name) else config[name]
     if value is not None and (not isinstance(value, str | int) or isinstance(value, bool) or value == ""):
         raise UserError(f"{name}: must be a name, got {value!r}")

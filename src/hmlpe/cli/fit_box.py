@@ -11,7 +11,10 @@ from hmlpe.errors import UserError
 
 
 def fit_box(config: DictConfig) -> None:
-    """For each configured set: factors that hold shares of the joints, beside the configured ones."""
+    """For each configured set, compute the factors by which a detection must be scaled to hold shares of the joints.
+
+    Print, write and draw them beside the configured factors.
+    """
     from hmlpe.data.boxes import SHARES, fit_factors, normalised_joints
     from hmlpe.data.collection import sets_of
     from hmlpe.report.box_fit import draw, table, write_csv
@@ -36,7 +39,7 @@ def fit_box(config: DictConfig) -> None:
 
 def main() -> None:
     """Entry point."""
-    run_app("fit_box", fit_box, own=("data", "out"))
+    run_app("fit_box", fit_box, allowed=("data", "out"))
 
 
 if __name__ == "__main__":

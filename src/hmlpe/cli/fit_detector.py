@@ -30,7 +30,10 @@ Row = dict[str, Any]
 
 
 def fit_detector(config: DictConfig) -> None:
-    """For each configured set, and for all together: the cascades one by one, and the detector that they make."""
+    """Measure each cascade, and the detector that combines them, on each configured set.
+
+    On the training split, also measure them on all sets together. Print and write tables.
+    """
     from hmlpe.data.collection import sets_of
     from hmlpe.detect.build import build_detector
     from hmlpe.detect.cascade import CascadeDetector
@@ -45,25 +48,27 @@ def fit_detector(config: DictConfig) -> None:
     detector = build_detector(plain(config.detector))
     if not isinstance(detector, CascadeDetector):
         raise UserError("detector: hmlpe-fit-detector measures cascades; take detector=cascade")
-    looked: dict[str, _Looked] = {}
+    looked: dict[str, _Detections] = {}
     for one in sets_of(DataSettings.of(config.data, "data"))[0]:
         limit = None if search.split == "test" else search.images
-        looked[one.source.name] = _look(one.source, search.split, limit, _tried(detector, config), detector)
+        looked[one.source.name] = _detect_in_images(
+            one.source, search.split, limit, _cascades_to_try(detector, config), detector
+        )
     if len(looked) > 1 and search.split == "train":
-        looked["together"] = _Looked.joined(list(looked.values()))
+        looked["together"] = _Detections.joined(list(looked.values()))
     thresholds = sorted(
         {0.0, float(detector.least_score), *((search.least_scores or ()) if search.split == "train" else ())}
     )
     for name, seen in looked.items():
-        rows = [{"set": name, "split": search.split, **row} for row in _rows(seen, detector, thresholds)]
+        rows = [{"set": name, "split": search.split, **row} for row in _table_rows(seen, detector, thresholds)]
         path = Path(config.out) / f"{name}_{search.split}.csv"
         write_text_atomic(path, csv_text(COLUMNS, ([row.get(column) for column in COLUMNS] for row in rows)))
         print(f"{name}: {rows[0]['people']} people in {rows[0]['images']} images, {search.split}")
         print(_table(rows), f"\nwrote {path}\n")
 
 
-class _Looked:
-    """What was found in some images: the truth's windows, and per tried cascade its boxes; configured ones first."""
+class _Detections:
+    """Per image, the true windows and each tried cascade's boxes and seconds; the configured cascades come first."""
 
     def __init__(self, cascades: dict[str, Any]) -> None:
         self.cascades = cascades
@@ -72,7 +77,7 @@ class _Looked:
         self.seconds: dict[str, list[float]] = {key: [] for key in cascades}
 
     @classmethod
-    def joined(cls, parts: Sequence[_Looked]) -> _Looked:
+    def joined(cls, parts: Sequence[_Detections]) -> _Detections:
         whole = cls(parts[0].cascades)
         for part in parts:
             whole.truths += part.truths
@@ -82,8 +87,12 @@ class _Looked:
         return whole
 
 
-def _tried(detector: CascadeDetector, config: DictConfig) -> dict[str, Any]:
-    """The detector's cascades by their names, and variants of them under further names."""
+def _cascades_to_try(detector: CascadeDetector, config: DictConfig) -> dict[str, Any]:
+    """Return the cascades to measure, by name.
+
+    They are the detector's own and, on the training split, also those with the cascade files and `min_neighbours`
+    values of `config.search`.
+    """
     tried = dict(detector.cascades)
     if config.search.split == "test":  # nothing is to be chosen
         return tried
@@ -96,7 +105,9 @@ def _tried(detector: CascadeDetector, config: DictConfig) -> dict[str, Any]:
     return tried
 
 
-def _look(source: Source, split: str, limit: int | None, tried: dict[str, Any], detector: CascadeDetector) -> _Looked:
+def _detect_in_images(
+    source: Source, split: str, limit: int | None, tried: dict[str, Any], detector: CascadeDetector
+) -> _Detections:
     import numpy as np
     from tqdm import tqdm
 
@@ -112,7 +123,7 @@ def _look(source: Source, split: str, limit: int | None, tried: dict[str, Any], 
     names = sorted(windows)
     if limit is not None and limit < len(names):
         names = [names[place] for place in np.linspace(0, len(names) - 1, limit).round().astype(int)]
-    looked = _Looked(tried)
+    looked = _Detections(tried)
     alone = {key: CascadeDetector({key: cascade}, detector.longest_px) for key, cascade in tried.items()}
     for name in tqdm(names, desc=source.name, unit="image"):
         image = source.image(name)
@@ -124,7 +135,7 @@ def _look(source: Source, split: str, limit: int | None, tried: dict[str, Any], 
     return looked
 
 
-def _rows(looked: _Looked, detector: CascadeDetector, thresholds: Sequence[float]) -> Iterator[Row]:
+def _table_rows(looked: _Detections, detector: CascadeDetector, thresholds: Sequence[float]) -> Iterator[Row]:
     from hmlpe.detect.cascade import CascadeDetector
     from hmlpe.detect.fit import QUARTILES, relate_boxes, score, score_of_boxes
 
@@ -166,7 +177,7 @@ def _counts(counted: Any, seconds: Sequence[float]) -> Row:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    """For a console: of the map, median and quartiles."""
+    """Format the rows for the terminal; shift, top and height as median [lower quartile upper quartile]."""
     header = (*SHOWN, "shift", "top", "height", "sum_low", "sum_true")
     lines: list[tuple[str, ...]] = [header]
     for row in rows:
@@ -180,7 +191,7 @@ def _table(rows: Sequence[Row]) -> str:
 
 def main() -> None:
     """Entry point."""
-    run_app("fit_detector", fit_detector, own=("data", "detector", "search", "out"))
+    run_app("fit_detector", fit_detector, allowed=("data", "detector", "search", "out"))
 
 
 if __name__ == "__main__":

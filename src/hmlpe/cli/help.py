@@ -21,7 +21,7 @@ _COMMENT = re.compile(r" *# (.*)")
 
 
 class Setting(NamedTuple):
-    """A line of a configuration file: its full name, its value as it stands there, and what is said of it."""
+    """A setting in a configuration file: its full name, its value as written, and its comment."""
 
     name: str
     value: str
@@ -29,7 +29,7 @@ class Setting(NamedTuple):
 
 
 def help_of(config: str, width: int | None = None) -> str:
-    """The whole text.
+    """Return the --help text of a program.
 
     Args:
         config: name of the program's configuration, e.g. inspect.
@@ -47,7 +47,9 @@ def help_of(config: str, width: int | None = None) -> str:
     inherited = settings_of(_text_of("train")) if base else []
     if "paths" in applying:
         own += [one._replace(name=f"paths.{one.name}") for one in settings_of(_text_of("paths/default"))]
-    choices = [Setting(name, groups.get(name) or "null", _options(name)) for name in applying if _options(name)]
+    choices = [
+        Setting(name, groups.get(name) or "null", _option_names(name)) for name in applying if _option_names(name)
+    ]
     words = fields.get("Often", "").split()
     needed = [one for one in own if one.value == "???"]
     often = [one for word in words for one in [*own, *inherited, *choices] if one.name == word and one not in needed]
@@ -59,7 +61,7 @@ def help_of(config: str, width: int | None = None) -> str:
         ("Groups of settings, each chosen by a name", [one for one in choices if one not in often]),
     ):
         if some:
-            parts.append(f"{title}:\n{_columns([(_shown(one), one.words) for one in some], width)}")
+            parts.append(f"{title}:\n{_columns([(_name_and_value(one), one.words) for one in some], width)}")
     if base:
         parts.append("Which runs or people are meant is said by the settings of hmlpe-train; see its --help.")
     last = {"Exit codes": EXIT_CODES} | fields
@@ -70,7 +72,7 @@ def help_of(config: str, width: int | None = None) -> str:
 
 
 def _head(text: str) -> tuple[str, dict[str, str]]:
-    """What a file's first comment says for people, and its fields (`Name: words`), which end it."""
+    """Split a file's first comment into its description and the fields (`Name: words`) that follow."""
     lines = [line.removeprefix("#").removeprefix(" ") for line in text.splitlines()]
     count = next(index for index, line in enumerate(text.splitlines()) if not line.startswith("#"))
     told: list[str] = []
@@ -91,29 +93,36 @@ def _text_of(config: str) -> str:
 
 
 def _defaults(text: str) -> dict[str, str | None]:
-    """Group -> what is chosen of it; other configurations that are taken over whole -> None."""
+    """Return the defaults list as a dict.
+
+    It has each group with its chosen option, and each configuration included whole with None, except those of shared/
+    and those put at another place (@).
+    """
     found: dict[str, str | None] = {}
     for item in yaml.safe_load(text).get("defaults", []):
         if isinstance(item, dict):
             ((name, chosen),) = item.items()
-            found[str(name).removeprefix("override ").partition("@")[0].lstrip("/")] = _text(chosen)
+            found[str(name).removeprefix("override ").partition("@")[0].lstrip("/")] = _choice_text(chosen)
         elif "@" not in item and item != "_self_" and "shared/" not in item:
             found[item] = None
     return found
 
 
-def _text(chosen: object) -> str:
+def _choice_text(chosen: object) -> str:
     return "null" if chosen is None else f"[{','.join(chosen)}]" if isinstance(chosen, list) else str(chosen)
 
 
-def _options(group: str) -> str:
-    """The names of a group's configurations; empty if there is nothing to choose."""
+def _option_names(group: str) -> str:
+    """Return a group's options, separated by commas; empty if there are fewer than two."""
     names = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
     return ", ".join(names) if len(names) > 1 else ""
 
 
 def settings_of(text: str) -> list[Setting]:
-    """A configuration's own settings, in its order; of its comments those beside, below or just above a setting."""
+    """Return a configuration file's own settings in order.
+
+    Each has the comments beside, below or directly above it.
+    """
     found: list[Setting] = []
     above: list[str] = []
     path: list[str] = []
@@ -138,7 +147,7 @@ def settings_of(text: str) -> list[Setting]:
     return [one for one in found if one.value or one.name not in inner]
 
 
-def _shown(one: Setting) -> str:
+def _name_and_value(one: Setting) -> str:
     return one.name if one.value == "???" else f"{one.name}={one.value}"
 
 

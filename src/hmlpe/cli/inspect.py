@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def inspect(config: DictConfig) -> None:
-    """Look inside, write what was found, and say where and what in a few lines."""
+    """Inspect the network of a checkpoint, or all finished runs of a study.
+
+    Write the results and print a short summary.
+    """
     from hmlpe.inside.run import InspectSettings, inspect_checkpoint
 
     settings = InspectSettings.of(config)
@@ -30,7 +33,7 @@ def inspect(config: DictConfig) -> None:
 
 
 def inspect_study(study: Path, settings: InspectSettings) -> None:
-    """Look into each finished run, and one untrained network a seed; then compare the rows."""
+    """Inspect each finished run, and for each seed one untrained network; then compare the rows."""
     from hmlpe.inside.record import FOLDER, Record, maps_table
     from hmlpe.inside.rows import UNTRAINED, in_words, write_rows
     from hmlpe.inside.run import inspect_checkpoint

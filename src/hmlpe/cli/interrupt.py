@@ -11,24 +11,31 @@ INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 _heard = False
 
 
-def end_at_once() -> None:
-    """While modules load there is nothing to put in order, and an exception within an import may be lost.
+def exit_at_once_on_interrupt() -> None:
+    """While modules load, let Ctrl-C exit at once with code 130.
 
-    It is for our programs alone, not for whoever imports them. Where Ctrl-C is ignored (nohup) it stays so.
+    There is nothing to clean up yet, and an exception inside an import could get lost. This applies only to hmlpe's own
+    programs, not to programs that import hmlpe, and not where SIGINT is ignored (nohup).
     """
     ours = any(word.startswith("hmlpe.cli.") or os.path.basename(word).startswith("hmlpe-") for word in sys.orig_argv)
     if ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
 
 
-def raise_and_remember() -> None:
-    """From now on it raises KeyboardInterrupt, as everywhere, and is remembered."""
+def record_interrupts() -> None:
+    """From now on, let Ctrl-C raise KeyboardInterrupt as usual, and record it for `interrupted`.
+
+    Where SIGINT is ignored (nohup), it stays ignored.
+    """
     if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
         signal.signal(signal.SIGINT, _hear)
 
 
 def interrupted() -> bool:
-    """Whether there was a Ctrl-C since `raise_and_remember`: Lightning and others turn it into errors of their own."""
+    """Return whether Ctrl-C was pressed since `record_interrupts`.
+
+    Needed because Lightning and other libraries turn it into errors of their own.
+    """
     return _heard
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def predict(config: DictConfig) -> None:
-    """Look at what the configuration names, write what is found, and say it in a few lines."""
+    """Find people and their poses in the configured sources, write the results, and print a short summary."""
     from hmlpe.detect.build import build_detector
     from hmlpe.detect.detector import WholeImage
     from hmlpe.detect.given import GivenBoxes
@@ -30,22 +30,22 @@ def predict(config: DictConfig) -> None:
     for name, example in (("checkpoint", "model.onnx"), ("source", "photo.jpg"), ("out", "found")):
         if OmegaConf.is_missing(config, name) or config[name] is None:
             raise UserError(f"{name}: is not given; for example {name}={example}")
-    numbers = {name: _count(config, name) for name in ("people", "frames", "threads")}
-    batch = _count(config, "batch")
+    numbers = {name: _positive_int_or_none(config, name) for name in ("people", "frames", "threads")}
+    batch = _positive_int_or_none(config, "batch")
     if batch is None:
         raise UserError("batch: must be a whole number above 0, got None")
     options = Options(
         out=Path(str(config.out)),
-        draw=_switch(config, "draw"),
-        maps=_switch(config, "maps"),
+        draw=_bool_setting(config, "draw"),
+        maps=_bool_setting(config, "maps"),
         people=numbers["people"],
-        score=_score(config.score),
+        score=_score_setting(config.score),
         frames=numbers["frames"],
     )
     estimator = open_estimator(
         Path(str(config.checkpoint)), str(config.device), numbers["threads"], config.fires, trusted(config.trust)
     )
-    found = find(_sources(config.source), recursive=_switch(config, "recursive"))
+    found = find(_source_list(config.source), recursive=_bool_setting(config, "recursive"))
     if not found.items and len(found.skipped) == 1:
         raise UserError(found.skipped[0].reason)
     detector = build_detector(plain(config.detector), estimator.card.from_window)
@@ -53,7 +53,7 @@ def predict(config: DictConfig) -> None:
     start = time.monotonic()
     summary = run(found, predictor, options, detector=str(config.detector.get("_target_", "")))
     if summary.images or not summary.skipped:
-        lines = _lines(summary, options, found.ignored, time.monotonic() - start)
+        lines = _summary_lines(summary, options, found.ignored, time.monotonic() - start)
         if estimator.card.without_rule and not isinstance(detector, WholeImage):
             lines.insert(0, estimator.card.without_rule)
         if isinstance(detector, GivenBoxes) and detector.unknown:
@@ -64,14 +64,14 @@ def predict(config: DictConfig) -> None:
             lines.insert(0, f"left out of {detector.path}: {ignored}")
         print(*lines, sep="\n", flush=True)
     if summary.stopped:
-        _say(summary)
+        _print_skipped(summary)
         raise KeyboardInterrupt
     if summary.skipped:
-        _fail(summary)
+        _raise_for_skipped(summary)
 
 
-def _lines(summary: Summary, options: Options, ignored: int, seconds: float) -> list[str]:
-    """What was found, and where it is."""
+def _summary_lines(summary: Summary, options: Options, ignored: int, seconds: float) -> list[str]:
+    """Return the printed lines: how many people were found in what, and which files were written."""
     lines = []
     if summary.empty:
         names = ", ".join(summary.empty[:8]) + (", …" if len(summary.empty) > 8 else "")
@@ -98,43 +98,43 @@ def _counted(number: int, one: str, several: str) -> str:
     return f"{number} {one if number == 1 else several}"
 
 
-def _say(summary: Summary) -> None:
-    """What was skipped, and why."""
+def _print_skipped(summary: Summary) -> None:
+    """Print each skipped source with the reason to stderr."""
     from hmlpe.predict.job import skipped_lines
 
     for line in skipped_lines(summary.skipped):
         print(line, file=sys.stderr)
 
 
-def _fail(summary: Summary) -> None:
-    """What was skipped; always raises UserError."""
+def _raise_for_skipped(summary: Summary) -> None:
+    """Raise UserError for the skipped sources; if there are several, print each first."""
     if len(summary.skipped) == 1:
         raise UserError(summary.skipped[0].reason)
-    _say(summary)
+    _print_skipped(summary)
     raise UserError(f"{len(summary.skipped)} images or other sources were skipped; all others are done")
 
 
-def _sources(value: Any) -> list[str | int]:
+def _source_list(value: Any) -> list[str | int]:
     values = list(value) if isinstance(value, ListConfig) else [value]
     if not values or not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in values):
         raise UserError(f"source: must be a name, a camera's number, or a list of them, got {value!r}")
     return [str(one) if isinstance(one, float) else one for one in values]  # 1.5 may be a file
 
 
-def _count(config: DictConfig, name: str) -> int | None:
+def _positive_int_or_none(config: DictConfig, name: str) -> int | None:
     value = config[name]
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise UserError(f"{name}: must be a whole number above 0, or null, got {value!r}")
     return value
 
 
-def _switch(config: DictConfig, name: str) -> bool:
+def _bool_setting(config: DictConfig, name: str) -> bool:
     if not isinstance(config[name], bool):
         raise UserError(f"{name}: must be true or false, got {config[name]!r}")
     return bool(config[name])
 
 
-def _score(value: Any) -> float | None:
+def _score_setting(value: Any) -> float | None:
     if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value != value):
         raise UserError(f"score: must be a number, or null, got {value!r}")
     return None if value is None else float(value)

@@ -25,8 +25,8 @@ SETTINGS = {  # key of the manifest -> what a reader calls it
 }
 
 
-class HowSettings(Settings, extra="forbid"):
-    """What is done, as in conf/prepare.yaml, which explains it."""
+class PrepareSection(Settings, extra="forbid"):
+    """The settings under `prepare`, as in conf/prepare.yaml, which explains them."""
 
     workers: PositiveInt
     sheet: NonNegativeInt
@@ -34,9 +34,9 @@ class HowSettings(Settings, extra="forbid"):
 
 
 class PrepareSettings(Settings):
-    """Of the settings of a run those that its pack depends on."""
+    """The settings of hmlpe-prepare: its own, and those of a run that determine the pack or its contact sheet."""
 
-    prepare: HowSettings
+    prepare: PrepareSection
     data: DataSettings
     skeleton: Component
     windows: Component
@@ -80,27 +80,30 @@ def prepare_pack(config: DictConfig) -> None:
     print(summary(folder, state, manifest))
     sheet = folder / "sheet.png"
     if how.sheet and not sheet.exists():
-        _draw(settings, folder, sheet)
+        _draw_sheet(settings, folder, sheet)
     if sheet.exists():
         print(f"look at some of them before you train: {sheet}")
 
 
 def summary(folder: Path, state: str, manifest: dict[str, Any]) -> str:
-    """What the pack holds, a line for each set if there are several, and who is left out, and why."""
+    """Return lines that say what the pack holds, who is left out, and why.
+
+    If there are several sets, each has a line of its own.
+    """
     sets = manifest["sets"]
     several = len(sets) > 1
-    lines = [f"{folder} {state}: {_people(manifest if several else next(iter(sets.values())))}"]
+    lines = [f"{folder} {state}: {_people_in_words(manifest if several else next(iter(sets.values())))}"]
     if several:
-        lines += [f"  {name}: {_people(one)}" for name, one in sets.items()]
+        lines += [f"  {name}: {_people_in_words(one)}" for name, one in sets.items()]
     for name, one in sets.items():
         lines += [f"  {name}: {line}" for line in _warnings(one)]
-    lines += [f"  {line}" for line in _known(manifest)]
+    lines += [f"  {line}" for line in _attribute_lines(manifest)]
     if manifest["absent"]:
         lines.append(f"  not in it: {', '.join(manifest['absent'])}")
     return "\n".join(lines)
 
 
-def _people(of: dict[str, Any]) -> str:
+def _people_in_words(of: dict[str, Any]) -> str:
     counts = of["counts"]
     left_out = [
         f"{' and '.join(f'{count} {split}' for split, count in splits.items() if count)} people ({reason})"
@@ -112,8 +115,8 @@ def _people(of: dict[str, Any]) -> str:
     )
 
 
-def _known(manifest: dict[str, Any]) -> list[str]:
-    """Of how many people each attribute is known."""
+def _attribute_lines(manifest: dict[str, Any]) -> list[str]:
+    """Return a line for each attribute: for how many people of each split its value is known."""
     from hmlpe.data.pack import attributes_in
 
     lines = []
@@ -128,7 +131,11 @@ def _known(manifest: dict[str, Any]) -> list[str]:
 
 
 def _warnings(of: dict[str, Any]) -> list[str]:
-    """What of a set's splits one should know: neighbours that were kept, and when most people were left out."""
+    """Return warnings about a set's splits.
+
+    They say whether both splits have people of the same shots, and whether most training people are left out as
+    near-duplicates of test images.
+    """
     from hmlpe.data.leaks import NEAR_DUPLICATE
 
     near, count, found = of["neighbours"], of["counts"]["annotated_train"], []
@@ -146,7 +153,7 @@ def _warnings(of: dict[str, Any]) -> list[str]:
     return found
 
 
-def _draw(settings: PrepareSettings, folder: Path, sheet: Path) -> None:
+def _draw_sheet(settings: PrepareSettings, folder: Path, sheet: Path) -> None:
     from hmlpe.data.pack import labels_of, open_pack
     from hmlpe.data.sheet import draw_sheet, sample_rows
 

@@ -1,4 +1,4 @@
-"""How a process of a Ray cluster starts: conf/hydra/launcher/ray.yaml names this module."""
+"""Set up a worker process of a Ray cluster; named in conf/hydra/launcher/ray.yaml."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import sys
 
 
 def enter_folder() -> None:
-    """Go to the folder in which the sweep was called, as relative paths are meant from there; Ray's is another.
+    """Change to the folder in which the sweep was started, and extend the path for imports.
 
-    Packages are looked for where the sweep's PYTHONPATH says, in its order and before what is installed: a task of
-    one's own is to be found as it was in the call.
+    Ray starts the process in another folder; relative paths hold from the sweep's. The folders of the sweep's
+    PYTHONPATH are put, in their order, before the installed packages, so that a user's own task is found as it was
+    where the sweep was started.
 
     Raises:
-        FileNotFoundError: this node does not see that folder.
+        FileNotFoundError: the folder does not exist on this node.
     """
     os.chdir(os.environ["HMLPE_FOLDER"])
     given = [os.path.abspath(path) for path in os.environ.get("HMLPE_PATH", "").split(os.pathsep) if path]

@@ -19,7 +19,11 @@ log = logging.getLogger(__name__)
 
 
 def train(config: DictConfig) -> float | None:
-    """Train what the configuration says. Returns the objective (of the last stage), for sweepers that search."""
+    """Run the configured training, or its stages in order.
+
+    Returns the objective (of the last stage), which sweepers such as Optuna optimise; None if nothing is run, or if it
+    has no value.
+    """
     from hmlpe.tracking.load import forget_one_run
     from hmlpe.training.build import build_data
     from hmlpe.training.devices import check_devices, check_sweep
@@ -45,7 +49,10 @@ def train(config: DictConfig) -> float | None:
 
 
 def train_one(settings: TrainSettings, folder: Path) -> float | None:
-    """One run, or what it would do."""
+    """Train and evaluate one run and return its objective; None if that has no value.
+
+    On a dry run, only log what would be done and return None.
+    """
     from hmlpe.runs.folder import objective_of
     from hmlpe.training.run import look, run
 

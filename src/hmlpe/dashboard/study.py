@@ -29,7 +29,11 @@ class LoggedMetric:
 
     @property
     def title(self) -> str:
-        """The title of the metric, with its split if it was measured on people."""
+        """The metric's title.
+
+        For results of an evaluation (protocol, score, error, check) it includes the split, e.g. `…, test`; for values
+        logged during training it does not.
+        """
         measured = self.info.kind in ("protocol", "score", "error", "check")
         return f"{self.info.title}, {self.split.replace('_', ' ')}" if measured else self.info.title
 

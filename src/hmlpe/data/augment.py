@@ -120,7 +120,11 @@ def check_size(image: Picture, size_px: int) -> None:
 def _transformed(
     transform: A.Compose, crop: Crop, joints_px: Float[np.ndarray, "point 2"], seed: int
 ) -> tuple[Picture, Float[np.ndarray, "point 2"]]:
-    """Return the view that a seed gives, and check that the network can take it; all joints must be known."""
+    """Return the augmented crop and its joints for this seed; all given joints must be known.
+
+    Raises:
+        UserError: the transforms give an image of a wrong type or shape, or another number of joints.
+    """
     _reseed(transform, count(seed))
     found = transform(image=crop, keypoints=joints_px)
     image, joints = found["image"], np.asarray(found["keypoints"], dtype=np.float64).reshape(-1, 2)

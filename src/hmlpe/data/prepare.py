@@ -268,7 +268,7 @@ def prepare(
         "counts": count_people(remaining, skipped),
         "skipped_counts": count_reasons(skipped),
         "skipped": [asdict(person) for person in skipped],
-        "neighbours": _named_neighbours(people),
+        "neighbours": _shots_in_both_splits(people),
         "fingerprint": fingerprint,
         "files": files,
         "digest": digest_of(files),
@@ -341,8 +341,11 @@ def _rows_of_splits(people: Columns) -> dict[str, np.ndarray]:
     return {split: np.flatnonzero(people.split == split) for split in ("train", "test")}
 
 
-def _named_neighbours(people: Columns) -> list[dict[str, Any]]:
-    """Return the shots that hold training and test people, with the names of their images."""
+def _shots_in_both_splits(people: Columns) -> list[dict[str, Any]]:
+    """Return an entry for each shot that has both training and test people.
+
+    It has the shot's set, its name, and the image names of each split.
+    """
     shots, named = people.shot_ids, []
     rows = dict(zip(("train", "test"), shared_shots(shots, *_rows_of_splits(people).values()), strict=True))
     for shot in np.unique(shots[rows["test"]]):

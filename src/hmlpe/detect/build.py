@@ -17,14 +17,14 @@ TYPE_WORDS: dict[Any, str] = {**TYPE_NAMES, Mapping: TYPE_NAMES[dict], Sequence:
 
 
 def mistyped_settings(name: str, values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one line for each setting whose type differs from the constructor's annotation.
+    """Yield one error line for each setting whose type differs from the annotation in the constructor.
 
-    Unknown settings are left to `make`.
+    Settings that the constructor does not have are not reported here; `settings.make` refuses them.
 
     Args:
-        name: name of these settings, for the lines.
-        values: `_target_` and the settings of an object; objects inside them are checked as well. A setting annotated
-            with types other than those in `TYPE_WORDS` and the project's own is left to the constructor.
+        name: prefix of the settings' names in the lines.
+        values: `_target_` and the settings of an object, nested objects included. An annotation with a type that is
+            neither in `TYPE_WORDS` nor a class of hmlpe is not checked, but left to the constructor.
     """
     try:
         target: Any = resolve_name(values["_target_"])

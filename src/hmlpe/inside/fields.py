@@ -144,12 +144,15 @@ class _Trace(TorchDispatchMode):
         if name in _CONV and not given.get("transposed") and len(given["stride"]) == 2:
             kernel = given["weight"].shape[-2:]
             return field.through_layer(
-                _two(kernel), _two(given["stride"]), _two(given["padding"]), _two(given["dilation"])
+                _as_pair(kernel), _as_pair(given["stride"]), _as_pair(given["padding"]), _as_pair(given["dilation"])
             )
         if name in _POOL:
-            kernel = _two(given["kernel_size"])
+            kernel = _as_pair(given["kernel_size"])
             return field.through_layer(
-                kernel, _two(given["stride"], kernel), _two(given["padding"]), _two(given.get("dilation", 1))
+                kernel,
+                _as_pair(given["stride"], kernel),
+                _as_pair(given["padding"]),
+                _as_pair(given.get("dilation", 1)),
             )
         if name == "constant_pad_nd":  # pad: (left, right, top, bottom)
             pad = [int(one) for one in given["pad"]]
@@ -203,13 +206,13 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
             module.training = was
 
 
-def _two(value: Any, otherwise: Pair = (0, 0)) -> Pair:
+def _as_pair(value: Any, if_empty: Pair = (0, 0)) -> Pair:
     """Return a number, or a list of one or two numbers, as a pair.
 
-    An empty list gives `otherwise`: torch writes the stride of a pooling so if it equals the kernel.
+    An empty list gives `if_empty`: torch writes the stride of a pooling so if it equals the kernel.
     """
     values = [value] if isinstance(value, int) else list(value)
-    return (int(values[0]), int(values[-1])) if values else otherwise
+    return (int(values[0]), int(values[-1])) if values else if_empty
 
 
 def _pair(values: Iterator[int]) -> Pair:

@@ -349,6 +349,9 @@ def inspect_network(
 
 
 def _in_order_of_rows(parts: list[tuple[Int[np.ndarray, " row"], Tensor]]) -> Int[Tensor, "row map 2"]:
-    """Return the units of all people, in the order of the people's rows."""
+    """Join the batches, and return the units of all people in the order of the people's rows.
+
+    A batch is (indices of its people among the rows, the unit (row, column) of every map's largest response).
+    """
     people = np.concatenate([people for people, _ in parts])
     return torch.cat([units for _, units in parts])[torch.from_numpy(np.argsort(people))]

@@ -64,14 +64,14 @@ class Selectivity:
     people: Int[np.ndarray, " landmark"]
 
     @property
-    def excess(self) -> Float[np.ndarray, "map landmark"]:
+    def hits_above_chance(self) -> Float[np.ndarray, "map landmark"]:
         """Return the hits minus those by chance."""
         return np.asarray(self.hits - self.chance)
 
     @property
     def best(self) -> Int[np.ndarray, " map"]:
         """Return the preferred landmark of each map: the one with the largest excess."""
-        return np.asarray(np.nanargmax(self.excess, axis=1))
+        return np.asarray(np.nanargmax(self.hits_above_chance, axis=1))
 
 
 def selectivity(
@@ -142,7 +142,10 @@ def _with_nan_columns(there: Bool[np.ndarray, " landmark"], found: Selectivity) 
 
 
 class _Offsets:
-    """Counts people by the offset of response and landmark, in cells of a grid that all permutations share."""
+    """Counts, for each pair of map and landmark, the people by their offset (response - landmark), in a grid's cells.
+
+    The grid is the same for all permutations of people.
+    """
 
     def __init__(
         self,

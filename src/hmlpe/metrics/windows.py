@@ -35,7 +35,10 @@ class MapAP(Metric):
         self.add_state("truth", [], dist_reduce_fx="cat")
 
     def add(self, maps: Float[Tensor, "batch item window"], truth: Float[Tensor, "batch item window"]) -> None:
-        """Add a batch; windows in which an item's ground truth is NaN are left out for that item."""
+        """Add a batch.
+
+        A window where the ground truth of an item (a part or joint) is NaN does not count for that item.
+        """
         self.scores.append(maps.transpose(1, 2).flatten(0, 1))
         self.truth.append(truth.transpose(1, 2).flatten(0, 1))
 

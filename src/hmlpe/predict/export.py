@@ -247,7 +247,7 @@ def export(trained: Trained, folder: Path, formats: Sequence[str], trust: Sequen
 
 
 def open_exported(path: Path, trust: Sequence[str] = ()) -> Callable[[Crops], Poses]:
-    """Open a file that `export` wrote, as any user of the file would, and return what runs it."""
+    """Open a file that `export` wrote, as its user would, and return a function from crops to poses."""
     if path.suffix == ".onnx":
         return OnnxEstimator(path, torch.get_num_threads())
     if path.suffix == ".pt2":

@@ -25,7 +25,7 @@ from hmlpe.predict.draw import draw_maps, draw_people
 from hmlpe.predict.people import FoundPerson, PosePredictor
 from hmlpe.predict.pose_files import PoseFiles
 from hmlpe.predict.sources import Camera, FoundSources, Photo, Skipped, Video, save_picture, suffix_for
-from hmlpe.predict.video import Frame, Frames, Pace, Writer, measure_pace, video_file
+from hmlpe.predict.video import Frame, Frames, Pace, Writer, measure_pace, open_video_writer
 from hmlpe.spelling import is_plain
 
 
@@ -117,7 +117,7 @@ def _process_frames(source: Video | Camera, frames: Frames, job: Job) -> None:
     pace = Pace(frames.rate, uneven=True)  # for a camera: its frames come as fast as they are processed
     if path is not None and isinstance(source, Video):
         pace = measure_pace(source, frames.rate, job.options.frames)
-    output = nullcontext(None) if path is None else video_file(path, pace.rate)
+    output = nullcontext(None) if path is None else open_video_writer(path, pace.rate)
     with progress_bar(frames.count, source.name, " frames") as progress, output as drawn:
         for chunk in chain([first], stream):
             found = _write_frames(source, chunk, drawn, start if pace.uneven else None, job)

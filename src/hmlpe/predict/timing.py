@@ -28,7 +28,9 @@ class Latency(NamedTuple):
 
 
 def latency(by_torch: Estimator, by_onnx: Estimator, rounds: int = 100) -> Latency:
-    """Time both estimators on the same crop, in turn, so that other load on the machine affects both alike.
+    """Return the median latencies of both estimators on the same crop.
+
+    They run in turn, so that other load on the machine affects both alike.
 
     Args:
         by_torch: the network in torch.

@@ -179,8 +179,8 @@ class Writer:
 
 
 @contextmanager
-def video_file(path: Path, rate: float) -> Iterator[Writer]:
-    """Write a video under a temporary name, which is renamed at the end.
+def open_video_writer(path: Path, rate: float) -> Iterator[Writer]:
+    """Yield a writer to a temporary video file, which gets its name when the block ends.
 
     Raises:
         UserError: no frame was written; then no file is left.

@@ -53,7 +53,7 @@ class RowAxis:
         return float(self.names.index(run.row))
 
     def draw(self, ax: Axes) -> None:
-        """Draw the rows' names as ticks."""
+        """Label the x axis with the rows' names, one tick for each row, and set its limits."""
         ax.set_xticks(range(len(self.names)), [name.replace("_", "\n") for name in self.names])
         ax.set_xlim(-0.6, len(self.names) - 0.4)
 

@@ -63,7 +63,7 @@ class Study:
 
     @property
     def by_rule(self) -> tuple[Findings, ...]:
-        """The results under each rule that has any, the chosen one first."""
+        """The findings under the chosen checkpoint rule, followed by those under the other rule if there are any."""
         return (self.chosen,) if self.other is None else (self.chosen, self.other)
 
 

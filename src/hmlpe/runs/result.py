@@ -220,7 +220,7 @@ class Run:
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """Return code, data, packages and machine that it was made with."""
+        """Return what the run was made with: versions of code, data and packages, and the machine."""
         return self.result.provenance or {}
 
     @property

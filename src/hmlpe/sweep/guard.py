@@ -66,7 +66,7 @@ class Guard(Callback):
             if sweep.dry_run:
                 for job in jobs:
                     log.info("%s: %s", job.folder, _state(job))
-            if about := estimate(jobs, Path(config.hydra.sweep.dir)):
+            if about := duration_in_words(jobs, Path(config.hydra.sweep.dir)):
                 log.info("%s", about)
             if sweep.dry_run:
                 raise SystemExit(0)
@@ -121,7 +121,7 @@ def _settings(job: Job) -> TrainSettings | None:
         return None
 
 
-def estimate(jobs: Sequence[Job], folder: Path) -> str:
+def duration_in_words(jobs: Sequence[Job], folder: Path) -> str:
     """Return how long the sweep into `folder` takes, in words; empty if no job has valid settings.
 
     Every job is assumed to take as long as the first with valid settings; jobs with invalid ones report that

@@ -63,7 +63,10 @@ class JointRegression(Task):
         return {"predicted_crop_px": (torch.tanh(output.float()) * self.size_px).reshape(-1, self.joints, 2)}
 
     def metric_inputs(self, output: Float[Tensor, "batch output"], target: Target, sample: Sample) -> dict[str, Tensor]:
-        """Return predicted_crop_px, and predicted_px (batch, joint, 2): the predicted joints in image pixels."""
+        """Return the predicted joints (batch, joint, 2) twice.
+
+        `predicted_crop_px` is in crop pixels, `predicted_px` in image pixels.
+        """
         decoded = self.decode(output)
         return decoded | {"predicted_px": to_image_px(decoded["predicted_crop_px"], sample)}
 

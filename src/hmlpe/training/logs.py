@@ -64,7 +64,10 @@ class CSVReplay(Callback):
                 mirror.log_metrics(row, step)
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Send the rows of a run that was killed after its last epoch: it only evaluates, and does not train again."""
+        """Send W&B the CSV rows of earlier steps also where training does not start again.
+
+        This is so in a run that was killed after its last epoch and now only evaluates.
+        """
         self.on_train_start(trainer, pl_module)
 
 

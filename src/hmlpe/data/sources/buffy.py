@@ -87,7 +87,7 @@ class BuffySource(FolderSource):
         self.detections = None if detections is None else self.root / detections
         self.train_episodes = frozenset(train_episodes)
 
-    def annotations(self) -> list[Path]:
+    def annotation_files(self) -> list[Path]:
         """Return the five annotation files, and that of the detections."""
         files = [self._file(episode) for episode in EPISODES]
         return files if self.detections is None else [*files, self.detections]

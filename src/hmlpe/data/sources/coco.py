@@ -135,7 +135,7 @@ def configured_points(skeleton: Skeleton, joints: object, *pairs: tuple[str, obj
     return wanted
 
 
-def keypoint_weights(
+def keypoint_averaging_weights(
     wanted: Sequence[ConfiguredPoint], categories: Sequence[Sequence[str]], path: Path
 ) -> list[Float[np.ndarray, "point keypoint"]]:
     """Return, for each category, the weights with which its keypoints are averaged into the configured points.
@@ -357,7 +357,7 @@ class CocoSource(OwnSource):
         self.files: list[tuple[Path, Split | None]] = [(annotation_file(train, "train"), None)]
         if test is not None:
             self.files = [(self.files[0][0], "train"), (annotation_file(test, "test"), "test")]
-            if os.path.samefile(*self.annotations()):
+            if os.path.samefile(*self.annotation_files()):
                 raise UserError(f"data.source.test: {self.files[1][0]} is the file of the training people too")
         if test is None and self.has_split_folders:
             raise UserError("data.source.images: must be one folder, as data.source.train is the file of all people")
@@ -386,7 +386,7 @@ class CocoSource(OwnSource):
             )
         return image
 
-    def annotations(self) -> list[Path]:
+    def annotation_files(self) -> list[Path]:
         """Return the annotation files: one for all people, or one for training and one for test people."""
         return [path for path, _ in self.files]
 
@@ -407,7 +407,7 @@ class CocoSource(OwnSource):
             if one.field not in self._fields and self._fields:
                 raise UserError(
                     f"data.source.attributes.{one.attribute.name}.field: no annotation of "
-                    f"{', '.join(map(str, self.annotations()))} has a field {one.field!r}; they have "
+                    f"{', '.join(map(str, self.annotation_files()))} has a field {one.field!r}; they have "
                     f"{', '.join(map(repr, self._fields))}"
                 )
         train, test = ({person.image for person in people if person.split == split} for split in ("train", "test"))
@@ -422,7 +422,7 @@ class CocoSource(OwnSource):
     def _people_of(self, path: Path, split: Split | None) -> list[Person]:
         content = read_object(path)
         categories = keypoints_of(content, path)
-        found = keypoint_weights(self.wanted, list(categories.values()), path)
+        found = keypoint_averaging_weights(self.wanted, list(categories.values()), path)
         images, sizes, shots = images_of(content, path, partial(self.image_of, split=split))
         file = _FileIndex(split, images, shots, dict(zip(categories, found, strict=True)))
         self._sizes |= sizes
@@ -492,7 +492,7 @@ class _FileIndex:
         split: the split of all its people; None: chosen by the image's name.
         images: the image's name, by id.
         shots: the shot that an image is a frame of, by the image's name; only where the file states it.
-        weights: the weights of a category's keypoints, by the category's id, see `keypoint_weights`.
+        weights: the weights of a category's keypoints, by the category's id, see `keypoint_averaging_weights`.
     """
 
     split: Split | None

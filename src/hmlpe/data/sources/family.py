@@ -43,7 +43,7 @@ class FamilySource(StickSet):
         images = list(dict.fromkeys(stickman.image for stickman in stickmen))
         if self.train_images > len(images):
             raise UserError(
-                f"{self.annotations()[0]}: holds {len(images)} images, fewer than data.source.train_images = "
+                f"{self.annotation_files()[0]}: holds {len(images)} images, fewer than data.source.train_images = "
                 f"{self.train_images}; is the file cut off?"
             )
         train = set(images[: self.train_images])

@@ -47,13 +47,13 @@ class FlicSource(FolderSource):
     known_joints = frozenset({*SLOTS, "neck"})
     meanings: ClassVar[Mapping[str, str]] = {"head": "the nose", "neck": "the middle of the shoulders"}
 
-    def annotations(self) -> list[Path]:
+    def annotation_files(self) -> list[Path]:
         """Return the annotation file, as a list of one."""
         return [self.root / "examples.mat"]
 
     def read(self) -> list[Person]:
         """Read all people, in the file's order. Raises UserError that names file, record and field."""
-        (path,) = self.annotations()
+        (path,) = self.annotation_files()
         records = read_struct_array(path, "examples")
         people = [self._person(record, f"{path}, record {i}") for i, record in enumerate(records, start=1)]
         shots = shots_of([_frame(person.image) for person in people])

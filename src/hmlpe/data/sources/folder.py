@@ -62,7 +62,7 @@ class FileSource(ABC):
         """The folder that contains the images."""
 
     @abstractmethod
-    def annotations(self) -> list[Path]:
+    def annotation_files(self) -> list[Path]:
         """Return the files that `read` reads."""
 
     @abstractmethod
@@ -139,7 +139,7 @@ class FolderSource(FileSource):
 
     def labels_digest(self) -> str:
         """Return a digest of the annotation files' names and bytes."""
-        return digest_of_files(self.annotations(), self.root)
+        return digest_of_files(self.annotation_files(), self.root)
 
 
 def image_name(name: object, where: str) -> str:

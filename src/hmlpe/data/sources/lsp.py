@@ -45,13 +45,13 @@ class LeedsSource(FolderSource):
     hidden_flag: ClassVar[int]  # value of the flag of an occluded joint
     _empty = 0
 
-    def annotations(self) -> list[Path]:
+    def annotation_files(self) -> list[Path]:
         """Return the annotation file, as a list of one."""
         return [self.root / "joints.mat"]
 
     def read(self) -> list[Person]:
         """Read all people with a known joint, in the file's order. Raises UserError naming file, person and joint."""
-        (path,) = self.annotations()
+        (path,) = self.annotation_files()
         people = [self._person(path, i, one) for i, one in enumerate(self._matrix(path), start=1)]
         known = [person for person in people if np.isfinite(person.joints_px).any()]
         self._empty = len(people) - len(known)

@@ -103,7 +103,7 @@ class OwnSource(FileSource):
         settings = self.settings()
         if self.attribute_fields:  # left out if empty, as digests of older packs do not have this key
             settings["attributes"] = [[one.attribute.as_dict(), one.field] for one in self.attribute_fields]
-        return digest_of([[digest_of_file(path) for path in self.annotations()], settings])
+        return digest_of([[digest_of_file(path) for path in self.annotation_files()], settings])
 
     def faces_backwards(self, joints_px: Float[np.ndarray, "joint 2"]) -> bool:
         """Return whether the left shoulder is left of the right one (MODEC's rule); False if either is unknown."""

@@ -66,7 +66,7 @@ class StickSet(FolderSource):
             raise UserError(f"data.source.split: must be train or test, got {split!r}")
         self.split = cast(Split, split)
 
-    def annotations(self) -> list[Path]:
+    def annotation_files(self) -> list[Path]:
         """Return the annotation file, as a list of one."""
         return [self.root / self.file]
 
@@ -76,7 +76,7 @@ class StickSet(FolderSource):
 
     def stickmen(self) -> list[Stickman]:
         """Read the annotated stickmen, in the file's order."""
-        (path,) = self.annotations()
+        (path,) = self.annotation_files()
         return read_stickmen(path, self.header_counts, self.image_of)
 
     def image_of(self, name: str, where: str) -> str:

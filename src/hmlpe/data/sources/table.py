@@ -60,7 +60,7 @@ class TableSource(OwnSource):
         self.test_fraction = None if test_fraction is None else checked_fraction(test_fraction)
         self._skipped: dict[str, int] = {}
 
-    def annotations(self) -> list[Path]:
+    def annotation_files(self) -> list[Path]:
         """Return the table's file, as a list of one."""
         return [self.table]
 

@@ -96,14 +96,16 @@ def _share(same: int, count: int) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """A row minus its base in one metric, unscaled.
+    """The difference between a row and its base row in one metric: row minus base.
+
+    It is in the stored unit (before the column's `scale`, so a percentage is a fraction).
 
     Attributes:
         row, base: names of the two rows.
         column: the metric.
         seeds: the seeds that both rows have.
         each: the difference for each of these seeds.
-        over_people: interval of the mean difference over people, for these seeds; None: unknown.
+        over_people: interval of the mean difference when people are resampled and these seeds are kept; None: unknown.
         over_both: interval over seeds and people; None: unknown, or only one seed.
     """
 

@@ -112,9 +112,9 @@ class EmbeddedSource:
         text = json.dumps({**settings, "style": asdict(self.style)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def plan(self, name: str) -> Plan:
+    def plan_of_image(self, image_name: str) -> Plan:
         """Return the plan of the image of that name, without painting it."""
-        return self._plan(self._rng(*self._parse(name)))
+        return self._plan(self._rng(*self._parse(image_name)))
 
     @cached_property
     def _people(self) -> tuple[Person, ...]:
@@ -122,7 +122,7 @@ class EmbeddedSource:
         return tuple(self._person(split, name) for split, name in names)
 
     def _person(self, split: Split, name: str) -> Person:
-        plan = self.plan(name)
+        plan = self.plan_of_image(name)
         return Person(
             image=name, where=f"embedded data, {name}", split=split, joints_px=plan.body.joints_px,
             occluded=plan.occluded, detection_px=plan.detection_px, torso_px=plan.body.torso_px,
