@@ -166,7 +166,7 @@ def test_a_sweep_of_two_rows_fails_alone_skips_and_reports(folder: Path) -> None
     assert result["people"]["test"] == 12
     assert set(result["metrics"]) == {"train", "val", "test"}
 
-    assert "regression_only" in finish("report", *words("study=weight_ablation", folder=folder))
+    assert "regression_only" in finish("report", "study=weight_ablation", f"paths.outputs={folder / 'outputs'}")
     for name in ("runs.csv", "table.csv", "table.md", "table.tex", "figure.png"):
         assert (study / name).stat().st_size > 0
 

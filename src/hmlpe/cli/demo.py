@@ -17,7 +17,7 @@ def demo(config: DictConfig) -> None:
     from hmlpe.detect.build import build_detector
     from hmlpe.predict.demo.finder import Finder
     from hmlpe.predict.demo.markup import STYLE
-    from hmlpe.predict.demo.page import quiet_session, serve
+    from hmlpe.predict.demo.serve import quiet_session, serve
     from hmlpe.predict.demo.view import Viewer
     from hmlpe.predict.open import open_estimator, trusted
     from hmlpe.settings import plain
@@ -31,9 +31,7 @@ def demo(config: DictConfig) -> None:
         if estimator.card.without_rule:
             print(estimator.card.without_rule, flush=True)
         finder = Finder(build_detector(plain(config.detector), estimator.card.from_window), estimator)
-        from hmlpe.predict.demo.page import (
-            build_page,  # not before the session: gradio reads its settings when imported
-        )
+        from hmlpe.predict.demo.page import build_page  # in the session: gradio reads its settings when imported
 
         serve(build_page(Viewer(finder)), STYLE, held, bool(config.open))
 

@@ -1,7 +1,6 @@
 """hmlpe-demo says in one line what it lacks, before it loads anything that takes long."""
 
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,8 +52,8 @@ def test_a_detector_that_needs_the_networks_factors_gets_them(
 ) -> None:
     seen = list[Finder]()
     monkeypatch.setattr("hmlpe.predict.demo.view.Viewer", seen.append)
-    served = SimpleNamespace(build_page=lambda viewer: None, serve=lambda *args: None, quiet_session=nullcontext)
-    monkeypatch.setitem(sys.modules, "hmlpe.predict.demo.page", served)
+    monkeypatch.setitem(sys.modules, "hmlpe.predict.demo.page", SimpleNamespace(build_page=lambda viewer: None))
+    monkeypatch.setattr("hmlpe.predict.demo.serve.serve", lambda *args: None)
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")
     program.demo(config(checkpoint=checkpoint, detector="whole"))
     (finder,) = seen

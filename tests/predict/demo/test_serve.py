@@ -10,7 +10,7 @@ import pytest
 
 from hmlpe.address import listen, url_of
 from hmlpe.errors import UserError
-from hmlpe.predict.demo.page import quiet_session
+from hmlpe.predict.demo.serve import quiet_session
 
 
 @pytest.mark.parametrize("port", [0, None])
