@@ -65,15 +65,6 @@ def test_in_a_sweep_too(folder: Path, data: Path) -> None:
 
 
 def test_the_settings_are_those_of_all_programs_and_no_groups() -> None:
-    assert {
-        "study",
-        "seed",
-        "checkpoint",
-        "predictions",
-        "source",
-        "out",
-        "method",
-        "port",
-        "stages",
-    } <= plain_setting_names()
-    assert not {path.name for path in CONFIGS.iterdir() if path.is_dir()} & plain_setting_names()
+    names = plain_setting_names()
+    assert {"study", "seed", "checkpoint", "predictions", "source", "out", "method", "port", "stages"} <= names
+    assert not {path.name for path in CONFIGS.iterdir() if path.is_dir()} & names
