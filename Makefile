@@ -24,11 +24,12 @@ SUFFIX = $(if $(filter smoke,$(PROFILE)),_smoke)
 export ROOT
 # Runs of another set than the embedded one have a folder of their own.
 SET = data=$(DATA) $(if $(ROOT),"data.root='$$ROOT'") $(if $(filter-out embedded,$(DATA)),paths.outputs=outputs/on_$(DATA))
-# A list (seed=0,1) is the sweep's alone: prepare and report run once, with what is theirs. In brackets it is one value.
-COMMA = ,
-ONCE = $(foreach arg,$(ARGS),$(if $(findstring $(COMMA),$(arg)),$(if $(findstring [,$(arg)),$(arg)),$(arg)))
-TO_PREPARE = $(SET) $(filter data% skeleton% windows% size_px% paths% prepare% --%,$(ONCE))
-TO_REPORT = $(filter paths%,$(SET)) $(filter study% out% paths% published% --%,$(ONCE))
+# Which words of ARGS a program has, picked by the shell, so that quotes hold. A list (seed=0,1) is the sweep's alone:
+# prepare and report run once. In brackets it is one value.
+pick = set --; for word in $(SET) $(ARGS); do case "$$word" in *=*[[]*) ;; *,*) continue;; esac; \
+	case "$$word" in $(1)) set -- "$$@" "$$word";; esac; done;
+OF_PREPARE = data*|+data*|skeleton*|windows*|size_px*|paths*|prepare*|experiment*|+set@*|hydra.searchpath*|--config-dir=*
+OF_REPORT = study*|out=*|paths*|published*|--config-dir=*
 
 .DEFAULT_GOAL = help
 .PHONY: help setup extras test test-all faults lint format bench lock clean reproduce-table options FORCE
@@ -88,9 +89,10 @@ bench: $(STAMP) ## training speed: the bare loop, the framework, their ratio
 
 # A failed row keeps no report away, but the exit status is the sweep's.
 reproduce-table: options $(STAMP) ## the weight-ablation table and its page; a second call does only what is missing
-	$(BIN)/hmlpe-prepare $(TO_PREPARE)
+	@$(call pick,$(OF_PREPARE)) echo "hmlpe-prepare $$*"; $(BIN)/hmlpe-prepare "$$@"
 	status=0; $(BIN)/hmlpe-train -m experiment=weight_ablation$(SUFFIX) $(SET) $(ARGS) || status=$$?; \
-	$(BIN)/hmlpe-report study=weight_ablation$(SUFFIX) $(TO_REPORT) && exit $$status
+	$(call pick,$(OF_REPORT)) \
+	$(BIN)/hmlpe-report study=weight_ablation$(SUFFIX) "$$@" && exit $$status
 
 options:
 	@$(if $(filter 1,$(words $(filter full smoke,$(PROFILE)) $(filter-out full smoke,$(PROFILE)))),\

@@ -81,7 +81,7 @@ def browser(chromium: str) -> Iterator[Browser]:
         browser.close()
 
 
-SLOWEST = ("training", "sweep", "cli", "demo", "deploy", "evaluate", "report")  # folders whose tests begin
+SLOWEST = ("training", "sweep", "cli", "predict", "evaluate", "report")  # folders whose tests begin
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,7 +26,7 @@ def locked(path: Path, what: str, timeout_s: float = 0.0) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        held = FileLock(path, timeout_s, poll_interval=0.1).acquire()
+        held = FileLock(path, timeout_s, poll_interval=0.1, fallback_to_soft=False).acquire()
     except Timeout:
         raise UserError(
             f"{path.parent}: this {what} is at work already{_owner(path)}; wait for it, or end it"

@@ -36,7 +36,7 @@ def apart(row: str, seed: int, detection: float) -> Result:
 def staged(row: str, seed: int, start: str, epochs: int, before: int) -> Result:
     result = make_result(row, seed)
     result |= {"start": start, "epochs": epochs, "steps": 10 * epochs, "steps_before": before}
-    result["varies"] = ["checkpoint", "epochs"]
+    result["varies"] = ["init_from", "epochs"]
     result["metrics"]["test"] |= {"pcp_strict_upper_arm": 0.8, "pcp_strict_lower_arm": 0.5}
     return result
 

@@ -53,3 +53,11 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcome_of_exit(-signal.SIGKILL, 4).kind == "out_of_memory"
     for lost in (None, 255):  # multiprocessing's code when the fork server is gone
         assert outcome_of_exit(lost, 5).kind == "killed"
+
+
+def test_a_killed_rank_is_a_killed_job() -> None:
+    """`outcome` knows the class by its name, as it must not load torch."""
+    from hmlpe.training.launch import RankKilled
+
+    found = outcome_of_error(RankKilled("rank 1 of 2 was killed (SIGKILL)"))
+    assert (found.kind, found.message) == ("killed", "rank 1 of 2 was killed (SIGKILL)")

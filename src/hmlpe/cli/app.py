@@ -144,12 +144,20 @@ def _unknown_setting_message(error: Exception, program: str) -> str | None:
     """Return the line for an override of a setting, or of a group's option, that does not exist; else None."""
     said = str(error)
     if setting := re.match(r"Could not override '([^']+)'", said):
-        return f"{setting[1]}: {program} has no such setting; all of them: {program} --cfg job; +NAME=VALUE adds one"
-    if choice := re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", said):
-        group, name = choice.groups()
+        hint = next((line for line in said.splitlines() if line.startswith("Did you mean")), "")
+        adding = "; +NAME=VALUE adds one" if program == "hmlpe-train" else ""
+        found = hint or f"all of them: {program} --cfg job{adding}"
+        return f"{setting[1]}: {program} has no such setting; {found}"
+    if choice := re.search(r"Could not (?:find|load) '([^']+)'", said):
+        group, _, name = choice[1].rpartition("/")
+        while group and not (CONFIGS / group).is_dir():
+            group, _, before = group.rpartition("/")
+            name = f"{before}/{name}"
         listed = re.search(r"Available options in '[^']*':\n((?:\t.*\n)+)", said)
         there = listed[1].split() if listed else sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
-        return f"{group}={name}: there is no such configuration; there are {', '.join(there) or 'none'}"
+        owner = re.match(r"In '(\w+/[^']+)'", said)  # a file that names the other
+        where = f"{owner[1]}.yaml: " if owner else ""
+        return f"{where}{group}={name}: there is no such configuration; there are {', '.join(there) or 'none'}"
     return None
 
 

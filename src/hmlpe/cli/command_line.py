@@ -24,7 +24,7 @@ import hmlpe
 
 # Settings that are names of files and folders whatever they look like; others are names if Hydra cannot read them.
 PATHS = re.compile(
-    r"\+{0,2}(checkpoint|source|out|predictions|folder|paths\.\w+|(.+\.)?root|detector\.(file|images)|"
+    r"\+{0,2}(checkpoint|init_from|source|out|predictions|folder|paths\.\w+|(.+\.)?root|detector\.(file|images)|"
     r"data\.(.+\.)?source\.(images|table))"
 )
 READ_BY_HYDRA = re.compile(r"""'.*'|".*"|\[.*\]|\{.*\}|null|\d+|\?\?\?|.*\$\{.*""", re.DOTALL)

@@ -39,7 +39,7 @@ def fit_box(config: DictConfig) -> None:
 
 def main() -> None:
     """Entry point."""
-    run_app("fit_box", fit_box, allowed=("data", "out"))
+    run_app("fit_box", fit_box, allowed=("data", "skeleton", "out"))
 
 
 if __name__ == "__main__":

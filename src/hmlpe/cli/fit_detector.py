@@ -191,7 +191,7 @@ def _table(rows: Sequence[Row]) -> str:
 
 def main() -> None:
     """Entry point."""
-    run_app("fit_detector", fit_detector, allowed=("data", "detector", "search", "out"))
+    run_app("fit_detector", fit_detector, allowed=("data", "skeleton", "detector", "search", "out"))
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def help_of(config: str, width: int | None = None) -> str:
     ):
         if some:
             parts.append(f"{title}:\n{_columns([(_name_and_value(one), one.words) for one in some], width)}")
-    if base:
+    if base and config in ("bench", "evaluate"):  # the others refuse what only a run has
         parts.append("Which runs or people are meant is said by the settings of hmlpe-train; see its --help.")
     last = {"Exit codes": EXIT_CODES} | fields
     for name in ("Writes", "Exit codes", "More"):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from hmlpe.inside.fields import evaluation_mode
-from hmlpe.inside.responses import InspectedNetwork, PatchAverage, PatchAverager, nearest_patches
+from hmlpe.inside.responses import MAX_VALUES, InspectedNetwork, PatchAverage, PatchAverager, nearest_patches
 from hmlpe.inside.selectivity import DRAWS, NEAR, SIGNIFICANCE, Information, Selectivity, part_middles, selectivity
 from hmlpe.network import HeterogeneousNet
 from hmlpe.skeleton import Skeleton
@@ -67,7 +67,6 @@ def _describe_filter(weight: Float[np.ndarray, "3 down across"]) -> Filter:
     return Filter(float(np.hypot(down[peak], across[peak])), orientation, float(oriented), max(colour, 0.0))
 
 
-MAX_VALUES = 16_000_000
 """Largest number of a layer's values in memory at a time, for all copies of a batch: 64 MB."""
 
 

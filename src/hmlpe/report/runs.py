@@ -11,7 +11,8 @@ from typing import Any
 from hmlpe.errors import UserError
 from hmlpe.runs.folder import CONFIG, not_a_run_error, read_config
 from hmlpe.runs.people import People, people_file, read_people
-from hmlpe.runs.result import OLDEST_SCHEMA, RULES, Run, read_run, row_weights
+from hmlpe.runs.result import OLDEST_SCHEMA, Run, read_run, row_weights
+from hmlpe.runs.rules import RULES
 from hmlpe.skeleton import Skeleton
 
 

@@ -17,26 +17,7 @@ from hmlpe.checked import first_problem
 from hmlpe.errors import UserError
 from hmlpe.files import read_json
 from hmlpe.runs.metric import MetricInfo, TaskInfo
-
-BASE = "regression"  # the task whose rows the others are compared with, where a study has it
-RULES = ("best", "last")  # names of the checkpoint rules, in the setting `select` and in people/<rule>.npz
-
-
-def rule_text(rule: str, base: str = BASE) -> str:
-    """Describe a checkpoint rule for the reader of a report.
-
-    Args:
-        base: the task whose validation error chooses the best checkpoint.
-    """
-    if rule == "last":
-        return "last epoch"
-    return f"lowest val/{base}_error (without {base}: the error of the first trained task)"
-
-
-def other_rule_than(rule: str) -> str:
-    """Return the other of the two checkpoint rules."""
-    return RULES[1 - RULES.index(rule)]
-
+from hmlpe.runs.rules import BASE
 
 SCHEMA = 3
 OLDEST_SCHEMA = 2  # of the tag faults-1, whose metrics carry no descriptions (`metrics.before` supplies them)

@@ -13,8 +13,8 @@ Kind = Literal["finished", "error", "killed", "out_of_memory", "timed_out", "int
 RETRIED = ("error", "killed", "out_of_memory", "timed_out")  # kinds of failure that can be retried
 assert set(RETRIED) < set(get_args(Kind))
 
-# Names of errors that mean "killed": the first of a DDP rank of a run, the second Lightning's.
-KILLED = ("Killed", "SIGTERMException")
+# Names of errors that mean "killed": `training.launch.RankKilled`, and Lightning's. (Nothing here may load torch.)
+KILLED = ("RankKilled", "SIGTERMException")
 _MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory|MemoryError|bad_alloc", re.IGNORECASE)
 
 
@@ -37,7 +37,7 @@ def outcome_of_error(error: BaseException) -> Outcome:
     if isinstance(error, KeyboardInterrupt):
         return Outcome("interrupted")
     text = " ".join(f"{error}".split()) or type(error).__name__
-    named = text if type(error).__name__ in ("UserError", "Killed") else f"{type(error).__name__}: {text}"
+    named = text if type(error).__name__ in ("UserError", "RankKilled") else f"{type(error).__name__}: {text}"
     if type(error).__name__ in KILLED:
         return Outcome("killed", text)
     memory = isinstance(error, MemoryError) or _MEMORY.search(named)

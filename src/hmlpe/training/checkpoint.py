@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from hmlpe.errors import UserError
 from hmlpe.files import atomic_file
 from hmlpe.runs.folder import CHOSEN, OTHER_BEST, RESUME, RESUME_BEFORE
-from hmlpe.runs.result import BASE
+from hmlpe.runs.rules import BASE
 from hmlpe.skeleton import Skeleton
 
 

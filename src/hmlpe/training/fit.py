@@ -21,7 +21,7 @@ from hmlpe.errors import UserError
 from hmlpe.metrics import PersonArrays
 from hmlpe.runs.folder import CHOSEN
 from hmlpe.runs.people import ERRORS, People, people_file, write_people
-from hmlpe.runs.result import other_rule_than, rule_text
+from hmlpe.runs.rules import other_rule_than, rule_text
 from hmlpe.settings import make
 from hmlpe.tasks import Task
 from hmlpe.training.build import mean_pose_metrics, start_from_statistics

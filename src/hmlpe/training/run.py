@@ -31,7 +31,7 @@ from hmlpe.runs.folder import (
     write_result,
 )
 from hmlpe.runs.metric import TaskInfo
-from hmlpe.runs.result import rule_text
+from hmlpe.runs.rules import rule_text
 from hmlpe.settings import make
 from hmlpe.training.build import (
     build_balance,
@@ -54,7 +54,7 @@ from hmlpe.training.settings import TrainSettings
 
 log = logging.getLogger(__name__)
 
-LOCK_TIMEOUT_S = 10.0  # the data loader's processes of a killed run hold its lock until they notice
+LOCK_TIMEOUT_S = 10.0  # a killed process may take a moment to be gone
 
 
 @over_devices

@@ -131,6 +131,8 @@ class TrainSettings(ModelSettings):
     def check_all(self) -> None:
         """Raise UserError, naming a setting, if some settings do not fit each other."""
         super().check_all()
+        if "checkpoint" in self.tree and "checkpoint" not in type(self).model_fields:
+            raise UserError("checkpoint: is called init_from, the weights that a training starts from")
         check_row_name(self.row.name, self.seed)
         if self.size_px > self.data.crop_px:
             raise UserError(

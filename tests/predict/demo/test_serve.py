@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -84,3 +86,9 @@ def test_a_session_takes_its_files_with_it(monkeypatch: pytest.MonkeyPatch, tmp_
     assert caught.value.code == 143
     assert list(tmp_path.iterdir()) == []
     assert tempfile.gettempdir() == str(tmp_path)
+
+
+def test_gradio_is_not_imported_before_the_session() -> None:
+    """It reads its settings, and makes folders, when it is imported."""
+    code = "import sys, hmlpe.cli.demo, hmlpe.predict.demo.serve; print('gradio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

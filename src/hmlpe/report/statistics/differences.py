@@ -28,7 +28,8 @@ from hmlpe.report.summary import tasks_of
 from hmlpe.resample import bootstrap_counts
 from hmlpe.runs.metric import MetricInfo, Reduction, split_of
 from hmlpe.runs.people import People
-from hmlpe.runs.result import OLDEST_SCHEMA, Run, other_rule_than, row_weights
+from hmlpe.runs.result import OLDEST_SCHEMA, Run, row_weights
+from hmlpe.runs.rules import other_rule_than
 
 
 @dataclass(frozen=True, eq=False)
