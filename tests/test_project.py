@@ -227,6 +227,15 @@ def test_the_layers_are_those_of_the_architecture_page() -> None:
     assert [{name.strip() for name in row.split(",")} for row in rows] == LEVELS
 
 
+def test_the_version_is_that_of_the_release() -> None:
+    import hmlpe
+
+    assert hmlpe.__version__ == PROJECT["version"]
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert f"## [{PROJECT['version']}]" in changelog
+    assert f"\nversion: {PROJECT['version']}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_console_script_helps(script: str, tmp_path: Path) -> None:
     """Its module exists, it is installed, and --help works outside the checkout."""

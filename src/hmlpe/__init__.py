@@ -13,4 +13,6 @@ __all__ = ["Study", "build", "compose", "inspect", "load", "train"]
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(import_module("hmlpe.api"), name)
+    if name == "__version__":
+        return import_module("importlib.metadata").version("hmlpe")
     raise AttributeError(f"module 'hmlpe' has no attribute {name!r}")
