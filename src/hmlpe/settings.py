@@ -21,6 +21,9 @@ from hmlpe.checked import MISSING, first_problem
 from hmlpe.errors import UserError
 
 T = TypeVar("T", bound="Settings")
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+SetNames = Annotated[str | list[str] | None, Field(description="a list of sets, e.g. [flic,buffy], or null")]
 
 
 def _require_target(node: dict[str, Any]) -> dict[str, Any]:
@@ -51,8 +54,6 @@ Component = Annotated[
 Text = Annotated[str, AfterValidator(_require_text), AfterValidator(_require_given)]
 Name = Annotated[str | int | float, AfterValidator(_require_given), Field(description="a name")]
 """A number is accepted as well, as Hydra parses row.name=7 as a number."""
-NonNegativeInt = Annotated[int, Field(ge=0)]
-PositiveInt = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseModel):
@@ -208,9 +209,6 @@ class PathSettings(Settings, extra="forbid"):
 
     data: Name
     outputs: Name
-
-
-SetNames = Annotated[str | list[str] | None, Field(description="a list of sets, e.g. [flic,buffy], or null")]
 
 
 class ValidationSettings(Settings, extra="forbid"):

@@ -35,6 +35,19 @@ CONFIGS_OF = {
 }
 LAUNCHERS = ("hydra_submitit_launcher", "hydra_ray_launcher")
 LINES = 3  # of a message; submitit appends a whole log
+BAD_DISK = {
+    errno.ENOSPC: "make room there; the same command goes on",
+    errno.EDQUOT: "make room there; the same command goes on",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "choose a folder that can be written to",
+    errno.EACCES: "choose a folder that you may read and write",
+    errno.EEXIST: "choose another place: there is a file",
+    errno.ENOTDIR: "choose another place: a part of this path is a file",
+    errno.EISDIR: "choose another place: there is a folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "choose another place: links lead in a circle",
+}
+__all__ = ["CONFIGS", "run_app"]
 
 
 def missing_extra_message(error: Exception) -> str | None:
@@ -61,21 +74,8 @@ def launcher_error_message(error: Exception) -> str | None:
     return None
 
 
-BAD_DISK = {
-    errno.ENOSPC: "make room there; the same command goes on",
-    errno.EDQUOT: "make room there; the same command goes on",
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
-    errno.EROFS: "choose a folder that can be written to",
-    errno.EACCES: "choose a folder that you may read and write",
-    errno.EEXIST: "choose another place: there is a file",
-    errno.ENOTDIR: "choose another place: a part of this path is a file",
-    errno.EISDIR: "choose another place: there is a folder",
-    errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ELOOP: "choose another place: links lead in a circle",
-}
 # A launcher's config of ours has the name of its plugin's, against which Hydra checks it: that is meant.
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
-__all__ = ["CONFIGS", "run_app"]
 
 
 def run_app(

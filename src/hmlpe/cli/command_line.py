@@ -31,6 +31,8 @@ READ_BY_HYDRA = re.compile(r"""'.*'|".*"|\[.*\]|\{.*\}|null|\d+|\?\?\?|.*\$\{.*"
 FUNCTION = re.compile(r"\w+\(.*\)", re.DOTALL)  # of a sweep: choice(a,b), glob(*)
 FLAGS_WITH_A_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p",
                       "--cfg", "-c", "--info", "-i", "--experimental-rerun"}  # fmt: skip
+PACKAGE = Path(hmlpe.__file__).parent
+CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"  # wheel, or checkout
 
 
 def to_hydra_arguments(words: Sequence[str]) -> list[str]:
@@ -124,10 +126,6 @@ def _split_at_commas(text: str) -> Iterator[str]:
             yield text[start:place]
             start = place + 1
     yield text[start:]
-
-
-PACKAGE = Path(hmlpe.__file__).parent
-CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"  # wheel, or checkout
 
 
 class FileConfigSource(file_config_source.FileConfigSource):

@@ -17,6 +17,7 @@ from hmlpe.files import read_json, write_json_atomic
 from hmlpe.report.runs import base_of
 
 N_OPEN = 4  # number of sections that are unfolded at first
+PUBLISHED = "published.json"  # the addresses of workspace and report, beside the specifications
 
 
 def workspace_of(study: Study, sections: list[Section], entity: str, project: str) -> ws.Workspace:
@@ -69,9 +70,6 @@ def title_of(study: Study) -> str:
 
 def _runs_of(study: Study) -> str:
     return f"Group = '{study.name}' and JobType != '{JOB}'"
-
-
-PUBLISHED = "published.json"  # the addresses of workspace and report, beside the specifications
 
 
 def publish(workspace: ws.Workspace, report: wr.Report, folder: Path) -> dict[str, str]:

@@ -20,6 +20,8 @@ RULES = {  # name of a box rule -> why a person may have no such box
     "truth": "too few joints are known for a box",
 }
 LARGEST_PX = 20_000  # largest side of a box; larger ones are annotation errors, and would not fit into memory
+SHARES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)  # shares of the joints for which factors are fitted
+STEPS = 60  # number of positions tried for the sides, and for the top
 
 
 def _is_number(value: object) -> bool:
@@ -130,10 +132,6 @@ class BoxRule:
         if (box[2:] - box[:2] > LARGEST_PX).any():
             raise UserError(f"{person.where}: the person's box ({rule}) is too large: {box.round(1).tolist()}")
         return box
-
-
-SHARES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)  # shares of the joints for which factors are fitted
-STEPS = 60  # number of positions tried for the sides, and for the top
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,19 @@ from PIL import Image
 
 from hmlpe.errors import UserError
 
+NO_HASH = np.uint64(0)  # hash of a flat image; no other is 0, as its highest bit, that of the mean, is always set
+BITS = 64
+THUMBNAIL_PX = 32  # side of the thumbnail that is hashed: 4 times the 8 x 8 frequencies that are used
+MIN_CONTRAST = 2.0  # grey levels; the darkest of 7069 frames and photos of FLIC, LSP and Buffy has 6, a black one < 0.5
+PAIRS_AT_ONCE = 2**20  # number of pairs compared at once, which takes about 10 MB
+IN_TEST = "in a test image"
+NEAR_DUPLICATE = "near-duplicate of a test image"
+SAME_PERSON = "same person in test images"
+SAME_SHOT = "in a shot of test people"
+# Share and number of a set's images near to one image, from which its camera is taken to stand still. At most 1.2 % of
+# Buffy's images are near to one, and 0.9 % of FLIC's (U).
+STILL_SHARE, STILL_LEAST = 0.05, 10
+
 
 def shared_shots(
     shots: np.ndarray, one: Int[np.ndarray, " one"], other: Int[np.ndarray, " other"]
@@ -50,22 +63,6 @@ def count_neighbours(
                 for what in ("images", "people")
             }
     return found
-
-
-NO_HASH = np.uint64(0)  # hash of a flat image; no other is 0, as its highest bit, that of the mean, is always set
-BITS = 64
-THUMBNAIL_PX = 32  # side of the thumbnail that is hashed: 4 times the 8 x 8 frequencies that are used
-MIN_CONTRAST = 2.0  # grey levels; the darkest of 7069 frames and photos of FLIC, LSP and Buffy has 6, a black one < 0.5
-PAIRS_AT_ONCE = 2**20  # number of pairs compared at once, which takes about 10 MB
-
-IN_TEST = "in a test image"
-NEAR_DUPLICATE = "near-duplicate of a test image"
-SAME_PERSON = "same person in test images"
-SAME_SHOT = "in a shot of test people"
-
-# Share and number of a set's images near to one image, from which its camera is taken to stand still. At most 1.2 % of
-# Buffy's images are near to one, and 0.9 % of FLIC's (U).
-STILL_SHARE, STILL_LEAST = 0.05, 10
 
 
 def image_hash(image: UInt8[np.ndarray, "height width 3"]) -> np.uint64:

@@ -18,6 +18,10 @@ from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file, read_json
 from hmlpe.skeleton import Skeleton
 
+VERSION = 4
+FILES = ("crops.npy", "test_crops.npy", "people.npz", "missed.npz", "manifest.json")
+EXTRA = ("sheet.png",)
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:
@@ -62,11 +66,6 @@ def labels_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: boo
         occluded[swapped] = occluded[swapped][:, skeleton.mirror_order]
         torso = np.where(swapped, people.torso_swapped_px, torso)
     return Labels(joints, occluded, torso, people.box_px, people.attributes)
-
-
-VERSION = 4
-FILES = ("crops.npy", "test_crops.npy", "people.npz", "missed.npz", "manifest.json")
-EXTRA = ("sheet.png",)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,10 @@ from hmlpe.detect.detector import Detections
 from hmlpe.errors import UserError
 from hmlpe.geometry import iou
 
+Grey = UInt8[np.ndarray, "height width"]
+CascadeBoxes = tuple[Float[np.ndarray, "_ 4"], Float[np.ndarray, " _"]]  # one cascade's boxes and their last-stage sums
+MIN_SCORE = 0.01  # lowest score of a box, however far its sum lies below `zero`: the cascade did find it
+
 
 def merge_windows(
     windows_px: Float[np.ndarray, "box 4"],
@@ -53,12 +57,6 @@ def merge_windows(
         order = order[~near]
     ranks = np.argsort(-np.array(sums), kind="stable")
     return Detections(np.array(found).reshape(-1, 4)[ranks], np.array(sums, dtype=np.float64)[ranks])
-
-
-Grey = UInt8[np.ndarray, "height width"]
-CascadeBoxes = tuple[Float[np.ndarray, "_ 4"], Float[np.ndarray, " _"]]  # one cascade's boxes and their last-stage sums
-
-MIN_SCORE = 0.01  # lowest score of a box, however far its sum lies below `zero`: the cascade did find it
 
 
 @dataclass(frozen=True)

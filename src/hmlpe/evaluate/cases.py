@@ -34,6 +34,8 @@ from hmlpe.settings import make
 from hmlpe.training.build import build_data, check_settings
 
 CHUNK = 32  # the number of images in memory at once
+NO_RULE = "the set has no rule from windows to boxes, so windows are the boxes"
+BOX_LABELS = {"detection": "given", "window": "true window", "truth": "true joints"}  # box rule of a pack -> label
 
 
 def estimate_in_detected_boxes(
@@ -105,10 +107,6 @@ def _matches(found: Detections, truth: Truth, people: list[int]) -> dict[int, in
 
 def _selected(found: Detections, indices: list[int]) -> Detections:
     return Detections(found.windows_px[indices], found.scores[indices])
-
-
-NO_RULE = "the set has no rule from windows to boxes, so windows are the boxes"
-BOX_LABELS = {"detection": "given", "window": "true window", "truth": "true joints"}  # box rule of a pack -> label
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,8 @@ from hmlpe.runs.metric import SHARE, MetricInfo, Reduction
 Scores = dict[str, Score]
 Curves = dict[str, dict[float, Score]]  # group -> threshold -> share
 Groups = Mapping[str, Sequence[str]]
+PCP_THRESHOLDS = tuple(t / 20 for t in range(1, 11))  # 0.05 ... 0.5, as shares of the stick's length
+RATE = "rate"  # the label of a detection rate, the score that is not of a group of joints or sticks
 
 
 class Measured(NamedTuple):
@@ -48,10 +50,6 @@ def share(protocol: str, heading: str, shown: bool = True, **more: Any) -> Metri
     """
     told = SHARE | {"kind": "protocol", "section": protocol, "heading": heading, "shown": shown}
     return MetricInfo(title=f"{protocol} {heading}", **(told | more))
-
-
-PCP_THRESHOLDS = tuple(t / 20 for t in range(1, 11))  # 0.05 ... 0.5, as shares of the stick's length
-RATE = "rate"  # the label of a detection rate, the score that is not of a group of joints or sticks
 
 
 class Protocol(ABC):

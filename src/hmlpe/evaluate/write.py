@@ -24,6 +24,10 @@ from hmlpe.text_table import csv_text, markdown_lines
 
 EMPTY = "–"
 PUBLISHED = "published"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", *PART_COLOURS[:1])
+MARKERS = "osD^vP*X"
+MAX_PANELS = 8  # the largest number of panels in a figure
+MAX_BANDS = 4  # with more curves no intervals are drawn, as they would cover one another
 
 
 @dataclass(frozen=True)
@@ -136,12 +140,6 @@ def _cell(line: TableRow, name: str) -> str:
         return EMPTY
     interval = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"
     return f"{100 * value:.1f}{interval}"
-
-
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", *PART_COLOURS[:1])
-MARKERS = "osD^vP*X"
-MAX_PANELS = 8  # the largest number of panels in a figure
-MAX_BANDS = 4  # with more curves no intervals are drawn, as they would cover one another
 
 
 def draw_curves(data: str, records: Sequence[Record], lines: Sequence[TableRow], path: Path) -> bool:

@@ -20,6 +20,10 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from hmlpe.errors import UserError
 
 Pair = tuple[int, int]  # (down, across)
+_CONV = ("convolution", "_convolution", "conv2d")
+_POOL = ("max_pool2d_with_indices", "max_pool2d", "avg_pool2d")
+_SAME = ("clone", "_to_copy", "detach", "alias", "contiguous", "native_dropout", "_prelu_kernel", "hardswish")
+_LOCAL = (nn.LocalResponseNorm,)  # modules that mix maps at one place only, though not each of their operations does
 
 
 class ReceptiveField(NamedTuple):
@@ -101,12 +105,6 @@ def check_layer(network: nn.Module, layer: str) -> None:
         return
     there = [name for name, module in network.named_modules() if name and not list(module.children())]
     raise UserError(f"layers: there is no {layer!r}; there are {', '.join(there)}")
-
-
-_CONV = ("convolution", "_convolution", "conv2d")
-_POOL = ("max_pool2d_with_indices", "max_pool2d", "avg_pool2d")
-_SAME = ("clone", "_to_copy", "detach", "alias", "contiguous", "native_dropout", "_prelu_kernel", "hardswish")
-_LOCAL = (nn.LocalResponseNorm,)  # modules that mix maps at one place only, though not each of their operations does
 
 
 class _Trace(TorchDispatchMode):

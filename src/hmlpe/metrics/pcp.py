@@ -14,6 +14,7 @@ from hmlpe.skeleton import Skeleton
 
 AnySticks = Float[Tensor, "*batch 2 2"]
 """The two end points (x, y) of every stick, in pixels; NaN where unknown."""
+Sticks = Float[Tensor, "batch stick 2 2"]
 
 
 def strict_errors(predicted_px: AnySticks, truth_px: AnySticks, free_ends: bool) -> Float[Tensor, "*batch"]:
@@ -63,9 +64,6 @@ def _worse_end(error_px: AnySticks) -> Float[Tensor, "*batch"]:
 
 def _norm(vectors_px: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]:
     return torch.hypot(vectors_px[..., 0], vectors_px[..., 1])
-
-
-Sticks = Float[Tensor, "batch stick 2 2"]
 
 
 class StrictPCP(GroupMetric):

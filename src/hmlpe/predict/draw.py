@@ -22,6 +22,11 @@ from hmlpe.skeleton import Skeleton
 INK, PAPER = 16, 245  # near black, near white
 
 Image = UInt8[np.ndarray, "height width 3"]
+UNSURE = 0.5  # a stick is dashed if one of its joints has a confidence below this
+TILE, COLUMNS = 240, 4  # in the picture of the maps: the side of a tile in pixels, and the number of tiles in a row
+Points = Float[np.ndarray, "point 2"]
+_BITS = 4  # the fractional bits of coordinates for cv2, which are whole numbers of 1/16 pixel
+_FAR = 2.0**20  # pixels: outside any photo, and in 1/16 pixel still an int32
 
 
 @lru_cache(maxsize=256)
@@ -81,15 +86,6 @@ def _swatch(colour: str, size: int) -> Image:
 @lru_cache(maxsize=16)
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
-
-
-UNSURE = 0.5  # a stick is dashed if one of its joints has a confidence below this
-TILE, COLUMNS = 240, 4  # in the picture of the maps: the side of a tile in pixels, and the number of tiles in a row
-
-Points = Float[np.ndarray, "point 2"]
-
-_BITS = 4  # the fractional bits of coordinates for cv2, which are whole numbers of 1/16 pixel
-_FAR = 2.0**20  # pixels: outside any photo, and in 1/16 pixel still an int32
 
 
 def draw_people(image: Image, people: Sequence[FoundPerson], skeleton: Skeleton, legend_too: bool = True) -> Image:

@@ -15,6 +15,8 @@ from hmlpe.skeleton import Skeleton
 Factors = tuple[float, float, float]
 IDENTITY_FACTORS: Factors = (1.0, 0.0, 0.0)
 """The factors of `geometry.scale_box` that leave a window as it is."""
+POSE_OUTPUTS = ("joints_px", "confidence", "part_maps")
+"""The names of the outputs for poses, in the order in which a network gives them; others are of further tasks."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,6 @@ class Poses(NamedTuple):
         """Return the poses from a network's outputs, given by name."""
         others = {name: value for name, value in found.items() if name not in POSE_OUTPUTS}
         return cls(found["joints_px"], found["confidence"], found.get("part_maps"), others)
-
-
-POSE_OUTPUTS = ("joints_px", "confidence", "part_maps")
-"""The names of the outputs for poses, in the order in which a network gives them; others are of further tasks."""
 
 
 @runtime_checkable

@@ -35,6 +35,10 @@ TOLERANCE = 1e-5
 TIE_MARGIN = 1e-4  # where a value is this near to a threshold, rounding decides on which side of it a window falls
 BATCHES = (1, 2, 7, 16)
 Crops = UInt8[np.ndarray, "crop size size 3"]
+DESIGN_KEY = "hmlpe.design"
+"""The metadata key of a safetensors file for the configuration of network and tasks, as JSON."""
+FILES = {"onnx": "model.onnx", "torch_export": "model.pt2", "safetensors": "model.safetensors"}
+REQUIRED_PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch_export": (), "safetensors": ("safetensors",)}
 
 
 class Deviation(NamedTuple):
@@ -156,10 +160,6 @@ def _largest(difference: Tensor) -> float:
     return float(difference.abs().max()) if difference.numel() else 0.0
 
 
-DESIGN_KEY = "hmlpe.design"
-"""The metadata key of a safetensors file for the configuration of network and tasks, as JSON."""
-
-
 def safetensors_bytes(trained: Trained) -> bytes:
     """Return the content of a safetensors file: the network's weights, with its card and configuration as metadata."""
     from safetensors.torch import save
@@ -195,10 +195,6 @@ def load_safetensors(path: Path, trust: Sequence[str] = ()) -> Trained:
     with blame_file(path):
         design = json.loads(metadata[DESIGN_KEY])
         return Trained(build_model(design, weights, fires, trust), card, design)
-
-
-FILES = {"onnx": "model.onnx", "torch_export": "model.pt2", "safetensors": "model.safetensors"}
-REQUIRED_PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch_export": (), "safetensors": ("safetensors",)}
 
 
 class ExportedFile(NamedTuple):

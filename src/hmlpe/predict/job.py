@@ -28,6 +28,11 @@ from hmlpe.predict.sources import Camera, FoundSources, Photo, Skipped, Video, s
 from hmlpe.predict.video import Frame, Frames, Pace, Writer, measure_pace, open_video_writer
 from hmlpe.spelling import is_plain
 
+DetectedFrame = tuple[Frame, Detections]
+CHUNK_IMAGES = 16  # the largest number of images in memory at once
+CHUNK_PIXELS = 24_000_000  # once the images in memory have so many pixels together, no further one is read
+Image = UInt8[np.ndarray, "height width 3"]
+
 
 class DetectedPhoto(NamedTuple):
     """A photo and the people that the detector found in it."""
@@ -86,9 +91,6 @@ def _write_photo(seen: DetectedPhoto, people: Sequence[FoundPerson], job: Job) -
     job.summary.people += len(people)
     if not people:
         job.summary.empty.append(name)
-
-
-DetectedFrame = tuple[Frame, Detections]
 
 
 def process_video(source: Video | Camera, job: Job) -> None:
@@ -262,12 +264,6 @@ class OutputNames:
 def _file_key(path: Path) -> str:
     """Return a key that is equal for paths that some file systems take for the same file (they ignore case)."""
     return str(path).casefold()
-
-
-CHUNK_IMAGES = 16  # the largest number of images in memory at once
-CHUNK_PIXELS = 24_000_000  # once the images in memory have so many pixels together, no further one is read
-
-Image = UInt8[np.ndarray, "height width 3"]
 
 
 @dataclass(frozen=True)

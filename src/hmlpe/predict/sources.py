@@ -29,6 +29,9 @@ _LARGEST = 50_000_000  # the largest number of pixels of a drawn picture; that o
 _QUALITY = 92
 _MARK = "drawn by hmlpe-predict"
 _NAME = re.compile(r".*_(pose|maps\d+)\.(jpg|png)")
+IMAGES = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp"}
+PHOTOS = IMAGES | set(UNSUPPORTED)
+VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".3gp", ".mjpeg"}
 
 
 def suffix_for(name: str, image: UInt8[np.ndarray, "height width 3"]) -> str:
@@ -70,11 +73,6 @@ def is_drawn(path: Path) -> bool:
             return _MARK in (image.info.get("Software"), image.info.get("comment", b"").decode(errors="replace"))
     except Exception:  # a damaged file makes Pillow's decoders raise almost anything
         return False
-
-
-IMAGES = {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp"}
-PHOTOS = IMAGES | set(UNSUPPORTED)
-VIDEOS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".3gp", ".mjpeg"}
 
 
 class Photo(NamedTuple):

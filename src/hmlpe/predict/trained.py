@@ -22,6 +22,11 @@ from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.trusted import arguments, blame_file, build
 from hmlpe.windows import WindowGrid
 
+PREFIX = "network."  # how the names of the network's weights begin in the LightningModule's state dict
+DESIGN = ("skeleton", "tasks", "network", "row")
+"""The keys of a run's configuration from which `build_model` rebuilds the network."""
+DEVICES = ("cpu", "cuda")
+
 
 def factors_of(data: Mapping[str, Any]) -> Factors | None:
     """Return the factors from windows to boxes for a network that was trained with this data configuration.
@@ -49,11 +54,6 @@ def _factors_of_set(config: Mapping[str, Any]) -> Factors | None:
     if boxes["_target_"] != f"{BoxRule.__module__}.{BoxRule.__qualname__}":
         return None
     return BoxRule(**arguments(boxes)).from_window
-
-
-PREFIX = "network."  # how the names of the network's weights begin in the LightningModule's state dict
-DESIGN = ("skeleton", "tasks", "network", "row")
-"""The keys of a run's configuration from which `build_model` rebuilds the network."""
 
 
 class Trained(NamedTuple):
@@ -159,9 +159,6 @@ def _used_weights(weights: Mapping[str, Tensor], used: Mapping[str, Task]) -> di
             raise UserError(f"its weights are broken ({name} is not finite); train again")
         found[name] = value
     return found
-
-
-DEVICES = ("cpu", "cuda")
 
 
 class TorchEstimator:

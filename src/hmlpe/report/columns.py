@@ -11,6 +11,8 @@ from hmlpe.runs.metric import Better, MetricInfo, merge_infos, split_of
 from hmlpe.runs.result import MEAN_POSE, Run
 
 __all__ = ["AVERAGE", "MEAN_POSE", "PERCENT", "Column", "Panel", "collapsed", "columns_of", "panels_of", "test_sets"]
+PERCENT = 100.0
+AVERAGE = "test_average"  # the split whose values are the mean over all tested sets
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,6 @@ class Panel:
     def needs_log_axis(self, values: Sequence[float]) -> bool:
         """Return whether these (scaled) values need a logarithmic axis; percentages never do."""
         return self.scale != PERCENT and min(values) > 0 and max(values) > 15 * min(values)
-
-
-PERCENT = 100.0
-AVERAGE = "test_average"  # the split whose values are the mean over all tested sets
 
 
 def clip_to_range(value: float, scale: float) -> float:

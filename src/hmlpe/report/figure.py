@@ -27,6 +27,14 @@ from hmlpe.report.runs import base_of, by_row, in_order, relative_weight, swept_
 from hmlpe.report.summary import mean_pose_stat, stat, summarise
 from hmlpe.runs.result import Run
 
+# Okabe and Ito's colours, which colour-blind readers can tell apart, each with its own marker.
+_STYLES = (
+    ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#A3478B", "D"), ("#B8860B", "v"), ("#56B4E9", "P"),
+    ("#000000", "X"), ("#7F7F7F", "*"),
+)  # fmt: skip
+_GREY = "#555555"
+_DASHED = (0, (5, 3))
+
 
 def axis_of(runs: Sequence[Run]) -> WeightAxis | RowAxis:
     """Return a weight axis if the weight of one task tells all rows apart (or there is one row), else a row axis."""
@@ -129,15 +137,6 @@ class WeightAxis:
             strokes = [x - 0.009 * self.width, x + 0.009 * self.width]
             ax.plot(strokes, [0, 0], marker=[(-0.4, -1.0), (0.4, 1.0)], color="black", ms=10, zorder=6, **below)
         ax.set_xlabel(self.title(lambda symbol: f"$\\lambda_{{{symbol.removeprefix('λ_')}}}$"))
-
-
-# Okabe and Ito's colours, which colour-blind readers can tell apart, each with its own marker.
-_STYLES = (
-    ("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#A3478B", "D"), ("#B8860B", "v"), ("#56B4E9", "P"),
-    ("#000000", "X"), ("#7F7F7F", "*"),
-)  # fmt: skip
-_GREY = "#555555"
-_DASHED = (0, (5, 3))
 
 
 def draw_figure(runs: Sequence[Run], path: Path) -> None:

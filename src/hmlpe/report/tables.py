@@ -16,6 +16,25 @@ from hmlpe.words import filled
 EMPTY = "–"
 BEST_NOTE = "to the digits shown no row, nor the mean pose, is better in this column"
 CLIPPING_NOTE = "Bars and intervals end where a metric does: at 0 for errors, at 0 and 100 % for shares."
+_FACTS = (
+    *("experiment", "protocol", "checkpoint_rule", "recipe", "network"),
+    *("start", "epochs", "steps_before", "steps", "best_epoch", "seconds", "started"),
+)
+_PROVENANCE = ("git_revision", "git_dirty", "code", "data", "config", "settings", "device")
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "–": "--",
+    "λ": r"$\lambda$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    # After the two backslashes that end a line, a bare bracket or star would be read as their argument.
+    **{character: f"{{{character}}}" for character in "[]*"},
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+WIDTH = 80  # minimum width of a console, in characters; a wider table continues in a second block
 
 
 @dataclass(frozen=True)
@@ -110,13 +129,6 @@ def _best(table: Table, column: Column) -> str | None:
     return _shown(max(means) if column.better == "high" else min(means), column)
 
 
-_FACTS = (
-    *("experiment", "protocol", "checkpoint_rule", "recipe", "network"),
-    *("start", "epochs", "steps_before", "steps", "best_epoch", "seconds", "started"),
-)
-_PROVENANCE = ("git_revision", "git_dirty", "code", "data", "config", "settings", "device")
-
-
 def render_runs(runs: Sequence[Run]) -> str:
     """Return the text of `runs.csv`: one line per run of any status; the same runs always give the same columns.
 
@@ -140,22 +152,6 @@ def render_runs(runs: Sequence[Run]) -> str:
 
 def _fact(run: Run, key: str) -> object:
     return run.rule if key == "checkpoint_rule" else getattr(run.result, key)
-
-
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "–": "--",
-    "λ": r"$\lambda$",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    # After the two backslashes that end a line, a bare bracket or star would be read as their argument.
-    **{character: f"{{{character}}}" for character in "[]*"},
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}
-WIDTH = 80  # minimum width of a console, in characters; a wider table continues in a second block
 
 
 def render_markdown(table: Table) -> str:

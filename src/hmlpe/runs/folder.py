@@ -16,6 +16,8 @@ RESUME, RESUME_BEFORE = "resume.ckpt", "resume_before.ckpt"  # training state af
 CHOSEN, OTHER_BEST = "model.ckpt", "best.ckpt"  # the evaluated checkpoint; during training the best, if not chosen
 PEOPLE = "people"  # the folder of predictions and errors of each person
 RESULT, CONFIG = "result.json", "config.yaml"
+FileVersion = tuple[int, int]
+"""The version of a file, as (inode, modification time): each write makes a new file and renames it."""
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -168,10 +170,6 @@ def write_result(folder: Path, status: str, fields: dict[str, Any], write: bool 
     if write:
         write_json_atomic(folder / RESULT, result)
     return result
-
-
-FileVersion = tuple[int, int]
-"""The version of a file, as (inode, modification time): each write makes a new file and renames it."""
 
 
 def file_version(path: Path) -> FileVersion | None:

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 Better = Literal["high", "low"] | None
 Kind = Literal["protocol", "score", "error", "check", "loss", "weight", "gradient", "rate"]
+SHARE: dict[str, Any] = {"unit": "%", "scale": 100.0, "digits": 1, "better": "high"}  # fields of a share's MetricInfo
+GRADIENT, LAYER_GRADIENT = "train/gradient/", "train/gradient_of/"  # prefixes of names: at the trunk, at a layer
+SPLITS = ("train", "val", "test")
 
 
 class _StoredModel(BaseModel):
@@ -138,11 +141,6 @@ class TaskInfo(_StoredModel):
     """
 
     symbol: str
-
-
-SHARE: dict[str, Any] = {"unit": "%", "scale": 100.0, "digits": 1, "better": "high"}  # fields of a share's MetricInfo
-GRADIENT, LAYER_GRADIENT = "train/gradient/", "train/gradient_of/"  # prefixes of names: at the trunk, at a layer
-SPLITS = ("train", "val", "test")
 
 
 def info_of(infos: Mapping[str, MetricInfo], name: str) -> MetricInfo | None:

@@ -27,6 +27,11 @@ Line = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 """A text whose line breaks are replaced by spaces, so that one run stays one line in every output."""
 Splits = dict[str, dict[str, float | None]]
 """Split -> metric -> value; None where nothing could be measured."""
+_FINISHED = (
+    *("experiment", "protocol", "checkpoint_rule", "recipe", "network", "epochs", "steps"),
+    *("weights", "people", "metrics", "provenance"),
+)
+PROVENANCE = ("data", "code", "config", "settings")
 
 
 class OtherRule(BaseModel):
@@ -131,13 +136,6 @@ class Result(BaseModel):
                 if value is not None and not math.isfinite(value):
                     raise ValueError(f"{where} is {value}")
         return self
-
-
-_FINISHED = (
-    *("experiment", "protocol", "checkpoint_rule", "recipe", "network", "epochs", "steps"),
-    *("weights", "people", "metrics", "provenance"),
-)
-PROVENANCE = ("data", "code", "config", "settings")
 
 
 def _require(where: str, mapping: Mapping[str, Any], key: str, kind: type) -> None:

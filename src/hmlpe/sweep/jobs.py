@@ -21,6 +21,8 @@ from hmlpe.training.settings import TrainSettings
 from hmlpe.training.watch import Progress
 
 log = logging.getLogger(__name__)
+TRAIN = "train"  # name of the configuration of hmlpe-train; the jobs of other programs' sweeps are not training runs
+TRAINING = "hmlpe-train"  # its hydra.job.name, also in a user's own configuration that builds on it
 
 
 def write_sweep(folder: Path, jobs: Iterable[Job]) -> None:
@@ -59,10 +61,6 @@ def mark_job_failed(job: Job) -> None:
         mark_failed(job.folder, str(job.outcome))
     except (OSError, UserError) as error:
         log.warning("%s: could not be marked as failed (%s)", job.folder / "result.json", error)
-
-
-TRAIN = "train"  # name of the configuration of hmlpe-train; the jobs of other programs' sweeps are not training runs
-TRAINING = "hmlpe-train"  # its hydra.job.name, also in a user's own configuration that builds on it
 
 
 def is_training_config(config: DictConfig, config_name: str | None) -> bool:

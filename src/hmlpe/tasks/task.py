@@ -13,6 +13,9 @@ from torch import Tensor
 
 from hmlpe.errors import UserError
 
+Sample = Mapping[str, Tensor]
+"""A batch of people, as `data.dataset.Sample` describes it: image, joints_px, occluded, attributes, mirrored, etc."""
+
 
 class Target(NamedTuple):
     """What a head should output: `values` (batch, output), and which of them are `known` and enter the loss."""
@@ -24,10 +27,6 @@ class Target(NamedTuple):
     def has_known(self) -> Bool[Tensor, " batch"]:
         """Return of which people at least one value is known: only they count in an evaluation."""
         return self.known.any(1)
-
-
-Sample = Mapping[str, Tensor]
-"""A batch of people, as `data.dataset.Sample` describes it: image, joints_px, occluded, attributes, mirrored, etc."""
 
 
 class Task(ABC):

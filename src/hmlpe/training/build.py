@@ -24,6 +24,18 @@ from hmlpe.training.module import MultiTaskPose, metric_collection, task_error_m
 from hmlpe.training.ranks import rank_and_world
 from hmlpe.training.settings import ModelSettings, TrainSettings
 
+# Settings on which no result depends, or which enter a run's identity elsewhere. All other settings are part of the
+# identity, so that a new setting cannot be forgotten.
+NOT_IN_IDENTITY = {
+    "": {"paths", "logger", "study", "folder", "seed", "sweep", "overwrite", "stages", "objective", "varies", "bench"}
+    | {"keep_epochs"},
+    "data": {  # settings of the pack, whose own digest is part of the identity
+        *("source", "boxes", "root", "pack", "crop_px", "near_duplicates", "keep_neighbours", "allow_missing"),
+        *("known", "sets", "epochs"),
+    },
+    "trainer": {"progress", "workers", "log_every_n_steps"},
+}
+
 
 def resolve_precision(wanted: str, accelerator: str) -> str:
     """Return Lightning's name of the precision; "auto" is bf16 mixed where the hardware multiplies bf16, else fp32.
@@ -36,19 +48,6 @@ def resolve_precision(wanted: str, accelerator: str) -> str:
         return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
     has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bf16-mixed" if has_bf16 else "32-true"
-
-
-# Settings on which no result depends, or which enter a run's identity elsewhere. All other settings are part of the
-# identity, so that a new setting cannot be forgotten.
-NOT_IN_IDENTITY = {
-    "": {"paths", "logger", "study", "folder", "seed", "sweep", "overwrite", "stages", "objective", "varies", "bench"}
-    | {"keep_epochs"},
-    "data": {  # settings of the pack, whose own digest is part of the identity
-        *("source", "boxes", "root", "pack", "crop_px", "near_duplicates", "keep_neighbours", "allow_missing"),
-        *("known", "sets", "epochs"),
-    },
-    "trainer": {"progress", "workers", "log_every_n_steps"},
-}
 
 
 def config_digest(settings: TrainSettings, row: bool = True) -> str:

@@ -21,6 +21,7 @@ from hmlpe.training.ranks import mean_over_ranks
 from hmlpe.training.watch import Progress, listener
 
 log = logging.getLogger(__name__)
+PEOPLE_DRAWN = 6  # number of people in a picture
 
 
 class EpochLines(Callback):
@@ -93,9 +94,6 @@ def progress(name: str, wanted: str) -> list[Callback]:
     if wanted == "bar":
         return [TQDMProgressBar(refresh_rate=5), *reporters]
     return [EpochLines(name), *reporters] if wanted == "lines" else reporters
-
-
-PEOPLE_DRAWN = 6  # number of people in a picture
 
 
 class GradientLog(Callback):

@@ -24,6 +24,9 @@ from hmlpe.runs.folder import CHOSEN, OTHER_BEST, RESUME, RESUME_BEFORE
 from hmlpe.runs.rules import BASE
 from hmlpe.skeleton import Skeleton
 
+log = logging.getLogger(__name__)
+KEY = "hmlpe"
+
 
 def base_of(tasks: Iterable[str]) -> str:
     """Return the task whose validation error selects the checkpoint: regression if it is there, else the first task.
@@ -54,11 +57,6 @@ def checkpoint_callbacks(folder: Path, select: str, active: list[str]) -> dict[s
     names = {select: CHOSEN} | ({} if select == "best" else {"best": OTHER_BEST})
     best = monitored_metric(active)
     return {rule: Keeper(folder / name, best if rule == "best" else None) for rule, name in names.items()}
-
-
-log = logging.getLogger(__name__)
-
-KEY = "hmlpe"
 
 
 class Keeper(ModelCheckpoint):

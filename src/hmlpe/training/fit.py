@@ -44,6 +44,7 @@ from hmlpe.training.weights import load_weights
 
 Metrics = dict[str, dict[str, float | None]]
 """Values by split and name; None where there was nothing to measure."""
+COLLECTED_SPLIT = "test"  # the split whose people `PersonCollector` collects
 
 
 class Evaluation(NamedTuple):
@@ -132,9 +133,6 @@ def finite_or_none(values: Any) -> dict[str, float | None]:
     {'a': 1.0, 'b': None}
     """
     return {key: float(value) if math.isfinite(value) else None for key, value in sorted(values.items())}
-
-
-COLLECTED_SPLIT = "test"  # the split whose people `PersonCollector` collects
 
 
 class PersonCollector(Callback):

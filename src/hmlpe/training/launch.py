@@ -46,6 +46,9 @@ from hmlpe.training.watch import listener, set_listener
 
 RunFunction = Callable[[TrainSettings, Path], dict[str, Any]]
 Error = UserError | RuntimeError
+NOT_FINISHED = ("running", "failed")  # failed, too: a rank may have recorded an error that only follows from the first
+GRACE_S = 10.0  # time for the other ranks to end by themselves, once one has failed
+log = logging.getLogger(__name__)
 
 
 class RankKilled(UserError):
@@ -132,12 +135,6 @@ def first_error(notes: Path, codes: dict[int, int], world: int) -> Error | None:
     sys.stderr.write(trace)
     assert isinstance(found, UserError | RuntimeError)
     return found
-
-
-NOT_FINISHED = ("running", "failed")  # failed, too: a rank may have recorded an error that only follows from the first
-GRACE_S = 10.0  # time for the other ranks to end by themselves, once one has failed
-
-log = logging.getLogger(__name__)
 
 
 def over_devices(run: RunFunction) -> RunFunction:

@@ -21,6 +21,9 @@ from hmlpe.tracking.mirror import Mirror
 from hmlpe.training.callbacks import GradientLog, MediaLog
 from hmlpe.training.settings import LoggerSettings, TrainSettings
 
+log = logging.getLogger(__name__)
+SERVICE_S = 120  # timeout for the start of W&B's own process, on a machine where many start
+
 
 class WholeCSV(CSVLogger):
     """A CSVLogger that never loses a written row, even if the process is killed while a column is added.
@@ -69,11 +72,6 @@ class CSVReplay(Callback):
         This is so in a run that was killed after its last epoch and now only evaluates.
         """
         self.on_train_start(trainer, pl_module)
-
-
-log = logging.getLogger(__name__)
-
-SERVICE_S = 120  # timeout for the start of W&B's own process, on a machine where many start
 
 
 def loggers(settings: TrainSettings, folder: Path, infos: Mapping[str, MetricInfo]) -> list[Logger]:

@@ -23,6 +23,10 @@ from hmlpe.tasks import Target, Task
 from hmlpe.training.checkpoint import KEY
 from hmlpe.training.ranks import mean_over_ranks, rank_and_world
 
+RANK_STRIDE = 2_654_435_761  # keeps the ranks' seeds far apart in the 32 bits of a seed that the CPU's generator uses
+OptimizerFactory = Callable[[nn.Module, nn.Module], torch.optim.Optimizer]
+SchedulerFactory = Callable[[torch.optim.Optimizer, int], LRScheduler]
+
 
 def backward_per_task(
     network: HeterogeneousNet,
@@ -78,12 +82,6 @@ def _add(parameters: Sequence[nn.Parameter], gradient: Float[Tensor, " value"]) 
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         parameter.grad += part.view_as(parameter)
-
-
-RANK_STRIDE = 2_654_435_761  # keeps the ranks' seeds far apart in the 32 bits of a seed that the CPU's generator uses
-
-OptimizerFactory = Callable[[nn.Module, nn.Module], torch.optim.Optimizer]
-SchedulerFactory = Callable[[torch.optim.Optimizer, int], LRScheduler]
 
 
 class MultiTaskPose(L.LightningModule):

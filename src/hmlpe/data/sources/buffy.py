@@ -29,6 +29,7 @@ from hmlpe.skeleton import Skeleton
 
 Box = Float[np.ndarray, " 4"]
 EpisodeFrame = tuple[int, int]  # episode, frame number
+EPISODES = (2, 3, 4, 5, 6)
 
 
 def read_detections(path: Path) -> dict[EpisodeFrame, list[Box]]:
@@ -49,9 +50,6 @@ def read_detections(path: Path) -> dict[EpisodeFrame, list[Box]]:
             box(stickman, "det", where) - ORIGIN_PX for stickman in np.atleast_1d(field(record, "stickmen", where))
         ]
     return found
-
-
-EPISODES = (2, 3, 4, 5, 6)
 
 
 class BuffySource(FolderSource):

@@ -24,6 +24,9 @@ from hmlpe.spelling import is_plain, normalised_id, to_nfc
 
 Record = dict[str, Any]
 Identifier = int | str
+# Key of the configuration, and names of the keypoints whose mean is the point.
+ConfiguredPoint = tuple[str, tuple[str, ...]]
+Size = tuple[int, int]
 
 
 def read_object(path: Path) -> Record:
@@ -104,10 +107,6 @@ def _object(pairs: list[tuple[str, Any]]) -> Record:
     return record
 
 
-# Key of the configuration, and names of the keypoints whose mean is the point.
-ConfiguredPoint = tuple[str, tuple[str, ...]]
-
-
 def configured_points(skeleton: Skeleton, joints: object, *pairs: tuple[str, object]) -> list[ConfiguredPoint]:
     """Return the points to compute from keypoints: one per joint of the skeleton, in its order, then two per pair.
 
@@ -171,9 +170,6 @@ def _names(key: str, value: object) -> tuple[str, ...]:
     if not names or not named or len(set(map(str, names))) != len(names):
         raise UserError(f"{key}: must be the name of a keypoint, or a list of different names, got {value!r}")
     return tuple(to_nfc(str(name)) for name in names)
-
-
-Size = tuple[int, int]
 
 
 def images_of(

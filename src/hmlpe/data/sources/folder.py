@@ -20,6 +20,7 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.spelling import is_plain, path_on_disk, to_nfc
 
 MAX_SHOT_GAP = 50  # frames, two seconds (U); the hashes of frames 10 apart in a shot differ by up to 32 bits
+LARGEST_PX = 100_000  # no photo is larger: larger coordinates are errors in the file
 
 
 class Frame(NamedTuple):
@@ -45,9 +46,6 @@ def shots_of(frames: Sequence[Frame | None]) -> list[str]:
         named[frame] = f"{first.film}/{first.number:08d}"
         before = frame
     return ["" if frame is None else named[frame] for frame in frames]
-
-
-LARGEST_PX = 100_000  # no photo is larger: larger coordinates are errors in the file
 
 
 class FileSource(ABC):

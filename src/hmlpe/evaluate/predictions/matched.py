@@ -12,6 +12,8 @@ from hmlpe.errors import UserError
 from hmlpe.evaluate.people import Truth
 from hmlpe.geometry import iou
 
+Box = Float[np.ndarray, " 4"]
+
 
 def bool_setting(value: object, key: str) -> bool:
     """Return a setting that must be true or false. Raises UserError if it is anything else."""
@@ -105,9 +107,6 @@ class PeopleByImage:
                 f"of {image} ({self._truth.locations[missing[0]]}); add them, or count them as wrong with "
                 f"{override_of(form, 'allow_missing')}"
             )
-
-
-Box = Float[np.ndarray, " 4"]
 
 
 def check_matched(path: Path, truth: Truth, windows: Mapping[int, Sequence[Box]], matched: int) -> None:

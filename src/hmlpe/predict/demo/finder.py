@@ -17,6 +17,9 @@ from hmlpe.predict.estimator import Card, Estimator
 from hmlpe.predict.people import FoundPerson, PosePredictor
 from hmlpe.predict.pose_files import PoseFiles
 
+DETECTED, WHOLE, GIVEN = "detected", "whole", "given"
+Image = UInt8[np.ndarray, "height width 3"]
+
 
 @dataclass(frozen=True, eq=False)
 class PhotoResult:
@@ -50,11 +53,6 @@ class PhotoResult:
                 height, width = self.image.shape[:2]
                 files.add(self.name, width, height, self.people)
             return (Path(out) / "poses.json").read_bytes()
-
-
-DETECTED, WHOLE, GIVEN = "detected", "whole", "given"
-
-Image = UInt8[np.ndarray, "height width 3"]
 
 
 class Finder:

@@ -42,6 +42,7 @@ from hmlpe.web import STYLE, as_json, content_of, data_link, render
 
 DASH = "–"
 _SIGNS = {"better": "✓", "worse": "✗"}  # no arrows, as lower may be better
+DOWNLOADS = ("table.csv", "table_other_rule.csv", "paired.csv", "runs.csv")  # offered if they exist
 
 
 class Cell(NamedTuple):
@@ -152,7 +153,6 @@ def run_facts(findings: Findings) -> Mapping[str, str]:
 
 
 HERE = Path(__file__).parent
-DOWNLOADS = ("table.csv", "table_other_rule.csv", "paired.csv", "runs.csv")  # offered if they exist
 
 
 class Live(NamedTuple):

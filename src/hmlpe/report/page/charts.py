@@ -31,6 +31,28 @@ GREY = "#868686"
 LINE_COLOURS = ("#3b82f6", "#d96a2b", "#3f9b3f", "#a855c7", "#a8861d", "#0e9aa7", "#e0475b", GREY)
 # Colours of rows, from low to high weight.
 _RAMP = ("#3b82f6", "#0e9aa7", "#3f9b3f", "#a8861d", "#d96a2b", "#e0475b", "#a855c7")
+SHOWN = "shown"  # Vega signal with the names of the rows that are ticked in the page's list
+IS_SHOWN = f"indexof({SHOWN}, datum.row) >= 0"
+HEIGHT_PX = 260
+# Charts use the page's own colours, so that they follow dark mode and print without being drawn anew.
+CONFIG: dict[str, Any] = {
+    "background": "transparent",
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        **dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor", "gridColor"), "currentColor"),
+        **{"gridOpacity": 0.13, "domainOpacity": 0.4, "tickOpacity": 0.4, "labelFontSize": 12, "titleFontSize": 12},
+        **{"titleFontWeight": "normal", "titlePadding": 8},
+    },
+    "legend": {
+        **{"labelColor": "currentColor", "titleColor": "currentColor", "orient": "top", "title": None},
+        **{"labelFontSize": 12, "symbolSize": 80, "labelLimit": 240, "symbolOpacity": 1},
+    },
+}
+MAX_POINTS = 24_000  # of all curves of the page; if there are more, epochs are left out evenly
+_SHAPES = ["square", "triangle-up", "diamond", "cross", "triangle-down"]
+_PLAIN = str.maketrans("", "", "$")
+_TIPS = (("row", "row"), ("line", "line"), ("shown_value", "value"), ("interval", "interval"), ("n", "seeds"))
 
 
 def row_colours(runs: Sequence[Run]) -> Mapping[str, str]:
@@ -55,27 +77,6 @@ def _ramp_colour(place: float) -> str:
     index = min(int(spot), len(_RAMP) - 2)
     pairs = zip(rgb(_RAMP[index]), rgb(_RAMP[index + 1]), strict=True)
     return "#" + "".join(f"{round(low + (spot - index) * (high - low)):02x}" for low, high in pairs)
-
-
-SHOWN = "shown"  # Vega signal with the names of the rows that are ticked in the page's list
-IS_SHOWN = f"indexof({SHOWN}, datum.row) >= 0"
-HEIGHT_PX = 260
-
-# Charts use the page's own colours, so that they follow dark mode and print without being drawn anew.
-CONFIG: dict[str, Any] = {
-    "background": "transparent",
-    "font": "system-ui, sans-serif",
-    "view": {"stroke": None},
-    "axis": {
-        **dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor", "gridColor"), "currentColor"),
-        **{"gridOpacity": 0.13, "domainOpacity": 0.4, "tickOpacity": 0.4, "labelFontSize": 12, "titleFontSize": 12},
-        **{"titleFontWeight": "normal", "titlePadding": 8},
-    },
-    "legend": {
-        **{"labelColor": "currentColor", "titleColor": "currentColor", "orient": "top", "title": None},
-        **{"labelFontSize": 12, "symbolSize": 80, "labelLimit": 240, "symbolOpacity": 1},
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,6 @@ def vega() -> str:
 
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return bundle.replace("</script", "<\\/script")
-
-
-MAX_POINTS = 24_000  # of all curves of the page; if there are more, epochs are left out evenly
 
 
 def curve_charts(curves: Mapping[str, Curves], runs: Sequence[Run], colours: Mapping[str, str]) -> list[Chart]:
@@ -226,9 +224,6 @@ def _means(curves: Sequence[tuple[Run, Mapping[int, float]]]) -> list[dict[str, 
     ]
 
 
-_SHAPES = ["square", "triangle-up", "diamond", "cross", "triangle-down"]
-
-
 def pdj_charts(
     runs: Sequence[Run], published: Published, colours: Mapping[str, str]
 ) -> tuple[list[Chart], Sequence[Row]]:
@@ -315,9 +310,6 @@ def _pdj_chart(
     return Chart(name, title, words, chart_spec(layers, list(colours)))
 
 
-_PLAIN = str.maketrans("", "", "$")
-
-
 def weight_charts(findings: Findings, rows: Sequence[str]) -> list[Chart]:
     """Return a chart for each panel of the figure."""
     axis = axis_of([run for run in findings.runs if run.finished])
@@ -394,9 +386,6 @@ def _weight_chart(
         point.encode(x=x, y=y, color=colour, tooltip=tips),
     ]
     return Chart(name, title, _description(title, means, poses), chart_spec(layers, rows))
-
-
-_TIPS = (("row", "row"), ("line", "line"), ("shown_value", "value"), ("interval", "interval"), ("n", "seeds"))
 
 
 def _values(panel: Panel, findings: Findings, axis: WeightAxis | RowAxis) -> tuple[list[dict[str, Any]], ...]:

@@ -19,6 +19,10 @@ from hmlpe.runs.result import Run
 from hmlpe.web import data_link
 
 QUALITY = 82  # of the JPEG: crops are 128 pixels wide, and the page must stay small
+Stick = tuple[float, float, float, float, str]  # x0, y0, x1, y1 in pixels of the crop, and the colour
+PEOPLE_PER_END = 6  # number of best people, and of worst people
+PEOPLE_WITH_MAPS = 3  # people whose maps are shown: the best, the median and the worst
+MAP_COLOUR = "#ff8c00"
 
 
 class Crops:
@@ -83,9 +87,6 @@ def _jpeg(image: UInt8[np.ndarray, "row column 3"]) -> bytes:
     return out.getvalue()
 
 
-Stick = tuple[float, float, float, float, str]  # x0, y0, x1, y1 in pixels of the crop, and the colour
-
-
 @dataclass(frozen=True)
 class Drawing:
     """A person with true and predicted pose."""
@@ -126,11 +127,6 @@ class Gallery:
     size_px: int
     windows: tuple[float, float]
     lacking: Sequence[str]
-
-
-PEOPLE_PER_END = 6  # number of best people, and of worst people
-PEOPLE_WITH_MAPS = 3  # people whose maps are shown: the best, the median and the worst
-MAP_COLOUR = "#ff8c00"
 
 
 def gallery_of(runs: Sequence[Run]) -> Gallery:

@@ -31,6 +31,9 @@ from hmlpe.runs.people import People
 from hmlpe.runs.result import OLDEST_SCHEMA, Run, row_weights
 from hmlpe.runs.rules import other_rule_than
 
+TOLERANCE = (1e-6, 1e-4)  # relative; of current results, and of older ones, which were summed in float32
+Draws = Mapping[tuple[str, str], Float[np.ndarray, " draw"]]
+
 
 @dataclass(frozen=True, eq=False)
 class Score:
@@ -80,9 +83,6 @@ def scores_of(people: People, infos: Mapping[str, MetricInfo]) -> dict[str, Scor
                 raise ValueError(f"errors of {name} have the shape {errors.shape}")
             found[name] = Score(info.reduction, errors)
     return found
-
-
-TOLERANCE = (1e-6, 1e-4)  # relative; of current results, and of older ones, which were summed in float32
 
 
 @dataclass(frozen=True)
@@ -216,9 +216,6 @@ def _notes_without_number(groups: Mapping[str, Sequence[Run]], columns: Sequence
     return [
         f"Without a number, and in no mean or difference: {', '.join(r)} ({', '.join(m)})." for r, m in found.items()
     ]
-
-
-Draws = Mapping[tuple[str, str], Float[np.ndarray, " draw"]]
 
 
 def compare(runs: Sequence[Run], chosen: bool = True) -> Statistics:

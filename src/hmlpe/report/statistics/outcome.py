@@ -16,6 +16,13 @@ from hmlpe.resample import bootstrap_interval
 DRAWS, LEVEL, SEED = 2000, 0.95, 0  # the same values as in hmlpe-evaluate
 
 Interval = tuple[float, float]
+MIN_SEEDS = 3  # number of seeds from which a row may be called better or worse
+VERDICT_RULE = (
+    "Verdict: in how many seeds the row's difference has the sign of the mean difference; “no difference seen” "
+    "where the 95 % interval (over seeds and people; with one seed over people) holds 0, and “no interval” where "
+    "people's files are missing. With one seed nothing is known of other seeds, and two are too few to tell, so below "
+    "three no row is called better or worse. Nothing is corrected for the number of comparisons."
+)
 
 
 def people_interval(values: Float[np.ndarray, "seed draw"], shots: int) -> Interval:
@@ -43,15 +50,6 @@ def seeds_and_people_interval(values: Float[np.ndarray, "seed draw"], shots: int
     quantile = float(stdtrit(len(seeds) - 1, (1 + LEVEL) / 2))
     half = quantile * float(seeds.std(ddof=1)) / math.sqrt(len(seeds))
     return mean - math.hypot(max(mean - low, 0.0), half), mean + math.hypot(max(high - mean, 0.0), half)
-
-
-MIN_SEEDS = 3  # number of seeds from which a row may be called better or worse
-VERDICT_RULE = (
-    "Verdict: in how many seeds the row's difference has the sign of the mean difference; “no difference seen” "
-    "where the 95 % interval (over seeds and people; with one seed over people) holds 0, and “no interval” where "
-    "people's files are missing. With one seed nothing is known of other seeds, and two are too few to tell, so below "
-    "three no row is called better or worse. Nothing is corrected for the number of comparisons."
-)
 
 
 def verdict(differences: Sequence[float], interval: tuple[float, float] | None) -> str:
