@@ -49,31 +49,6 @@ BAD_DISK = {
 }
 __all__ = ["CONFIGS", "run_app"]
 
-
-def missing_extra_message(error: Exception) -> str | None:
-    """Return the line for the user if a Hydra plugin that one of hmlpe's extras installs is missing; else None."""
-    said = str(error)
-    unknown = said if said.startswith("Unknown plugin class") else ""
-    plugins = [plugin for plugin in EXTRAS if f"hydra_plugins.{plugin}." in unknown]
-    if isinstance(error, MissingConfigException):
-        plugins += [plugin for config, plugin in CONFIGS_OF.items() if f"'{config}'" in said]
-    return next((f"{one} is not installed; install the extra: {install_command(EXTRAS[one])}" for one in plugins), None)
-
-
-def launcher_error_message(error: Exception) -> str | None:
-    """Return the line for the user if the launcher itself (submitit, Ray) failed; None for any other error.
-
-    Errors of the launched runs do not come here: the launcher returns them as results.
-    """
-    said = str(error)
-    modules = {str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)}
-    for plugin in LAUNCHERS:
-        if any(module.startswith(f"hydra_plugins.{plugin}.") for module in modules):
-            lines = [line.strip() for line in said.splitlines() if line.strip()][:LINES]
-            return f"hydra/launcher, by {plugin}: {'; '.join(lines) or type(error).__name__}"
-    return None
-
-
 # A launcher's config of ours has the name of its plugin's, against which Hydra checks it: that is meant.
 warnings.filterwarnings("ignore", r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")
 
@@ -124,6 +99,32 @@ def _run(program: Callable[[], object], name: str) -> None:
         raise
     except Exception as error:
         _end_with_error(error, name)
+
+
+def _call_program(
+    program: Callable[[DictConfig], object], allowed: Collection[str] | None, config: DictConfig
+) -> object:
+    try:
+        if allowed is not None:
+            _refuse_foreign_overrides(allowed)
+        return program(config)
+    except (*BAD_INPUT, OSError) as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:  # this job fails, the others go on
+            raise
+        _print_error_and_exit(error)  # before Hydra adds lines of its own
+
+
+def _refuse_foreign_overrides(allowed: Collection[str]) -> None:
+    """Raise UserError if an override is of a setting that the program does not read."""
+    known = {*allowed, "paths", "experiment"}
+    for word in HydraConfig.get().overrides.task:
+        name = word.lstrip("+~").partition("=")[0]
+        place = name.rpartition("@")[2]  # of GROUP@PLACE
+        if re.split("[./]", place)[0] not in known:
+            program = HydraConfig.get().job.name
+            raise UserError(
+                f"{name}: {program} has no such setting; it has {', '.join(sorted(known))} ({program} --help)"
+            )
 
 
 def _end_with_error(error: Exception, program: str) -> NoReturn:
@@ -180,30 +181,28 @@ def _is_single_name(word: str) -> bool:
     return re.fullmatch(r"[^\[\]{},]+", word.partition("=")[2]) is not None and not word.endswith("=null")
 
 
-def _call_program(
-    program: Callable[[DictConfig], object], allowed: Collection[str] | None, config: DictConfig
-) -> object:
-    try:
-        if allowed is not None:
-            _refuse_foreign_overrides(allowed)
-        return program(config)
-    except (*BAD_INPUT, OSError) as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:  # this job fails, the others go on
-            raise
-        _print_error_and_exit(error)  # before Hydra adds lines of its own
+def missing_extra_message(error: Exception) -> str | None:
+    """Return the line for the user if a Hydra plugin that one of hmlpe's extras installs is missing; else None."""
+    said = str(error)
+    unknown = said if said.startswith("Unknown plugin class") else ""
+    plugins = [plugin for plugin in EXTRAS if f"hydra_plugins.{plugin}." in unknown]
+    if isinstance(error, MissingConfigException):
+        plugins += [plugin for config, plugin in CONFIGS_OF.items() if f"'{config}'" in said]
+    return next((f"{one} is not installed; install the extra: {install_command(EXTRAS[one])}" for one in plugins), None)
 
 
-def _refuse_foreign_overrides(allowed: Collection[str]) -> None:
-    """Raise UserError if an override is of a setting that the program does not read."""
-    known = {*allowed, "paths", "experiment"}
-    for word in HydraConfig.get().overrides.task:
-        name = word.lstrip("+~").partition("=")[0]
-        place = name.rpartition("@")[2]  # of GROUP@PLACE
-        if re.split("[./]", place)[0] not in known:
-            program = HydraConfig.get().job.name
-            raise UserError(
-                f"{name}: {program} has no such setting; it has {', '.join(sorted(known))} ({program} --help)"
-            )
+def launcher_error_message(error: Exception) -> str | None:
+    """Return the line for the user if the launcher itself (submitit, Ray) failed; None for any other error.
+
+    Errors of the launched runs do not come here: the launcher returns them as results.
+    """
+    said = str(error)
+    modules = {str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)}
+    for plugin in LAUNCHERS:
+        if any(module.startswith(f"hydra_plugins.{plugin}.") for module in modules):
+            lines = [line.strip() for line in said.splitlines() if line.strip()][:LINES]
+            return f"hydra/launcher, by {plugin}: {'; '.join(lines) or type(error).__name__}"
+    return None
 
 
 def _print_error_and_exit(error: Exception) -> NoReturn:

@@ -26,43 +26,71 @@ SAME_SHOT = "in a shot of test people"
 STILL_SHARE, STILL_LEAST = 0.05, 10
 
 
-def shared_shots(
-    shots: np.ndarray, one: Int[np.ndarray, " one"], other: Int[np.ndarray, " other"]
-) -> tuple[Int[np.ndarray, " of_one"], Int[np.ndarray, " of_other"]]:
-    """Return the rows of two splits that lie in shots which hold rows of both.
+def leaks_of(
+    images: Sequence[str],
+    splits: Sequence[str],
+    identities: Sequence[str],
+    hashes: UInt64[np.ndarray, " person"],
+    distance: int | None,
+    crops: UInt64[np.ndarray, " person"] | None = None,
+    shots: Sequence[str] = (),
+) -> list[str]:
+    """Return, for every person, the first reason why they leak into the test set, or "" if they do not.
 
     Args:
-        shots: `Columns.shot_ids` of all people.
-        one, other: rows of the two splits.
-    """
-    known = one[shots[one] != ""], other[shots[other] != ""]
-    common = np.intersect1d(shots[known[0]], shots[known[1]])
-    return known[0][np.isin(shots[known[0]], common)], known[1][np.isin(shots[known[1]], common)]
-
-
-def count_neighbours(
-    shots: np.ndarray, images: np.ndarray, splits: dict[str, Int[np.ndarray, " _"]]
-) -> dict[str, dict[str, int]]:
-    """Count, for each two splits, the shots that they share, and the images and people of each split in these shots.
-
-    Args:
-        shots: `Columns.shot_ids` of all people.
-        images: `Columns.image_ids` of all people.
-        splits: name -> its rows.
+        images: `set/image` of every person.
+        splits: "train" or "test".
+        identities: who the person is, within the set; empty where unknown.
+        hashes: `image_hash` of the person's image.
+        distance: bits by which near-duplicates may differ; None: near-duplicates are not looked for.
+        crops: `crop_hashes` of the people; None: the whole image decides.
+        shots: the shot of every person's image, within the set, empty where unknown; (): a shot may hold people of both
+            splits.
 
     Returns:
-        "<one>_<other>" -> {"shots": …, "<one>_images": …, "<one>_people": …, "<other>_images": …, "<other>_people": …}
+        For each person IN_TEST, "NEAR_DUPLICATE: set/image", "SAME_PERSON: identity", "SAME_SHOT: shot", or "". Test
+        people never leak: the training people are the ones to leave out.
+
+    Raises:
+        UserError: the distance is not a valid number of bits.
     """
-    found, names = {}, list(splits)
-    for place, one in enumerate(names):
-        for other in names[place + 1 :]:
-            rows = dict(zip((one, other), shared_shots(shots, splits[one], splits[other]), strict=True))
-            found[f"{one}_{other}"] = {"shots": len(np.unique(shots[rows[one]]))} | {
-                f"{name}_{what}": len(np.unique(images[of])) if what == "images" else len(of)
-                for name, of in rows.items()
-                for what in ("images", "people")
-            }
-    return found
+    rows = range(len(hashes))
+    sets = [image.partition("/")[0] for image in images]
+    tests = [split == "test" for split in splits]
+    test_images = {images[row]: row for row in rows if tests[row]}
+    test_people = {(sets[row], identities[row]) for row in rows if tests[row] and identities[row]}
+    test_shots = {(sets[row], shots[row]) for row in rows if tests[row] and shots and shots[row]}
+    twins = {} if distance is None else _near_test_images(images, tests, hashes, distance, crops)
+
+    def reason(row: int) -> str:
+        image = images[row]
+        if tests[row]:
+            return ""
+        if image in test_images:
+            return IN_TEST
+        if image in twins:
+            return f"{NEAR_DUPLICATE}: {twins[image]}"
+        if (sets[row], identities[row]) in test_people:
+            return f"{SAME_PERSON}: {identities[row]}"
+        return f"{SAME_SHOT}: {shots[row]}" if shots and (sets[row], shots[row]) in test_shots else ""
+
+    return [reason(row) for row in rows]
+
+
+def _near_test_images(
+    images: Sequence[str],
+    tests: Sequence[bool],
+    hashes: UInt64[np.ndarray, " person"],
+    distance: int,
+    crops: UInt64[np.ndarray, " person"] | None,
+) -> dict[str, str]:
+    """Return training image -> the test image that it is a near-duplicate of, judged by any of the people in both."""
+    train, test = (np.flatnonzero(np.array(tests, bool) == value) for value in (False, True))
+    nearest = near_duplicates(
+        hashes[train], hashes[test], distance, None if crops is None else (crops[train], crops[test])
+    )
+    pairs = zip(train.tolist(), nearest.tolist(), strict=True)
+    return {images[row]: images[int(test[twin])] for row, twin in pairs if twin >= 0}
 
 
 def image_hash(image: UInt8[np.ndarray, "height width 3"]) -> np.uint64:
@@ -197,68 +225,40 @@ def _count_near(hashes: UInt64[np.ndarray, " image"], distance: int) -> Int[np.n
     return found
 
 
-def leaks_of(
-    images: Sequence[str],
-    splits: Sequence[str],
-    identities: Sequence[str],
-    hashes: UInt64[np.ndarray, " person"],
-    distance: int | None,
-    crops: UInt64[np.ndarray, " person"] | None = None,
-    shots: Sequence[str] = (),
-) -> list[str]:
-    """Return, for every person, the first reason why they leak into the test set, or "" if they do not.
+def shared_shots(
+    shots: np.ndarray, one: Int[np.ndarray, " one"], other: Int[np.ndarray, " other"]
+) -> tuple[Int[np.ndarray, " of_one"], Int[np.ndarray, " of_other"]]:
+    """Return the rows of two splits that lie in shots which hold rows of both.
 
     Args:
-        images: `set/image` of every person.
-        splits: "train" or "test".
-        identities: who the person is, within the set; empty where unknown.
-        hashes: `image_hash` of the person's image.
-        distance: bits by which near-duplicates may differ; None: near-duplicates are not looked for.
-        crops: `crop_hashes` of the people; None: the whole image decides.
-        shots: the shot of every person's image, within the set, empty where unknown; (): a shot may hold people of both
-            splits.
+        shots: `Columns.shot_ids` of all people.
+        one, other: rows of the two splits.
+    """
+    known = one[shots[one] != ""], other[shots[other] != ""]
+    common = np.intersect1d(shots[known[0]], shots[known[1]])
+    return known[0][np.isin(shots[known[0]], common)], known[1][np.isin(shots[known[1]], common)]
+
+
+def count_neighbours(
+    shots: np.ndarray, images: np.ndarray, splits: dict[str, Int[np.ndarray, " _"]]
+) -> dict[str, dict[str, int]]:
+    """Count, for each two splits, the shots that they share, and the images and people of each split in these shots.
+
+    Args:
+        shots: `Columns.shot_ids` of all people.
+        images: `Columns.image_ids` of all people.
+        splits: name -> its rows.
 
     Returns:
-        For each person IN_TEST, "NEAR_DUPLICATE: set/image", "SAME_PERSON: identity", "SAME_SHOT: shot", or "". Test
-        people never leak: the training people are the ones to leave out.
-
-    Raises:
-        UserError: the distance is not a valid number of bits.
+        "<one>_<other>" -> {"shots": …, "<one>_images": …, "<one>_people": …, "<other>_images": …, "<other>_people": …}
     """
-    rows = range(len(hashes))
-    sets = [image.partition("/")[0] for image in images]
-    tests = [split == "test" for split in splits]
-    test_images = {images[row]: row for row in rows if tests[row]}
-    test_people = {(sets[row], identities[row]) for row in rows if tests[row] and identities[row]}
-    test_shots = {(sets[row], shots[row]) for row in rows if tests[row] and shots and shots[row]}
-    twins = {} if distance is None else _near_test_images(images, tests, hashes, distance, crops)
-
-    def reason(row: int) -> str:
-        image = images[row]
-        if tests[row]:
-            return ""
-        if image in test_images:
-            return IN_TEST
-        if image in twins:
-            return f"{NEAR_DUPLICATE}: {twins[image]}"
-        if (sets[row], identities[row]) in test_people:
-            return f"{SAME_PERSON}: {identities[row]}"
-        return f"{SAME_SHOT}: {shots[row]}" if shots and (sets[row], shots[row]) in test_shots else ""
-
-    return [reason(row) for row in rows]
-
-
-def _near_test_images(
-    images: Sequence[str],
-    tests: Sequence[bool],
-    hashes: UInt64[np.ndarray, " person"],
-    distance: int,
-    crops: UInt64[np.ndarray, " person"] | None,
-) -> dict[str, str]:
-    """Return training image -> the test image that it is a near-duplicate of, judged by any of the people in both."""
-    train, test = (np.flatnonzero(np.array(tests, bool) == value) for value in (False, True))
-    nearest = near_duplicates(
-        hashes[train], hashes[test], distance, None if crops is None else (crops[train], crops[test])
-    )
-    pairs = zip(train.tolist(), nearest.tolist(), strict=True)
-    return {images[row]: images[int(test[twin])] for row, twin in pairs if twin >= 0}
+    found, names = {}, list(splits)
+    for place, one in enumerate(names):
+        for other in names[place + 1 :]:
+            rows = dict(zip((one, other), shared_shots(shots, splits[one], splits[other]), strict=True))
+            found[f"{one}_{other}"] = {"shots": len(np.unique(shots[rows[one]]))} | {
+                f"{name}_{what}": len(np.unique(images[of])) if what == "images" else len(of)
+                for name, of in rows.items()
+                for what in ("images", "people")
+            }
+    return found

@@ -24,51 +24,6 @@ EXTRA = ("sheet.png",)
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
-    """The labels under one convention of left and right; NaN where a joint is unknown or must not be used.
-
-    Attributes:
-        joints_px: (person, joint, 2) image pixels.
-        occluded: (person, joint) marked occluded, whether used or not.
-        torso_px: (person,) the length that torso-normalised protocols divide by: |left shoulder - right hip| of these
-            labels, except that the hips never swap (`record.Person.torso_swapped_px`).
-        box_px: (person, 4) the crop's box in the image.
-        attributes: (person, attribute) in the order of `Pack.attributes`, NaN where unknown.
-    """
-
-    joints_px: Float[np.ndarray, "person joint 2"]
-    occluded: Bool[np.ndarray, "person joint"]
-    torso_px: Float[np.ndarray, " person"]
-    box_px: Float[np.ndarray, "person 4"]
-    attributes: Float[np.ndarray, "person attribute"]
-
-
-def labels_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool) -> Labels:
-    """Return the labels under one convention of left and right.
-
-    Args:
-        sides: "person" keeps the person's left and right; "image" follows MODEC: left and right swap for people who
-            face backwards, so that the labelled left lies on the image's right for everyone (FACTS 6).
-        use_occluded: use joints that are marked occluded but have coordinates.
-
-    Raises:
-        UserError: `sides` is neither.
-    """
-    if sides not in ("image", "person"):
-        raise UserError(f"data.sides: must be image or person, got {sides!r}")
-    joints, occluded = people.joints_px.copy(), people.occluded.copy()
-    if not use_occluded:
-        joints[occluded] = np.nan
-    torso = people.torso_px
-    if sides == "image":
-        swapped = people.faces_backwards
-        joints[swapped] = joints[swapped][:, skeleton.mirror_order]
-        occluded[swapped] = occluded[swapped][:, skeleton.mirror_order]
-        torso = np.where(swapped, people.torso_swapped_px, torso)
-    return Labels(joints, occluded, torso, people.box_px, people.attributes)
-
-
-@dataclass(frozen=True, eq=False)
 class Columns:
     """The data that a pack keeps of its people, one row per person.
 
@@ -291,3 +246,48 @@ def check_pack(folder: Path) -> dict[str, Any]:
     if not whole:
         raise UserError(f"{folder}/manifest.json: is damaged; delete the folder and prepare it again")
     return manifest
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The labels under one convention of left and right; NaN where a joint is unknown or must not be used.
+
+    Attributes:
+        joints_px: (person, joint, 2) image pixels.
+        occluded: (person, joint) marked occluded, whether used or not.
+        torso_px: (person,) the length that torso-normalised protocols divide by: |left shoulder - right hip| of these
+            labels, except that the hips never swap (`record.Person.torso_swapped_px`).
+        box_px: (person, 4) the crop's box in the image.
+        attributes: (person, attribute) in the order of `Pack.attributes`, NaN where unknown.
+    """
+
+    joints_px: Float[np.ndarray, "person joint 2"]
+    occluded: Bool[np.ndarray, "person joint"]
+    torso_px: Float[np.ndarray, " person"]
+    box_px: Float[np.ndarray, "person 4"]
+    attributes: Float[np.ndarray, "person attribute"]
+
+
+def labels_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool) -> Labels:
+    """Return the labels under one convention of left and right.
+
+    Args:
+        sides: "person" keeps the person's left and right; "image" follows MODEC: left and right swap for people who
+            face backwards, so that the labelled left lies on the image's right for everyone (FACTS 6).
+        use_occluded: use joints that are marked occluded but have coordinates.
+
+    Raises:
+        UserError: `sides` is neither.
+    """
+    if sides not in ("image", "person"):
+        raise UserError(f"data.sides: must be image or person, got {sides!r}")
+    joints, occluded = people.joints_px.copy(), people.occluded.copy()
+    if not use_occluded:
+        joints[occluded] = np.nan
+    torso = people.torso_px
+    if sides == "image":
+        swapped = people.faces_backwards
+        joints[swapped] = joints[swapped][:, skeleton.mirror_order]
+        occluded[swapped] = occluded[swapped][:, skeleton.mirror_order]
+        torso = np.where(swapped, people.torso_swapped_px, torso)
+    return Labels(joints, occluded, torso, people.box_px, people.attributes)

@@ -38,77 +38,6 @@ NO_RULE = "the set has no rule from windows to boxes, so windows are the boxes"
 BOX_LABELS = {"detection": "given", "window": "true window", "truth": "true joints"}  # box rule of a pack -> label
 
 
-def estimate_in_detected_boxes(
-    estimator: Estimator,
-    detector: Detector,
-    source: Source,
-    truth: Truth,
-    factors: tuple[float, float, float],
-    batch_size: int,
-    progress: bool = True,
-) -> Estimates:
-    """Detect people in every image, and estimate the poses of those who are annotated.
-
-    Detections are matched with annotated people by `detect.match.assign`.
-
-    Args:
-        estimator: the network.
-        detector: the person detector.
-        source: reads the images.
-        truth: the ground truth of the annotated people.
-        factors: (across, up, down) from a window to the box that the network sees (`geometry.scale_box`).
-        batch_size: the number of crops in a batch.
-        progress: whether to show a progress bar.
-
-    Raises:
-        UserError: an image is missing or broken.
-    """
-    predictor = PosePredictor(detector, estimator, batch_size, factors)
-    joints, confidence = np.full_like(truth.joints_px, np.nan), np.full(truth.joints_px.shape[:2], np.nan)
-    detected = np.zeros(len(truth), dtype=bool)
-    names = list(dict.fromkeys(truth.images))
-    people_of = {name: [i for i, image in enumerate(truth.images) if image == name] for name in names}
-    extra = 0
-    with tqdm(total=len(names), unit="images", disable=None if progress else True) as bar:
-        for start in range(0, len(names), CHUNK):
-            chunk = names[start : start + CHUNK]
-            images = [source.image(name) for name in chunk]
-            found = [detector(image, name) for image, name in zip(images, chunk, strict=True)]
-            matches = [_matches(one, truth, people_of[name]) for one, name in zip(found, chunk, strict=True)]
-            extra += sum(len(one.scores) - len(set(own.values())) for one, own in zip(found, matches, strict=True))
-            chosen = [_selected(one, list(own.values())) for one, own in zip(found, matches, strict=True)]
-            poses = predictor.poses_of(images, chosen)
-            for own, people in zip(matches, poses, strict=True):
-                for person, pose in zip(own, people, strict=True):
-                    joints[person], confidence[person], detected[person] = pose.joints_px, pose.confidence, True
-            bar.update(len(chunk))
-    known = np.isfinite(confidence).any()
-    missing = f"{extra} windows of nobody in {len(names)} images"
-    return joint_estimates(truth, joints, detected, confidence if known else None, missing)
-
-
-def has_image(source: Source, locations: tuple[str, ...]) -> np.ndarray:
-    """Return, for the test people of these records, whether their image exists.
-
-    Args:
-        source: the data set.
-        locations: (person,) as in `Truth.locations`.
-    """
-    missing = set(source.missing_images())
-    lost = {record_of(person) for person in source.people() if person.image in missing}
-    return np.array([where not in lost for where in locations])
-
-
-def _matches(found: Detections, truth: Truth, people: list[int]) -> dict[int, int]:
-    """Return person -> detection, as indices, for the annotated people of one image who are detected."""
-    matches = assign(list(truth.window_px[people]), list(found.windows_px))
-    return {people[index]: box for index, box in matches.items()}
-
-
-def _selected(found: Detections, indices: list[int]) -> Detections:
-    return Detections(found.windows_px[indices], found.scores[indices])
-
-
 @dataclass(frozen=True, eq=False)
 class Case:
     """One method on one data set, which is not scored yet.
@@ -339,3 +268,74 @@ def _tested_sets(settings: EvaluateSettings) -> list[DataSet]:
         return found
     names = set_names(settings.data.test_sets, "data.test_sets")
     return [one for one in found if one.source.name in names]
+
+
+def estimate_in_detected_boxes(
+    estimator: Estimator,
+    detector: Detector,
+    source: Source,
+    truth: Truth,
+    factors: tuple[float, float, float],
+    batch_size: int,
+    progress: bool = True,
+) -> Estimates:
+    """Detect people in every image, and estimate the poses of those who are annotated.
+
+    Detections are matched with annotated people by `detect.match.assign`.
+
+    Args:
+        estimator: the network.
+        detector: the person detector.
+        source: reads the images.
+        truth: the ground truth of the annotated people.
+        factors: (across, up, down) from a window to the box that the network sees (`geometry.scale_box`).
+        batch_size: the number of crops in a batch.
+        progress: whether to show a progress bar.
+
+    Raises:
+        UserError: an image is missing or broken.
+    """
+    predictor = PosePredictor(detector, estimator, batch_size, factors)
+    joints, confidence = np.full_like(truth.joints_px, np.nan), np.full(truth.joints_px.shape[:2], np.nan)
+    detected = np.zeros(len(truth), dtype=bool)
+    names = list(dict.fromkeys(truth.images))
+    people_of = {name: [i for i, image in enumerate(truth.images) if image == name] for name in names}
+    extra = 0
+    with tqdm(total=len(names), unit="images", disable=None if progress else True) as bar:
+        for start in range(0, len(names), CHUNK):
+            chunk = names[start : start + CHUNK]
+            images = [source.image(name) for name in chunk]
+            found = [detector(image, name) for image, name in zip(images, chunk, strict=True)]
+            matches = [_matches(one, truth, people_of[name]) for one, name in zip(found, chunk, strict=True)]
+            extra += sum(len(one.scores) - len(set(own.values())) for one, own in zip(found, matches, strict=True))
+            chosen = [_selected(one, list(own.values())) for one, own in zip(found, matches, strict=True)]
+            poses = predictor.poses_of(images, chosen)
+            for own, people in zip(matches, poses, strict=True):
+                for person, pose in zip(own, people, strict=True):
+                    joints[person], confidence[person], detected[person] = pose.joints_px, pose.confidence, True
+            bar.update(len(chunk))
+    known = np.isfinite(confidence).any()
+    missing = f"{extra} windows of nobody in {len(names)} images"
+    return joint_estimates(truth, joints, detected, confidence if known else None, missing)
+
+
+def has_image(source: Source, locations: tuple[str, ...]) -> np.ndarray:
+    """Return, for the test people of these records, whether their image exists.
+
+    Args:
+        source: the data set.
+        locations: (person,) as in `Truth.locations`.
+    """
+    missing = set(source.missing_images())
+    lost = {record_of(person) for person in source.people() if person.image in missing}
+    return np.array([where not in lost for where in locations])
+
+
+def _matches(found: Detections, truth: Truth, people: list[int]) -> dict[int, int]:
+    """Return person -> detection, as indices, for the annotated people of one image who are detected."""
+    matches = assign(list(truth.window_px[people]), list(found.windows_px))
+    return {people[index]: box for index, box in matches.items()}
+
+
+def _selected(found: Detections, indices: list[int]) -> Detections:
+    return Detections(found.windows_px[indices], found.scores[indices])

@@ -24,154 +24,6 @@ SPECTRUM_SIZE = 64  # side of the zero-padded spectrum, which interpolates betwe
 GREY = np.array([0.299, 0.587, 0.114])  # weights of R, G and B in the luminance
 
 
-class Filter(NamedTuple):
-    """The pattern to which one filter of the first layer responds.
-
-    Attributes:
-        frequency: frequency of the filter's strongest wave in cycles per pixel, 0 to 0.71; 0 if it has no contrast.
-        orientation_deg: orientation of that wave's crests, and so of a matching edge: 0 along a row, 90 along a column,
-            in [0, 180).
-        oriented: 0 to 1, how much of the spectrum agrees on the orientation; 0 for a blob.
-        colour: 0 to 1, the share of the filter's energy that is colour contrast, not brightness.
-    """
-
-    frequency: float
-    orientation_deg: float
-    oriented: float
-    colour: float
-
-
-def describe_filters(weights: Float[np.ndarray, "map 3 down across"]) -> list[Filter]:
-    """Describe each filter of a first layer whose input is RGB."""
-    return [_describe_filter(one.astype(np.float64)) for one in weights]
-
-
-def _describe_filter(weight: Float[np.ndarray, "3 down across"]) -> Filter:
-    grey = np.tensordot(GREY, weight, axes=1)
-    centred = grey - grey.mean()
-    power = np.abs(np.fft.fft2(centred, s=(SPECTRUM_SIZE, SPECTRUM_SIZE))) ** 2
-    down, across = np.meshgrid(np.fft.fftfreq(SPECTRUM_SIZE), np.fft.fftfreq(SPECTRUM_SIZE), indexing="ij")
-    total = power.sum()
-    shade = weight.sum(axis=0) / 3
-    energy = (weight**2).sum()
-    colour = float(1 - 3 * (shade**2).sum() / energy) if energy else 0.0
-    if total < 1e-20:
-        return Filter(0.0, 0.0, 0.0, max(colour, 0.0))
-    peak = np.unravel_index(power.argmax(), power.shape)
-    wave = np.arctan2(down[peak], across[peak])  # the direction in which the brightness changes
-    angles = np.arctan2(down, across)
-    oriented = abs((power * np.exp(2j * angles)).sum()) / total
-    # Crests are perpendicular to the wave's direction. Rows count downwards, while angles are given as seen,
-    # counter-clockwise, hence the minus sign.
-    orientation = float(np.degrees(-wave) + 90) % 180
-    return Filter(float(np.hypot(down[peak], across[peak])), orientation, float(oriented), max(colour, 0.0))
-
-
-"""Largest number of a layer's values in memory at a time, for all copies of a batch: 64 MB."""
-
-
-class RemovalCost(NamedTuple):
-    """The growth of the errors when a map is removed, i.e. replaced by its mean over people.
-
-    Attributes:
-        joints_px: (map, joint) growth of the mean joint error, in crop pixels; empty without a joint regression.
-        parts: (map, part) growth of the part's contribution to E_d; empty without a part detection.
-    """
-
-    joints_px: Float[np.ndarray, "map joint"]
-    parts: Float[np.ndarray, "map part"]
-
-
-@torch.inference_mode()
-def removal_cost(
-    network: HeterogeneousNet,
-    tasks: dict[str, Task],
-    layer: str,
-    mean: Float[Tensor, "map row column"],
-    crops: UInt8[np.ndarray, "person size size 3"],
-    rows: Int[np.ndarray, " person"],
-    joints_px: Float[Tensor, "person joint 2"],
-    words: str | None = None,
-) -> RemovalCost:
-    """Remove each map of a layer in turn, and return how much the errors grow.
-
-    The layers before it run only once for all maps.
-
-    Args:
-        network: the network.
-        tasks: the trained tasks, by the names of their heads.
-        layer: name of the layer.
-        mean: the maps' mean response over people, at each place.
-        crops: the crops of many people.
-        rows: rows of the people who are shown to the network.
-        joints_px: the joints of these people, in crop pixels, NaN where unknown.
-        words: label of a progress bar; None shows no bar.
-    """
-    names, copies = list(tasks), len(mean) + 1
-    device = next(network.parameters()).device
-    joints_px, mean = joints_px.to(device), mean.to(device)
-    batch = min(64, max(1, MAX_VALUES // (copies * mean.numel())))
-    sums: dict[str, Tensor] = {}
-    with (
-        evaluation_mode(network),
-        _without_each(network.get_submodule(layer), mean),
-        tqdm(total=len(rows), desc=words, unit="people", disable=None if words else True) as bar,
-    ):
-        for start in range(0, len(rows), batch):
-            part = rows[start : start + batch]
-            images = torch.from_numpy(np.array(crops[part])).permute(0, 3, 1, 2).contiguous().to(device)
-            truth = joints_px[start : start + batch]
-            outputs = network.head_outputs(network.features(images), names)
-            for name, found in _errors(tasks, outputs, truth, copies).items():
-                sums[name] = sums[name] + found if name in sums else found
-            bar.update(len(part))
-    means = {name: (total[:, :, 0] / total[:, :, 1]).numpy() for name, total in sums.items()}  # NaN: known for nobody
-    growth = {name: values[1:] - values[:1] for name, values in means.items()}  # the first is the complete network
-    empty = np.zeros((len(mean), 0))
-    return RemovalCost(growth.get("joints", empty), growth.get("parts", empty))
-
-
-def _errors(
-    tasks: dict[str, Task], outputs: dict[str, Tensor], truth: Float[Tensor, "person joint 2"], copies: int
-) -> dict[str, Float[Tensor, "copy item 2"]]:
-    """Return the sum of the errors and the number of people with known truth, by copy of the network and item."""
-    found = {}
-    for name, task in tasks.items():
-        if isinstance(task, JointRegression):
-            joints = task.decode(outputs[name])["predicted_crop_px"].unflatten(0, (copies, len(truth)))
-            error, key = (joints - truth).norm(dim=-1), "joints"
-        elif isinstance(task, PartDetection):
-            target = task.target({"joints_px": truth})
-            values, known = (one.repeat(copies, 1) for one in target)
-            each = task.element_loss(outputs[name], values).where(known, torch.nan)
-            error, key = each.unflatten(1, (-1, len(task.windows))).sum(-1).unflatten(0, (copies, len(truth))), "parts"
-        else:
-            continue
-        counts = error.isfinite()
-        found[key] = torch.stack([error.where(counts, 0.0).sum(1), counts.sum(1).float()], dim=-1).double().cpu()
-    return found
-
-
-@contextmanager
-def _without_each(module: nn.Module, mean: Float[Tensor, "map row column"]) -> Iterator[None]:
-    """Make a layer repeat its output for a batch: unchanged, then without its first map, without its second, etc.
-
-    This holds inside the `with` block. A missing map is replaced by its mean.
-    """
-
-    def replace(_: nn.Module, args: Any, output: Tensor) -> Tensor:
-        every = torch.cat([output] * (len(mean) + 1))  # keeps the memory layout, on which speed depends
-        for number, one in enumerate(mean, start=1):
-            every[number * len(output) : (number + 1) * len(output), number - 1] = one
-        return every
-
-    handle = module.register_forward_hook(replace)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
 @dataclass(frozen=True)
 class People:
     """The people who are shown to a network.
@@ -354,3 +206,148 @@ def _in_order_of_rows(parts: list[tuple[Int[np.ndarray, " row"], Tensor]]) -> In
     """
     people = np.concatenate([people for people, _ in parts])
     return torch.cat([units for _, units in parts])[torch.from_numpy(np.argsort(people))]
+
+
+class Filter(NamedTuple):
+    """The pattern to which one filter of the first layer responds.
+
+    Attributes:
+        frequency: frequency of the filter's strongest wave in cycles per pixel, 0 to 0.71; 0 if it has no contrast.
+        orientation_deg: orientation of that wave's crests, and so of a matching edge: 0 along a row, 90 along a column,
+            in [0, 180).
+        oriented: 0 to 1, how much of the spectrum agrees on the orientation; 0 for a blob.
+        colour: 0 to 1, the share of the filter's energy that is colour contrast, not brightness.
+    """
+
+    frequency: float
+    orientation_deg: float
+    oriented: float
+    colour: float
+
+
+def describe_filters(weights: Float[np.ndarray, "map 3 down across"]) -> list[Filter]:
+    """Describe each filter of a first layer whose input is RGB."""
+    return [_describe_filter(one.astype(np.float64)) for one in weights]
+
+
+def _describe_filter(weight: Float[np.ndarray, "3 down across"]) -> Filter:
+    grey = np.tensordot(GREY, weight, axes=1)
+    centred = grey - grey.mean()
+    power = np.abs(np.fft.fft2(centred, s=(SPECTRUM_SIZE, SPECTRUM_SIZE))) ** 2
+    down, across = np.meshgrid(np.fft.fftfreq(SPECTRUM_SIZE), np.fft.fftfreq(SPECTRUM_SIZE), indexing="ij")
+    total = power.sum()
+    shade = weight.sum(axis=0) / 3
+    energy = (weight**2).sum()
+    colour = float(1 - 3 * (shade**2).sum() / energy) if energy else 0.0
+    if total < 1e-20:
+        return Filter(0.0, 0.0, 0.0, max(colour, 0.0))
+    peak = np.unravel_index(power.argmax(), power.shape)
+    wave = np.arctan2(down[peak], across[peak])  # the direction in which the brightness changes
+    angles = np.arctan2(down, across)
+    oriented = abs((power * np.exp(2j * angles)).sum()) / total
+    # Crests are perpendicular to the wave's direction. Rows count downwards, while angles are given as seen,
+    # counter-clockwise, hence the minus sign.
+    orientation = float(np.degrees(-wave) + 90) % 180
+    return Filter(float(np.hypot(down[peak], across[peak])), orientation, float(oriented), max(colour, 0.0))
+
+
+class RemovalCost(NamedTuple):
+    """The growth of the errors when a map is removed, i.e. replaced by its mean over people.
+
+    Attributes:
+        joints_px: (map, joint) growth of the mean joint error, in crop pixels; empty without a joint regression.
+        parts: (map, part) growth of the part's contribution to E_d; empty without a part detection.
+    """
+
+    joints_px: Float[np.ndarray, "map joint"]
+    parts: Float[np.ndarray, "map part"]
+
+
+@torch.inference_mode()
+def removal_cost(
+    network: HeterogeneousNet,
+    tasks: dict[str, Task],
+    layer: str,
+    mean: Float[Tensor, "map row column"],
+    crops: UInt8[np.ndarray, "person size size 3"],
+    rows: Int[np.ndarray, " person"],
+    joints_px: Float[Tensor, "person joint 2"],
+    words: str | None = None,
+) -> RemovalCost:
+    """Remove each map of a layer in turn, and return how much the errors grow.
+
+    The layers before it run only once for all maps.
+
+    Args:
+        network: the network.
+        tasks: the trained tasks, by the names of their heads.
+        layer: name of the layer.
+        mean: the maps' mean response over people, at each place.
+        crops: the crops of many people.
+        rows: rows of the people who are shown to the network.
+        joints_px: the joints of these people, in crop pixels, NaN where unknown.
+        words: label of a progress bar; None shows no bar.
+    """
+    names, copies = list(tasks), len(mean) + 1
+    device = next(network.parameters()).device
+    joints_px, mean = joints_px.to(device), mean.to(device)
+    batch = min(64, max(1, MAX_VALUES // (copies * mean.numel())))
+    sums: dict[str, Tensor] = {}
+    with (
+        evaluation_mode(network),
+        _without_each(network.get_submodule(layer), mean),
+        tqdm(total=len(rows), desc=words, unit="people", disable=None if words else True) as bar,
+    ):
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch]
+            images = torch.from_numpy(np.array(crops[part])).permute(0, 3, 1, 2).contiguous().to(device)
+            truth = joints_px[start : start + batch]
+            outputs = network.head_outputs(network.features(images), names)
+            for name, found in _errors(tasks, outputs, truth, copies).items():
+                sums[name] = sums[name] + found if name in sums else found
+            bar.update(len(part))
+    means = {name: (total[:, :, 0] / total[:, :, 1]).numpy() for name, total in sums.items()}  # NaN: known for nobody
+    growth = {name: values[1:] - values[:1] for name, values in means.items()}  # the first is the complete network
+    empty = np.zeros((len(mean), 0))
+    return RemovalCost(growth.get("joints", empty), growth.get("parts", empty))
+
+
+def _errors(
+    tasks: dict[str, Task], outputs: dict[str, Tensor], truth: Float[Tensor, "person joint 2"], copies: int
+) -> dict[str, Float[Tensor, "copy item 2"]]:
+    """Return the sum of the errors and the number of people with known truth, by copy of the network and item."""
+    found = {}
+    for name, task in tasks.items():
+        if isinstance(task, JointRegression):
+            joints = task.decode(outputs[name])["predicted_crop_px"].unflatten(0, (copies, len(truth)))
+            error, key = (joints - truth).norm(dim=-1), "joints"
+        elif isinstance(task, PartDetection):
+            target = task.target({"joints_px": truth})
+            values, known = (one.repeat(copies, 1) for one in target)
+            each = task.element_loss(outputs[name], values).where(known, torch.nan)
+            error, key = each.unflatten(1, (-1, len(task.windows))).sum(-1).unflatten(0, (copies, len(truth))), "parts"
+        else:
+            continue
+        counts = error.isfinite()
+        found[key] = torch.stack([error.where(counts, 0.0).sum(1), counts.sum(1).float()], dim=-1).double().cpu()
+    return found
+
+
+@contextmanager
+def _without_each(module: nn.Module, mean: Float[Tensor, "map row column"]) -> Iterator[None]:
+    """Make a layer repeat its output for a batch: unchanged, then without its first map, without its second, etc.
+
+    This holds inside the `with` block. A missing map is replaced by its mean.
+    """
+
+    def replace(_: nn.Module, args: Any, output: Tensor) -> Tensor:
+        every = torch.cat([output] * (len(mean) + 1))  # keeps the memory layout, on which speed depends
+        for number, one in enumerate(mean, start=1):
+            every[number * len(output) : (number + 1) * len(output), number - 1] = one
+        return every
+
+    handle = module.register_forward_hook(replace)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -34,6 +34,109 @@ CHUNK_PIXELS = 24_000_000  # once the images in memory have so many pixels toget
 Image = UInt8[np.ndarray, "height width 3"]
 
 
+@dataclass(frozen=True)
+class Options:
+    """The options of a job.
+
+    Attributes:
+        out: the folder for the results.
+        draw: whether to write drawn pictures and videos beside the files of poses.
+        maps: whether to write a picture of the part detectors' maps for each person in a photo.
+        people: the largest number of people in an image, of whom the best scored are kept; None: all.
+        score: the lowest detector score of a person who is kept; None: all are kept.
+        frames: the largest number of frames to read of each video or camera; None: all.
+    """
+
+    out: Path
+    draw: bool = True
+    maps: bool = False
+    people: int | None = None
+    score: float | None = None
+    frames: int | None = None
+
+
+@dataclass
+class Summary:
+    """What a job has done so far.
+
+    Attributes:
+        images: the number of photos and frames that were processed.
+        people: the number of people found in them.
+        empty: the names of photos in which no person was found.
+        videos: the entry of each video or camera in `poses.json`.
+        skipped: sources that could not be processed, with the reasons.
+        stopped: whether the user ended the job early.
+    """
+
+    images: int = 0
+    people: int = 0
+    empty: list[str] = field(default_factory=list)
+    videos: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    stopped: bool = False
+
+
+@dataclass
+class Job:
+    """What the functions of one job share. `stop_requested` returns whether the user has asked the job to end."""
+
+    predictor: PosePredictor
+    options: Options
+    names: OutputNames
+    files: PoseFiles
+    summary: Summary
+    stop_requested: Callable[[], bool]
+
+    def detect(self, image: Image, name: str) -> Detections:
+        """Return the detections whose score is not below `options.score`, at most `options.people` of them."""
+        windows, scores = self.predictor.detector(image, name)
+        least = self.options.score
+        kept = np.flatnonzero(~(scores < least)) if least is not None else np.arange(len(scores))  # NaN is kept
+        return Detections(windows[kept[: self.options.people]], scores[kept[: self.options.people]])
+
+
+def run(found: FoundSources, predictor: PosePredictor, options: Options, detector: str = "") -> Summary:
+    """Process all sources, in order; what fails is skipped and noted in the summary.
+
+    Ctrl-C ends the job early, with complete files.
+
+    Args:
+        found: the photos, videos and cameras.
+        predictor: finds people and their poses.
+        options: what to write, and limits.
+        detector: the detector's name, for the files.
+
+    Raises:
+        UserError: the results cannot be written, or maps are wanted from a network without part detectors.
+    """
+    card = predictor.estimator.card
+    if options.maps and predictor.estimator(np.zeros((1, card.size_px, card.size_px, 3), np.uint8)).part_maps is None:
+        raise UserError(f"maps: the network {card.name} has no part detectors; leave maps=true away")
+    summary = Summary(skipped=[*found.skipped])
+    names = OutputNames(options.out, (item.path for item in found.items if not isinstance(item, Camera)))
+    try:
+        files = PoseFiles(options.out, card, detector, found.folder)
+        with files, catch_interrupt() as stop:
+            job = Job(predictor, options, names, files, summary, stop)
+            for _, group in groupby(found.items, key=lambda item: isinstance(item, Photo)):
+                items = [*group]
+                process_photos([item for item in items if isinstance(item, Photo)], job)
+                for item in items:
+                    if not isinstance(item, Photo) and not summary.stopped:
+                        process_video(item, job)
+                if summary.stopped:
+                    break
+            files.set_footer(
+                videos=summary.videos,
+                skipped=[one._asdict() for one in summary.skipped],
+                ignored=found.ignored,
+                finished=not summary.stopped,
+            )
+    except OSError as error:
+        raise UserError(f"{error.filename or options.out}: cannot be written ({error.strerror or error})") from error
+    return summary
+
+
 class DetectedPhoto(NamedTuple):
     """A photo and the people that the detector found in it."""
 
@@ -187,48 +290,6 @@ def _write_frames(
     return [len(people) for people in everyone]
 
 
-def run(found: FoundSources, predictor: PosePredictor, options: Options, detector: str = "") -> Summary:
-    """Process all sources, in order; what fails is skipped and noted in the summary.
-
-    Ctrl-C ends the job early, with complete files.
-
-    Args:
-        found: the photos, videos and cameras.
-        predictor: finds people and their poses.
-        options: what to write, and limits.
-        detector: the detector's name, for the files.
-
-    Raises:
-        UserError: the results cannot be written, or maps are wanted from a network without part detectors.
-    """
-    card = predictor.estimator.card
-    if options.maps and predictor.estimator(np.zeros((1, card.size_px, card.size_px, 3), np.uint8)).part_maps is None:
-        raise UserError(f"maps: the network {card.name} has no part detectors; leave maps=true away")
-    summary = Summary(skipped=[*found.skipped])
-    names = OutputNames(options.out, (item.path for item in found.items if not isinstance(item, Camera)))
-    try:
-        files = PoseFiles(options.out, card, detector, found.folder)
-        with files, catch_interrupt() as stop:
-            job = Job(predictor, options, names, files, summary, stop)
-            for _, group in groupby(found.items, key=lambda item: isinstance(item, Photo)):
-                items = [*group]
-                process_photos([item for item in items if isinstance(item, Photo)], job)
-                for item in items:
-                    if not isinstance(item, Photo) and not summary.stopped:
-                        process_video(item, job)
-                if summary.stopped:
-                    break
-            files.set_footer(
-                videos=summary.videos,
-                skipped=[one._asdict() for one in summary.skipped],
-                ignored=found.ignored,
-                finished=not summary.stopped,
-            )
-    except OSError as error:
-        raise UserError(f"{error.filename or options.out}: cannot be written ({error.strerror or error})") from error
-    return summary
-
-
 class OutputNames:
     """Gives out file names below a folder, each only once.
 
@@ -264,67 +325,6 @@ class OutputNames:
 def _file_key(path: Path) -> str:
     """Return a key that is equal for paths that some file systems take for the same file (they ignore case)."""
     return str(path).casefold()
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options of a job.
-
-    Attributes:
-        out: the folder for the results.
-        draw: whether to write drawn pictures and videos beside the files of poses.
-        maps: whether to write a picture of the part detectors' maps for each person in a photo.
-        people: the largest number of people in an image, of whom the best scored are kept; None: all.
-        score: the lowest detector score of a person who is kept; None: all are kept.
-        frames: the largest number of frames to read of each video or camera; None: all.
-    """
-
-    out: Path
-    draw: bool = True
-    maps: bool = False
-    people: int | None = None
-    score: float | None = None
-    frames: int | None = None
-
-
-@dataclass
-class Summary:
-    """What a job has done so far.
-
-    Attributes:
-        images: the number of photos and frames that were processed.
-        people: the number of people found in them.
-        empty: the names of photos in which no person was found.
-        videos: the entry of each video or camera in `poses.json`.
-        skipped: sources that could not be processed, with the reasons.
-        stopped: whether the user ended the job early.
-    """
-
-    images: int = 0
-    people: int = 0
-    empty: list[str] = field(default_factory=list)
-    videos: list[dict[str, Any]] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    stopped: bool = False
-
-
-@dataclass
-class Job:
-    """What the functions of one job share. `stop_requested` returns whether the user has asked the job to end."""
-
-    predictor: PosePredictor
-    options: Options
-    names: OutputNames
-    files: PoseFiles
-    summary: Summary
-    stop_requested: Callable[[], bool]
-
-    def detect(self, image: Image, name: str) -> Detections:
-        """Return the detections whose score is not below `options.score`, at most `options.people` of them."""
-        windows, scores = self.predictor.detector(image, name)
-        least = self.options.score
-        kept = np.flatnonzero(~(scores < least)) if least is not None else np.arange(len(scores))  # NaN is kept
-        return Detections(windows[kept[: self.options.people]], scores[kept[: self.options.people]])
 
 
 @contextmanager

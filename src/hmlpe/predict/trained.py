@@ -28,34 +28,6 @@ DESIGN = ("skeleton", "tasks", "network", "row")
 DEVICES = ("cpu", "cuda")
 
 
-def factors_of(data: Mapping[str, Any]) -> Factors | None:
-    """Return the factors from windows to boxes for a network that was trained with this data configuration.
-
-    They are (across, up, down) of `geometry.scale_box`. With several data sets they are the mean over the training sets
-    that have a rule for windows; None if no set has one.
-
-    Raises:
-        UserError: the configured rule for boxes is not valid.
-    """
-    if "known" not in data:
-        return _factors_of_set(data)
-    chosen = data.get("train_sets") or data.get("sets") or list(data["known"])
-    names = [chosen] if isinstance(chosen, str) else chosen
-    found = [one for one in (_factors_of_set(data["known"][name]) for name in names if name in data["known"]) if one]
-    if not found:
-        return None
-    across, up, down = (sum(values) / len(found) for values in zip(*found, strict=True))
-    return across, up, down
-
-
-def _factors_of_set(config: Mapping[str, Any]) -> Factors | None:
-    """Return the factors of one data set; None if it has none, or if a class of the user's makes its boxes."""
-    boxes = config["boxes"]
-    if boxes["_target_"] != f"{BoxRule.__module__}.{BoxRule.__qualname__}":
-        return None
-    return BoxRule(**arguments(boxes)).from_window
-
-
 class Trained(NamedTuple):
     """A trained network that estimates poses, in evaluation mode on the CPU.
 
@@ -215,3 +187,31 @@ class CheckpointEstimator(TorchEstimator):
         trust: Sequence[str] = (),
     ) -> None:
         super().__init__(load_trained(path, fires, trust), device, threads)
+
+
+def factors_of(data: Mapping[str, Any]) -> Factors | None:
+    """Return the factors from windows to boxes for a network that was trained with this data configuration.
+
+    They are (across, up, down) of `geometry.scale_box`. With several data sets they are the mean over the training sets
+    that have a rule for windows; None if no set has one.
+
+    Raises:
+        UserError: the configured rule for boxes is not valid.
+    """
+    if "known" not in data:
+        return _factors_of_set(data)
+    chosen = data.get("train_sets") or data.get("sets") or list(data["known"])
+    names = [chosen] if isinstance(chosen, str) else chosen
+    found = [one for one in (_factors_of_set(data["known"][name]) for name in names if name in data["known"]) if one]
+    if not found:
+        return None
+    across, up, down = (sum(values) / len(found) for values in zip(*found, strict=True))
+    return across, up, down
+
+
+def _factors_of_set(config: Mapping[str, Any]) -> Factors | None:
+    """Return the factors of one data set; None if it has none, or if a class of the user's makes its boxes."""
+    boxes = config["boxes"]
+    if boxes["_target_"] != f"{BoxRule.__module__}.{BoxRule.__qualname__}":
+        return None
+    return BoxRule(**arguments(boxes)).from_window

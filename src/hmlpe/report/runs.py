@@ -16,49 +16,6 @@ from hmlpe.runs.rules import RULES
 from hmlpe.skeleton import Skeleton
 
 
-@dataclass(frozen=True)
-class Setup:
-    """The settings of one run that are needed to read and draw its results per person.
-
-    Attributes:
-        rule: the rule by which its checkpoint was chosen, one of `RULES`.
-        skeleton: joints and parts, in their order.
-        pack: folder of the pack with the crops.
-        size_px: side of the test crop, in pixels.
-        windows: origin and side of the window grid as it is drawn, where each window is a tile around its centre; in
-            pixels of the test crop.
-    """
-
-    rule: str
-    skeleton: Skeleton
-    pack: Path
-    size_px: int
-    windows: tuple[float, float]
-
-
-def read_setup(folder: Path) -> Setup:
-    """Read the setup of the run in `folder`. Raises UserError: no config.yaml, or not that of a training run."""
-    try:
-        return _setup(read_config(folder))
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise not_a_run_error(folder / CONFIG, error) from error
-
-
-def _setup(raw: dict[str, Any]) -> Setup:
-    rule = raw["select"]
-    if rule not in RULES:
-        raise ValueError(f"select is {rule!r}")
-    skeleton, windows = raw["skeleton"], raw["windows"]
-    extent, stride = float(windows["extent_px"]), float(windows["stride_px"])
-    return Setup(
-        rule=rule,
-        skeleton=Skeleton(skeleton["joints"], skeleton["parts"], skeleton["mirror"]),
-        pack=Path(raw["data"]["pack"]),
-        size_px=int(raw["size_px"]),
-        windows=((extent - stride) / 2, stride * int(windows["count"])),
-    )
-
-
 def collect(study: Path) -> list[Run]:
     """Read all runs of the study in the folder `study`, in the tables' order; folders without result.json are skipped.
 
@@ -137,3 +94,46 @@ def _weight_key(group: Sequence[Run]) -> tuple[int, tuple[float, ...]]:
     base = weights.get(task, 0.0)
     others = tuple(weight / (base or 1.0) for name, weight in sorted(weights.items()) if name != task)
     return (0 if base else 1 if any(others) else 2), others
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The settings of one run that are needed to read and draw its results per person.
+
+    Attributes:
+        rule: the rule by which its checkpoint was chosen, one of `RULES`.
+        skeleton: joints and parts, in their order.
+        pack: folder of the pack with the crops.
+        size_px: side of the test crop, in pixels.
+        windows: origin and side of the window grid as it is drawn, where each window is a tile around its centre; in
+            pixels of the test crop.
+    """
+
+    rule: str
+    skeleton: Skeleton
+    pack: Path
+    size_px: int
+    windows: tuple[float, float]
+
+
+def read_setup(folder: Path) -> Setup:
+    """Read the setup of the run in `folder`. Raises UserError: no config.yaml, or not that of a training run."""
+    try:
+        return _setup(read_config(folder))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise not_a_run_error(folder / CONFIG, error) from error
+
+
+def _setup(raw: dict[str, Any]) -> Setup:
+    rule = raw["select"]
+    if rule not in RULES:
+        raise ValueError(f"select is {rule!r}")
+    skeleton, windows = raw["skeleton"], raw["windows"]
+    extent, stride = float(windows["extent_px"]), float(windows["stride_px"])
+    return Setup(
+        rule=rule,
+        skeleton=Skeleton(skeleton["joints"], skeleton["parts"], skeleton["mirror"]),
+        pack=Path(raw["data"]["pack"]),
+        size_px=int(raw["size_px"]),
+        windows=((extent - stride) / 2, stride * int(windows["count"])),
+    )

@@ -36,75 +36,6 @@ log = logging.getLogger(__name__)
 MINUTE_S = 60
 
 
-def select_jobs(jobs: Sequence[Job], found: Survey, redo_stale: bool) -> list[Job]:
-    """Return the jobs that are to run; the others get their outcome here.
-
-    Raises:
-        UserError: no job can run, and all for the same reason.
-    """
-    todo = []
-    for job, state, steps in zip(jobs, found.states, found.steps, strict=True):
-        job.steps = steps
-        if isinstance(state, UserError):
-            job.outcome = Outcome("error", str(state))
-            continue
-        job.state = state
-        if state.kind == "finished":
-            job.outcome = Outcome("finished", "before")
-            job.value = objective_of(state.result or {}, str(job.config.objective))
-        elif state.kind == "stale" and not redo_stale and not job.config.get("overwrite"):
-            job.outcome = Outcome("stale", f"{stale_message(job.folder, state)}; sweep.redo=stale replaces it")
-        else:
-            todo.append(job)
-    reasons = {str(state) for state in found.states if isinstance(state, UserError)}
-    if len(reasons) == 1 and all(isinstance(state, UserError) for state in found.states):
-        raise UserError(reasons.pop())
-    return todo
-
-
-def log_plan(folder: object, jobs: Sequence[Job], todo: Sequence[Job], found: Survey, slots: int, each: bool) -> None:
-    """Log what the jobs' folders hold, how many jobs are to run, and how long they will take.
-
-    Args:
-        folder: the sweep's folder.
-        jobs: all jobs of the batch.
-        todo: those that are to run.
-        found: the survey of all jobs.
-        slots: how many jobs run at once.
-        each: log every job's state, not only that of the jobs that cannot run.
-    """
-    for job in jobs:
-        if job not in todo and job.outcome is not None and job.outcome.kind != "finished":
-            log.warning("%s: %s", job.name, job.outcome)
-        elif each:
-            log.info("%s: %s", job.name, job.state.describe())
-    kinds = [job.state.kind if job in todo else _kind(job) for job in jobs]
-    counts = Counter(f"{kind} before" if kind == "finished" else kind for kind in kinds)
-    line = f"{folder}: {number(len(jobs), 'run')}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    if todo:
-        beside = min(slots, len(todo))
-        line += f"; {len(todo)} to run, " + (f"{beside} side by side" if beside > 1 else "one at a time")
-    if todo and found.seconds_per_step is not None:
-        seconds = sum(job.steps for job in todo) * found.seconds_per_step / min(slots, len(todo))
-        minutes = max(MINUTE_S, round(seconds / MINUTE_S) * MINUTE_S)
-        begun = sum(job.state.kind == "unfinished" for job in todo)
-        line += f": about {duration(minutes)} of training on this machine"
-        line += f", less what {number(begun, 'unfinished one has', 'unfinished ones have')} done" if begun else ""
-    log.info("%s", line)
-
-
-def outcome_counts(jobs: Collection[Job]) -> str:
-    """Return how many jobs ended with which outcome, in words."""
-    found = Counter(_kind(job) for job in jobs)
-    if len(found) == 1:
-        return f"{'1 run' if len(jobs) == 1 else f'all {len(jobs)} runs'}: {next(iter(found))}"
-    return f"of {len(jobs)} runs: " + ", ".join(f"{count} {kind}" for kind, count in found.items())
-
-
-def _kind(job: Job) -> str:
-    return job.outcome.kind.replace("_", " ") if job.outcome is not None else "not begun"
-
-
 class Batch:
     """Jobs that are launched together.
 
@@ -222,3 +153,72 @@ def exit_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def select_jobs(jobs: Sequence[Job], found: Survey, redo_stale: bool) -> list[Job]:
+    """Return the jobs that are to run; the others get their outcome here.
+
+    Raises:
+        UserError: no job can run, and all for the same reason.
+    """
+    todo = []
+    for job, state, steps in zip(jobs, found.states, found.steps, strict=True):
+        job.steps = steps
+        if isinstance(state, UserError):
+            job.outcome = Outcome("error", str(state))
+            continue
+        job.state = state
+        if state.kind == "finished":
+            job.outcome = Outcome("finished", "before")
+            job.value = objective_of(state.result or {}, str(job.config.objective))
+        elif state.kind == "stale" and not redo_stale and not job.config.get("overwrite"):
+            job.outcome = Outcome("stale", f"{stale_message(job.folder, state)}; sweep.redo=stale replaces it")
+        else:
+            todo.append(job)
+    reasons = {str(state) for state in found.states if isinstance(state, UserError)}
+    if len(reasons) == 1 and all(isinstance(state, UserError) for state in found.states):
+        raise UserError(reasons.pop())
+    return todo
+
+
+def log_plan(folder: object, jobs: Sequence[Job], todo: Sequence[Job], found: Survey, slots: int, each: bool) -> None:
+    """Log what the jobs' folders hold, how many jobs are to run, and how long they will take.
+
+    Args:
+        folder: the sweep's folder.
+        jobs: all jobs of the batch.
+        todo: those that are to run.
+        found: the survey of all jobs.
+        slots: how many jobs run at once.
+        each: log every job's state, not only that of the jobs that cannot run.
+    """
+    for job in jobs:
+        if job not in todo and job.outcome is not None and job.outcome.kind != "finished":
+            log.warning("%s: %s", job.name, job.outcome)
+        elif each:
+            log.info("%s: %s", job.name, job.state.describe())
+    kinds = [job.state.kind if job in todo else _kind(job) for job in jobs]
+    counts = Counter(f"{kind} before" if kind == "finished" else kind for kind in kinds)
+    line = f"{folder}: {number(len(jobs), 'run')}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    if todo:
+        beside = min(slots, len(todo))
+        line += f"; {len(todo)} to run, " + (f"{beside} side by side" if beside > 1 else "one at a time")
+    if todo and found.seconds_per_step is not None:
+        seconds = sum(job.steps for job in todo) * found.seconds_per_step / min(slots, len(todo))
+        minutes = max(MINUTE_S, round(seconds / MINUTE_S) * MINUTE_S)
+        begun = sum(job.state.kind == "unfinished" for job in todo)
+        line += f": about {duration(minutes)} of training on this machine"
+        line += f", less what {number(begun, 'unfinished one has', 'unfinished ones have')} done" if begun else ""
+    log.info("%s", line)
+
+
+def outcome_counts(jobs: Collection[Job]) -> str:
+    """Return how many jobs ended with which outcome, in words."""
+    found = Counter(_kind(job) for job in jobs)
+    if len(found) == 1:
+        return f"{'1 run' if len(jobs) == 1 else f'all {len(jobs)} runs'}: {next(iter(found))}"
+    return f"of {len(jobs)} runs: " + ", ".join(f"{count} {kind}" for kind, count in found.items())
+
+
+def _kind(job: Job) -> str:
+    return job.outcome.kind.replace("_", " ") if job.outcome is not None else "not begun"

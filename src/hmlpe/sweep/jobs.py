@@ -25,49 +25,6 @@ TRAIN = "train"  # name of the configuration of hmlpe-train; the jobs of other p
 TRAINING = "hmlpe-train"  # its hydra.job.name, also in a user's own configuration that builds on it
 
 
-def write_sweep(folder: Path, jobs: Iterable[Job]) -> None:
-    """Write `<folder>/sweep.json`: the state of every job of the last call.
-
-    If it cannot be written (the disk is full, say), a warning is logged and the runs go on.
-    """
-    rows = [
-        {
-            "job": job.name,
-            "overrides": list(job.overrides),
-            "folder": str(job.folder),
-            "log": str(job.log),
-            "found": job.state.kind,
-            "outcome": None if job.outcome is None else job.outcome.kind,
-            "message": None if job.outcome is None else job.outcome.message,
-            "tries": job.attempts,
-            "seconds": round(job.seconds, 1),
-            "start_seconds": None if job.start_seconds is None else round(job.start_seconds, 3),
-            "device": job.slot,
-        }
-        for job in jobs
-    ]
-    try:
-        write_json_atomic(folder / "sweep.json", {"jobs": rows})
-    except OSError as error:
-        log.warning("%s: not written (%s)", folder / "sweep.json", error.strerror)
-
-
-def mark_job_failed(job: Job) -> None:
-    """Write the job's outcome as the error into its `result.json`, for a process that ended without reporting one.
-
-    If that is impossible, a warning is logged.
-    """
-    try:
-        mark_failed(job.folder, str(job.outcome))
-    except (OSError, UserError) as error:
-        log.warning("%s: could not be marked as failed (%s)", job.folder / "result.json", error)
-
-
-def is_training_config(config: DictConfig, config_name: str | None) -> bool:
-    """Return whether it is a configuration of hmlpe-train."""
-    return config_name == TRAIN or OmegaConf.select(config, "hydra.job.name") == TRAINING
-
-
 class JobFailed(JobReturn):
     """The return of a job that failed. (Hydra's own JobReturn prints lines before it raises.)"""
 
@@ -198,3 +155,46 @@ def _example(one: Job, other: Job) -> str:
     plain = [key for key in differ if not OmegaConf.is_config(OmegaConf.select(other.config, key, default={}))]
     name = OmegaConf.select(other.config, "row.name")
     return f": 'row.name={name}_{plain[0].rpartition('.')[2]}${{{plain[0]}}}'" if plain else ""
+
+
+def is_training_config(config: DictConfig, config_name: str | None) -> bool:
+    """Return whether it is a configuration of hmlpe-train."""
+    return config_name == TRAIN or OmegaConf.select(config, "hydra.job.name") == TRAINING
+
+
+def write_sweep(folder: Path, jobs: Iterable[Job]) -> None:
+    """Write `<folder>/sweep.json`: the state of every job of the last call.
+
+    If it cannot be written (the disk is full, say), a warning is logged and the runs go on.
+    """
+    rows = [
+        {
+            "job": job.name,
+            "overrides": list(job.overrides),
+            "folder": str(job.folder),
+            "log": str(job.log),
+            "found": job.state.kind,
+            "outcome": None if job.outcome is None else job.outcome.kind,
+            "message": None if job.outcome is None else job.outcome.message,
+            "tries": job.attempts,
+            "seconds": round(job.seconds, 1),
+            "start_seconds": None if job.start_seconds is None else round(job.start_seconds, 3),
+            "device": job.slot,
+        }
+        for job in jobs
+    ]
+    try:
+        write_json_atomic(folder / "sweep.json", {"jobs": rows})
+    except OSError as error:
+        log.warning("%s: not written (%s)", folder / "sweep.json", error.strerror)
+
+
+def mark_job_failed(job: Job) -> None:
+    """Write the job's outcome as the error into its `result.json`, for a process that ended without reporting one.
+
+    If that is impossible, a warning is logged.
+    """
+    try:
+        mark_failed(job.folder, str(job.outcome))
+    except (OSError, UserError) as error:
+        log.warning("%s: could not be marked as failed (%s)", job.folder / "result.json", error)

@@ -47,6 +47,108 @@ Metrics = dict[str, dict[str, float | None]]
 COLLECTED_SPLIT = "test"  # the split whose people `PersonCollector` collects
 
 
+def fit_and_evaluate(
+    settings: TrainSettings, folder: Path, data: PoseDataModule, model: MultiTaskPose, precision: str, name: str
+) -> dict[str, Any]:
+    """Train, select the checkpoint, and evaluate it on the train, validation and (once) test people.
+
+    Args:
+        settings: the settings of the run.
+        folder: folder of the run.
+        data: the datamodule.
+        model: the module, whose weights were freshly drawn.
+        precision: Lightning's name of the precision.
+        name: name of the run, for the log.
+
+    Returns:
+        The fields of the run's result that training and evaluation determine.
+    """
+    start_from_statistics(model, data, settings.optim.start_at_mean)
+    if settings.init_from is not None:
+        start = load_weights(model, Path(settings.init_from), make("skeleton", settings.skeleton), settings.heads)
+        model.steps_before = int(start.get("steps", 0))
+    checkpoints = folder / "checkpoints"
+    kept = checkpoint_callbacks(checkpoints, settings.select, model.balance.active)
+    files = [keeper.path for keeper in kept.values()]
+    for_good = KeptEpochs(checkpoints, settings.keep_epochs)
+    collector = PersonCollector()
+    watching: list[Callback] = []
+    active: list[Logger] = []
+    if is_rank_zero():
+        watching = [LearningRateMonitor("step"), *progress(name, settings.trainer.progress)]
+        active = loggers(settings, folder, logged_infos(model))
+    watching += logging_callbacks(settings.logger, folder, active)
+    if rank_and_world()[1] > 1:
+        watching.append(SignalHandlers())
+    exit_code = 1
+    try:
+        trainer = L.Trainer(
+            **trainer_options(settings.trainer),
+            precision=precision,  # type: ignore[arg-type]  # checked by Lightning
+            max_epochs=settings.epochs,
+            callbacks=[*kept.values(), ResumeCheckpoint(checkpoints), for_good, collector, *watching],
+            logger=active,
+            default_root_dir=folder,  # where Lightning, under SLURM, looks for a state of its own to resume from
+            log_every_n_steps=settings.trainer.log_every_n_steps,
+            gradient_clip_val=settings.optim.gradient_clip,
+            num_sanity_val_steps=0,
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in watching),
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            deterministic=True,
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")  # measured: loading takes no extra time
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is intended
+            warnings.filterwarnings("ignore", "The number of training batches")  # few people: all epochs are logged
+            warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
+            warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # logged values are means over processes already
+            if settings.fit:
+                path = on_rank_zero(lambda: state_to_resume(checkpoints, files, name))
+                trainer.fit(model, data, ckpt_path=path, weights_only=True)
+            found = evaluate_both_rules(settings, trainer, model, data, kept, collector) if settings.fit else {}
+            metrics = found[settings.select].metrics if found else evaluate_all(trainer, model, data)
+        check_finite(metrics, model, data, name)
+        exit_code = 0
+    finally:
+        close_loggers(active, exit_code)
+    if is_rank_zero():
+        for rule, evaluation in found.items():
+            trained = [model.tasks[task] for task in model.balance.active]
+            write_people(people_file(folder, rule), people_of(evaluation.people, trained, data.pack.people))
+    other = other_rule_than(settings.select)
+    tests = ["test", *data.test_splits]
+    mean_pose = {split: finite_or_none(mean_pose_metrics(settings, model, data, split)) for split in tests}
+    fields = {
+        "steps": trainer.global_step,
+        "steps_before": model.steps_before,
+        "best_epoch": epoch_of(checkpoints / CHOSEN) if settings.fit else None,
+        "metrics": metrics,
+        "mean_pose": with_average(mean_pose, data),
+    }
+    other_rule = (
+        {"checkpoint_rule": rule_text(other, base_of(model.tasks)), "metrics": found[other].metrics} if found else None
+    )
+    lost = mirror_failure(settings.logger, active) if is_rank_zero() else None
+    return fields | ({"other_rule": other_rule} if other_rule else {}) | ({"mirror_lost": lost} if lost else {})
+
+
+def check_finite(metrics: Metrics, model: MultiTaskPose, data: PoseDataModule, name: str) -> None:
+    """Raise UserError if a trained task's error is not finite on a split with known ground truth: the run has diverged.
+
+    Args:
+        metrics: the values of all splits.
+        model: the module.
+        data: the datamodule.
+        name: name of the run, for the error message.
+    """
+    counts = count_known(model.tasks, data)
+    for split, numbers in metrics.items():
+        for task in model.balance.active:
+            if numbers.get(f"{task}_error", 0.0) is None and counts[split][task]:
+                raise UserError(f"{name}: diverged, {split}/{task}_error is not finite; lower optim.groups.lr")
+
+
 class Evaluation(NamedTuple):
     """The scores of one checkpoint, and its results for each test person (`PersonCollector.collected`)."""
 
@@ -185,105 +287,3 @@ def person_names(people: Columns) -> np.ndarray:
     A person has the same name in all packs.
     """
     return np.strings.add(np.strings.add(people.image_ids, " "), people.where)
-
-
-def fit_and_evaluate(
-    settings: TrainSettings, folder: Path, data: PoseDataModule, model: MultiTaskPose, precision: str, name: str
-) -> dict[str, Any]:
-    """Train, select the checkpoint, and evaluate it on the train, validation and (once) test people.
-
-    Args:
-        settings: the settings of the run.
-        folder: folder of the run.
-        data: the datamodule.
-        model: the module, whose weights were freshly drawn.
-        precision: Lightning's name of the precision.
-        name: name of the run, for the log.
-
-    Returns:
-        The fields of the run's result that training and evaluation determine.
-    """
-    start_from_statistics(model, data, settings.optim.start_at_mean)
-    if settings.init_from is not None:
-        start = load_weights(model, Path(settings.init_from), make("skeleton", settings.skeleton), settings.heads)
-        model.steps_before = int(start.get("steps", 0))
-    checkpoints = folder / "checkpoints"
-    kept = checkpoint_callbacks(checkpoints, settings.select, model.balance.active)
-    files = [keeper.path for keeper in kept.values()]
-    for_good = KeptEpochs(checkpoints, settings.keep_epochs)
-    collector = PersonCollector()
-    watching: list[Callback] = []
-    active: list[Logger] = []
-    if is_rank_zero():
-        watching = [LearningRateMonitor("step"), *progress(name, settings.trainer.progress)]
-        active = loggers(settings, folder, logged_infos(model))
-    watching += logging_callbacks(settings.logger, folder, active)
-    if rank_and_world()[1] > 1:
-        watching.append(SignalHandlers())
-    exit_code = 1
-    try:
-        trainer = L.Trainer(
-            **trainer_options(settings.trainer),
-            precision=precision,  # type: ignore[arg-type]  # checked by Lightning
-            max_epochs=settings.epochs,
-            callbacks=[*kept.values(), ResumeCheckpoint(checkpoints), for_good, collector, *watching],
-            logger=active,
-            default_root_dir=folder,  # where Lightning, under SLURM, looks for a state of its own to resume from
-            log_every_n_steps=settings.trainer.log_every_n_steps,
-            gradient_clip_val=settings.optim.gradient_clip,
-            num_sanity_val_steps=0,
-            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in watching),
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            deterministic=True,
-        )
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*does not have many workers.*")  # measured: loading takes no extra time
-            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # resuming is intended
-            warnings.filterwarnings("ignore", "The number of training batches")  # few people: all epochs are logged
-            warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
-            warnings.filterwarnings("ignore", ".*sync_dist=True.*")  # logged values are means over processes already
-            if settings.fit:
-                path = on_rank_zero(lambda: state_to_resume(checkpoints, files, name))
-                trainer.fit(model, data, ckpt_path=path, weights_only=True)
-            found = evaluate_both_rules(settings, trainer, model, data, kept, collector) if settings.fit else {}
-            metrics = found[settings.select].metrics if found else evaluate_all(trainer, model, data)
-        check_finite(metrics, model, data, name)
-        exit_code = 0
-    finally:
-        close_loggers(active, exit_code)
-    if is_rank_zero():
-        for rule, evaluation in found.items():
-            trained = [model.tasks[task] for task in model.balance.active]
-            write_people(people_file(folder, rule), people_of(evaluation.people, trained, data.pack.people))
-    other = other_rule_than(settings.select)
-    tests = ["test", *data.test_splits]
-    mean_pose = {split: finite_or_none(mean_pose_metrics(settings, model, data, split)) for split in tests}
-    fields = {
-        "steps": trainer.global_step,
-        "steps_before": model.steps_before,
-        "best_epoch": epoch_of(checkpoints / CHOSEN) if settings.fit else None,
-        "metrics": metrics,
-        "mean_pose": with_average(mean_pose, data),
-    }
-    other_rule = (
-        {"checkpoint_rule": rule_text(other, base_of(model.tasks)), "metrics": found[other].metrics} if found else None
-    )
-    lost = mirror_failure(settings.logger, active) if is_rank_zero() else None
-    return fields | ({"other_rule": other_rule} if other_rule else {}) | ({"mirror_lost": lost} if lost else {})
-
-
-def check_finite(metrics: Metrics, model: MultiTaskPose, data: PoseDataModule, name: str) -> None:
-    """Raise UserError if a trained task's error is not finite on a split with known ground truth: the run has diverged.
-
-    Args:
-        metrics: the values of all splits.
-        model: the module.
-        data: the datamodule.
-        name: name of the run, for the error message.
-    """
-    counts = count_known(model.tasks, data)
-    for split, numbers in metrics.items():
-        for task in model.balance.active:
-            if numbers.get(f"{task}_error", 0.0) is None and counts[split][task]:
-                raise UserError(f"{name}: diverged, {split}/{task}_error is not finite; lower optim.groups.lr")

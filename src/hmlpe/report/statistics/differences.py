@@ -35,189 +35,6 @@ TOLERANCE = (1e-6, 1e-4)  # relative; of current results, and of older ones, whi
 Draws = Mapping[tuple[str, str], Float[np.ndarray, " draw"]]
 
 
-@dataclass(frozen=True, eq=False)
-class Score:
-    """The errors of each person, and how they are reduced to one number."""
-
-    reduction: Reduction
-    errors: Float[np.ndarray, "person item"]
-
-    def values(self, counts: Float[np.ndarray, "draw person"]) -> Float[np.ndarray, " draw"]:
-        """Return the score of each draw, given how often each person counts in it; NaN where no error is known."""
-        return self.reduction(self.errors, counts)
-
-    @property
-    def known(self) -> Bool[np.ndarray, " person"]:
-        """The people with a known error."""
-        return self.reduction.known(self.errors)
-
-    def restricted_to(self, some: Bool[np.ndarray, " person"]) -> Score:
-        """Return the score of only the people in `some`."""
-        return Score(self.reduction, np.where(some[:, None], self.errors, np.nan))
-
-
-def scores_by_split(scores: Mapping[str, Score], people: People, splits: Sequence[str]) -> dict[str, Score]:
-    """Return the scores by `<split>/<metric>`: of all test people, and of each set's people.
-
-    A person's name starts with that of the set.
-    """
-    found = {f"test/{name}": score for name, score in scores.items()}
-    for split in splits:
-        if split != AVERAGE:
-            own = np.char.startswith(people.person, f"{split.removeprefix('test_')}/")
-            found |= {f"{split}/{name}": score.restricted_to(own) for name, score in scores.items()}
-    return found
-
-
-def scores_of(people: People, infos: Mapping[str, MetricInfo]) -> dict[str, Score]:
-    """Return the scores of one run by the metric's name; metrics without errors in its file are left out.
-
-    Raises:
-        ValueError: the errors do not have the shape that the result states.
-    """
-    found = {}
-    for name, info in infos.items():
-        if info.shown and info.reduction is not None and info.reduction.errors in people.errors:
-            errors = people.errors[info.reduction.errors]
-            if errors.ndim != 2 or max(info.reduction.items or (0,)) >= errors.shape[1]:
-                raise ValueError(f"errors of {name} have the shape {errors.shape}")
-            found[name] = Score(info.reduction, errors)
-    return found
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The scores of a study's finished runs.
-
-    Attributes:
-        scores: scores by the run's name, then the metric's key, for runs with valid files of the same people.
-        people: number of test people; 0 without any file.
-        shot: (person,) shot of each person, equal for people who are drawn together; None: no file, or one of an older
-            version.
-        missing: for each other finished run, by name, why it has no scores.
-        rule: name of the checkpoint rule, one of `RULES`; empty if no run's config states it.
-    """
-
-    scores: Mapping[str, Mapping[str, Score]]
-    people: int
-    shot: np.ndarray | None
-    missing: Mapping[str, str]
-    rule: str
-
-    @property
-    def shots(self) -> int:
-        """The number of shots that are drawn from, or of people where shots are unknown."""
-        return self.people if self.shot is None else len(np.unique(self.shot))
-
-
-def measure(runs: Sequence[Run], chosen: bool) -> Measured:
-    """Read the scores of the finished runs.
-
-    Args:
-        runs: the runs of a study.
-        chosen: True: under the checkpoint rule that the study chose; False: under the other rule, whose metrics the
-            runs must already have (see `study.under_other_rule`).
-    """
-    scores: dict[str, Mapping[str, Score]] = {}
-    lacking: dict[str, str] = {}
-    rule = ""
-    first: tuple[str, People] | None = None
-    for run in runs:
-        if not run.finished:
-            continue
-        try:
-            setup = read_setup(run.file.parent)
-            rule = setup.rule if chosen else other_rule_than(setup.rule)
-            people = people_of(run, rule)
-            splits = test_sets(key.partition("/")[0] for key in run.metrics)
-            found = scores_by_split(scores_of(people, run.infos), people, splits)
-            _check_same_people(people, first)
-            _check_same_numbers(run, found)
-            found = {name: score for name, score in found.items() if run.metrics.get(name) is not None}
-        except (UserError, LookupError, TypeError, ValueError) as error:
-            lacking[run.name] = run.error_without_folder(error)
-            continue
-        first = first or (run.name, people)
-        scores[run.name] = found
-    return Measured(scores, len(first[1]) if first else 0, first[1].shot if first else None, lacking, rule)
-
-
-def _check_same_people(people: People, first: tuple[str, People] | None) -> None:
-    if first is None:
-        return
-    if not np.array_equal(people.person, first[1].person):
-        raise UserError(f"its test people are not those of {first[0]}; rerun it")
-    one, other = ([] if shot is None else shot.tolist() for shot in (people.shot, first[1].shot))
-    if one != other:
-        raise UserError(f"its test people's shots are not those of {first[0]}; rerun it")
-
-
-def _check_same_numbers(run: Run, scores: Mapping[str, Score]) -> None:
-    """Raise UserError unless the scores give the numbers of result.json, which are rounded to float32."""
-    for name, score in scores.items():
-        stated = run.metrics.get(name)
-        if stated is None:
-            continue
-        found = float(score.values(np.ones((1, len(score.errors))))[0])
-        if not math.isclose(found, stated, rel_tol=TOLERANCE[run.result.schema_ == OLDEST_SCHEMA], abs_tol=1e-7):
-            raise UserError(f"its people's file gives {found:.6g} for {name}, its result.json {stated:.6g}; rerun it")
-
-
-def notes_of(
-    measured: Measured,
-    groups: Mapping[str, Sequence[Run]],
-    bases: Mapping[str, Sequence[str]],
-    columns: Sequence[Column],
-    differences: Sequence[Difference],
-) -> list[str]:
-    """Return the notes on the statistics.
-
-    Args:
-        measured: the scores of the runs.
-        groups: the finished runs of each row.
-        bases: for each task, the rows that train it alone.
-        columns: the compared metrics.
-        differences: the differences between rows.
-    """
-    notes = []
-    if not any(bases.values()):
-        notes.append("No row trains one task alone, so there is nothing to pair the rows with.")
-    for task, rows in bases.items():
-        taken = {found.base for found in differences} & set(rows)
-        if len(rows) > 1 and taken:
-            notes.append(f"{len(rows)} rows train {task} alone ({', '.join(rows)}); base: {', '.join(sorted(taken))}.")
-    base = next(iter(bases), "")
-    for task in [one for one in bases if one != base and measured.rule == "best"]:
-        own = [found for found in differences if found.column.info.kind == "error" and found.column.info.task == task]
-        if any(found.base in bases[task] for found in own):
-            notes.append(
-                f"{task}_error is not like for like under this rule: rows that train {base} choose their epoch by "
-                f"val/{base}_error, their base by val/{task}_error. Fair: under the last epoch."
-            )
-    notes += _notes_without_number(groups, columns)
-    if measured.missing:
-        (run, why), more = next(iter(measured.missing.items())), len(measured.missing) - 1
-        others = f", nor {more} more {'run' if more == 1 else 'runs'}" if more else ""
-        notes.append(f"No interval over people holds {run}{others}: {why}.")
-    return notes
-
-
-def _notes_without_number(groups: Mapping[str, Sequence[Run]], columns: Sequence[Column]) -> list[str]:
-    """Return notes on finished runs that train a metric's task but have no number for it, e.g. as they diverged.
-
-    Without the note these runs would be missing unnoticed.
-    """
-    found: dict[tuple[str, ...], list[str]] = {}
-    for column in columns:
-        training = [run for group in groups.values() for run in group if row_weights(group).get(column.info.task)]
-        lacking = tuple(run.name for run in training if run.metrics.get(column.key) is None)
-        if 0 < len(lacking) < len(training):  # if no run has the number, these test people do not allow it
-            found.setdefault(lacking, []).append(column.heading)
-    return [
-        f"Without a number, and in no mean or difference: {', '.join(r)} ({', '.join(m)})." for r, m in found.items()
-    ]
-
-
 def compare(runs: Sequence[Run], chosen: bool = True) -> Statistics:
     """Compute the statistics of comparable runs; see `measure` for `chosen`."""
     measured = measure(runs, chosen)
@@ -329,3 +146,186 @@ def _difference(
             over_both=None if values is None or len(pairs) < 2 else seeds_and_people_interval(values, shots),
         )
     ]
+
+
+def notes_of(
+    measured: Measured,
+    groups: Mapping[str, Sequence[Run]],
+    bases: Mapping[str, Sequence[str]],
+    columns: Sequence[Column],
+    differences: Sequence[Difference],
+) -> list[str]:
+    """Return the notes on the statistics.
+
+    Args:
+        measured: the scores of the runs.
+        groups: the finished runs of each row.
+        bases: for each task, the rows that train it alone.
+        columns: the compared metrics.
+        differences: the differences between rows.
+    """
+    notes = []
+    if not any(bases.values()):
+        notes.append("No row trains one task alone, so there is nothing to pair the rows with.")
+    for task, rows in bases.items():
+        taken = {found.base for found in differences} & set(rows)
+        if len(rows) > 1 and taken:
+            notes.append(f"{len(rows)} rows train {task} alone ({', '.join(rows)}); base: {', '.join(sorted(taken))}.")
+    base = next(iter(bases), "")
+    for task in [one for one in bases if one != base and measured.rule == "best"]:
+        own = [found for found in differences if found.column.info.kind == "error" and found.column.info.task == task]
+        if any(found.base in bases[task] for found in own):
+            notes.append(
+                f"{task}_error is not like for like under this rule: rows that train {base} choose their epoch by "
+                f"val/{base}_error, their base by val/{task}_error. Fair: under the last epoch."
+            )
+    notes += _notes_without_number(groups, columns)
+    if measured.missing:
+        (run, why), more = next(iter(measured.missing.items())), len(measured.missing) - 1
+        others = f", nor {more} more {'run' if more == 1 else 'runs'}" if more else ""
+        notes.append(f"No interval over people holds {run}{others}: {why}.")
+    return notes
+
+
+def _notes_without_number(groups: Mapping[str, Sequence[Run]], columns: Sequence[Column]) -> list[str]:
+    """Return notes on finished runs that train a metric's task but have no number for it, e.g. as they diverged.
+
+    Without the note these runs would be missing unnoticed.
+    """
+    found: dict[tuple[str, ...], list[str]] = {}
+    for column in columns:
+        training = [run for group in groups.values() for run in group if row_weights(group).get(column.info.task)]
+        lacking = tuple(run.name for run in training if run.metrics.get(column.key) is None)
+        if 0 < len(lacking) < len(training):  # if no run has the number, these test people do not allow it
+            found.setdefault(lacking, []).append(column.heading)
+    return [
+        f"Without a number, and in no mean or difference: {', '.join(r)} ({', '.join(m)})." for r, m in found.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The scores of a study's finished runs.
+
+    Attributes:
+        scores: scores by the run's name, then the metric's key, for runs with valid files of the same people.
+        people: number of test people; 0 without any file.
+        shot: (person,) shot of each person, equal for people who are drawn together; None: no file, or one of an older
+            version.
+        missing: for each other finished run, by name, why it has no scores.
+        rule: name of the checkpoint rule, one of `RULES`; empty if no run's config states it.
+    """
+
+    scores: Mapping[str, Mapping[str, Score]]
+    people: int
+    shot: np.ndarray | None
+    missing: Mapping[str, str]
+    rule: str
+
+    @property
+    def shots(self) -> int:
+        """The number of shots that are drawn from, or of people where shots are unknown."""
+        return self.people if self.shot is None else len(np.unique(self.shot))
+
+
+def measure(runs: Sequence[Run], chosen: bool) -> Measured:
+    """Read the scores of the finished runs.
+
+    Args:
+        runs: the runs of a study.
+        chosen: True: under the checkpoint rule that the study chose; False: under the other rule, whose metrics the
+            runs must already have (see `study.under_other_rule`).
+    """
+    scores: dict[str, Mapping[str, Score]] = {}
+    lacking: dict[str, str] = {}
+    rule = ""
+    first: tuple[str, People] | None = None
+    for run in runs:
+        if not run.finished:
+            continue
+        try:
+            setup = read_setup(run.file.parent)
+            rule = setup.rule if chosen else other_rule_than(setup.rule)
+            people = people_of(run, rule)
+            splits = test_sets(key.partition("/")[0] for key in run.metrics)
+            found = scores_by_split(scores_of(people, run.infos), people, splits)
+            _check_same_people(people, first)
+            _check_same_numbers(run, found)
+            found = {name: score for name, score in found.items() if run.metrics.get(name) is not None}
+        except (UserError, LookupError, TypeError, ValueError) as error:
+            lacking[run.name] = run.error_without_folder(error)
+            continue
+        first = first or (run.name, people)
+        scores[run.name] = found
+    return Measured(scores, len(first[1]) if first else 0, first[1].shot if first else None, lacking, rule)
+
+
+def _check_same_people(people: People, first: tuple[str, People] | None) -> None:
+    if first is None:
+        return
+    if not np.array_equal(people.person, first[1].person):
+        raise UserError(f"its test people are not those of {first[0]}; rerun it")
+    one, other = ([] if shot is None else shot.tolist() for shot in (people.shot, first[1].shot))
+    if one != other:
+        raise UserError(f"its test people's shots are not those of {first[0]}; rerun it")
+
+
+def _check_same_numbers(run: Run, scores: Mapping[str, Score]) -> None:
+    """Raise UserError unless the scores give the numbers of result.json, which are rounded to float32."""
+    for name, score in scores.items():
+        stated = run.metrics.get(name)
+        if stated is None:
+            continue
+        found = float(score.values(np.ones((1, len(score.errors))))[0])
+        if not math.isclose(found, stated, rel_tol=TOLERANCE[run.result.schema_ == OLDEST_SCHEMA], abs_tol=1e-7):
+            raise UserError(f"its people's file gives {found:.6g} for {name}, its result.json {stated:.6g}; rerun it")
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """The errors of each person, and how they are reduced to one number."""
+
+    reduction: Reduction
+    errors: Float[np.ndarray, "person item"]
+
+    def values(self, counts: Float[np.ndarray, "draw person"]) -> Float[np.ndarray, " draw"]:
+        """Return the score of each draw, given how often each person counts in it; NaN where no error is known."""
+        return self.reduction(self.errors, counts)
+
+    @property
+    def known(self) -> Bool[np.ndarray, " person"]:
+        """The people with a known error."""
+        return self.reduction.known(self.errors)
+
+    def restricted_to(self, some: Bool[np.ndarray, " person"]) -> Score:
+        """Return the score of only the people in `some`."""
+        return Score(self.reduction, np.where(some[:, None], self.errors, np.nan))
+
+
+def scores_by_split(scores: Mapping[str, Score], people: People, splits: Sequence[str]) -> dict[str, Score]:
+    """Return the scores by `<split>/<metric>`: of all test people, and of each set's people.
+
+    A person's name starts with that of the set.
+    """
+    found = {f"test/{name}": score for name, score in scores.items()}
+    for split in splits:
+        if split != AVERAGE:
+            own = np.char.startswith(people.person, f"{split.removeprefix('test_')}/")
+            found |= {f"{split}/{name}": score.restricted_to(own) for name, score in scores.items()}
+    return found
+
+
+def scores_of(people: People, infos: Mapping[str, MetricInfo]) -> dict[str, Score]:
+    """Return the scores of one run by the metric's name; metrics without errors in its file are left out.
+
+    Raises:
+        ValueError: the errors do not have the shape that the result states.
+    """
+    found = {}
+    for name, info in infos.items():
+        if info.shown and info.reduction is not None and info.reduction.errors in people.errors:
+            errors = people.errors[info.reduction.errors]
+            if errors.ndim != 2 or max(info.reduction.items or (0,)) >= errors.shape[1]:
+                raise ValueError(f"errors of {name} have the shape {errors.shape}")
+            found[name] = Score(info.reduction, errors)
+    return found
