@@ -60,21 +60,21 @@ def test_what_is_odd_is_refused(read: Read, text: str) -> None:
     [("1", 1), ("1.0", 1), ("-2.5e1", -25), (" 7 ", 7), ("", math.nan), ("nan", math.nan), ("NaN", math.nan)],
 )
 def test_numbers(read: Read, text: str, number: float) -> None:
-    found = read(f"a,b\nx,{text}\n").rows[0].number("b")
+    found = read(f"a,b\nx,{text}\n").rows[0].parse_number("b")
     assert found == number or (math.isnan(found) and math.isnan(number))
 
 
 @pytest.mark.parametrize("text", ["one", "inf", "1_0", '"1,5"', "1 0", "0x1", "NULL"])
 def test_no_numbers(read: Read, text: str) -> None:
     with pytest.raises(UserError, match=r"t\.csv, line 2: column 'b' must be a number"):
-        read(f"a,b\nx,{text}\n").rows[0].number("b")
+        read(f"a,b\nx,{text}\n").rows[0].parse_number("b")
 
 
 def test_flags_and_labels(read: Read) -> None:
     yes, no, silent = ("1", "1.0", "TRUE", "true", "True"), ("0", "0.0", "FALSE", "false"), ("", "nan", "NaN")
     for texts, flag in ((yes, True), (no, False), (silent, None)):
-        assert {read(f"a,b\nx,{text}\n").rows[0].flag("b") for text in texts} == {flag}
+        assert {read(f"a,b\nx,{text}\n").rows[0].parse_bool("b") for text in texts} == {flag}
     for text, label in (("1", "1"), ("1.0", "1"), ("12.", "12"), ("1.5", "1.5"), ("nan", ""), ("Nan", "Nan")):
-        assert read(f"a,b\nx,{text}\n").rows[0].label("b") == label
+        assert read(f"a,b\nx,{text}\n").rows[0].parse_text("b") == label
     with pytest.raises(UserError, match="column 'b' must be 1, 0 or empty, got '2'"):
-        read("a,b\nx,2\n").rows[0].flag("b")
+        read("a,b\nx,2\n").rows[0].parse_bool("b")

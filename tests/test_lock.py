@@ -23,7 +23,7 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> 
     command = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "1\n"
-        said = f"new: this sweep is at work already .process {holder.pid}."
+        said = f"new: this sweep is already running .process {holder.pid}."
         with pytest.raises(UserError, match=said), locked(path, "sweep"):
             pass
         holder.kill()

@@ -19,9 +19,9 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
-from hmlpe.allocator import keep_pages
+from hmlpe.allocator import keep_freed_memory
 
-keep_pages()  # before torch loads, as the programs do
+keep_freed_memory()  # before torch loads, as the programs do
 
 import kept_configs  # noqa: E402
 from hydra import compose, initialize_config_dir  # noqa: E402

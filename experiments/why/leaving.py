@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 from why import LEFT, mean_pose
 
-from hmlpe.report.runs import collect
+from hmlpe.report.runs import collect_runs
 from hmlpe.runs.curves import read_curves
 
 
@@ -28,7 +28,7 @@ def main(words: list[str]) -> int:
         return 2
     study, out = map(Path, words[:2])
     lines = []
-    for run in collect(study):
+    for run in collect_runs(study):
         curve = read_curves(run.file.parent, None).get("val/regression_error", {})
         if not run.weights.get("regression") or not curve:
             continue

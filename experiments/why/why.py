@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t
 
 import hmlpe
-from hmlpe.report.runs import collect
+from hmlpe.report.runs import collect_runs
 from hmlpe.runs.curves import read_curves
 from hmlpe.runs.metric import GRADIENT
 from hmlpe.runs.result import Run
@@ -49,7 +49,7 @@ def main(words: list[str]) -> int:
         print(__doc__)
         return 2
     study, out = map(Path, words[:2])
-    runs = [run for run in collect(study) if run.finished and run.row in ARMS]
+    runs = [run for run in collect_runs(study) if run.finished and run.row in ARMS]
     out.mkdir(parents=True, exist_ok=True)
     poses = {seed: mean_pose([*words[2:], f"seed={seed}"]) for seed in sorted({run.seed for run in runs})}
     table = pd.DataFrame([line_of(run, poses[run.seed]) for run in runs])
@@ -67,7 +67,7 @@ def mean_pose(overrides: list[str]) -> float:
     """E_r of the training people's mean pose on the validation people."""
     config = hmlpe.compose(*overrides)
     data, model = hmlpe.build(config)
-    return mean_pose_metrics(TrainSettings.of(config), model, data, "val")["regression_error"]
+    return mean_pose_metrics(TrainSettings.from_config(config), model, data, "val")["regression_error"]
 
 
 def line_of(run: Run, pose: float) -> dict[str, object]:

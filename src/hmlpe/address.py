@@ -22,7 +22,7 @@ def listen(host: Any, port: Any) -> socket.socket:
     if not isinstance(host, str) or not host:  # an empty host would bind to all interfaces
         raise UserError(f"host: must be an address of this machine, such as 127.0.0.1, got {host!r}")
     if port is not None and (isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 2**16):
-        raise UserError(f"port: must be a number from 0 (any that is free) to {2**16 - 1}, got {port!r}")
+        raise UserError(f"port: must be a number from 0 (any free port) to {2**16 - 1}, got {port!r}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
         held = socket.socket(family, kind, protocol)
@@ -41,7 +41,7 @@ def listen(host: Any, port: Any) -> socket.socket:
 
 
 def url_of(server_socket: socket.socket) -> str:
-    """Return the URL at which a browser on this machine opens the page."""
+    """Return the URL at which a browser on this machine reaches the server that listens on this socket."""
     host, port = server_socket.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

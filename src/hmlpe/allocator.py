@@ -9,7 +9,7 @@ import sys
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
-def keep_pages() -> bool:
+def keep_freed_memory() -> bool:
     """Tell glibc to keep freed memory, and return whether it agreed (False where there is no glibc).
 
     The console scripts call this before torch loads. Without it, a third of a CPU training step was page faults.

@@ -13,13 +13,13 @@ from jaxtyping import UInt8
 from omegaconf import DictConfig
 
 from hmlpe.cli.command_line import CONFIGS, register_config_source
-from hmlpe.predict.estimator import Card
-from hmlpe.predict.open import open_estimator, trusted
+from hmlpe.predict.estimator import ModelCard
+from hmlpe.predict.open import open_estimator, parse_trust
 from hmlpe.predict.people import FoundPerson, PosePredictor
-from hmlpe.report.runs import collect
+from hmlpe.report.runs import collect_runs
 from hmlpe.report.study import Findings, study_of
 from hmlpe.runs.result import Run, read_run
-from hmlpe.settings import plain
+from hmlpe.settings import to_plain_containers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """A trained network together with a person detector.
+    """A trained network with a person detector, which predict the poses of the people in an image.
 
     Args:
         predictor: the pose predictor, made of the network and the person detector.
@@ -40,8 +40,8 @@ class Model:
         self._predictor = predictor
 
     @property
-    def card(self) -> Card:
-        """Return the description that is stored with the network: joints, crop size, tasks."""
+    def card(self) -> ModelCard:
+        """Return the model card from the network's file: the network's name, joints, parts, crop size and tasks."""
         return self._predictor.estimator.card
 
     def predict(self, image: UInt8[np.ndarray, "height width 3"] | str | Path) -> list[FoundPerson]:
@@ -51,7 +51,7 @@ class Model:
             image: RGB pixels, or the path of a photo.
 
         Returns:
-            The people; coordinates are pixels of the image.
+            The people with their joints and scores; coordinates are pixels of the image.
 
         Raises:
             UserError: the file is not a photo.
@@ -68,7 +68,7 @@ class Model:
 
 
 def load(path: str | Path, detector: str = "cascade", device: str = "cpu", trust: Sequence[str] = ()) -> Model:
-    """Load the network of a run's checkpoint or of an .onnx file.
+    """Load the network of a run's checkpoint or of an .onnx file, and build a person detector for it.
 
     Args:
         path: the checkpoint (model.ckpt) or .onnx file.
@@ -77,13 +77,17 @@ def load(path: str | Path, detector: str = "cascade", device: str = "cpu", trust
         trust: packages other than hmlpe whose classes a checkpoint may use; their code is executed.
 
     Raises:
-        UserError: see `predict.open.open_estimator`.
+        UserError: the file is missing or not what its name says, or an argument is not valid.
     """
     from hmlpe.detect.build import build_detector
 
-    estimator = open_estimator(Path(path), device, trust=trusted(trust))
+    estimator = open_estimator(Path(path), device, trust=parse_trust(trust))
     config = _compose("predict", [f"detector={detector}"], None)
-    return Model(PosePredictor(build_detector(plain(config.detector), estimator.card.from_window), estimator))
+    return Model(
+        PosePredictor(
+            build_detector(to_plain_containers(config.detector), estimator.card.factors_or_identity), estimator
+        )
+    )
 
 
 def compose(*overrides: str, config_dir: str | Path | None = None) -> DictConfig:
@@ -100,6 +104,7 @@ def compose(*overrides: str, config_dir: str | Path | None = None) -> DictConfig
 
 
 def _compose(program: str, overrides: list[str], config_dir: str | Path | None) -> DictConfig:
+    """Compose the configuration `program` (e.g. "train") of conf/ with the overrides, as the console script does."""
     import hmlpe.row_name  # noqa: F401  # registers the resolver that composes a row's name
 
     register_config_source()
@@ -109,27 +114,27 @@ def _compose(program: str, overrides: list[str], config_dir: str | Path | None) 
 
 
 def build(config: DictConfig) -> tuple[PoseDataModule, MultiTaskPose]:
-    """Build the LightningDataModule over the prepared pack, and the LightningModule with freshly drawn weights.
+    """Build the LightningDataModule over the prepared pack, and the LightningModule with newly initialised weights.
 
     Raises:
         UserError: the settings are not valid, or there is no pack.
     """
-    from hmlpe.training.build import build_data, build_model, build_tasks, start_from_statistics
+    from hmlpe.training.build import build_data, build_model, build_tasks, set_mean_image_and_biases
     from hmlpe.training.devices import check_devices
     from hmlpe.training.settings import TrainSettings
 
-    settings = TrainSettings.of(config)
+    settings = TrainSettings.from_config(config)
     check_devices(settings.trainer, settings.optim.batch_size)
     data = build_data(settings)
     model = build_model(settings, build_tasks(settings, [attribute.name for attribute in data.attributes]))
-    start_from_statistics(model, data, settings.optim.start_at_mean)
+    set_mean_image_and_biases(model, data, settings.optim.start_at_mean)
     return data, model
 
 
 def train(config: DictConfig) -> Run:
-    """Train and evaluate a run in the configured folder, and return its result.
+    """Train and evaluate the configured run, write its folder, and return its result.
 
-    A finished run is only read; an interrupted one is resumed.
+    If the run is finished already, its result is only read; an interrupted run is resumed.
 
     Raises:
         UserError: a setting is not valid, or data or files are missing.
@@ -137,7 +142,7 @@ def train(config: DictConfig) -> Run:
     from hmlpe.training.run import run
     from hmlpe.training.settings import TrainSettings
 
-    settings = TrainSettings.of(config)
+    settings = TrainSettings.from_config(config)
     run(settings, Path(settings.folder))
     return read_run(Path(settings.folder) / "result.json")
 
@@ -160,11 +165,13 @@ def inspect(checkpoint: str | Path, *overrides: str, config_dir: str | Path | No
 
     config = _compose("inspect", list(overrides), config_dir)
     config.checkpoint = str(checkpoint)
-    return inspect_checkpoint(InspectSettings.of(config))[0]
+    return inspect_checkpoint(InspectSettings.from_config(config))[0]
 
 
 class Study:
-    """The results of a sweep, under the checkpoint rule that the sweep chose.
+    """The results of a sweep, as pandas tables.
+
+    Metrics are those of the checkpoint, best or last, that the sweep was configured to evaluate.
 
     Args:
         folder: the study's folder.
@@ -174,12 +181,12 @@ class Study:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self._runs: list[Run] = collect(Path(folder))
+        self._runs: list[Run] = collect_runs(Path(folder))
         self._findings: Findings = study_of(self._runs).chosen
 
     @property
     def runs(self) -> pd.DataFrame:
-        """Return a table with one line for each run: row, seed, status, weights, and its metrics.
+        """Return a table with one line for each run: row, seed, status, weight of each task, and metrics.
 
         Metrics are as stored: percentages are fractions.
         """
@@ -213,9 +220,10 @@ class Study:
 
     @property
     def differences(self) -> pd.DataFrame:
-        """Return a table of each row minus its base, by metric, with its 95 % intervals and the verdict.
+        """Return a table of the differences between each row and the base row that it is compared with, in each metric.
 
-        The intervals are over people alone, and over seeds and people.
+        A difference is the mean over seeds. Its 95 % bootstrap intervals are over people (`over_people`), and over
+        seeds and people (`over_both`); `verdict` is the conclusion from them, in words.
         """
         import pandas as pd
 

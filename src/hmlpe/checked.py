@@ -60,12 +60,12 @@ class Problem(NamedTuple):
 
 
 def first_problem(error: ValidationError, model: type[BaseModel], given: Any, name: str = "") -> Problem:
-    """Return the first problem that pydantic found.
+    """Convert the first of the errors that pydantic lists into a `Problem`.
 
     Args:
-        error: what pydantic raised.
+        error: the exception that pydantic raised.
         model: the model class that refused the input.
-        given: the refused input.
+        given: the refused input, in plain containers.
         name: name of the model among the settings, if it is a part of them.
     """
     one = error.errors(include_url=False)[0]
@@ -98,7 +98,7 @@ def describe_type(hint: Any, metadata: Sequence[Any] = ()) -> str:
 
     Args:
         hint: a type annotation.
-        marks: the metadata of the annotation: pydantic's field info and the bounds of `Annotated`.
+        metadata: the metadata of the annotation: pydantic's field info and the bounds of `Annotated`.
 
     >>> describe_type(int | None)
     'a whole number, or null'
@@ -135,7 +135,7 @@ def _describe_bounds(metadata: Sequence[Any]) -> str:
 
 
 def _type_at(hint: Any, part: str | int) -> tuple[Any, Sequence[Any]] | None:
-    """Return the type and the metadata of one field or item of a value, or None if the type has no such part."""
+    """Return the annotation and metadata of a type's field (by name) or item (by index); None if it has no such."""
     if get_origin(hint) is Annotated:
         return _type_at(get_args(hint)[0], part)
     kind, parts = get_origin(hint) or hint, get_args(hint)
@@ -159,6 +159,7 @@ def _fields(hint: Any) -> dict[str, FieldInfo]:
 
 
 def _value_at(value: Any, part: str | int) -> Any:
+    """Return the item of a mapping (by key) or of a list (by index); None if there is none."""
     if isinstance(value, Mapping):
         return value.get(part)
     return value[part] if isinstance(value, list) and isinstance(part, int) else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cpu_quota() -> float | None:
-    """Return how many cores' time the group may use, or None without a limit or without control groups (version 2)."""
+    """Return the CPU limit of this process's control group (version 2) in cores, such as 1.5; None without one."""
     try:
         found = re.match(r"(\d+) (\d+)", (_cgroup_folder() / "cpu.max").read_text())
     except OSError:
@@ -15,8 +15,11 @@ def cpu_quota() -> float | None:
     return int(found[1]) / int(found[2]) if found else None
 
 
-def memory_kills() -> int:
-    """Return how many processes the kernel has killed for memory, in this group or, without one, on this machine."""
+def oom_kill_count() -> int:
+    """Return how many processes the kernel has killed as memory ran out, in this control group.
+
+    Without control groups, those of the whole machine are counted.
+    """
     for path in (_cgroup_folder() / "memory.events", Path("/proc/vmstat")):
         try:
             found = re.search(r"^oom_kill (\d+)$", path.read_text(), re.MULTILINE)
@@ -28,6 +31,7 @@ def memory_kills() -> int:
 
 
 def _cgroup_folder() -> Path:
+    """Return the folder of this process's control group, below /sys/fs/cgroup."""
     try:
         found = re.search(r"^0::/(.*)$", Path("/proc/self/cgroup").read_text(), re.MULTILINE)
     except OSError:

@@ -20,10 +20,10 @@ FLAGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table.
+    """One line of a CSV file, whose cells are converted when they are asked for.
 
     Attributes:
-        where: file and line, for messages.
+        where: file and line, for error messages.
         line: line number in the file; the header is line 1.
         cells: name of a known column -> text of the cell, stripped.
     """
@@ -32,27 +32,27 @@ class Row:
     line: int
     cells: Mapping[str, str]
 
-    def number(self, column: str) -> float:
-        """Return the cell as a number, NaN if it is unknown. Raises UserError if it is not a number."""
+    def parse_number(self, column: str) -> float:
+        """Return the cell as a float; NaN if it is empty or `nan`. Raises UserError for any other text."""
         text = self.cells[column]
         if text.lower() in UNKNOWN_TEXTS:
             return float("nan")
         if not NUMBER.fullmatch(text):
             raise UserError(
-                f"{self.where}: column {column!r} must be a number, with a point, got {text[:60]!r}; what is unknown "
-                "is empty or NaN"
+                f"{self.where}: column {column!r} must be a number (decimal point), got {text[:60]!r}; leave "
+                "unknown values empty or NaN"
             )
         return float(text)
 
-    def flag(self, column: str) -> bool | None:
-        """Return the cell as a boolean, or None if it is unknown. Raises UserError for any other text."""
+    def parse_bool(self, column: str) -> bool | None:
+        """Return the cell (1, 0, true or false) as a bool; None if it is empty or `nan`. Raises UserError otherwise."""
         text = self.cells[column].lower()
         if text not in (*FLAGS, *UNKNOWN_TEXTS):
             raise UserError(f"{self.where}: column {column!r} must be 1, 0 or empty, got {text[:60]!r}")
         return FLAGS.get(text)
 
-    def label(self, column: str) -> str:
-        """Return the cell's text in Unicode NFC: empty if it is unknown, and a whole number without its decimals."""
+    def parse_text(self, column: str) -> str:
+        """Return the cell's text in Unicode NFC: "" if it is empty, `nan` or not in the file; of 1.0, the text is 1."""
         text = self.cells.get(column, "")
         whole = WHOLE_NUMBER.fullmatch(text)
         return "" if text in ("nan", "NaN") else whole[1] if whole else to_nfc(text)
@@ -77,7 +77,10 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str], may
     Columns that are neither required nor optional, and lines whose known cells are all empty, are left out and counted.
 
     Args:
-        may_be_empty: accept a file that has a header and no lines.
+        path: the CSV file.
+        required: names of the columns that the header must have.
+        optional: names of further columns to read if the header has them.
+        may_be_empty: whether a file with a header and no lines is accepted.
 
     Raises:
         UserError: the file is missing, not UTF-8, cut off, or not separated by commas; a required column is missing, a
@@ -92,11 +95,11 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str], may
     if not text.strip():
         raise UserError(f"{path}: is empty; its first line must name the columns {', '.join(required)}")
     if not text.endswith(("\n", "\r")):  # the last number could be the beginning of a longer one
-        raise UserError(f"{path}: its last line has no end; is the file cut off? If it is whole, add an empty line")
+        raise UserError(f"{path}: its last line has no line break; is the file cut off? If it is complete, add one")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     rows, empty = [], 0
     try:
-        header = _header(path, next(reader, []), required, optional)
+        header = _checked_header(path, next(reader, []), required, optional)
         known = [place for place, name in enumerate(header) if name in (*required, *optional)]
         others = dict.fromkeys((place for place in range(len(header)) if place not in known), 0)
         for cells in reader:
@@ -107,7 +110,7 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str], may
             if len(cells) != len(header):
                 raise UserError(f"{where}: {len(cells)} cells, the header has {len(header)}; is a cell missing?")
             if not is_plain("".join(cells)):
-                raise UserError(f"{where}: a cell holds a line break, or another sign that is not printable")
+                raise UserError(f"{where}: a cell holds a line break or another unprintable character")
             for place in others:
                 others[place] += bool(cells[place].strip())
             found = {header[place]: cells[place].strip() for place in known}
@@ -126,20 +129,25 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str], may
     return Table(rows, ignored)
 
 
-def _header(path: Path, cells: Sequence[str], required: Sequence[str], optional: Sequence[str]) -> list[str]:
+def _checked_header(path: Path, cells: Sequence[str], required: Sequence[str], optional: Sequence[str]) -> list[str]:
+    """Return the column names from the cells of the first line.
+
+    Raises:
+        UserError: a required column is missing, a column occurs twice, or the file is not separated by commas.
+    """
     names = [cell.strip() for cell in cells]
     for sign, name in ((";", "semicolons"), ("\t", "tabs")):
         if len(names) == 1 and sign in cells[0]:
-            raise UserError(f"{path}, line 1: separated by {name}; save it with commas (and numbers with points)")
+            raise UserError(f"{path}, line 1: separated by {name}; save it with commas (and decimal points)")
     others = [column[:60] for column in names if column and column not in (*required, *optional)]
     for column in required:
         if column not in names:
-            unknown = f"; unknown are {', '.join(map(repr, others))}" if others else ""
+            unknown = f"; unknown: {', '.join(map(repr, others))}" if others else ""
             raise UserError(
                 f"{path}, line 1: no column {column!r}; the columns are {', '.join(required)}, and optionally "
                 f"{', '.join(optional)}{unknown}"
             )
     for column in (*required, *optional):
         if names.count(column) > 1:
-            raise UserError(f"{path}, line 1: the column {column!r} is there twice")
+            raise UserError(f"{path}, line 1: the column {column!r} appears twice")
     return names

@@ -13,7 +13,7 @@ FORMATS = (  # (first bytes, what such a file is, how to convert it to a .mat or
     ),
     (
         b"MATLAB 7.3",
-        "a .mat of MATLAB's version 7.3 (HDF5)",
+        "a MATLAB 7.3 .mat file (HDF5)",
         "in MATLAB, load it and save it with '-v7'; or in Python "
         "scipy.io.savemat('{stem}_v7.mat', {{'pred': h5py.File('{name}')['VARIABLE'][()].T}})",
     ),
@@ -24,19 +24,19 @@ FORMATS = (  # (first bytes, what such a file is, how to convert it to a .mat or
     ),
     (
         b"PK\x03\x04",
-        "a zip archive, as .npz, .pt and .xlsx are",
-        "of an .npz scipy.io.savemat('{stem}.mat', dict(numpy.load('{name}'))); a spreadsheet is saved as CSV (UTF-8)",
+        "a zip archive, like .npz, .pt and .xlsx files",
+        "an .npz by scipy.io.savemat('{stem}.mat', dict(numpy.load('{name}'))); a spreadsheet by saving as CSV (UTF-8)",
     ),
     (b"\xd0\xcf\x11\xe0", "an old Excel file (.xls)", "save it as CSV (UTF-8)"),
-    (b"\x80", "a pickle of Python", "load it in Python, and scipy.io.savemat('{stem}.mat', {{'pred': ARRAY}})"),
-    (b"\x1f\x8b", "compressed by gzip", "unpack it"),
-    (b"{", "JSON", "load it in Python, and scipy.io.savemat('{stem}.mat', {{'pred': ARRAY}}), or write a csv"),
-    (b"[", "JSON", "load it in Python, and scipy.io.savemat('{stem}.mat', {{'pred': ARRAY}}), or write a csv"),
+    (b"\x80", "a Python pickle", "load it in Python, then scipy.io.savemat('{stem}.mat', {{'pred': ARRAY}})"),
+    (b"\x1f\x8b", "compressed with gzip", "unpack it"),
+    (b"{", "JSON", "load it in Python, then scipy.io.savemat('{stem}.mat', {{'pred': ARRAY}}), or write a csv"),
+    (b"[", "JSON", "load it in Python, then scipy.io.savemat('{stem}.mat', {{'pred': ARRAY}}), or write a csv"),
 )
 
 
 def describe_other_format(path: Path) -> str | None:
-    """Describe the file's format and how to convert it; return None if the format is not one of those known here.
+    """Return a phrase that names the file's format and says how to convert it; None if the format is not in `FORMATS`.
 
     Text, and .mat files of MATLAB's versions 5 to 7, give None.
 
@@ -47,5 +47,5 @@ def describe_other_format(path: Path) -> str | None:
         start = file.read(16)
     for sign, what, way in FORMATS:
         if start.startswith(sign):
-            return f"is {what}, which is not read; convert it: {way.format(name=path.name, stem=path.stem)}"
+            return f"is {what}, which cannot be read; convert it: {way.format(name=path.name, stem=path.stem)}"
     return None

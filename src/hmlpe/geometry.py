@@ -30,7 +30,9 @@ def crop_to_image(points_px: Points, box_px: Float[np.ndarray, "*#batch 4"], siz
 
 
 def scale_box(box_px: Box, factors: tuple[float, float, float]) -> Box:
-    """Turn a detection's box into the person's box, by factors found on a training set (paper section 4; FACTS 5).
+    """Return the box that the network's crop shows: a detection's box, scaled by factors fitted on a training set.
+
+    See section 4 of the paper, and FACTS 5.
 
     Args:
         box_px: the detection, x0 y0 x1 y1.
@@ -84,9 +86,9 @@ def iou(a_px: Box, b_px: Box) -> float:
 def crop_resized(
     image: UInt8[np.ndarray, "height width 3"], box_px: Box, size: int
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """Resize the box's region to `size` x `size`, antialiased; the aspect ratio is not kept.
+    """Return the box's region of the image, resized to `size` x `size` with antialiasing; its aspect ratio is not kept.
 
-    Beyond the image its border pixels are repeated.
+    Where the box reaches beyond the image, the border pixels are repeated.
 
     Raises:
         ValueError: the box has no area, or is not finite.

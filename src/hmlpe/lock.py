@@ -14,11 +14,11 @@ from hmlpe.errors import UserError
 
 @contextmanager
 def locked(path: Path, what: str, timeout_s: float = 0.0) -> Iterator[None]:
-    """Hold the lock of the file `path` while the block runs. The file stays behind and means nothing by itself.
+    """Hold an exclusive lock on the file `path` while the `with` block runs; the file itself stays afterwards.
 
     Args:
         path: lock file, created if it is missing; it holds the id of the process that locked it last.
-        what: what the folder is for, as the message calls it, e.g. "run".
+        what: the name of what the lock protects, for the error message, e.g. "run".
         timeout_s: how long to wait for another process to release the lock: a killed process may take a moment to end.
 
     Raises:
@@ -29,7 +29,7 @@ def locked(path: Path, what: str, timeout_s: float = 0.0) -> Iterator[None]:
         held = FileLock(path, timeout_s, poll_interval=0.1, fallback_to_soft=False).acquire()
     except Timeout:
         raise UserError(
-            f"{path.parent}: this {what} is at work already{_owner(path)}; wait for it, or end it"
+            f"{path.parent}: this {what} is already running{_owner(path)}; wait for it, or stop it"
         ) from None
     with held:
         path.write_text(f"{os.getpid()}\n")
@@ -37,6 +37,6 @@ def locked(path: Path, what: str, timeout_s: float = 0.0) -> Iterator[None]:
 
 
 def _owner(path: Path) -> str:
-    """Return which process holds the lock, in words; empty if it has not said so yet."""
+    """Return ` (process <id>)` of the process that holds the lock, for a message; "" if the file has no id yet."""
     number = path.read_text().strip()
     return f" (process {number})" if number else ""

@@ -27,21 +27,24 @@ class Side(NamedTuple):
 SIDES = (
     Side("left joint", "#FF2020", "o"),
     Side("right joint", "#2060FF", "s"),
-    Side("joint of the middle", "#FFFFFF", "D"),
+    Side("middle joint", "#FFFFFF", "D"),
 )
 
 
 def part_colour(part: int) -> str:
-    """Return the colour of a part, by its index."""
+    """Return the colour (#RRGGBB) of the part with this index."""
     return PART_COLOURS[part % len(PART_COLOURS)]
 
 
 def side_of(skeleton: Skeleton, joint: int) -> Side:
-    """Return the side that a joint belongs to, by the joint's index. Mirror pairs name the left joint first."""
+    """Return the side of the person (left, right, middle) of the joint with this index.
+
+    The first joint of a mirror pair is the left one.
+    """
     name = skeleton.joints[joint]
     return SIDES[next((pair.index(name) for pair in skeleton.mirror if name in pair), 2)]
 
 
-def rgb(colour: str) -> tuple[int, int, int]:
-    """Convert #RRGGBB to three numbers from 0 to 255."""
+def hex_to_rgb(colour: str) -> tuple[int, int, int]:
+    """Convert #RRGGBB to red, green and blue from 0 to 255."""
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)

@@ -17,7 +17,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from hmlpe.data.drawing import View, draw_pose, legend_entries
+from hmlpe.data.drawing import LabelledCrop, draw_pose, legend_entries
 from hmlpe.skeleton import Skeleton
 
 FILTERS = "media/filters"
@@ -28,52 +28,65 @@ FILTERS_PER_ROW = 8
 DPI, TILE, GAP = 110, 108, 6  # screen pixels: per inch, side of a tile, between two tiles
 
 
-def poses(
+def draw_poses(
     crops: UInt8[np.ndarray, "person size size 3"],
     truth_px: Float[np.ndarray, "person joint 2"],
     predicted_px: Float[np.ndarray, "person joint 2"],
     skeleton: Skeleton,
 ) -> Picture:
-    """Draw each person with the true parts and, beside it, with the predicted ones. Joints are in crop pixels."""
+    """Return a picture with each person's crop twice: with the true pose, and beside it with the predicted pose.
+
+    Args:
+        crops: RGB crops.
+        truth_px, predicted_px: the joints in crop pixels; joints that are NaN are not drawn.
+        skeleton: the joints and the parts between them.
+    """
     across = min(3, len(crops))
-    figure, axes = _grid(math.ceil(len(crops) / across), 2 * across, foot=46)
+    figure, axes = _axes_grid(math.ceil(len(crops) / across), 2 * across, foot=46)
     seen = np.zeros(len(skeleton.joints), dtype=bool)
     for number, crop in enumerate(crops):
         row, column = divmod(number, across)
         for place, (word, joints) in enumerate((("true", truth_px[number]), ("predicted", predicted_px[number]))):
             ax = axes[row][2 * column + place]
-            draw_pose(ax, View(word, crop, joints.astype(np.float64), seen), skeleton)
+            draw_pose(ax, LabelledCrop(word, crop, joints.astype(np.float64), seen), skeleton)
             ax.set_title(word, fontsize=9, pad=3)
     entries = [entry for entry in legend_entries(skeleton) if entry.get_label() != "marked occluded"]
     figure.legend(handles=entries, loc="lower center", ncols=math.ceil(len(entries) / 2), frameon=False, fontsize=8)
-    return as_picture(figure)
+    return render_rgb(figure)
 
 
-def part_maps(
+def draw_part_maps(
     crops: UInt8[np.ndarray, "person size size 3"],
     predicted: Float[np.ndarray, "person part row column"],
     truth: Float[np.ndarray, "person part row column"],
     parts: Sequence[str],
 ) -> Picture:
-    """Draw each person's crop and, for every part, the predicted map of windows above the true one.
+    """Return a picture with each person's crop and, for every part, the predicted map above the true map.
 
-    Unknown truth is grey.
+    Args:
+        crops: RGB crops.
+        predicted: the predicted probability that a window contains the part, by row and column of the window grid.
+        truth: 1 or 0, whether the window contains the part; NaN where that is unknown, which is drawn grey.
+        parts: names of the parts.
     """
     rows = [
-        [crop, *(to_colours(grid) for grid in maps)]
+        [crop, *(apply_colormap(grid) for grid in maps)]
         for crop, *both in zip(crops, predicted, truth, strict=True)
         for maps in both
     ]
     heads = [["crop", *(part.replace("_", "\n", 1).replace("_", " ") for part in parts)]]
     tiles = Tiles(rows, heads, ["predicted", "true"] * len(crops))
-    return as_picture(tiles.figure("Which windows hold which part?", [("viridis", 0.0, 1.0, "probability")]))
+    return render_rgb(tiles.draw("Which windows hold which part?", [("viridis", 0.0, 1.0, "probability")]))
 
 
-def filters(weights: Float[np.ndarray, "map 3 down across"], words: Sequence[str] = ()) -> Figure:
-    """Draw the filters of a first layer, each divided by its own largest absolute weight, in colour; grey is 0.
+def draw_filters(weights: Float[np.ndarray, "map 3 down across"], words: Sequence[str] = ()) -> Figure:
+    """Return a figure of the filters of a first convolution, as RGB tiles in which grey is a weight of 0.
+
+    Each filter is divided by its own largest absolute weight.
 
     Args:
-        words: a text for each filter, below its number; empty: none.
+        weights: the weights of the layer: filter, RGB channel, row, column.
+        words: a text for each filter, shown below its number; empty: none.
     """
     shown = [to_uint8((one / max(np.abs(one).max(), 1e-12) / 2 + 0.5).transpose(1, 2, 0)) for one in weights]
     numbers = range(len(shown))
@@ -84,7 +97,7 @@ def filters(weights: Float[np.ndarray, "map 3 down across"], words: Sequence[str
         [[said[number] for number in row] for row in rows],
         [""] * len(rows),
     )
-    return tiles.figure("First-layer filters", [("gray", -1.0, 1.0, "weight / largest |weight| of the filter")])
+    return tiles.draw("First-layer filters", [("gray", -1.0, 1.0, "weight / largest |weight| of the filter")])
 
 
 class Tiles(NamedTuple):
@@ -100,11 +113,14 @@ class Tiles(NamedTuple):
     captions: Sequence[Sequence[str]]
     row_labels: Sequence[str]
 
-    def figure(self, title: str, scales: Sequence[tuple[str, float, float, str]]) -> Figure:
-        """Return the figure, with a colour bar for each scale: (colour map, lowest value, highest value, label).
+    def draw(self, title: str, scales: Sequence[tuple[str, float, float, str]]) -> Figure:
+        """Return a figure of the grid.
 
-        One image holds all tiles: laying out hundreds of axes would take tens of seconds.
+        Args:
+            title: the figure's title.
+            scales: for each colour bar: matplotlib colour map, lowest value, highest value, label.
         """
+        # One image holds all tiles: laying out hundreds of axes would take tens of seconds.
         heights = [22 if heads and any("\n" not in one for one in heads) else 30 for heads in self.captions]
         heads = [*(height if words else 0 for height, words in zip(heights, self.captions, strict=True))]
         heads += [0] * (len(self.rows) - len(heads))
@@ -146,15 +162,15 @@ def to_uint8(picture: Float[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, 
     return np.asarray((np.asarray(picture) * 255).round().astype(np.uint8))
 
 
-def to_colours(
+def apply_colormap(
     grid: Float[np.ndarray, "row column"], colours: str = "viridis", low: float = 0.0
 ) -> UInt8[np.ndarray, "row column 3"]:
-    """Map values from `low` to 1 to colours; unknown values (NaN) become grey."""
+    """Convert a map with values from `low` to 1 to RGB by the matplotlib colour map `colours`; NaN becomes grey."""
     shown = matplotlib.colormaps[colours].with_extremes(bad=UNKNOWN)
     return to_uint8(shown((np.ma.masked_invalid(grid) - low) / (1 - low))[..., :3])
 
 
-def png(figure: Figure) -> bytes:
+def png_bytes(figure: Figure) -> bytes:
     """Encode the figure as PNG; the same figure always gives the same bytes."""
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
@@ -170,8 +186,8 @@ def blank_figure(width: float, height: float, layout: Literal["constrained"] | N
     return figure
 
 
-def _grid(rows: int, columns: int, foot: int) -> tuple[Figure, list[list[Axes]]]:
-    """Return a figure with square axes without ticks, of _SIDE screen pixels each, above `foot` pixels for a legend."""
+def _axes_grid(rows: int, columns: int, foot: int) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure and its grid of square axes of _SIDE screen pixels, with `foot` pixels below for a legend."""
     side, head, left, gap = _SIDE, 24, 6, 6
     width, height = left + columns * (side + gap), head + rows * (side + gap) + rows * 12 + foot
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
@@ -186,7 +202,7 @@ def _grid(rows: int, columns: int, foot: int) -> tuple[Figure, list[list[Axes]]]
     return figure, axes
 
 
-def as_picture(figure: Figure) -> Picture:
+def render_rgb(figure: Figure) -> Picture:
     """Render the figure as an RGB array."""
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)

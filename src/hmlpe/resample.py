@@ -17,11 +17,12 @@ from scipy.special import ndtr, stdtrit
 def bootstrap_counts(shots: Sequence[str] | np.ndarray, draws: int, seed: int) -> Float[np.ndarray, "draw person"]:
     """Draw shots with replacement, and return how often each person is in each draw.
 
-    In the first row everyone counts once.
+    The first of the draws is the sample itself, in which everyone counts once.
 
     Args:
-        shots: (person,) the shot of every person; people of one shot are drawn together.
-        draws: number of draws.
+        shots: (person,) the name of the camera shot that shows the person; people of one shot are drawn together.
+        draws: number of bootstrap draws.
+        seed: seed of the draws.
     """
     names, shot = np.unique(np.asarray(shots), return_inverse=True)
     drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
@@ -29,7 +30,7 @@ def bootstrap_counts(shots: Sequence[str] | np.ndarray, draws: int, seed: int) -
 
 
 def bootstrap_interval(values: Float[np.ndarray, " draw"], level: float, shots: int) -> tuple[float, float]:
-    """Return the percentile interval that holds the middle `level` of the drawn values.
+    """Return the lower and upper end of the percentile interval that holds the middle `level` of the drawn values.
 
     Values that are not finite are left out; if none is finite, both ends are NaN.
 
@@ -38,7 +39,9 @@ def bootstrap_interval(values: Float[np.ndarray, " draw"], level: float, shots: 
     Bootstrap). With a hundred shots this hardly changes it.
 
     Args:
-        shots: how many shots were drawn from.
+        values: the statistic in each bootstrap draw.
+        level: the share of the values that the interval holds, e.g. 0.95.
+        shots: the number of shots that were drawn from.
     """
     known = values[np.isfinite(values)]
     if not len(known):

@@ -65,10 +65,12 @@ def check_row_name(name: object, seed: object) -> None:
     folder = f"{name}_s{seed}"
     control = any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in folder)
     if not str(name).strip() or "/" in folder or control:
-        raise UserError(f"row.name: must be a plain name, as a folder gets it, got {str(name)!r}")
+        raise UserError(f"row.name: must be a plain name, as it names a folder, got {str(name)!r}")
     size = len(os.fsencode(folder))
     if size > MAX_NAME_BYTES:
-        raise UserError(f"row.name: is too long for a folder's name: {size} bytes with its seed, of {MAX_NAME_BYTES}")
+        raise UserError(
+            f"row.name: is too long for a folder name: {size} bytes with its seed, at most {MAX_NAME_BYTES}"
+        )
 
 
 if not OmegaConf.has_resolver("name_of_row"):

@@ -27,21 +27,21 @@ SetNames = Annotated[str | list[str] | None, Field(description="a list of sets, 
 
 
 def _require_target(node: dict[str, Any]) -> dict[str, Any]:
-    """Refuse settings without a _target_."""
+    """Return the settings unchanged. Raises a validation error if they have no `_target_`."""
     if not isinstance(node.get("_target_"), str):
         raise PydanticCustomError("no_target", "no _target_")
     return node
 
 
 def _require_given(value: Any) -> Any:
-    """Refuse Hydra's mark of a value that is not given."""
+    """Return the value unchanged. Raises a validation error if it is `???`, by which Hydra marks a missing value."""
     if value == MISSING:
         raise PydanticCustomError("missing", "missing")
     return value
 
 
 def _require_text(text: str) -> str:
-    """Refuse a blank text."""
+    """Return the text unchanged. Raises a validation error if it is blank."""
     if not text.strip():
         raise PydanticCustomError("empty", "empty")
     return text
@@ -60,8 +60,8 @@ class Settings(BaseModel):
     """The settings of a program, or a part of them.
 
     Attributes:
-        tree: a copy of the whole configuration, in plain containers, that `of` validated; it also holds what is not a
-            field of the class.
+        tree: a copy of the whole configuration that `from_config` validated, as dicts and lists; it also holds what is
+            not a field of the class.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -69,7 +69,7 @@ class Settings(BaseModel):
     _tree: dict[str, Any] | None = PrivateAttr(None)
 
     @classmethod
-    def of(cls: type[T], config: object, name: str = "") -> T:
+    def from_config(cls: type[T], config: object, name: str = "") -> T:
         """Validate a configuration and return its settings.
 
         Args:
@@ -79,7 +79,7 @@ class Settings(BaseModel):
         Raises:
             UserError: a setting is not valid; one line names the setting, what it must be, and what was given.
         """
-        tree = plain(config)
+        tree = to_plain_containers(config)
         try:
             found = cls.model_validate(tree)
         except ValidationError as error:
@@ -103,8 +103,8 @@ class Settings(BaseModel):
         """Raise UserError if settings contradict each other. Programs' settings override this."""
 
 
-def plain(config: Any) -> Any:
-    """Resolve the configuration into plain containers, without Hydra's own part.
+def to_plain_containers(config: Any) -> Any:
+    """Convert an OmegaConf configuration to dicts and lists, with interpolations resolved, without its node `hydra`.
 
     Raises:
         UserError: a setting that others refer to is not given.
@@ -115,16 +115,18 @@ def plain(config: Any) -> Any:
         found = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig | ListConfig) else config
     except InterpolationToMissingValueError as error:
         named = re.search(r"Missing mandatory value: (\S+)", str(error))
-        raise UserError(f"{named[1] if named else error.full_key}: is not given, and others are made of it") from error
+        raise UserError(
+            f"{named[1] if named else error.full_key}: is not given, but other settings depend on it"
+        ) from error
     return {str(key): value for key, value in found.items()} if isinstance(found, Mapping) else found
 
 
 def make(name: str, node: Mapping[str, Any], **given: Any) -> Any:
-    """Build the object that a component's settings describe.
+    """Instantiate the object that a component's settings describe, by `hydra.utils.instantiate`.
 
     Args:
-        name: name of the component among the settings.
-        node: the settings, with `_target_`.
+        name: name of the component among the settings, for error messages.
+        node: the settings: `_target_` and arguments of the constructor.
         given: further arguments of the constructor.
 
     Returns:
@@ -148,10 +150,10 @@ def make(name: str, node: Mapping[str, Any], **given: Any) -> Any:
             cause = cause.__cause__
         what = what.replace(", set env var HYDRA_FULL_ERROR=1 to see chained exception.", f": {cause}")
         raise UserError(f"{'.'.join(filter(None, (name, key.strip())))}: {' '.join(what.split())}") from error
-    return partial(_call, name, made) if node.get("_partial_") else made
+    return partial(_call_partial, name, made) if node.get("_partial_") else made
 
 
-def _call(name: str, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+def _call_partial(name: str, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
     """Call the function of a component with `_partial_`, and turn errors about its arguments into UserError."""
     try:
         return function(*given, **named)
@@ -181,15 +183,18 @@ def unknown_settings(name: str, node: object) -> Iterator[str]:
             yield from unknown_settings(f"{name}.{place}", item)
     if not isinstance(node, Mapping):
         return
-    known = parameters(node.get("_target_"))
+    known = target_parameters(node.get("_target_"))
     for key, value in node.items():
         if known is not None and key not in known and not is_hydra_key(key):
             yield f"{name}.{key}: there is no such setting; there are {', '.join(known)}"
         yield from unknown_settings(f"{name}.{key}", value)
 
 
-def parameters(target: object) -> dict[str, Parameter] | None:
-    """Return the parameters that the target accepts by name; None if it accepts any, or cannot be inspected."""
+def target_parameters(target: object) -> dict[str, Parameter] | None:
+    """Return the parameters, by name, of the class or function that a `_target_` names.
+
+    None if it accepts any (`**kwargs`), or cannot be inspected.
+    """
     try:
         found = signature(resolve_name(str(target))).parameters
     except (ImportError, AttributeError, ValueError, TypeError):
@@ -212,14 +217,14 @@ class PathSettings(Settings, extra="forbid"):
 
 
 class ValidationSettings(Settings, extra="forbid"):
-    """How the validation people are chosen."""
+    """The settings of the choice of validation people among the training people."""
 
     fraction: Annotated[float, Field(gt=0, lt=1)]
     seed: NonNegativeInt
 
 
 class SetSettings(Settings):
-    """The settings of one of several known data sets."""
+    """The settings of one data set: where its people come from, and how the boxes around them are made."""
 
     source: Component
     boxes: Component

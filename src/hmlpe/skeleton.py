@@ -60,7 +60,10 @@ class Skeleton:
         return [self.joints.index(swap.get(joint, joint)) for joint in self.joints]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain containers, for manifests and checkpoints; equal dicts mean equal skeletons."""
+        """Return the constructor's arguments as dicts and lists, for manifests and checkpoints.
+
+        Equal dicts mean equal skeletons.
+        """
         return {
             "joints": list(self.joints),
             "parts": {name: list(ends) for name, ends in self.parts.items()},
@@ -75,6 +78,7 @@ class Skeleton:
 
 
 def _check_pair(name: str, ends: Sequence[str]) -> bool:
+    """Return True. Raises UserError if `ends` are not two joints; `name` is for the message."""
     if len(ends) != 2:
         raise UserError(f"skeleton: {name} needs two joints, got {list(ends)}")
     return True

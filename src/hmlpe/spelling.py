@@ -40,7 +40,9 @@ def with_forward_slashes(name: str) -> str:
 
 
 def normalised_id(value: int | str) -> int | str:
-    """Return the number that a text spells: some tools write one id as a text in one place and as a number in another.
+    """Return the int that a text spells, and any other id unchanged.
+
+    Some tools write the same id as a text in one place and as a number in another.
 
     >>> normalised_id("17"), normalised_id("017"), normalised_id("a")
     (17, '017', 'a')
@@ -59,25 +61,27 @@ def path_on_disk(folder: Path, name: str) -> str:
         return name
     found: list[str] = []
     for part in PurePosixPath(name).parts:
-        there = _entries(folder.joinpath(*found)).get(to_nfc(part), (part,))
+        there = _spellings_in(folder.joinpath(*found)).get(to_nfc(part), (part,))
         if len(there) > 1:
-            raise UserError(f"{folder.joinpath(*found)}: {part!r} is there in two spellings (Unicode); rename one")
+            raise UserError(f"{folder.joinpath(*found)}: {part!r} exists in two spellings (Unicode); rename one")
         found.append(there[0])
     return "/".join(found)
 
 
-def _entries(folder: Path) -> Mapping[str, tuple[str, ...]]:
+def _spellings_in(folder: Path) -> Mapping[str, tuple[str, ...]]:
+    """Return the result of `_spellings_by_nfc_name` for the folder as it is now; empty if there is no such folder."""
     try:
-        return _listed(str(folder), os.stat(folder).st_mtime_ns)
+        return _spellings_by_nfc_name(str(folder), os.stat(folder).st_mtime_ns)
     except (OSError, ValueError):  # there is no such folder, or this cannot be the name of one
         return {}
 
 
 @lru_cache(maxsize=64)
-def _listed(folder: str, changed: int) -> Mapping[str, tuple[str, ...]]:
-    """Return, for each NFC name, the entries of a folder that are spelt so.
+def _spellings_by_nfc_name(folder: str, mtime_ns: int) -> Mapping[str, tuple[str, ...]]:
+    """Return, for each NFC name, the names of the folder's entries whose NFC it is.
 
-    ASCII names, which have only one spelling, are left out.
+    ASCII names, which have only one spelling, are left out. `mtime_ns` is the folder's modification time, by which a
+    changed folder is read anew.
     """
     found: dict[str, tuple[str, ...]] = {}
     for entry in sorted(os.listdir(folder)):

@@ -22,32 +22,32 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def markdown_lines(header: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
-    """Return the lines of a Markdown table, whose cells are Markdown already (`escaped`).
+    """Return the lines of a Markdown table, whose cells are Markdown already (`escape_markdown`).
 
     Args:
         header: the headings.
         rows: the cells of each line.
-        left: the columns that are aligned at the left; all others are at the right, as numbers are.
+        left: indices of the columns that are aligned at the left; all others are at the right, as numbers are.
     """
     rule = [":--" if column in left else "--:" for column in range(len(header))]
     return [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]
 
 
-def escaped(text: str) -> str:
-    r"""Return the text as Markdown that shows it as it is.
+def escape_markdown(text: str) -> str:
+    r"""Return the text with Markdown's special characters escaped, so that Markdown shows it unchanged.
 
-    >>> escaped("pcp_strict|a*b")
+    >>> escape_markdown("pcp_strict|a*b")
     'pcp_strict\\|a\\*b'
     """
     return re.sub(r"([\\|*`<])", r"\\\1", text)
 
 
 def aligned_lines(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Return the rows, the header among them, as lines of a console: columns two spaces apart, and indented by two.
+    """Return a table as lines of text for a console: aligned columns, two spaces apart, and indented by two.
 
     Args:
-        rows: the cells.
-        right: the columns that are aligned at the right.
+        rows: the cells of each row, the header first.
+        right: indices of the columns that are aligned at the right.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     pads = [str.rjust if column in right else str.ljust for column in range(len(widths))]

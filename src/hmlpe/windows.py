@@ -70,5 +70,8 @@ class WindowGrid:
         return torch.where(unknown, torch.nan, share)
 
     def contains(self, sticks_px: Float[Tensor, "*batch 2 2"]) -> Bool[Tensor, "*batch windows"]:
-        """Return whether length(stick inside the window) > beta * length(stick). False where a stick is unknown."""
+        """Return whether each window contains each part: length(stick inside the window) > beta * length(stick).
+
+        False where an end point of the stick is NaN.
+        """
         return self.share_inside(sticks_px) > self.beta

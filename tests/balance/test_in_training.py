@@ -118,7 +118,7 @@ class NoBalance(nn.Module):
 @cache
 def configured(*words: str) -> TrainSettings:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return TrainSettings.of(compose("train", [*SMALL, *THREE, *words]))
+        return TrainSettings.from_config(compose("train", [*SMALL, *THREE, *words]))
 
 
 def model_of(*words: str) -> MultiTaskPose:
@@ -289,20 +289,20 @@ def test_digests_tell_balances_apart_but_not_their_names() -> None:
     )  # fmt: skip
     assert config_digest(fixed) == config_digest(renamed)
     assert len({config_digest(config) for config in (fixed, learned, projected)}) == 3
-    assert len({config_digest(config, row=False) for config in (fixed, learned, projected)}) == 1
+    assert len({config_digest(config, include_row=False) for config in (fixed, learned, projected)}) == 1
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
         ([f"+balance.bad={bad}", f"balance._target_={HERE}.Wrong"],
-         f"balance: Wrong gives the weight {said} to detection at step 2; weights are finite and at least 0")
+         f"balance: Wrong gives the weight {said} to detection at step 2; weights must be finite and at least 0")
         for bad, said in (("nan", "nan"), ("-0.5", "-0.5"), ("inf", "inf"))
     ] + [
         ([f"balance._target_={HERE}.Forgetful"],
-         "balance: Forgetful gives terms of regression, but those with a weight are regression, detection, extent"),
+         "balance: Forgetful gives terms for regression, but the tasks with a weight are regression, detection, "),
         ([f"balance._target_={HERE}.Shortened"], "balance: Shortened combines gradients of "),
-        ([f"balance._target_={HERE}.Nothing"], "balance: Nothing makes nan of the loss of detection"),
+        ([f"balance._target_={HERE}.Nothing"], "balance: Nothing turns the loss of detection into nan"),
     ],
 )  # fmt: skip
 def test_a_bad_balance_ends_in_one_line(words: list[str], line: str) -> None:
@@ -313,7 +313,7 @@ def test_a_bad_balance_ends_in_one_line(words: list[str], line: str) -> None:
 
 
 def test_a_task_whose_shapes_do_not_fit_ends_in_one_line() -> None:
-    said = r"^tasks\.extent: Askew\.target\(\) gives values of shape \(\d+, 2\); its output's"
+    said = r"^tasks\.extent: Askew\.target\(\) gives values of shape \(\d+, 2\); its output has"
     with pytest.raises(UserError, match=said):
         fit(model_of(f"tasks.extent._target_={HERE}.Askew"), 1)
 
@@ -333,7 +333,7 @@ def test_a_task_whose_shapes_do_not_fit_ends_in_one_line() -> None:
         ),
         (["balance=pcgrad", "row.weights.detection=-1"], "row.weights.detection: a weight must be a finite number of"),
         (["+row.weights.pose=1"], "row.weights.pose: there is no such task; there are regression, detection, extent"),
-        (["row.weights=3"], "row.weights: must be weights by the tasks' names, got 3"),
+        (["row.weights=3"], "row.weights: must be weights by task name, got 3"),
     ],
 )
 def test_a_balance_that_cannot_be_is_refused_in_one_line(words: list[str], line: str) -> None:

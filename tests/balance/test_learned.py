@@ -116,7 +116,7 @@ def test_a_schedule_s_factors() -> None:
 @pytest.mark.parametrize(
     ("factors", "words"),
     [
-        ([["c", 0, 1]], "balance.factors: the row has no weight for c; it has for a, b"),
+        ([["c", 0, 1]], "balance.factors: no weight for c; the row has weights for a, b"),
         ([["a", 1.5, 1]], "balance.factors: must be triples of a task, a whole epoch and a finite factor"),
         ([["a", 1, -1]], r"got \['a', 1, -1\]"),
         ([["a", 1, math.nan]], "finite factor"),

@@ -73,7 +73,7 @@ def test_whatever_a_library_makes_of_it(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # run_app sets it; this puts it back
     monkeypatch.setattr(sys, "argv", ["hmlpe-export"])
-    monkeypatch.setattr(interrupt, "_heard", False)
+    monkeypatch.setattr(interrupt, "_interrupted", False)
     before = signal.getsignal(signal.SIGINT)
     try:
         with pytest.raises(SystemExit) as leaving:

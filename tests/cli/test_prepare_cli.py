@@ -128,7 +128,7 @@ def test_a_camera_that_stands_still_is_refused_or_warned_of(call: Call, tmp_path
     answer = call("data=flic", f"data.root={root}", "prepare.sheet=0")
     errors = [line for line in answer.err.splitlines() if line.startswith("error: ")]
     assert answer.code == 2 and len(errors) == 1 and "Traceback" not in answer.err
-    for part in ("no training people are left, of 12", "stand still", "data.near_duplicates=null keeps these 12"):
+    for part in ("none of 12 training people are left", "stand still", "data.near_duplicates=null keeps these 12"):
         assert part in errors[0]
     assert not [path for path in Path().rglob("*") if path.is_file()]  # nothing half-written
     for row in (1, 2):  # two of the training people are elsewhere
@@ -149,7 +149,7 @@ def test_success_says_what_the_pack_holds(call: Call, tmp_path: Path) -> None:
     counts = "4 train and 3 test people; left out: 1 train people (image is missing), 1 train people (in a test image)"
     look = f"look at some of them before you train: {pack}/sheet.png"
     assert (first.code, first.out) == (0, f"{pack} prepared: {counts}\n{look}\n")
-    assert (second.code, second.out, second.err) == (0, f"{pack} is prepared already: {counts}\n{look}\n", "")
+    assert (second.code, second.out, second.err) == (0, f"{pack} is already prepared: {counts}\n{look}\n", "")
     assert "Traceback" not in first.err and list(Path().iterdir()) == []
     manifest = json.loads((pack / "manifest.json").read_text())
     assert manifest["boxes"]["flic"]["factors"] == [3.5, 1.75, 1.75]
@@ -210,7 +210,7 @@ def test_check_reads_the_pack_alone(call: Call, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "flic")
     whole = call("data=flic", out, "--check")
     counts = "5 train and 3 test people; left out: 1 train people (in a test image)"
-    assert (whole.code, whole.out, whole.err) == (0, f"{pack} is whole: {counts}\n", "")
+    assert (whole.code, whole.out, whole.err) == (0, f"{pack} is intact: {counts}\n", "")
     (pack / "crops.npy").write_bytes((pack / "crops.npy").read_bytes()[:-1] + b"x")
     assert_refused(call("--check", "data=flic", out), str(pack / "crops.npy"), "prepare it again")
     shutil.rmtree(pack)
@@ -235,7 +235,7 @@ def test_the_whole_of_flic(real_data: Path, tmp_path: Path) -> None:
     left_out = ["250 test people (image is missing)", "2 train people (in a test image)",
                 "46 train people (near-duplicate of a test image)"]  # fmt: skip
     counts = f"3939 train and 766 test people; left out: {', '.join(left_out)}"
-    near = "  flic: 21 of 695 test images are of shots that 48 training people are of, too (named in manifest.json; "
+    near = "  flic: 21 of 695 test images share shots with 48 training people (listed in manifest.json; "
     counts += f"\n{near}data.keep_neighbours=false leaves them out)"
     look = "look at some of them before you train: data/flic/sheet.png"
     assert (done.returncode, done.stdout) == (0, f"data/flic prepared: {counts}\n{look}\n"), done.stderr
@@ -252,9 +252,9 @@ def test_the_whole_of_flic(real_data: Path, tmp_path: Path) -> None:
         crops = np.load(tmp_path / "data" / "flic" / f"{name}.npy", mmap_mode="r")
         assert crops.shape == (4705, side, side, 3)
     again = run("data.allow_missing=true")
-    assert (again.returncode, again.stdout) == (0, f"data/flic is prepared already: {counts}\n{look}\n")
+    assert (again.returncode, again.stdout) == (0, f"data/flic is already prepared: {counts}\n{look}\n")
     whole = run("--check")
-    assert (whole.returncode, whole.stdout) == (0, f"data/flic is whole: {counts}\n")
+    assert (whole.returncode, whole.stdout) == (0, f"data/flic is intact: {counts}\n")
 
 
 def test_attributes_of_a_set_of_ones_own(call: Call, tmp_path: Path) -> None:
@@ -273,4 +273,4 @@ def test_attributes_of_a_set_of_ones_own(call: Call, tmp_path: Path) -> None:
     assert call(*words).out.splitlines()[1:] == []
     answer = call(*words, "data.source.attributes={way: {field: facing, classes: [left, right]}}")
     assert answer.code == 0 and ", attributes: 2 train and 1 test people" in answer.out
-    assert "  attribute way (left, right): known of 1 of 2 train and 1 of 1 test people\n" in answer.out
+    assert "  attribute way (left, right): known for 1 of 2 train and 1 of 1 test people\n" in answer.out

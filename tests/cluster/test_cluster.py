@@ -80,14 +80,14 @@ def test_slurm_jobs_that_are_cancelled_or_preempted_go_on(folder: Path, slurm: d
             done = subprocess.run([*order, job.name], env=slurm, capture_output=True, text=True, timeout=120)
             assert done.returncode in (0, 124), done.stderr
         wait_for(lambda: set(results(folder, "slurm_killed")) == {preempted, *others}, process, 400)
-        assert "going on from" in log_of(folder, "slurm_killed", preempted)
+        assert "resuming from" in log_of(folder, "slurm_killed", preempted)
         process.send_signal(signal.SIGINT)
         assert ended(process) == 130
     before = results(folder, "slurm_killed")
     finish(command, folder, slurm)
     after = results(folder, "slurm_killed")
     assert {run: after[run] for run in before} == before
-    assert "going on from" in log_of(folder, "slurm_killed", cancelled)
+    assert "resuming from" in log_of(folder, "slurm_killed", cancelled)
     same_as_reference(folder, "slurm_killed")
 
 
@@ -141,7 +141,7 @@ def test_ray_workers_that_are_killed_go_on(folder: Path, ray: dict[str, str]) ->
         assert ended(process) == 0, output(folder)
     after = results(folder, "ray_killed")
     assert {run: after[run] for run in before} == before
-    assert all("going on from" in log_of(folder, "ray_killed", run) for run in (first, last))
+    assert all("resuming from" in log_of(folder, "ray_killed", run) for run in (first, last))
     same_as_reference(folder, "ray_killed")
 
 

@@ -83,7 +83,7 @@ def test_the_report_has_the_table_and_the_same_panels(outputs: Path) -> None:
     text = (outputs / "study" / "dashboard" / "report.json").read_text()
     spec = json.loads(text)
     headings = [block["children"][0]["text"] for block in spec["blocks"] if block["type"] == "heading"]
-    assert headings == ["A line a run", *WORKSPACE]
+    assert headings == ["One line per run", *WORKSPACE]
     table, *grids = [block["metadata"] for block in spec["blocks"] if block["type"] == "panel-grid"]
     assert "study" in json.dumps(table["panelBankSectionConfig"]["panels"])
     assert [shape(grid["panelBankSectionConfig"]["panels"]) for grid in grids] == list(WORKSPACE.values())

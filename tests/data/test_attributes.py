@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from PIL import Image
 
-from hmlpe.cli.prepare import summary
+from hmlpe.cli.prepare import pack_summary
 from hmlpe.data.augment import Augmentation
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.collection import configured_attributes
@@ -35,7 +35,7 @@ from hmlpe.data.sources.table import TableSource
 from hmlpe.errors import UserError
 from hmlpe.settings import DataSettings
 from hmlpe.skeleton import Skeleton
-from hmlpe.training.build import check_settings
+from hmlpe.training.build import check_pack_settings
 from hmlpe.windows import WindowGrid
 
 from .conftest import CONF, Watched
@@ -246,7 +246,7 @@ def test_damaged_files_are_read_or_refused(photos: Path, data: st.DataObject, re
     path = source.annotation_files()[0]
     path.write_bytes(data.draw(changed_bytes(path.read_bytes())))
     for person in outcome(source.people) or []:
-        assert all(one.holds(person.attributes[one.name]) for one in ATTRIBUTES)
+        assert all(one.allows(person.attributes[one.name]) for one in ATTRIBUTES)
 
 
 # The pack
@@ -263,12 +263,12 @@ def test_a_pack_keeps_them(reader: Reader, tmp_path: Path) -> None:
     pack = open_pack(tmp_path / "pack", PAIR)
     assert pack.attributes == ATTRIBUTES == pack.attributes_of("dogs") and pack.missed.attributes.shape == (0, 2)
     np.testing.assert_array_equal(pack.people.attributes, NUMBERS)
-    both = pack.people.rows(np.array([7])).followed_by(pack.people.rows(np.array([0])))
+    both = pack.people.select_rows(np.array([7])).concatenate(pack.people.select_rows(np.array([0])))
     np.testing.assert_array_equal(both.attributes, NUMBERS[[7, 0]])
-    said = summary(tmp_path / "pack", "prepared", manifest).splitlines()
+    said = pack_summary(tmp_path / "pack", "prepared", manifest).splitlines()
     assert said[1:] == [
-        "  attribute facing (left, right): known of 3 of 6 train and 2 of 2 test people",
-        "  attribute age: known of 4 of 6 train and 1 of 2 test people",
+        "  attribute facing (left, right): known for 3 of 6 train and 2 of 2 test people",
+        "  attribute age: known for 4 of 6 train and 1 of 2 test people",
     ]
     assert make(reader(), tmp_path / "pack")[1]
 
@@ -286,7 +286,7 @@ def test_without_any_a_pack_is_what_it_was(
     with np.load(tmp_path / "pack" / "people.npz") as arrays:
         assert "attributes" not in arrays
     assert "attributes" not in json.dumps(manifest)
-    assert "attribute" not in summary(tmp_path / "pack", "prepared", manifest)
+    assert "attribute" not in pack_summary(tmp_path / "pack", "prepared", manifest)
     pack = open_pack(tmp_path / "pack", PAIR)
     assert pack.attributes == () and pack.people.attributes.shape == (8, 0) and pack.missed.attributes.shape == (0, 0)
 
@@ -341,8 +341,8 @@ def test_sets_of_several_attributes(photos: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(pack.people.attributes, expected)
     assert "attributes" not in manifest["sets"]["three"]
     assert [one.name for one in pack.attributes_of("two")] == ["age", "kind"] and pack.attributes_of("three") == ()
-    said = summary(tmp_path / "pack", "prepared", manifest).splitlines()
-    assert "  attribute age: known of 8 of 18 train and 2 of 6 test people" in said
+    said = pack_summary(tmp_path / "pack", "prepared", manifest).splitlines()
+    assert "  attribute age: known for 8 of 18 train and 2 of 6 test people" in said
 
 
 @pytest.mark.parametrize("classes", [["right", "left"], ["left"], None])
@@ -465,7 +465,7 @@ def test_a_run_with_other_attributes_is_refused(photos: Path, tmp_path: Path) ->
         return {**shared, **own, "boxes": boxes, "source": {"_target_": "x", "attributes": attributes, **source}}
 
     def check(data: dict[str, Any]) -> None:
-        check_settings(DataSettings.of(data), pack)
+        check_pack_settings(DataSettings.from_config(data), pack)
 
     check(config(WANTED))
     check(config(dict(reversed(WANTED.items()))))  # a task asks by name
@@ -479,14 +479,16 @@ def test_a_run_with_other_attributes_is_refused(photos: Path, tmp_path: Path) ->
     other = config(WANTED)
     del other["source"]["attributes"]  # a reader that has no such setting says itself what it carries along
     check(other)
-    data = DataSettings.of({**other, "known": {"dogs": other, "cats": config(WANTED)}, "sets": None})
+    data = DataSettings.from_config({**other, "known": {"dogs": other, "cats": config(WANTED)}, "sets": None})
     assert configured_attributes(data, ["dogs", "cats", "birds"]) == {"cats": ATTRIBUTES}
 
 
 def test_the_sheet_says_what_is_known(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(table(photos, PEOPLE, attributes=WANTED), tmp_path / "pack")
     pack, titles = open_pack(tmp_path / "pack", PAIR), []
-    monkeypatch.setattr("hmlpe.data.sheet.draw_views", lambda views, *rest: titles.extend(view.title for view in views))
+    monkeypatch.setattr(
+        "hmlpe.data.sheet.draw_labelled_crops", lambda views, *rest: titles.extend(view.title for view in views)
+    )
     labels = module(tmp_path / "pack").augmented.labels
     draw_sheet(pack, labels, PAIR, WindowGrid(), [0, 1, 2, 7], tmp_path / "sheet.png")
     assert titles == [

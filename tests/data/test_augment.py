@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hmlpe.data.augment import Augmentation, View, mirrored
+from hmlpe.data.augment import Augmentation, CropView, mirror_joints
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 
@@ -40,7 +40,7 @@ def paper(skeleton: Skeleton) -> Augmentation:
     return built
 
 
-def view_of(augmentation: Augmentation, seed: int, joints: np.ndarray = JOINTS) -> View:
+def view_of(augmentation: Augmentation, seed: int, joints: np.ndarray = JOINTS) -> CropView:
     return augmentation(MAP, joints, np.random.default_rng(seed))
 
 
@@ -51,8 +51,8 @@ def is_mirrored(image: np.ndarray) -> bool:
 @given(joints=arrays(float, (8, 2), elements=st.floats(-1e3, 1e3) | st.just(NAN)), width=st.integers(1, 300))
 def test_flip_twice_is_the_identity(joints: np.ndarray, width: int) -> None:
     before = joints.copy()
-    once = mirrored(joints, width, SWAPPED)
-    np.testing.assert_allclose(mirrored(once, width, SWAPPED), joints, atol=1e-9)
+    once = mirror_joints(joints, width, SWAPPED)
+    np.testing.assert_allclose(mirror_joints(once, width, SWAPPED), joints, atol=1e-9)
     np.testing.assert_array_equal(once[:, 1], joints[SWAPPED, 1])
     np.testing.assert_allclose(once[:, 0] + joints[SWAPPED, 0], np.where(np.isnan(once[:, 0]), NAN, width - 1))
     np.testing.assert_array_equal(joints, before)
@@ -227,7 +227,7 @@ class _Turning(A.DualTransform):
         ([CROP, A.ToFloat(max_value=255, p=RARE)], "float32 ndarray"),
         ([CROP, A.ToTensorV2()], "Tensor.*leave out"),
         ([CROP, A.ToGray(num_output_channels=1, p=RARE)], r"of shape \(112, 112"),
-        ([A.RandomCrop(96, 96)], "views of 96 x 96 px, the network takes 112 x 112"),
+        ([A.RandomCrop(96, 96)], "views of 96 x 96 px, but the network takes 112 x 112"),
         ([A.NoOp()], "views of 128 x 128 px"),
         ([CROP, A.OneOf([A.Resize(112, 100, p=RARE), A.NoOp()], p=0.5)], "views of 100 x 112 px"),
         ([A.RandomCrop(200, 200)], r"fail on a crop of 128 px \(.*Crop"),

@@ -16,8 +16,8 @@ from hydra.utils import instantiate
 from PIL import Image
 
 from hmlpe.data.augment import Augmentation
-from hmlpe.data.drawing import View
-from hmlpe.data.sheet import draw_views
+from hmlpe.data.drawing import LabelledCrop
+from hmlpe.data.sheet import draw_labelled_crops
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import PartDetection
 from hmlpe.windows import WindowGrid
@@ -155,7 +155,7 @@ def test_window_labels_are_those_of_the_dots(
 def test_the_eye_of_the_reader(configured: Callable[[str], Augmentation], skeleton: Skeleton, tmp_path: Path) -> None:
     """A sheet with views of every configuration: the pose is drawn over the dots, so it must hide their middles."""
     drawn = [
-        View(
+        LabelledCrop(
             f"{name}, seed {seed}",
             *configured(name)(painted(), JOINTS, np.random.default_rng(seed))[:2],
             np.zeros(8, bool),
@@ -163,7 +163,7 @@ def test_the_eye_of_the_reader(configured: Callable[[str], Augmentation], skelet
         for name in CONFIGS
         for seed in range(4)
     ]
-    draw_views(drawn, skeleton, WindowGrid(), tmp_path / "sheet.png", "Augmented views of dots")
+    draw_labelled_crops(drawn, skeleton, WindowGrid(), tmp_path / "sheet.png", "Augmented views of dots")
     with Image.open(tmp_path / "sheet.png") as sheet:
         page = np.asarray(sheet.convert("RGB"))
     assert page.shape[1] > 8 * 2 * SIZE and page.shape[0] > len(CONFIGS) * 2 * SIZE

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hmlpe.data.boxes import SHARES, BoxRule, NormalisedJoints, fit_factors, normalised_joints
 from hmlpe.data.record import Person
 from hmlpe.errors import UserError
-from hmlpe.report.box_fit import draw, table, write_csv
+from hmlpe.report.box_fit import draw_fits, fits_table, write_fits_csv
 
 NAN4 = np.full(4, np.nan)
 
@@ -37,7 +37,7 @@ def test_joints_are_in_half_sides_of_the_detection(boxes: BoxRule) -> None:
     found = normalised_joints([person(joints, np.array([10.0, 10, 30, 50])), person(joints, NAN4)], boxes)
     assert found.rule == "detection" and len(found.points) == 1
     np.testing.assert_allclose(found.points[0, :3], [(0, 0), (1, 1), (-1, -1)])
-    assert found.known.tolist() == [[True, True, True, False]]
+    assert found.is_known.tolist() == [[True, True, True, False]]
 
 
 def test_test_people_are_never_looked_at(boxes: BoxRule) -> None:
@@ -88,15 +88,15 @@ def test_what_is_shown(tmp_path: Path) -> None:
     training = cloud(1)
     fits = {"configured": training.evaluate((2, 1, 1))}
     fits |= {f"{share * 100:g}% of joints": fit_factors(training, share) for share in SHARES}
-    text = table("cloud", training, fits)
+    text = fits_table("cloud", training, fits)
     assert (
         len(text.splitlines()) == 2 + len(fits)
         and "configured" in text
         and len(set(map(len, text.splitlines()[1:]))) == 1
     )
-    write_csv(tmp_path / "cloud.csv", fits)
+    write_fits_csv(tmp_path / "cloud.csv", fits)
     assert (tmp_path / "cloud.csv").read_text().splitlines()[1].startswith("configured,2.0,1.0,1.0,")
-    draw(tmp_path / "cloud.png", "cloud", training, fits)
+    draw_fits(tmp_path / "cloud.png", "cloud", training, fits)
     first = (tmp_path / "cloud.png").read_bytes()
-    draw(tmp_path / "cloud.png", "cloud", training, {**fits, "configured": replace(fits["configured"])})
+    draw_fits(tmp_path / "cloud.png", "cloud", training, {**fits, "configured": replace(fits["configured"])})
     assert (tmp_path / "cloud.png").read_bytes() == first

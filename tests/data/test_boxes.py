@@ -54,7 +54,7 @@ def test_each_split_has_its_own_rule(train: str, test: str) -> None:
     boxes = rule(train, test)
     np.testing.assert_allclose(boxes.box_px(one("train")), EXPECTED[train])
     np.testing.assert_allclose(boxes.box_px(one("test")), EXPECTED[test])
-    assert (boxes.of("train"), boxes.of("test")) == (train, test)
+    assert (boxes.rule_of("train"), boxes.rule_of("test")) == (train, test)
 
 
 @pytest.mark.parametrize(("name", "given"), [("detection", DETECTION), ("window", WINDOW)])
@@ -166,7 +166,7 @@ def test_a_covering_box_holds_the_joints_and_the_scaled_box(
         ({"train": ""}, r"data\.boxes\.train"), ({"factors": (1.0, 2.0)}, r"data\.boxes\.factors"),
         ({"factors": (1, 2, 3, 4)}, r"data\.boxes\.factors"), ({"aspect": 0}, r"data\.boxes\.aspect"),
         ({"aspect": -1.5}, r"data\.boxes\.aspect"),
-        ({"train": "truth", "test": "truth", "aspect": 1.5}, r"data\.boxes\.aspect: is of a scaled box"),
+        ({"train": "truth", "test": "truth", "aspect": 1.5}, r"data\.boxes\.aspect: is for scaled boxes"),
     ],
 )  # fmt: skip
 def test_a_rule_of_no_use_is_refused(bad: dict[str, Any], word: str) -> None:

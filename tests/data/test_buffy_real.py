@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmlpe.data.leaks import image_hash, near_duplicates
+from hmlpe.data.leaks import image_hash, nearest_test_rows
 from hmlpe.data.record import Person
 from hmlpe.data.sources.buffy import BuffySource
-from hmlpe.data.split import scenes, split_by_scene
+from hmlpe.data.split import assign_scenes, split_by_scene
 from hmlpe.skeleton import Skeleton
 
 pytestmark = pytest.mark.real
@@ -118,6 +118,6 @@ def test_validation_by_image_alone_would_leak(buffy: BuffySource, people: Sequen
     nobody = np.full(len(images), "")
     found = {}
     for distance in (None, 8):
-        train, validation = split_by_scene(images, scenes(images, nobody, hashes, distance), 0.1, 0)
-        found[distance] = (len(validation), int((near_duplicates(hashes[validation], hashes[train], 8) >= 0).sum()))
+        train, validation = split_by_scene(images, assign_scenes(images, nobody, hashes, distance), 0.1, 0)
+        found[distance] = (len(validation), int((nearest_test_rows(hashes[validation], hashes[train], 8) >= 0).sum()))
     assert found == {None: (47, 29), 8: (47, 0)}

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.data.boxes import BoxRule
-from hmlpe.data.collection import box_rules, configured_attributes, sets_of
+from hmlpe.data.collection import box_rules, build_data_sets, configured_attributes
 from hmlpe.errors import UserError
 from hmlpe.settings import DataSettings
 
@@ -32,7 +32,7 @@ def configured(*overrides: str) -> DataSettings:
     """The data's settings under these overrides. To compose takes long, so values are set afterwards."""
     choices = [override for override in overrides if override.startswith(("+", "data="))]
     values = [override for override in overrides if override not in choices]
-    return DataSettings.of(OmegaConf.merge(composed(*choices), OmegaConf.from_dotlist(values)).data, "data")
+    return DataSettings.from_config(OmegaConf.merge(composed(*choices), OmegaConf.from_dotlist(values)).data, "data")
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def found(root: Path) -> Callable[..., tuple[list[str], list[str]]]:
     """Names of the sets that data=all finds below root, and of the others."""
 
     def names(*overrides: str) -> tuple[list[str], list[str]]:
-        sets, absent = sets_of(configured("data=all", f"data.root={root}", *overrides))
+        sets, absent = build_data_sets(configured("data=all", f"data.root={root}", *overrides))
         return [one.source.name for one in sets], absent
 
     return names
@@ -69,7 +69,7 @@ def refusal(call: Callable[..., Any], *given: Any) -> str:
 
 
 def test_a_configuration_of_one_set(root: Path) -> None:
-    (one,), absent = sets_of(configured("data=flic", f"data.root={root / 'flic'}", "data.boxes.margin=0.25"))
+    (one,), absent = build_data_sets(configured("data=flic", f"data.root={root / 'flic'}", "data.boxes.margin=0.25"))
     assert one.source.name == "flic" and len(one.source.people()) == len(CROWD) and absent == []
     assert one.boxes.as_dict() == {
         "train": "detection", "test": "detection", "factors": [3.5, 1.75, 1.75], "margin": 0.25, "aspect": None,
@@ -78,7 +78,7 @@ def test_a_configuration_of_one_set(root: Path) -> None:
 
 
 def test_the_default_needs_no_folder() -> None:
-    (one,), absent = sets_of(configured("data.source.train=3", "data.source.test=2"))
+    (one,), absent = build_data_sets(configured("data.source.train=3", "data.source.test=2"))
     assert one.source.name == "embedded" and len(one.source.people()) == 5 and absent == []
 
 
@@ -90,14 +90,14 @@ def test_all_six(tmp_path: Path) -> None:
     """Every known set opens from an empty folder of its name; what is in it is read later."""
     for name in KNOWN:
         (tmp_path / name).mkdir()
-    sets, absent = sets_of(configured("data=all", f"data.root={tmp_path}"))
+    sets, absent = build_data_sets(configured("data=all", f"data.root={tmp_path}"))
     assert [one.source.name for one in sets] == KNOWN and absent == []
     assert [Path(one.source.root) for one in sets] == [tmp_path / name for name in KNOWN]
 
 
 def test_a_root_with_a_tilde(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(root.parent))
-    sets, _ = sets_of(configured("data=all", "data.root=~/sets", "data.sets=[flic]"))
+    sets, _ = build_data_sets(configured("data=all", "data.root=~/sets", "data.sets=[flic]"))
     assert len(sets[0].source.people()) == len(CROWD)
 
 
@@ -120,14 +120,17 @@ def test_an_unknown_name_says_which_there_are(found: Found, names: str) -> None:
 
 
 def test_no_root() -> None:
-    message = refusal(sets_of, configured("data=all"))
+    message = refusal(build_data_sets, configured("data=all"))
     assert "data.root" in message and all(f"{name}/" in message for name in KNOWN)
-    assert "flic/" in (message := refusal(sets_of, configured("data=all", "data.sets=[flic]"))) and "sa/" not in message
+    assert (
+        "flic/" in (message := refusal(build_data_sets, configured("data=all", "data.sets=[flic]")))
+        and "sa/" not in message
+    )
 
 
 @pytest.mark.parametrize("name", ["nowhere", "sets/other"])
 def test_a_root_with_none_of_the_sets(root: Path, name: str) -> None:
-    message = refusal(sets_of, configured("data=all", f"data.root={root.parent / name}"))
+    message = refusal(build_data_sets, configured("data=all", f"data.root={root.parent / name}"))
     assert name in message and all(f"{known}/" in message for known in KNOWN)
 
 
@@ -135,18 +138,18 @@ def test_a_root_that_is_a_number_is_a_folders_name(root: Path, monkeypatch: pyte
     """Hydra reads data.root=2014 as a number."""
     root.rename(root.with_name("2014"))
     monkeypatch.chdir(root.parent)
-    sets, _ = sets_of(configured("data=all", "data.root=2014"))
+    sets, _ = build_data_sets(configured("data=all", "data.root=2014"))
     assert [one.source.name for one in sets] == ["flic", "buffy"]
 
 
 def test_a_set_with_a_root_of_its_own(root: Path, tmp_path: Path) -> None:
     """It needs no subfolder, and is taken before one."""
     elsewhere = write_flic(tmp_path / "elsewhere", CROWD[:3])
-    sets, absent = sets_of(configured("data=all", f"data.root={root}", f"data.known.flic.root={elsewhere}"))
+    sets, absent = build_data_sets(configured("data=all", f"data.root={root}", f"data.known.flic.root={elsewhere}"))
     assert [one.source.name for one in sets] == ["flic", "buffy"] and "flic" not in absent
     assert len(sets[0].source.people()) == 3
     alone = configured("data=all", "data.sets=[flic]", f"data.known.flic.root={elsewhere}")
-    assert len(sets_of(alone)[0][0].source.people()) == 3
+    assert len(build_data_sets(alone)[0][0].source.people()) == 3
 
 
 def test_a_root_of_its_own_must_be_there(found: Found, tmp_path: Path) -> None:
@@ -157,19 +160,19 @@ def test_a_root_of_its_own_must_be_there(found: Found, tmp_path: Path) -> None:
 def test_a_set_that_needs_no_folder(found: Found) -> None:
     added = ["+set@data.known.embedded=embedded", "data.known.embedded.source.train=2"]
     assert found(*added) == (["flic", "buffy", "embedded"], ["lsp", "ethz", "sa", "waf"])
-    sets, absent = sets_of(configured("data=all", "data.sets=[embedded]", *added))
+    sets, absent = build_data_sets(configured("data=all", "data.sets=[embedded]", *added))
     assert [one.source.name for one in sets] == ["embedded"] and absent == KNOWN
 
 
 def test_a_source_of_another_name_is_refused(root: Path) -> None:
     """The pack would call its people by one name and the configuration by another."""
     given = ["data=all", "+set@data.known.mine=flic", "data.sets=[mine]", f"data.known.mine.root={root / 'flic'}"]
-    message = refusal(sets_of, configured(*given))
+    message = refusal(build_data_sets, configured(*given))
     assert "data.known.mine" in message and "'flic'" in message
 
 
 def test_each_set_has_its_boxes(root: Path) -> None:
-    sets, _ = sets_of(configured("data=all", f"data.root={root}", "data.known.buffy.boxes.margin=0.5"))
+    sets, _ = build_data_sets(configured("data=all", f"data.root={root}", "data.known.buffy.boxes.margin=0.5"))
     assert [one.boxes.train for one in sets] == ["detection", "window"]
     assert [one.boxes.margin for one in sets] == [0.05, 0.5]
 
@@ -198,5 +201,5 @@ def test_a_bad_attribute_is_refused_by_its_setting() -> None:
         tree = configured(choice).tree
         node = tree["known"]["flic"]["source"] if choice == "data=all" else tree["source"]
         node["attributes"] = {"age": 3}
-        line = refusal(configured_attributes, DataSettings.of(tree, "data"), [name])
+        line = refusal(configured_attributes, DataSettings.from_config(tree, "data"), [name])
         assert line.startswith(f"{setting}.attributes.age: must be {{field: ...}}")

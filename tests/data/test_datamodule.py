@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ from hypothesis import strategies as st
 from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from hmlpe.data.augment import Augmentation, View
+from hmlpe.data.augment import Augmentation, CropView
 from hmlpe.data.boxes import BoxRule
-from hmlpe.data.datamodule import EpochSampler, PoseDataModule, first_of_each_set
+from hmlpe.data.datamodule import DeferredLoader, EpochSampler, PoseDataModule, first_rows_of_each_set
 from hmlpe.data.dataset import Sample
 from hmlpe.data.prepare import prepare
 from hmlpe.data.selection import DataSet
@@ -171,7 +172,7 @@ class _Recorder(Augmentation):
 
     def __call__(self, crop: Any, joints_px: Any, rng: np.random.Generator) -> Any:
         self.drawn.append(rng.random())
-        return View(crop[:28, :28], joints_px, False)
+        return CropView(crop[:28, :28], joints_px, False)
 
 
 def test_the_sampler_shuffles_everyone_anew_each_epoch() -> None:
@@ -267,7 +268,7 @@ def test_no_image_is_in_two_splits_and_everyone_is_in_one(module: Module) -> Non
     assert len(images["val"]) == 3 and set(data.pack.people.split[rows["test"]]) == {"test"}
     np.testing.assert_array_equal(data.augmented.rows, rows["train"])
     counts = {name: len(part) for name, part in rows.items()}
-    assert data.people() == {**counts, "test_annotated": 5, "test_missing_images": 0, "test_neighbours": 0}
+    assert data.count_people() == {**counts, "test_annotated": 5, "test_missing_images": 0, "test_neighbours": 0}
 
 
 def test_the_split_does_not_move_with_the_runs_seed(module: Module) -> None:
@@ -280,7 +281,7 @@ def test_a_subset_is_the_first_people_of_each_split(module: Module) -> None:
     whole, part = module(), module(subset=4)
     for split, dataset in part.plain.items():
         np.testing.assert_array_equal(dataset.rows, whole.plain[split].rows[:4])
-    assert len(part.augmented) == 4 and part.people()["train"] == part.people()["test"] == 4
+    assert len(part.augmented) == 4 and part.count_people()["train"] == part.count_people()["test"] == 4
     with pytest.raises(UserError, match="batch_size"):
         module(subset=3)
 
@@ -452,11 +453,11 @@ def test_sets_without_people_are_refused(pooled: Module, setting: str, names: li
 
 def test_people_are_those_of_the_tested_sets(pooled: Module) -> None:
     """Whoever was annotated for testing counts, whatever the reason that they are left out."""
-    counts = pooled().people()
+    counts = pooled().count_people()
     assert counts.pop("train") + counts.pop("val") == 33
     left_out = {"test_annotated": 10, "test_missing_images": 1, "test_neighbours": 0}
     assert counts == {"test": 8, "test_one": 5, "test_two": 3, **left_out}
-    one, two = ({**pooled(test_sets=[name]).people()} for name in ("one", "two"))
+    one, two = ({**pooled(test_sets=[name]).count_people()} for name in ("one", "two"))
     assert (one["test"], one["test_annotated"], one["test_missing_images"]) == (5, 5, 0)
     assert (two["test"], two["test_annotated"], two["test_missing_images"]) == (3, 5, 1)
 
@@ -474,7 +475,7 @@ def test_some_of_each_set_are_its_first_in_turn(sets: list[str], count: int | No
     taken: list[int] = []
     while any(queues):
         taken += sorted(queue.pop(0) for queue in queues if queue)  # one of each set, in order
-    found = first_of_each_set(rows, np.array(sets, dtype=str), count)
+    found = first_rows_of_each_set(rows, np.array(sets, dtype=str), count)
     assert found.tolist() == sorted(taken[:count])
 
 
@@ -585,12 +586,12 @@ def test_validation_shares_no_shot_with_training(
         data = module(pack=pack, split_seed=seed)
         shots = {name: set(data.pack.people.shot[one.rows]) for name, one in data.plain.items()}
         assert len(shots["val"]) == 2 and not shots["train"] & shots["val"], "a fifth, in whole shots"
-        found = data.neighbours()
+        found = data.count_neighbours()
         assert not any(found["train_val"].values())
         # The first two test people are of the shots of frames 0 and 1000, which train or validate.
         assert found["train_test"]["shots"] + found["val_test"]["shots"] == 2
         assert (
-            data.people()["test_neighbours"]
+            data.count_people()["test_neighbours"]
             == found["train_test"]["test_people"]
             == len(shots["train"] & shots["test"])
         )
@@ -682,7 +683,24 @@ def test_the_dot_is_at_its_label(dots_module: Callable[[str], PoseDataModule], s
 def test_views_that_the_network_must_not_be_fed_are_refused_before_training(module: Module, skeleton: Skeleton) -> None:
     for transforms, words in (
         ([A.RandomCrop(28, 28), A.Normalize()], "float32"),
-        ([A.RandomCrop(27, 27)], "27 x 27 px, the network takes 28 x 28"),
+        ([A.RandomCrop(27, 27)], "27 x 27 px, but the network takes 28 x 28"),
     ):
         with pytest.raises(UserError, match=f"^augment: .*{words}"):
             module(augmentation=Augmentation(transforms, 0.5, skeleton))
+
+
+class SignalMask(Dataset[bool]):
+    """Whether SIGINT is blocked in the process that loads the sample."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> bool:
+        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+def test_ctrl_c_does_not_reach_the_workers() -> None:
+    """The process that trains ends them; a worker that still imports would print a traceback."""
+    for workers, blocked in ((0, False), (1, True)):
+        assert [bool(one) for one in DeferredLoader(SignalMask(), num_workers=workers)] == [blocked]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())

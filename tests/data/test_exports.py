@@ -207,7 +207,7 @@ def test_paths_of_windows_and_of_the_folder_itself(tmp_path: Path, make: Callabl
 
 def test_two_ways_to_write_one_image_are_one(tmp_path: Path) -> None:
     write_images(tmp_path / "photos", "a.png")
-    with refused("train.json", "'a.png' is there under 2 ids"):
+    with refused("train.json", "'a.png' appears under 2 ids"):
         coco(tmp_path, content("photos\\a.png", "a.png")).people()
     (person,) = table(tmp_path, "photos/a.png").people()
     assert person.split == split_by_name("a.png", 0.5)

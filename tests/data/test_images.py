@@ -266,7 +266,7 @@ def test_a_photo_of_108_megapixels_is_read(tmp_path: Path) -> None:
 def test_another_format_is_named(tmp_path: Path, name: str, start: bytes, kind: str) -> None:
     """It is whole, and fetching it again would not help."""
     (tmp_path / name).write_bytes(start + bytes(99))
-    with refused(f"{name}: {kind}, a format that is not read", "save it as JPEG or PNG"):
+    with refused(f"{name}: {kind}, which is not a supported image format", "save it as JPEG or PNG"):
         read_image(tmp_path, name)
     with pytest.raises(UserError, match=r"^((?!fetch).)*$"):
         image_size(tmp_path, name)
@@ -275,14 +275,14 @@ def test_another_format_is_named(tmp_path: Path, name: str, start: bytes, kind: 
 def test_a_text_is_not_told_to_be_fetched_again(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(
-        UserError, match=r"notes\.txt: not a whole image of a format that is read \(JPEG, PNG, [^;]*; save"
+        UserError, match=r"notes\.txt: not a whole image in a supported format \(JPEG, PNG, [^;]*; save"
     ):
         read_image(tmp_path, "notes.txt")
 
 
 def test_a_tiff_of_floats_is_not_told_to_be_saved_as_tiff(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "deep.tif"), np.zeros((4, 6, 3), np.float32))
-    with refused("deep.tif: a TIFF of a kind that is not read", "save it with 8 or 16 bits"):
+    with refused("deep.tif: an unsupported kind of TIFF", "save it with 8 or 16 bits"):
         read_image(tmp_path, "deep.tif")
     (tmp_path / "none.jpg").touch()
     with refused("none.jpg: empty"):

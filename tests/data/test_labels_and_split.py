@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from hmlpe.data import split
 from hmlpe.data.leaks import NO_HASH
-from hmlpe.data.pack import Columns, labels_of
-from hmlpe.data.split import check_fraction, scenes, split_by_scene
+from hmlpe.data.pack import PeopleColumns, labels_of
+from hmlpe.data.split import assign_scenes, check_validation_fraction, split_by_scene
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 
@@ -25,13 +25,13 @@ HEAD, L_SHOULDER, NECK, R_SHOULDER, L_ELBOW, R_ELBOW, L_WRIST, R_WRIST = range(8
 
 
 @pytest.fixture
-def people() -> Columns:
+def people() -> PeopleColumns:
     """Person 0 faces the camera, person 1 does not; joint j of person p is at (100 p + j, 10 j)."""
     joints = np.stack([np.stack([100 * p + np.arange(8.0), 10 * np.arange(8.0)], axis=1) for p in range(2)])
     joints[0, L_ELBOW] = joints[1, R_ELBOW] = NAN
     occluded = np.zeros((2, 8), dtype=bool)
     occluded[:, L_WRIST] = True
-    return Columns(
+    return PeopleColumns(
         set=np.array(["x", "y"]), image=np.array(["a", "b"]), where=np.array(["1", "2"]),
         split=np.array(["train", "test"]), identity=np.array(["", "ann"]), hash=np.array([1, 2], np.uint64),
         shot=np.array(["reel/1", ""]), crop_hash=np.zeros(2, np.uint64),
@@ -42,7 +42,7 @@ def people() -> Columns:
     )  # fmt: skip
 
 
-def test_image_sides_swap_who_faces_backwards_and_nobody_else(people: Columns, skeleton: Skeleton) -> None:
+def test_image_sides_swap_who_faces_backwards_and_nobody_else(people: PeopleColumns, skeleton: Skeleton) -> None:
     labels = labels_of(people, skeleton, "image", True)
     np.testing.assert_array_equal(labels.joints_px[0], people.joints_px[0])
     x = labels.joints_px[1, :, 0]
@@ -55,14 +55,14 @@ def test_image_sides_swap_who_faces_backwards_and_nobody_else(people: Columns, s
     np.testing.assert_array_equal(labels.attributes, people.attributes)  # of the person, not of a side
 
 
-def test_person_sides_keep_everything(people: Columns, skeleton: Skeleton) -> None:
+def test_person_sides_keep_everything(people: PeopleColumns, skeleton: Skeleton) -> None:
     labels = labels_of(people, skeleton, "person", True)
     np.testing.assert_array_equal(labels.joints_px, people.joints_px)
     assert labels.torso_px.tolist() == [50, 51]
     np.testing.assert_array_equal(labels.attributes, people.attributes)
 
 
-def test_occluded_joints_are_left_out_on_request_and_follow_the_swap(people: Columns, skeleton: Skeleton) -> None:
+def test_occluded_joints_are_left_out_on_request_and_follow_the_swap(people: PeopleColumns, skeleton: Skeleton) -> None:
     used = {sides: labels_of(people, skeleton, sides, True).joints_px for sides in ("person", "image")}
     for sides, hidden in (("person", [L_WRIST, L_WRIST]), ("image", [L_WRIST, R_WRIST])):
         left_out = labels_of(people, skeleton, sides, False).joints_px
@@ -74,7 +74,7 @@ def test_occluded_joints_are_left_out_on_request_and_follow_the_swap(people: Col
 
 @pytest.mark.parametrize("sides", ["person", "image"])
 @pytest.mark.parametrize("use_occluded", [True, False])
-def test_the_pack_is_not_changed(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool) -> None:
+def test_the_pack_is_not_changed(people: PeopleColumns, skeleton: Skeleton, sides: str, use_occluded: bool) -> None:
     before = people.joints_px.copy(), people.torso_px.copy()
     labels_of(people, skeleton, sides, use_occluded).joints_px[:] = 0
     np.testing.assert_array_equal(people.joints_px, before[0])
@@ -82,12 +82,12 @@ def test_the_pack_is_not_changed(people: Columns, skeleton: Skeleton, sides: str
 
 
 @pytest.mark.parametrize("sides", ["Image", "", "observer"])
-def test_other_words_for_sides_are_refused(people: Columns, skeleton: Skeleton, sides: str) -> None:
+def test_other_words_for_sides_are_refused(people: PeopleColumns, skeleton: Skeleton, sides: str) -> None:
     with pytest.raises(UserError, match=r"data\.sides"):
         labels_of(people, skeleton, sides, True)
 
 
-def test_names_are_unique_in_the_pack(people: Columns) -> None:
+def test_names_are_unique_in_the_pack(people: PeopleColumns) -> None:
     assert people.image_ids.tolist() == ["x/a", "y/b"]
     assert people.person_ids.tolist() == ["", "y/ann"]  # nobody knows who the first is
     assert people.shot_ids.tolist() == ["x/reel/1", ""]
@@ -110,7 +110,7 @@ def joined(
 ) -> list[set[str]]:
     """The scenes as sets of images, by their first; an image a letter, an identity another or - for unknown."""
     who, what = (np.array([one.strip("-") for one in names or "-" * len(images)]) for names in (identities, shots))
-    scene = scenes(np.array(list(images)), who, hashes_of(images, bits), distance, None, what)
+    scene = assign_scenes(np.array(list(images)), who, hashes_of(images, bits), distance, None, what)
     found = ({image for image, one in zip(images, scene, strict=True) if one == number} for number in {*scene})
     return sorted(found, key=min)
 
@@ -118,7 +118,7 @@ def joined(
 def test_near_duplicates_are_of_one_scene_through_a_chain() -> None:
     bits = {"a": 0b1000_0001, "b": 0b1000_0011, "c": 0b1000_0111, "d": 0b1111_1000}  # a and c are 2 apart
     for order in permutations("abcd"):
-        found = scenes(np.array(order), np.array([""] * 4), hashes_of(order, bits), 1)
+        found = assign_scenes(np.array(order), np.array([""] * 4), hashes_of(order, bits), 1)
         for one, other in pairwise("abc"):
             assert found[order.index(one)] == found[order.index(other)]
         assert len({*found}) == 2 and found.dtype == np.int64
@@ -171,15 +171,15 @@ def test_where_the_camera_stands_still_the_crops_tell_scenes_apart() -> None:
     """Four images of one background; the crops of a and b are alike, and of d there is nothing to be seen."""
     images, nobody = np.array(list("abcd")), np.full(4, "")
     whole, crops = np.full(4, 5, np.uint64), np.array([0b11, 0b111, 2**63, NO_HASH], np.uint64)
-    without_d = scenes(images[:3], nobody[:3], whole[:3], 1, crops[:3])
+    without_d = assign_scenes(images[:3], nobody[:3], whole[:3], 1, crops[:3])
     assert together(without_d)[0].tolist() == [True, True, False]
-    assert len({*scenes(images, nobody, whole, 1, crops)}) == 1
+    assert len({*assign_scenes(images, nobody, whole, 1, crops)}) == 1
 
 
 def test_many_people_in_the_same_two_images_join_them() -> None:
     images = np.array([image for image in "ab" for _ in range(256)])
     people = np.array([str(number) for _ in "ab" for number in range(256)])
-    assert len({*scenes(images, people, np.zeros(512, np.uint64), None)}) == 1
+    assert len({*assign_scenes(images, people, np.zeros(512, np.uint64), None)}) == 1
 
 
 ROWS = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["", "", "x", "y"])), min_size=1, max_size=10)
@@ -199,9 +199,9 @@ def test_scenes_agree_with_brute_force(rows: list[tuple[str, str]], bits: dict[s
     ])  # fmt: skip
     for _ in rows:  # paths of twice the length each time
         expected = expected @ expected
-    found = scenes(np.array(images), np.array(people), hashes_of(images, bits), distance)
+    found = assign_scenes(np.array(images), np.array(people), hashes_of(images, bits), distance)
     np.testing.assert_array_equal(together(found), expected)
-    back = scenes(np.array(images[::-1]), np.array(people[::-1]), hashes_of(images[::-1], bits), distance)
+    back = assign_scenes(np.array(images[::-1]), np.array(people[::-1]), hashes_of(images[::-1], bits), distance)
     np.testing.assert_array_equal(together(back[::-1]), expected)
 
 
@@ -300,7 +300,7 @@ def test_the_seed_chooses() -> None:
 @pytest.mark.parametrize("fraction", ["a", None, True, [0.1], 0, 1, NAN])
 def test_a_fraction_is_a_number_between_0_and_1(fraction: Any) -> None:
     with pytest.raises(UserError, match=r"^data\.validation\.fraction: must be a number between 0 and 1, got "):
-        check_fraction(fraction)
+        check_validation_fraction(fraction)
 
 
 @pytest.mark.parametrize("sizes", [[10, 10, 10], [1, 2], [104, 896], [1] * 29, [2, 2]])
@@ -309,9 +309,9 @@ def test_a_refused_fraction_names_those_that_can_be(sizes: list[int], fraction: 
     """Whole shots validate: the advice must work, whatever their sizes are."""
     scene = np.repeat(np.arange(len(sizes)), sizes)
     images = np.array([f"{number:04d}" for number in range(len(scene))])
-    with pytest.raises(UserError, match=r"from [\d.]+ to [\d.]+ it can be") as raised:
+    with pytest.raises(UserError, match=r"choose from [\d.]+ to [\d.]+") as raised:
         split_by_scene(images, scene, fraction, 0)
-    advised = re.search(r"from ([\d.]+) to ([\d.]+) it can be", str(raised.value))
+    advised = re.search(r"choose from ([\d.]+) to ([\d.]+)", str(raised.value))
     assert advised
     for value in map(float, advised.groups()):
         for seed in range(5):
@@ -338,7 +338,7 @@ def test_a_film_whose_every_frame_is_alike_fills_no_memory(monkeypatch: pytest.M
     hashes[4500:] = [2**60 - 1, 2**61 - 2, 2**62 - 4]
     shots = np.array([""] * 4501 + ["one", "one"])
     tracemalloc.start()
-    found = scenes(images, np.array([""] * 4503), hashes, 1, None, shots)
+    found = assign_scenes(images, np.array([""] * 4503), hashes, 1, None, shots)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len({*found[:4500]}) == 1 and len({*found}) == 3 and found[4501] == found[4502]

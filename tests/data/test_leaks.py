@@ -26,12 +26,12 @@ from hmlpe.data.leaks import (
     NO_HASH,
     SAME_PERSON,
     SAME_SHOT,
-    check_distance,
-    crop_hashes,
+    check_max_bits,
+    crop_hashes_if_static_camera,
     image_hash,
-    leaks_of,
+    leak_reasons,
     near_duplicate_pairs,
-    near_duplicates,
+    nearest_test_rows,
 )
 from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
@@ -129,7 +129,7 @@ def test_flat_frames_have_no_hash_and_are_no_duplicates(noise: float, bars: int)
     frames = [flat(grey, noise, bars) for grey in (0, 3, 128, 255)]
     found = hashes(*(int(image_hash(frame)) for frame in frames))
     assert (found == NO_HASH).all()
-    assert near_duplicates(found, found, leaks.BITS - 1).tolist() == [-1] * 4
+    assert nearest_test_rows(found, found, leaks.BITS - 1).tolist() == [-1] * 4
     assert pairs_of(found, leaks.BITS - 1).shape == (0, 2)
 
 
@@ -141,11 +141,18 @@ def test_a_dark_picture_has_a_hash() -> None:
 def test_the_nearest_within_the_distance_is_given() -> None:
     test = hashes(0b1111_0000, NO_HASH, 0b1111_1110, 0b1111_1111)
     train = hashes(0b1111_1111, 0b1111_1100, 0b1111_0011, 0b1, NO_HASH, 0b1000_0000)
-    assert near_duplicates(train, test, 0).tolist() == [3, -1, -1, -1, -1, -1]
-    assert near_duplicates(train, test, 1).tolist() == [3, 2, -1, -1, -1, -1]
-    assert near_duplicates(train, test, 2).tolist() == [3, 2, 0, -1, -1, -1]  # row 2 is as near to 3, which comes later
-    assert near_duplicates(train, test, 3).tolist() == [3, 2, 0, -1, -1, 0]
-    assert near_duplicates(train, test, 63).tolist() == [3, 2, 0, 0, -1, 0]
+    assert nearest_test_rows(train, test, 0).tolist() == [3, -1, -1, -1, -1, -1]
+    assert nearest_test_rows(train, test, 1).tolist() == [3, 2, -1, -1, -1, -1]
+    assert nearest_test_rows(train, test, 2).tolist() == [
+        3,
+        2,
+        0,
+        -1,
+        -1,
+        -1,
+    ]  # row 2 is as near to 3, which comes later
+    assert nearest_test_rows(train, test, 3).tolist() == [3, 2, 0, -1, -1, 0]
+    assert nearest_test_rows(train, test, 63).tolist() == [3, 2, 0, 0, -1, 0]
 
 
 FEW = hnp.arrays(np.uint64, st.integers(0, 12), elements=st.sampled_from([0, 1, 3, 7, 2**63, 2**63 + 1, 2**64 - 1]))
@@ -161,7 +168,7 @@ def test_chunks_agree_with_brute_force(train: np.ndarray, test: np.ndarray, dist
         expected.append(near[0] if near else -1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(leaks, "PAIRS_AT_ONCE", cells)
-        assert near_duplicates(train, test, distance).tolist() == expected
+        assert nearest_test_rows(train, test, distance).tolist() == expected
 
 
 def test_pairs_within_the_distance_are_given_once() -> None:
@@ -186,7 +193,7 @@ def test_memory_stays_small() -> None:
     train[-1] = train[3] = test[17]
     tracemalloc.start()
     try:
-        found, pairs = near_duplicates(train, test, 0), pairs_of(train, 0)
+        found, pairs = nearest_test_rows(train, test, 0), pairs_of(train, 0)
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()
@@ -196,7 +203,7 @@ def test_memory_stays_small() -> None:
 @pytest.mark.parametrize("distance", [-1, 64, 1000])
 def test_a_distance_is_a_number_of_bits(distance: int) -> None:
     with pytest.raises(UserError, match=rf"near_duplicates.*{distance}$"):
-        near_duplicates(hashes(1), hashes(1), distance)
+        nearest_test_rows(hashes(1), hashes(1), distance)
     with pytest.raises(UserError, match=rf"near_duplicates.*{distance}$"):
         pairs_of(hashes(), distance)
 
@@ -204,12 +211,12 @@ def test_a_distance_is_a_number_of_bits(distance: int) -> None:
 @pytest.mark.parametrize("distance", [True, False, 8.0, NAN, "8", [8], -1, 64])
 def test_a_distance_is_a_whole_number(distance: object) -> None:
     with pytest.raises(UserError, match=r"^data\.near_duplicates: must be null or 0 to 63 bits, got"):
-        check_distance(distance)
+        check_max_bits(distance)
 
 
 @pytest.mark.parametrize("distance", [None, 0, 63])
 def test_no_distance_is_one_too(distance: int | None) -> None:
-    check_distance(distance)
+    check_max_bits(distance)
 
 
 A, B, C, FAR = 0b1111, 0b0111, 0b0011, 2**64 - 1
@@ -223,7 +230,7 @@ PEOPLE = [  # image, split, identity, hash
 
 def reasons(people: list[tuple[str, str, str, int]], distance: int | None) -> list[str]:
     images, splits, identities, found = zip(*people, strict=True)
-    return leaks_of(images, splits, identities, hashes(*found), distance)
+    return leak_reasons(images, splits, identities, hashes(*found), distance)
 
 
 def test_the_first_reason_that_holds_is_given() -> None:
@@ -239,7 +246,7 @@ def test_without_a_distance_nothing_is_compared() -> None:
 
 def test_without_test_people_nobody_leaks() -> None:
     assert reasons([person for person in PEOPLE if person[1] == "train"], 63) == [""] * 8
-    assert leaks_of([], [], [], hashes(), 8) == []
+    assert leak_reasons([], [], [], hashes(), 8) == []
 
 
 def test_shots_of_test_people_leak_on_wish() -> None:
@@ -250,9 +257,9 @@ def test_shots_of_test_people_leak_on_wish() -> None:
         ("play/2", "test", "", 0, ""),
     ]  # fmt: skip
     images, splits, identities, found, shots = zip(*rows, strict=True)
-    left_out = leaks_of(images, splits, identities, hashes(*found), 1, shots=shots)
+    left_out = leak_reasons(images, splits, identities, hashes(*found), 1, shots=shots)
     assert left_out == ["", f"{SAME_SHOT}: reel", f"{NEAR_DUPLICATE}: film/1", "", "", "", ""]
-    assert leaks_of(images, splits, identities, hashes(*found), 1)[1] == ""
+    assert leak_reasons(images, splits, identities, hashes(*found), 1)[1] == ""
 
 
 # ---- a camera that stands still ----
@@ -285,17 +292,19 @@ def still_camera(moves: bool, seed: int = 0) -> tuple[list[str], np.ndarray, np.
 def left_out(images: list[str], whole: np.ndarray, crops: np.ndarray | None, distance: int = DISTANCE) -> int:
     """How many of the training people, of whom every fifth is a test person."""
     splits = ["test" if row % 5 == 0 else "train" for row in range(len(images))]
-    found = leaks_of(images, splits, [""] * len(images), whole, distance, crops)
+    found = leak_reasons(images, splits, [""] * len(images), whole, distance, crops)
     return sum(reason != "" for reason in found)
 
 
 def test_the_hash_sees_more_than_the_background_of_a_camera_that_stands_still() -> None:
     images, whole, crops = still_camera(moves=True)
     assert left_out(images, whole, None) == 32  # all: the whole picture's hash is the background's
-    asked = crop_hashes(images, whole, crops, DISTANCE)
+    asked = crop_hashes_if_static_camera(images, whole, crops, DISTANCE)
     assert (asked == crops).all() and left_out(images, whole, asked) <= 3
     sitting = still_camera(moves=False)
-    assert left_out(*sitting[:2], crop_hashes(*sitting, DISTANCE)) == 32  # nothing of it changes: they are duplicates
+    assert (
+        left_out(*sitting[:2], crop_hashes_if_static_camera(*sitting, DISTANCE)) == 32
+    )  # nothing of it changes: they are duplicates
 
 
 def test_crops_are_asked_only_where_the_camera_stands_still() -> None:
@@ -308,17 +317,17 @@ def test_crops_are_asked_only_where_the_camera_stands_still() -> None:
         whole = others[:of_lab].copy()
         whole[:alike] = same
         images = [f"{'other' if name == 'of two' and row % 2 else 'lab'}/{row:03}" for row in range(of_lab)]
-        found = crop_hashes(images, whole, crops[:of_lab], DISTANCE)
+        found = crop_hashes_if_static_camera(images, whole, crops[:of_lab], DISTANCE)
         assert (found[:alike] == (crops[:alike] if asked else leaks.NO_HASH)).all(), name
-    assert not crop_hashes(["lab/1"] * 20, np.full(20, same), crops[:20], None).any()
+    assert not crop_hashes_if_static_camera(["lab/1"] * 20, np.full(20, same), crops[:20], None).any()
 
 
 def test_near_is_who_is_near_in_both() -> None:
     """Row 0 is near to test row 0 as a picture, to test row 1 as a crop too; NO_HASH asks no crop."""
     train, test = hashes(0b111, 0b111, 0b111), hashes(0b111, 0b1111)
     crops = hashes(1, 2**63, 0), hashes(2**40 - 1, 0b11)
-    assert near_duplicates(train, test, 1, crops).tolist() == [1, -1, 0]
-    assert near_duplicates(train, test, 1).tolist() == [0, 0, 0]
+    assert nearest_test_rows(train, test, 1, crops).tolist() == [1, -1, 0]
+    assert nearest_test_rows(train, test, 1).tolist() == [0, 0, 0]
     assert pairs_of(train, 1, crops[0]).tolist() == [[0, 2], [1, 2]]
 
 

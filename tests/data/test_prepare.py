@@ -21,7 +21,7 @@ from hmlpe.data.boxes import BoxRule
 from hmlpe.data.pack import check_pack, open_pack
 from hmlpe.data.prepare import join_chunks, prepare, write_chunks
 from hmlpe.data.record import Source
-from hmlpe.data.selection import DataSet, Member
+from hmlpe.data.selection import DataSet, SelectedPerson
 from hmlpe.data.sources.embedded import EmbeddedSource
 from hmlpe.data.sources.flic import FlicSource
 from hmlpe.errors import UserError
@@ -117,7 +117,7 @@ def test_columns_are_the_kept_records(flic: Flic, make: Make, tmp_path: Path, sk
     expected = [scale_box(p.detection_px, (3.5, 1.75, 1.75)) for p in kept]
     np.testing.assert_array_equal(columns.box_px, expected)
     np.testing.assert_allclose(columns.box_px[0], [35 - 3.5 * 6, 15 - 1.75 * 12, 35 + 3.5 * 6, 39 + 1.75 * 12])
-    assert pack.indices("test").tolist() == [2, 3, 7] and pack.indices("train").tolist() == [0, 1, 4, 5, 6]
+    assert pack.rows_of_split("test").tolist() == [2, 3, 7] and pack.rows_of_split("train").tolist() == [0, 1, 4, 5, 6]
 
 
 def test_a_crop_of_the_boxs_own_size_is_the_image_itself(
@@ -522,7 +522,7 @@ def test_several_sets_go_on_where_they_stopped(
     assert sum(len(s.read) for s in second) == 13 - (sum(read) - sum(read) % 2)
 
 
-@pytest.mark.parametrize("step", ["without_leaks", "columns_of", "remove_chunks"])
+@pytest.mark.parametrize("step", ["exclude_leaks", "columns_of", "remove_chunks"])
 def test_killed_after_the_last_image_nothing_is_read_again(
     make: Make, tmp_path: Path, skeleton: Skeleton, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -549,7 +549,7 @@ def test_joining_holds_no_more_than_a_chunk(flic: Flic, tmp_path: Path, monkeypa
     monkeypatch.setattr("hmlpe.data.prepare.CHUNK", 64)
     source, crop_px, count = flic([person("a.png")]), 128, 200
     (one,) = source.people()
-    members = [Member(DataSet(source, boxes), one, np.array([0.0, 0, 9 + i, 9])) for i in range(count)]
+    members = [SelectedPerson(DataSet(source, boxes), one, np.array([0.0, 0, 9 + i, 9])) for i in range(count)]
     write_chunks(tmp_path, "pack", members, {"crops": crop_px}, 1)
     kept = np.array([row for row in range(count) if row % 64 != 3 or row == 3])
     tracemalloc.start()
@@ -606,7 +606,7 @@ BAD: dict[str, tuple[Spoil, list[str]]] = {
     "annotations are empty": (lambda root: (root / "examples.mat").write_bytes(b""), ["examples.mat"]),
     "another variable": (lambda root: write_mat(root / "examples.mat", CROWD, "people"), ["examples.mat", "examples"]),
     "examples are numbers": (lambda root: savemat(root / "examples.mat", {"examples": [1, 2]}), ["record 1", "coords"]),
-    "no records": (lambda root: savemat(root / "examples.mat", {"examples": NO_RECORD}), ["flic", "no person", "of 0"]),
+    "no records": (lambda root: savemat(root / "examples.mat", {"examples": NO_RECORD}), ["flic", "none of 0 people"]),
     **{f"no {name}": (without(name), ["examples.mat, record 1", name])
        for name in ("coords", "filepath", "torsobox", "istrain", "istest")},
     "28 slots": (records(person("b.png", coords=coords()[:, :28])), ["record 2", "coords"]),
@@ -679,7 +679,7 @@ def test_a_setting_of_no_use_is_refused(flic: Flic, make: Make, tmp_path: Path, 
 
 def test_nobody_left(flic: Flic, make: Make, tmp_path: Path) -> None:
     source = flic([person("a.png"), person("b.png", "test")], absent=["a.png", "b.png"])
-    with pytest.raises(UserError, match="no person"):
+    with pytest.raises(UserError, match="none of 2 people is left"):
         make(source, tmp_path / "pack", allow_missing=True)
     assert not list(tmp_path.rglob("manifest.json"))
 
@@ -899,7 +899,7 @@ def test_a_joint_far_outside_of_its_image_is_refused(
 ) -> None:
     source = flic([person("a.png"), person("b.png", coords=coords(lelb=(x, y))), person("c.png", split="test")])
     with pytest.raises(
-        UserError, match=rf"joint \d+ lies at \({x - 1:g}, {y - 1:g}\), far outside of its image, b.png of"
+        UserError, match=rf"joint \d+ lies at \({x - 1:g}, {y - 1:g}\), far outside its image, b.png of"
     ):
         make(source, tmp_path / "pack")
     assert not (tmp_path / "pack").exists()

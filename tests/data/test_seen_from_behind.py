@@ -14,7 +14,7 @@ import torch
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.pack import Labels, columns_of, labels_of
 from hmlpe.data.record import Source
-from hmlpe.data.selection import DataSet, Member
+from hmlpe.data.selection import DataSet, SelectedPerson
 from hmlpe.data.sources.coco import CocoSource
 from hmlpe.data.sources.flic import FlicSource
 from hmlpe.data.sources.lsp import JOINTS, LspSource
@@ -69,7 +69,7 @@ def coco(folder: Path) -> Source:
 def labels(source: Source, sides: str) -> Labels:
     one = DataSet(source, BoxRule("truth", "truth", (1, 0, 0), 0.1))
     (only,) = source.people()
-    columns = columns_of([Member(one, only, np.array([0.0, 0, 200, 200]))], np.zeros(1, np.uint64))
+    columns = columns_of([SelectedPerson(one, only, np.array([0.0, 0, 200, 200]))], np.zeros(1, np.uint64))
     return labels_of(columns, SKELETON, sides, True)
 
 

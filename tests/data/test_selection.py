@@ -16,13 +16,13 @@ from hmlpe.data.boxes import BoxRule
 from hmlpe.data.record import Person
 from hmlpe.data.selection import (
     DataSet,
-    Member,
-    Skipped,
+    SelectedPerson,
+    SkippedPerson,
     box_statistics,
     count_people,
     count_reasons,
-    select,
-    set_names,
+    parse_set_names,
+    select_people,
 )
 from hmlpe.errors import UserError
 
@@ -74,7 +74,7 @@ def data_set(name: str, *people: Person, absent: Sequence[str] = (), **rule: Any
     return DataSet(Listed(name, list(people), list(absent)), BoxRule(**boxes))
 
 
-def names(members: Sequence[Member]) -> list[str]:
+def names(members: Sequence[SelectedPerson]) -> list[str]:
     return [member.image for member in members]
 
 
@@ -90,29 +90,29 @@ def two() -> list[DataSet]:
 
 
 def test_everyone_with_image_and_box_set_by_set_in_their_order(two: list[DataSet]) -> None:
-    kept, skipped = select(two, allow_missing=True)
+    kept, skipped = select_people(two, allow_missing=True)
     assert names(kept) == ["x/a", "x/c", "x/e", "y/a", "y/a"]
     assert [member.data_set for member in kept] == [two[0]] * 3 + [two[1]] * 2
     assert kept[1].person is two[0].source.people()[2] and kept[4].person is two[1].source.people()[2]
     np.testing.assert_array_equal([member.box_px for member in kept], [BOX] * 3 + [[0, 20, 40, 60]] * 2)
     assert skipped == [
-        Skipped("x", "train", "b", "people.txt, record b", UNSEEN),
-        Skipped("x", "test", "d", "people.txt, record d", MISSING),  # and has no box; the image comes first
-        Skipped("x", "train", "d", "people.txt, record d", MISSING),
-        Skipped("y", "train", "b", "people.txt, record b", HIDDEN),
+        SkippedPerson("x", "train", "b", "people.txt, record b", UNSEEN),
+        SkippedPerson("x", "test", "d", "people.txt, record d", MISSING),  # and has no box; the image comes first
+        SkippedPerson("x", "train", "d", "people.txt, record d", MISSING),
+        SkippedPerson("y", "train", "b", "people.txt, record b", HIDDEN),
     ]
-    assert names(select(two[::-1], allow_missing=True)[0]) == ["y/a", "y/a", "x/a", "x/c", "x/e"]
+    assert names(select_people(two[::-1], allow_missing=True)[0]) == ["y/a", "y/a", "x/a", "x/c", "x/e"]
 
 
 def test_no_joints_no_box_of_the_truth() -> None:
     blank = someone("b")
     blank.joints_px[:] = NAN
-    kept, skipped = select([data_set("x", someone("a"), blank, train="truth")], allow_missing=False)
+    kept, skipped = select_people([data_set("x", someone("a"), blank, train="truth")], allow_missing=False)
     assert names(kept) == ["x/a"] and [one.reason for one in skipped] == [UNKNOWN]
 
 
 def test_counts_and_reasons_of_each_set_and_of_all(two: list[DataSet]) -> None:
-    kept, skipped = select(two, allow_missing=True)
+    kept, skipped = select_people(two, allow_missing=True)
     assert count_people(kept, skipped) == {
         "people": 5,
         "train": 3,
@@ -136,7 +136,7 @@ def test_counts_and_reasons_of_each_set_and_of_all(two: list[DataSet]) -> None:
 
 
 def test_a_reason_ends_before_the_colon() -> None:
-    twins = [Skipped("x", "train", str(i), "", f"near-duplicate of a test image: x/{i}:{i}") for i in range(3)]
+    twins = [SkippedPerson("x", "train", str(i), "", f"near-duplicate of a test image: x/{i}:{i}") for i in range(3)]
     assert count_reasons(twins) == {"near-duplicate of a test image": {"train": 3, "test": 0}}
 
 
@@ -148,7 +148,7 @@ PEOPLE = st.lists(
 def fits_nobody(one: DataSet, split: str, absent: set[str]) -> bool:
     """Some of the split have an image, and none of them a box by the split's rule."""
     there = [person for person in one.source.people() if person.split == split and person.image not in absent]
-    rule = "detection_px" if one.boxes.of(split) == "detection" else "window_px"
+    rule = "detection_px" if one.boxes.rule_of(split) == "detection" else "window_px"
     return bool(there) and all(np.isnan(getattr(person, rule)).all() for person in there)
 
 
@@ -165,9 +165,9 @@ def test_nobody_is_lost(first: list[Any], second: list[Any], absent: set[str]) -
     ]  # fmt: skip
     if any(fits_nobody(one, split, absent) for one in sets for split in ("train", "test")):
         with pytest.raises(UserError, match=r"^[xy]: none of \d+ (train|test) people has a box by data\.boxes\."):
-            select(sets, allow_missing=True)
+            select_people(sets, allow_missing=True)
         return
-    kept, skipped = select(sets, allow_missing=True)
+    kept, skipped = select_people(sets, allow_missing=True)
     found = [(member.data_set.source.name, member.person.image, member.person.split) for member in kept]
     found += [(one.set, one.image, one.split) for one in skipped]
     assert sorted(found) == sorted((s.source.name, p.image, p.split) for s in sets for p in s.source.people())
@@ -182,19 +182,19 @@ def test_missing_images_are_refused_unless_allowed(two: list[DataSet]) -> None:
     with pytest.raises(
         UserError, match=r"^x: 1 images are missing, those of 1 train and 1 test people, e\.g\. d "
     ) as e:
-        select(two, allow_missing=False)
+        select_people(two, allow_missing=False)
     assert "/some/folder/people.txt, record d" in str(e.value) and "data.allow_missing=true" in str(e.value)
     second = [two[1], data_set("z", someone("q"), absent=["q"])]
     with pytest.raises(UserError, match=r"^z: 1 images"):
-        select(second, allow_missing=False)
+        select_people(second, allow_missing=False)
 
 
 def test_one_set_may_lose_everyone_but_not_all_sets() -> None:
     lost, there = data_set("x", someone("a"), absent=["a"]), data_set("y", someone("a"))
-    kept, skipped = select([lost, there], allow_missing=True)
+    kept, skipped = select_people([lost, there], allow_missing=True)
     assert names(kept) == ["y/a"] and [one.set for one in skipped] == ["x"]
-    with pytest.raises(UserError, match=r"^x, z: no person is left") as raised:
-        select([lost, data_set("z", someone("b", detection=NONE))], allow_missing=True)
+    with pytest.raises(UserError, match=r"^x, z: none of \d+ people is left") as raised:
+        select_people([lost, data_set("z", someone("b", detection=NONE))], allow_missing=True)
     assert "\n" not in str(raised.value) and "record a" in str(raised.value)
 
 
@@ -213,41 +213,46 @@ def test_a_rule_that_fits_nobody_of_a_split_is_refused(split: str, rule: str, re
     with pytest.raises(
         UserError, match=rf"^x: none of 2 {split} people has a box by data\.boxes\.{split}={rule} "
     ) as e:
-        select(sets, allow_missing=True)  # "d" has no image, whatever the rule; "w" does not stand in for "x"
+        select_people(sets, allow_missing=True)  # "d" has no image, whatever the rule; "w" does not stand in for "x"
     assert f"({reason})" in str(e.value) and "\n" not in str(e.value)
-    kept, skipped = select([data_set("x", other, someone("e", split), *blind, absent=["d"], **good)], True)
+    kept, skipped = select_people([data_set("x", other, someone("e", split), *blind, absent=["d"], **good)], True)
     assert names(kept) == ["x/a", "x/e"] and [one.reason for one in skipped] == [reason, reason, MISSING]
-    assert names(select([data_set("x", other, blind[2], absent=["d"], **good)], True)[0]) == ["x/a"]  # lost, not blind
+    assert names(select_people([data_set("x", other, blind[2], absent=["d"], **good)], True)[0]) == [
+        "x/a"
+    ]  # lost, not blind
 
 
 def test_an_impossible_box_is_no_skip() -> None:
     turned = someone("b", detection=BOX[[2, 3, 0, 1]])
     with pytest.raises(UserError, match="record b: the person's box"):
-        select([data_set("x", someone("a"), turned)], allow_missing=True)
+        select_people([data_set("x", someone("a"), turned)], allow_missing=True)
 
 
 def test_box_statistics_are_quartiles() -> None:
     boxes = [np.array([5.0, 7, 5 + width, 7 + 2 * width]) for width in (40, 10, 20, 50, 30)]
     one = data_set("x")
-    found = box_statistics([Member(one, someone("a"), box) for box in boxes])
+    found = box_statistics([SelectedPerson(one, someone("a"), box) for box in boxes])
     assert found == {"width_px": [10.0, 20.0, 30.0, 40.0, 50.0], "height_px": [20.0, 40.0, 60.0, 80.0, 100.0]}
-    single = box_statistics([Member(one, someone("a"), np.array([0.0, 0, 12.345, 6]))])
+    single = box_statistics([SelectedPerson(one, someone("a"), np.array([0.0, 0, 12.345, 6]))])
     assert single == {"width_px": [12.3] * 5, "height_px": [6.0] * 5}
 
 
 def test_names_of_sets_are_a_list_or_one_name() -> None:
-    assert set_names("flic", "data.sets") == ["flic"] and set_names(["flic", "buffy"], "data.sets") == ["flic", "buffy"]
+    assert parse_set_names("flic", "data.sets") == ["flic"] and parse_set_names(["flic", "buffy"], "data.sets") == [
+        "flic",
+        "buffy",
+    ]
     for bad in ([], "", [3], 3, ["flic", ""], {"flic": 1}):
         with pytest.raises(UserError, match=r"^data\.sets: must be a list of sets"):
-            set_names(bad, "data.sets")
+            parse_set_names(bad, "data.sets")
 
 
 def test_labels_that_are_shares_of_the_image_are_refused(two: list[DataSet]) -> None:
     shares = [replace(someone(name), joints_px=np.array([(0.2, 1.0), (0.4, NAN)])) for name in "ab"]
     with pytest.raises(UserError, match=r"people.txt, record a: all joints of this set lie between 0 and 1"):
-        select([*two, data_set("z", *shares)], allow_missing=True)
+        select_people([*two, data_set("z", *shares)], allow_missing=True)
 
 
 def test_files_without_a_person_are_named_as_the_reason() -> None:
-    with pytest.raises(UserError, match=r"^z: no person is left to prepare, of 0: data.source annotates nobody"):
-        select([data_set("z")], allow_missing=False)
+    with pytest.raises(UserError, match=r"^z: none of 0 people is left to prepare: data.source annotates nobody"):
+        select_people([data_set("z")], allow_missing=False)

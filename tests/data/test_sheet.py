@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hmlpe.data.drawing import View, draw_pose, draw_windows, legend_entries
-from hmlpe.data.pack import Columns, Pack, labels_of
-from hmlpe.data.sheet import draw_sheet, draw_views, sample_rows
+from hmlpe.data.drawing import LabelledCrop, draw_pose, draw_windows, legend_entries
+from hmlpe.data.pack import Pack, PeopleColumns, labels_of
+from hmlpe.data.sheet import draw_labelled_crops, draw_sheet, sample_rows
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.windows import WindowGrid
@@ -30,11 +30,11 @@ POSE = np.array([[56, 20], [76, 44], [56, 42], [36, 44], [84, 66], [28, 66], [80
 GRID = WindowGrid()
 
 
-def people(sets: dict[tuple[str, str], int]) -> Columns:
+def people(sets: dict[tuple[str, str], int]) -> PeopleColumns:
     """People of {(set, split): how many}, all in POSE, in a box of 112 image pixels at (10, 20)."""
     names = [name for name, count in sets.items() for _ in range(count)]
     total, nan = len(names), np.full((len(names), 4), NAN)
-    return Columns(
+    return PeopleColumns(
         set=np.array([name for name, _ in names]),
         image=np.array([f"{row}.png" for row in range(total)]),
         where=np.array([f"records, {row}" for row in range(total)]),
@@ -56,10 +56,10 @@ def people(sets: dict[tuple[str, str], int]) -> Columns:
     )
 
 
-def pack_of(columns: Columns) -> Pack:
+def pack_of(columns: PeopleColumns) -> Pack:
     crops = np.full((len(columns.split), 128, 128, 3), GREY, np.uint8)
     crops[:, :, 64:] += 60  # so that a mirrored picture would show
-    return Pack(crops, crops[:, 8:-8, 8:-8], columns, columns.rows(np.arange(0)), {"name": "tiny $x$ {y}"})
+    return Pack(crops, crops[:, 8:-8, 8:-8], columns, columns.select_rows(np.arange(0)), {"name": "tiny $x$ {y}"})
 
 
 def sheet(pack: Pack, skeleton: Skeleton, path: Path, rows: list[int], sides: str = "person") -> np.ndarray:
@@ -71,7 +71,7 @@ def sheet(pack: Pack, skeleton: Skeleton, path: Path, rows: list[int], sides: st
 
 
 @pytest.fixture
-def alone() -> Columns:
+def alone() -> PeopleColumns:
     """One person of whom only the wrists are known, so that no part is drawn."""
     columns = people({("flic", "test"): 1})
     columns.joints_px[:, :L_WRIST] = NAN
@@ -88,7 +88,7 @@ def middle(page: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
 PICTURE_BOTTOM = 400  # of a sheet of one person: below begins the legend
 
 
-def test_joints_are_where_the_labels_say(alone: Columns, skeleton: Skeleton, tmp_path: Path) -> None:
+def test_joints_are_where_the_labels_say(alone: PeopleColumns, skeleton: Skeleton, tmp_path: Path) -> None:
     page = sheet(pack_of(alone), skeleton, tmp_path / "sheet.png", [0])
     bright = np.flatnonzero((page[300] == GREY + 60).all(axis=-1))  # the right half of the left picture
     centre_x = bright[0]
@@ -98,7 +98,7 @@ def test_joints_are_where_the_labels_say(alone: Columns, skeleton: Skeleton, tmp
 
 
 def test_people_who_face_backwards_change_sides_with_the_labels(
-    alone: Columns, skeleton: Skeleton, tmp_path: Path
+    alone: PeopleColumns, skeleton: Skeleton, tmp_path: Path
 ) -> None:
     """Joints, and the flags of occlusion with them."""
     alone.faces_backwards[:] = True
@@ -137,8 +137,8 @@ def test_nobody_is_an_error(skeleton: Skeleton, tmp_path: Path) -> None:
 # ---- one person ----
 
 
-def view(joints: np.ndarray = POSE, **changes: Any) -> View:
-    return replace(View("flic", np.full((112, 112, 3), GREY, np.uint8), joints, np.zeros(8, bool)), **changes)
+def view(joints: np.ndarray = POSE, **changes: Any) -> LabelledCrop:
+    return replace(LabelledCrop("flic", np.full((112, 112, 3), GREY, np.uint8), joints, np.zeros(8, bool)), **changes)
 
 
 @pytest.fixture
@@ -201,8 +201,8 @@ def test_another_skeleton_needs_no_code(tmp_path: Path) -> None:
     names = [f"joint_{index}" for index in range(12)]
     chain = Skeleton(names, {f"part_{index}": names[index : index + 2] for index in range(11)})
     points = np.random.default_rng(0).uniform(0, 60, (12, 2))
-    one = View("a worm", np.full((64, 64, 3), GREY, np.uint8), points, np.zeros(12, bool))
-    draw_views([one, one], chain, GRID, tmp_path / "worm.png", "Worms")
+    one = LabelledCrop("a worm", np.full((64, 64, 3), GREY, np.uint8), points, np.zeros(12, bool))
+    draw_labelled_crops([one, one], chain, GRID, tmp_path / "worm.png", "Worms")
     with Image.open(io.BytesIO((tmp_path / "worm.png").read_bytes())) as image:
         assert image.width > 4 * 128
 

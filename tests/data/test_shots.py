@@ -15,8 +15,8 @@ from hmlpe.data.prepare import prepare
 from hmlpe.data.selection import DataSet
 from hmlpe.data.sources.buffy import BuffySource
 from hmlpe.data.sources.flic import FlicSource
-from hmlpe.data.sources.folder import MAX_SHOT_GAP, Frame, shots_of
-from hmlpe.data.split import scenes, split_by_scene
+from hmlpe.data.sources.folder import MAX_SHOT_GAP, FilmFrame, shots_of
+from hmlpe.data.split import assign_scenes, split_by_scene
 from hmlpe.skeleton import Skeleton
 
 from .conftest import person, write_flic
@@ -25,7 +25,7 @@ from .conftest import person, write_flic
 def test_frames_at_most_50_apart_are_of_one_shot() -> None:
     """In any order, through a chain, of one film alone; and a frame may be there twice."""
     frames = [("b", 10), ("a", 160), ("a", 10), None, ("a", 60), ("a", 110), ("a", 211), ("b", 60), ("a", 60)]
-    found = shots_of([frame and Frame(*frame) for frame in frames])
+    found = shots_of([frame and FilmFrame(*frame) for frame in frames])
     one, two, other = "a/00000010", "a/00000211", "b/00000010"
     assert found == [other, one, one, "", one, one, two, other, one] and MAX_SHOT_GAP == 50
 
@@ -35,7 +35,7 @@ def test_shots_agree_with_brute_force(frames: list[tuple[str, int]]) -> None:
     near = np.array([[a[0] == b[0] and abs(a[1] - b[1]) <= MAX_SHOT_GAP for b in frames] for a in frames], bool)
     for _ in frames:
         near = near @ near
-    shots = np.array(shots_of([Frame(*frame) for frame in frames]))
+    shots = np.array(shots_of([FilmFrame(*frame) for frame in frames]))
     np.testing.assert_array_equal(shots[:, None] == shots, near.reshape(len(frames), len(frames)))
 
 
@@ -121,7 +121,7 @@ def test_flics_validation_people_are_of_other_shots(real_data: Path, skeleton: S
     nobody, unhashed = np.full(len(images), ""), np.zeros(len(images), np.uint64)
     near = {}
     for name, known in (("by shots", shots), ("by images", None)):
-        scene = scenes(images, nobody, unhashed, None, None, known)
+        scene = assign_scenes(images, nobody, unhashed, None, None, known)
         kept, validating = split_by_scene(images, scene, 0.1, 0)
         near[name] = len(near_frames(np.unique(images[validating]), np.unique(images[kept]), MAX_SHOT_GAP))
     assert near["by shots"] == 0 and near["by images"] > 100

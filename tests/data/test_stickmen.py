@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmlpe.data.sources.folder import image_name
+from hmlpe.data.sources.folder import checked_image_name
 from hmlpe.data.sources.stickmen import Stickman, read_stickmen
 from hmlpe.errors import UserError
 
@@ -26,7 +26,7 @@ def text(*lines: str) -> bytes:
 def read(folder: Path, content: bytes, counts: Sequence[int] = EITHER) -> list[Stickman]:
     path = folder / "sticks.txt"
     path.write_bytes(content)
-    return read_stickmen(path, counts, image_name)
+    return read_stickmen(path, counts, checked_image_name)
 
 
 def refusal(folder: Path, content: bytes, counts: Sequence[int] = EITHER) -> str:
@@ -95,7 +95,7 @@ def test_a_bad_header_is_refused_by_its_line(tmp_path: Path, bad: str, counts: S
 @pytest.mark.parametrize("number", ["4", "999999999"])
 def test_more_people_than_lines_are_refused_before_they_are_made(tmp_path: Path, number: str) -> None:
     message = refusal(tmp_path, text(f"x {number} 6", *GOOD * 3))
-    assert "line 1:" in message and f"{6 * int(number)} lines of sticks are due, but 18 follow" in message
+    assert "line 1:" in message and f"expected {6 * int(number)} lines of sticks, but 18 follow" in message
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b" \n\t\n", b"\r\n"])
@@ -105,8 +105,8 @@ def test_an_empty_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_a_file_without_its_last_line_end_may_be_cut(tmp_path: Path) -> None:
     whole = text("x", *GOOD)
-    assert "line 7: has no line end" in refusal(tmp_path, whole[:-1])  # 24 could have been 24.5
-    assert "line 7: has no line end" in refusal(tmp_path, whole[:-2])
+    assert "line 7: has no line break" in refusal(tmp_path, whole[:-1])  # 24 could have been 24.5
+    assert "line 7: has no line break" in refusal(tmp_path, whole[:-2])
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig", "cp500"])

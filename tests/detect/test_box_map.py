@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmlpe.detect.box_map import WINDOW_ASPECT, BoxMap, map_parameters
+from hmlpe.detect.box_map import WINDOW_ASPECT, BoxMap, box_map_parameters
 from hmlpe.errors import UserError
 
 maps = st.builds(BoxMap, st.floats(-2, 2), st.floats(-2, 2), st.floats(0.1, 5))
@@ -27,7 +27,7 @@ def test_a_face_by_hand() -> None:
 def test_what_relates_window_and_box_is_the_map(to_window: BoxMap, box: np.ndarray) -> None:
     (window,) = to_window(box[None])
     np.testing.assert_allclose(
-        map_parameters(window, box), [to_window.shift, to_window.top, to_window.height], atol=1e-9 * 1000
+        box_map_parameters(window, box), [to_window.shift, to_window.top, to_window.height], atol=1e-9 * 1000
     )
     assert (window[3] - window[1]) / (window[2] - window[0]) == pytest.approx(WINDOW_ASPECT)
 

@@ -17,7 +17,7 @@ from hmlpe.detect.build import build_detector, mistyped_settings
 from hmlpe.detect.cascade import CascadeDetector
 from hmlpe.detect.detector import Detections, WholeImage
 from hmlpe.errors import UserError
-from hmlpe.settings import plain
+from hmlpe.settings import to_plain_containers
 
 FACTORS = (1.5, 0.25, 0.75)
 
@@ -27,7 +27,7 @@ def config(name: str, **settings: Any) -> dict[str, Any]:
     loaded = OmegaConf.load(CONFIGS / "detector" / f"{name}.yaml")
     for key, value in settings.items():
         OmegaConf.update(loaded, key.replace("__", "."), value, merge=False, force_add=True)
-    found: dict[str, Any] = plain(loaded)
+    found: dict[str, Any] = to_plain_containers(loaded)
     return found
 
 
@@ -51,7 +51,7 @@ def test_a_setting_may_refer_to_others_of_the_program() -> None:
     loaded = OmegaConf.load(CONFIGS / "detector" / "whole.yaml")
     whole = OmegaConf.create({"rule": [3, 2, 1], "detector": loaded})
     whole.detector.factors = "${rule}"
-    detector = build_detector(plain(whole.detector), FACTORS)
+    detector = build_detector(to_plain_containers(whole.detector), FACTORS)
     assert isinstance(detector, WholeImage) and detector.across == 3
 
 

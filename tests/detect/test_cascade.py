@@ -67,8 +67,8 @@ def test_boxes_are_in_pixels_of_the_image_whatever_its_size(hopper: np.ndarray) 
 def test_boxes_are_edges_where_pixel_centres_are_integers(hopper: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenCV's box 3, 4, 20, 20 of an image that was shrunk to a half covers pixels 6...45 and 8...47."""
     box = np.array([[3.0, 4, 23, 24]]), np.zeros(1)
-    monkeypatch.setattr("hmlpe.detect.cascade._detect", lambda *_: box)
-    ((edges, _),) = CascadeDetector({"face": FACE}, 300).boxes(hopper).values()
+    monkeypatch.setattr("hmlpe.detect.cascade._detect_boxes", lambda *_: box)
+    ((edges, _),) = CascadeDetector({"face": FACE}, 300).detect_boxes(hopper).values()
     np.testing.assert_array_equal(edges, [[5.5, 7.5, 45.5, 47.5]])
 
 
@@ -93,7 +93,7 @@ def test_two_cascades_on_one_face_are_one_surer_person(hopper: np.ndarray) -> No
 
 def test_scores_rise_with_the_sum_and_stay_above_0() -> None:
     cascade = replace(FACE, zero=2, weight=0.5)
-    np.testing.assert_allclose(cascade.scores(np.array([-9.0, 2, 3, 6])), [MIN_SCORE, MIN_SCORE, 0.5, 2])
+    np.testing.assert_allclose(cascade.scores_from_sums(np.array([-9.0, 2, 3, 6])), [MIN_SCORE, MIN_SCORE, 0.5, 2])
 
 
 @pytest.mark.parametrize(

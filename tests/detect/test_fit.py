@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from matplotlib.cbook import get_sample_data
 from PIL import Image
 
-from hmlpe.cli.fit_detector import COLUMNS, _cascades_to_try, _detect_in_images, _Detections, _table, _table_rows
+from hmlpe.cli.fit_detector import COLUMNS, _cascades_to_try, _detect_in_images, _Detections, _format_table, _table_rows
 from hmlpe.data.record import Person
 from hmlpe.detect.box_map import BoxMap
 from hmlpe.detect.cascade import Cascade, CascadeDetector
-from hmlpe.detect.fit import relate_boxes, score
+from hmlpe.detect.fit import relate_boxes, score_windows
 from hmlpe.errors import UserError
 
 WINDOW = np.array([10.0, 20, 110, 110])  # its height is 90
@@ -56,7 +56,9 @@ def test_no_boxes_say_nothing() -> None:
 def test_counting_by_hand() -> None:
     """Two people in the first image, one of them found twice; nobody in the second, where there is a window."""
     other = WINDOW + 300
-    counted = score([np.stack([WINDOW, other]), np.zeros((0, 4))], [np.stack([WINDOW, WINDOW + 5, FAR]), FAR[None]])
+    counted = score_windows(
+        [np.stack([WINDOW, other]), np.zeros((0, 4))], [np.stack([WINDOW, WINDOW + 5, FAR]), FAR[None]]
+    )
     assert (counted.people, counted.found, counted.false, counted.images) == (2, 1, 2, 2)
     assert counted.recall == 0.5 and counted.false_per_image == 1
 
@@ -105,7 +107,7 @@ def test_what_the_command_measures() -> None:
     ]  # fmt: skip
     assert set().union(*rows) <= set(COLUMNS)
     assert 2 < float(rows[0]["height_median"]) < 3.5
-    assert "face" in _table(rows) and "all together" in _table(rows)
+    assert "face" in _format_table(rows) and "all together" in _format_table(rows)
 
 
 def test_a_threshold_below_the_configured_one_is_measured_as_such() -> None:

@@ -28,7 +28,7 @@ def test_it_is_one_page_that_names_every_setting_and_what_it_is(script: str) -> 
     assert [part for part in PARTS if part not in text] == []
     for one in settings_of((CONFIGS / f"{PROGRAMS[script]}.yaml").read_text("utf-8")):
         assert re.search(rf"^  {re.escape(one.name)}(=| |$)", text, re.MULTILINE), one.name
-        assert one.words, f"conf/{PROGRAMS[script]}.yaml says nothing of {one.name}"
+        assert one.comment, f"conf/{PROGRAMS[script]}.yaml says nothing of {one.name}"
         if one.value == "???":
             assert text.index("\nNeeded:\n") < text.index(f"\n  {one.name} ") < text.index("\nSettings:\n")
     often = re.search(r"^# Often: (.*)$", (CONFIGS / f"{PROGRAMS[script]}.yaml").read_text("utf-8"), re.MULTILINE)

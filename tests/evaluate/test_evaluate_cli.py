@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from hmlpe.cli.evaluate import evaluate_all
-from hmlpe.data.collection import sets_of
+from hmlpe.data.collection import build_data_sets
 from hmlpe.errors import UserError
 from hmlpe.evaluate.bench import bench_evaluation
 from hmlpe.evaluate.people import annotated_test_people, truth_of
@@ -86,7 +86,7 @@ def test_a_checkpoint_has_the_numbers_of_its_run(trained: Path) -> None:
 def test_other_methods_stand_beside_it(trained: Path, tmp_path: Path) -> None:
     """The truth itself as a csv, but for one wrist."""
     config = configured(trained)
-    people = annotated_test_people(sets_of(DataSettings.of(config.data, "data"))[0][0])
+    people = annotated_test_people(build_data_sets(DataSettings.from_config(config.data, "data"))[0][0])
     truth = truth_of(people, instantiate(config.skeleton), "image", True)
     lines = ["image,person,joint,x,y"]
     for image, joints in zip(truth.images, truth.joints_px, strict=True):
@@ -183,7 +183,7 @@ def test_some_people_do_not_replace_all(trained: Path, tmp_path: Path) -> None:
 def truth_lines(config: DictConfig) -> list[str]:
     """The set's own test people as a csv."""
     truth = truth_of(
-        annotated_test_people(sets_of(DataSettings.of(config.data, "data"))[0][0]),
+        annotated_test_people(build_data_sets(DataSettings.from_config(config.data, "data"))[0][0]),
         instantiate(config.skeleton),
         "image",
         True,
@@ -281,7 +281,7 @@ def test_the_bench_times_an_untrained_network(trained: Path) -> None:
     """The faithful one, whose untrained logits are too large for an export that is compared to 1e-5."""
     settings = [*SET, f"paths.data={trained}/data", "optim.batch_size=4", "trainer.threads=1"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        found = bench_evaluation(TrainSettings.of(compose("bench", settings)), 1)
+        found = bench_evaluation(TrainSettings.from_config(compose("bench", settings)), 1)
     assert found.people == 10
-    assert min(found.bare, found.evaluate, found.ratio, found.seconds, *found.one) > 0
+    assert min(found.bare, found.evaluate, found.ratio, found.seconds, *found.crop_latency) > 0
     assert found.evaluate == pytest.approx(found.people / found.seconds)

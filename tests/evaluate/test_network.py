@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jaxtyping import UInt8
 
-from hmlpe.data.pack import Columns, Pack
+from hmlpe.data.pack import Pack, PeopleColumns
 from hmlpe.data.record import Person
 from hmlpe.detect.detector import Detections
 from hmlpe.errors import UserError
@@ -17,7 +17,7 @@ from hmlpe.evaluate.cases import estimate_in_detected_boxes, has_image
 from hmlpe.evaluate.network import check_skeleton, estimate_in_given_boxes, estimate_mean_pose, select_test_people
 from hmlpe.evaluate.people import truth_of
 from hmlpe.geometry import crop_resized, crop_to_image
-from hmlpe.predict.estimator import Card, Poses
+from hmlpe.predict.estimator import ModelCard, Poses
 from hmlpe.skeleton import Skeleton
 
 from .conftest import truth_like, upper_body
@@ -30,7 +30,7 @@ FACTORS = (2.0, 0.5, 1.0)
 class Sees:
     """An estimator that answers with the mean brightness of each crop: (b, b / 2) for every joint."""
 
-    card: Card = field(default_factory=lambda: card())
+    card: ModelCard = field(default_factory=lambda: card())
     batches: list[int] = field(default_factory=list)
     detects: bool = True
 
@@ -43,14 +43,14 @@ class Sees:
         return Poses(joints, np.repeat(sure[:, None], 8, axis=1), None)
 
 
-def card(skeleton: Skeleton | None = None, factors: tuple[float, float, float] = FACTORS) -> Card:
-    return Card("flic/row_s1", skeleton or upper_body(), SIZE, {}, factors, ("regression",), {"data": "d"})
+def card(skeleton: Skeleton | None = None, factors: tuple[float, float, float] = FACTORS) -> ModelCard:
+    return ModelCard("flic/row_s1", skeleton or upper_body(), SIZE, {}, factors, ("regression",), {"data": "d"})
 
 
-def columns(people: int, split: str = "test", name: str = "flic") -> Columns:
+def columns(people: int, split: str = "test", name: str = "flic") -> PeopleColumns:
     truth = truth_like(people)
     corner = np.arange(people)[:, None] * 10.0
-    return Columns(
+    return PeopleColumns(
         set=np.full(people, name),
         image=np.array(truth.images),
         where=np.array(truth.locations),
@@ -77,7 +77,7 @@ def pack(test: int = 5, missed: int = 2) -> Pack:
     train, shown = columns(4, "train"), columns(test)
     bright = [200] * 4 + [20 * i for i in range(test)]
     crops = np.stack([np.full((SIZE + 4, SIZE + 4, 3), value, dtype=np.uint8) for value in bright])
-    return Pack(crops, crops[:, 2:-2, 2:-2].copy(), train.followed_by(shown), columns(missed), {})
+    return Pack(crops, crops[:, 2:-2, 2:-2].copy(), train.concatenate(shown), columns(missed), {})
 
 
 def test_the_networks_joints_land_in_the_image() -> None:
@@ -175,7 +175,7 @@ def test_a_mean_pose_is_put_into_each_ones_box() -> None:
 
 def test_another_skeleton_is_refused() -> None:
     other = Skeleton(["head", "tail"], {"back": ["head", "tail"]})
-    with pytest.raises(UserError, match="another skeleton"):
+    with pytest.raises(UserError, match="different skeleton"):
         check_skeleton(Sees(card(other)), upper_body())
     check_skeleton(Sees(), upper_body())
 
@@ -237,14 +237,14 @@ def test_people_are_told_by_their_windows() -> None:
     assert found.joints_px is not None and np.isnan(found.joints_px[1:3]).all()
     box = np.array([301.0 + 25 - 50, -15, 301 + 25 + 50, 60 + 30])  # (2.0, 0.5, 1.0) of half sides 25 and 30
     np.testing.assert_allclose(found.joints_px[3][0], crop_to_image(np.array([60.0, 30.0]), box, SIZE), rtol=1e-6)
-    assert "2 windows of nobody" in found.missing
+    assert "2 windows match no person, in " in found.missing
 
 
 def test_someone_who_is_annotated_twice_is_found_twice() -> None:
     truth = truth_like(2, images=("a.png", "a.png"), window_px=np.array([[0.0, 0, 50, 60], [4, 0, 54, 60]]))
     finds = Finds({"a.png": [[3, 0, 53, 60], [300, 0, 350, 60]]})
     found = estimate_in_detected_boxes(Sees(), finds, Images(["a.png"]), truth, FACTORS, 8, progress=False)
-    assert found.detected.tolist() == [True, True] and "1 windows of nobody" in found.missing
+    assert found.detected.tolist() == [True, True] and "1 windows match no person, in " in found.missing
 
 
 def test_who_has_an_image() -> None:

@@ -15,7 +15,7 @@ from hmlpe.data.selection import DataSet
 from hmlpe.data.sources.buffy import BuffySource
 from hmlpe.data.sources.flic import FlicSource
 from hmlpe.data.sources.lsp import LspSource
-from hmlpe.evaluate.people import STICKS, Estimates, Truth, annotated_test_people, joint_estimates, truth_of
+from hmlpe.evaluate.people import STICKS, Estimates, Truth, annotated_test_people, estimates_from_joints, truth_of
 from hmlpe.evaluate.plausible import plausibility_warnings
 from hmlpe.evaluate.predictions import read_predictions
 from hmlpe.evaluate.reference import Reference, reference_of
@@ -70,7 +70,10 @@ CHANGES: dict[str, tuple[Callable[[Points], Points], list[str]]] = {
     "one earlier": (lambda points: np.roll(points, 1, axis=0), ["the people seem to be shifted"]),
     "one later": (lambda points: np.roll(points, -1, axis=0), ["the people seem to be shifted"]),
     "zeros": (with_zeros, ["one point repeats: left_wrist is at (0, 0) in 10 of 40 people"]),
-    "two joints": (one_for_two, ["one point repeats: left_elbow and left_wrist are one place in 40 of 40 people"]),
+    "two joints": (
+        one_for_two,
+        ["one point repeats: left_elbow and left_wrist are at the same place in 40 of 40 people"],
+    ),
     "three times as large": (
         lambda points: 3 * points,
         ["images of another size: 0 % of the points are near the truth, 100 % with x times 0.33", "points lie outside"],
@@ -84,7 +87,9 @@ CHANGES: dict[str, tuple[Callable[[Points], Points], list[str]]] = {
 def test_what_is_changed_is_said_and_nothing_else(name: str) -> None:
     change, words = CHANGES[name]
     truth, reference = people()
-    found = plausibility_warnings(truth, joint_estimates(truth, np.ascontiguousarray(change(good(truth)))), reference)
+    found = plausibility_warnings(
+        truth, estimates_from_joints(truth, np.ascontiguousarray(change(good(truth)))), reference
+    )
     assert len(found) == len(words), found
     assert all(word in doubt for word, doubt in zip(words, found, strict=True)), found
     assert not [doubt for doubt in found if "\n" in doubt]
@@ -93,7 +98,7 @@ def test_what_is_changed_is_said_and_nothing_else(name: str) -> None:
 def test_sticks_of_images_of_another_size_are_doubted_whatever_the_order_of_their_ends() -> None:
     truth, reference = people()
     free = replace(truth, free_ends=True)
-    sticks = joint_estimates(truth, good(truth)).sticks_px[:, :, ::-1] / 2
+    sticks = estimates_from_joints(truth, good(truth)).sticks_px[:, :, ::-1] / 2
     (doubt, *_) = plausibility_warnings(free, Estimates(None, sticks, np.ones(len(truth), dtype=bool)), reference)
     assert "x times 2 and y times 2" in doubt, doubt
 
@@ -102,9 +107,11 @@ def test_sides_of_the_other_convention_are_found_by_whose_labels_differ() -> Non
     """Ten of forty people: as a whole the file is better as it is than mirrored."""
     truth, reference = people()
     assert reference.other_sides is not None
-    (doubt,) = plausibility_warnings(truth, joint_estimates(truth, good(reference.other_sides)), reference)
-    assert "data.sides=person" in doubt and "of the 10 people whose labels differ" in doubt
-    found = plausibility_warnings(truth, joint_estimates(truth, good(truth)), replace(reference, other_sides=None))
+    (doubt,) = plausibility_warnings(truth, estimates_from_joints(truth, good(reference.other_sides)), reference)
+    assert "data.sides=person" in doubt and "for the 10 people whose labels differ" in doubt
+    found = plausibility_warnings(
+        truth, estimates_from_joints(truth, good(truth)), replace(reference, other_sides=None)
+    )
     assert not found
 
 
@@ -112,7 +119,7 @@ def test_too_few_people_say_nothing() -> None:
     truth, reference = people(4)
     for change, _ in CHANGES.values():
         found = plausibility_warnings(
-            truth, joint_estimates(truth, np.ascontiguousarray(change(good(truth)))), reference
+            truth, estimates_from_joints(truth, np.ascontiguousarray(change(good(truth)))), reference
         )
         assert not [doubt for doubt in found if "outside" not in doubt]
 
@@ -127,7 +134,7 @@ def test_a_poor_method_is_not_a_mistaken_one() -> None:
     missed[::3] = np.nan
     turned[::3] = turned[::3][:, MIRROR]
     for points in (arms, missed, turned):
-        assert plausibility_warnings(truth, joint_estimates(truth, points), reference) == []
+        assert plausibility_warnings(truth, estimates_from_joints(truth, points), reference) == []
 
 
 # On real sets, and with the prediction files that are published with them.
@@ -189,9 +196,9 @@ def test_good_answers_for_real_people_are_not_doubted(known: Known, name: str) -
     spread = float(np.nanmedian(np.nanstd(truth.joints_px, axis=1)))
     points = good(truth, spread / 4)
     for answers in (points, np.round(points)):
-        assert plausibility_warnings(truth, joint_estimates(truth, answers), reference) == []
+        assert plausibility_warnings(truth, estimates_from_joints(truth, answers), reference) == []
     assert reference.mean_pose_px is not None
-    assert plausibility_warnings(truth, joint_estimates(truth, reference.mean_pose_px), reference) == []
+    assert plausibility_warnings(truth, estimates_from_joints(truth, reference.mean_pose_px), reference) == []
 
 
 @pytest.mark.real
@@ -199,5 +206,5 @@ def test_good_answers_for_real_people_are_not_doubted(known: Known, name: str) -
 def test_real_people_seen_from_behind_tell_the_sides(known: Known, name: str) -> None:
     truth, reference = known(name)
     assert reference.other_sides is not None and reference.sides_differ.sum() == {"flic": 48, "lsp": 331}[name]
-    said = plausibility_warnings(truth, joint_estimates(truth, good(reference.other_sides)), reference)
+    said = plausibility_warnings(truth, estimates_from_joints(truth, good(reference.other_sides)), reference)
     assert len(said) == 1 and "data.sides=person" in said[0]

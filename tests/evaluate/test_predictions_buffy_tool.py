@@ -105,7 +105,7 @@ def test_settings(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mat", whole(), other=struct(whole()), note="text", numbers=np.zeros((2, 3)))
     reader = BuffyToolReader("mine", "buffy_s5e{episode}-{frame:06d}.jpg", origin=0)
     np.testing.assert_allclose(reader(path, truth).sticks_px, truth.sticks_px + 1)
-    assert "mine, other are there" in refusal(lambda: BuffyToolReader()(path, stick_truth()))
+    assert "found mine, other;" in refusal(lambda: BuffyToolReader()(path, stick_truth()))
     assert "no variable 'his'; there are mine, other" in refusal(lambda: BuffyToolReader("his")(path, stick_truth()))
     assert "record 1" in refusal(lambda: BuffyToolReader("numbers")(path, stick_truth()))
     assert "no struct" not in refusal(lambda: BuffyToolReader("note")(path, stick_truth()))
@@ -133,7 +133,7 @@ def test_records_that_are_missing_are_refused_or_missed(tmp_path: Path) -> None:
 def test_records_of_other_frames_are_refused_or_left_out(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mat", [*whole(), {**whole()[0], "episode": 3}])
     message = refusal(lambda: BuffyToolReader()(path, stick_truth()))
-    assert "a.mat, record 4: buffy_s5e3_original/000010.jpg is none of the 3 test images of buffy" in message
+    assert "a.mat, record 4: buffy_s5e3_original/000010.jpg is not one of the 3 test images of buffy" in message
     found = BuffyToolReader(allow_unknown=True)(path, stick_truth())
     assert found.detected.all() and found.missing == "1 records of other images left out"
 
@@ -150,7 +150,7 @@ def changed(record: int, **changes: Any) -> list[Record]:
 @pytest.mark.parametrize(
     ("rows", "word"),
     [
-        ([*whole(), whole()[1]], "record 4: episode 2, frame 20 has record 2 already"),
+        ([*whole(), whole()[1]], "record 4: episode 2, frame 20 already has record 2"),
         (changed(2, frame=20.5), "record 2: field 'frame' must be a whole number"),
         (changed(2, frame=-20), "record 2: field 'frame'"),
         (changed(2, frame=NAN), "record 2: field 'frame'"),
@@ -182,7 +182,7 @@ def test_damaged_records_are_refused(tmp_path: Path, rows: list[Record], word: s
 
 def test_a_set_without_the_six_sticks_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mat", whole())
-    assert "no answer for flic" in refusal(lambda: BuffyToolReader()(path, joint_truth()))
+    assert "do not fit flic" in refusal(lambda: BuffyToolReader()(path, joint_truth()))
 
 
 @pytest.mark.parametrize("content", [b"", b"no matlab", b"MATLAB 7.3 MAT-file, Platform: GLNXA64" + b" " * 500])

@@ -103,7 +103,7 @@ def test_a_name_without_a_folder_is_enough_where_it_is_the_only_one(tmp_path: Pa
     assert "b.csv, line 14: 000020.jpg is the name of 2 images" in message
     other = [row.replace("e2_original/000010", "e3_original/000010") for row in rows]  # a training frame
     message = refusal(lambda: CsvReader()(write(tmp_path / "c.csv", HEAD, *other), truth))
-    assert "c.csv, line 2: buffy_s5e3_original/000010.jpg is none of the 3 test images of buffy" in message
+    assert "c.csv, line 2: buffy_s5e3_original/000010.jpg is not one of the 3 test images of buffy" in message
 
 
 @pytest.mark.parametrize("cell", ["", "nan", "NaN"])
@@ -131,7 +131,9 @@ def test_missing_people_are_refused_or_wrong(tmp_path: Path) -> None:
 def test_other_images_are_refused_or_left_out(tmp_path: Path) -> None:
     truth = joint_truth(1)
     path = write(tmp_path / "a.csv", HEAD, *joint_lines(truth, [0]), "train.jpg,4,head,1,2", "train.jpg,5,head,1,2")
-    assert "a.csv, line 10: train.jpg is none of the 1 test images of flic" in refusal(lambda: CsvReader()(path, truth))
+    assert "a.csv, line 10: train.jpg is not one of the 1 test images of flic" in refusal(
+        lambda: CsvReader()(path, truth)
+    )
     found = CsvReader(allow_unknown=True)(path, truth)
     np.testing.assert_array_equal(found.joints_px, truth.joints_px)
     assert found.missing == "lines of 1 other images left out"
@@ -140,12 +142,12 @@ def test_other_images_are_refused_or_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "word"),
     [
-        ("film-000.jpg,1,head,1,2", "line 3: head of this person is in line 2 already"),
-        ("./film-000.jpg,1,head,1,2", "line 3: head of this person is in line 2 already"),
-        ("nobody.jpg,1,head,1,2", "line 3: nobody.jpg is none of"),
+        ("film-000.jpg,1,head,1,2", "line 3: head of this person is already in line 2"),
+        ("./film-000.jpg,1,head,1,2", "line 3: head of this person is already in line 2"),
+        ("nobody.jpg,1,head,1,2", "line 3: nobody.jpg is not one of"),
         ("../film-000.jpg,1,neck,1,2", "line 3, column 'image'"),
         (",1,neck,1,2", "line 3, column 'image'"),
-        ("film-000.jpg,2,neck,1,2", "line 3: column 'person' must be 1, as it has one annotated test person"),
+        ("film-000.jpg,2,neck,1,2", "line 3: column 'person' must be 1 (the only annotated test person)"),
         ("film-000.jpg,0,neck,1,2", "line 3: column 'person'"),
         ("film-000.jpg,1.5,neck,1,2", "line 3: column 'person'"),
         ("film-000.jpg,99999999999999999999,neck,1,2", "line 3: column 'person'"),
@@ -159,8 +161,8 @@ def test_other_images_are_refused_or_left_out(tmp_path: Path) -> None:
         ("film-000.jpg,1,neck,1,-Infinity", "line 3: column 'y' must be a number"),
         ("film-000.jpg,1,neck,1e300,2", "line 3: x and y must be numbers of pixels"),
         ("film-000.jpg,1,neck,1e999,2", "line 3: x and y must be numbers of pixels"),
-        ("film-000.jpg,1,neck,1,", "line 3: one of x and y is there"),
-        ("film-000.jpg,1,neck,nan,3", "line 3: one of x and y is there"),
+        ("film-000.jpg,1,neck,1,", "line 3: one of x and y is missing"),
+        ("film-000.jpg,1,neck,nan,3", "line 3: one of x and y is missing"),
         ("film-000.jpg,1,neck,1", "line 3: 4 cells"),
         ('film-000.jpg,1,"neck,1,2', "line 3"),
     ],
@@ -182,7 +184,7 @@ def test_a_damaged_line_is_refused(tmp_path: Path, line: str, word: str) -> None
         (b"\x89PNG\r\n\x1a\n\x00\xff", "not UTF-8"),
         (b"image;person;joint;x;y\na;1;head;1;2\n", "semicolons"),
         (b"image,person,joint,x\na,1,head,1\n", "no column 'y'"),
-        (b"image,person,joint,x,y,x\na,1,head,1,2,1\n", "the column 'x' is there twice"),
+        (b"image,person,joint,x,y,x\na,1,head,1,2,1\n", "the column 'x' appears twice"),
         (f"{HEAD},window_x0\na,1,head,1,2,1\n".encode(), "no column 'window_y0'"),
     ],
 )
@@ -226,9 +228,7 @@ def test_people_are_found_by_their_windows(tmp_path: Path) -> None:
     assert found.detected.tolist() == [False, True, True, True]
     assert np.isnan(found.sticks_px[0]).all()
     assert found.sticks_px[:, 0, 0, 0].tolist()[1:] == [50, 30, 60]
-    assert (
-        found.missing == "1 of 4 people not found, 0 of them in images without a line; 3 found who are nobody annotated"
-    )
+    assert found.missing == "1 of 4 people not found, 0 of them in images without a line; 3 found who are not annotated"
     assert "line 38: column 'person'" in refusal(lambda: CsvReader(match="person")(path, truth))
 
 
@@ -299,12 +299,12 @@ def test_confidence_is_kept_or_refused(tmp_path: Path, value: str) -> None:
 
 
 def test_what_hmlpe_predict_writes_is_read(tmp_path: Path) -> None:
-    from hmlpe.predict.estimator import Card
+    from hmlpe.predict.estimator import ModelCard
     from hmlpe.predict.people import FoundPerson
     from hmlpe.predict.pose_files import PoseFiles
 
     truth = stick_truth()
-    card = Card("study/row_s1", SKELETON, 112, {}, (1.7, 0.0, 2.2), ("regression",), {})
+    card = ModelCard("study/row_s1", SKELETON, 112, {}, (1.7, 0.0, 2.2), ("regression",), {})
     people = [
         FoundPerson(truth.window_px[i], 0.5, truth.window_px[i], truth.joints_px[i], np.full(8, 0.125), None)
         for i in range(4)

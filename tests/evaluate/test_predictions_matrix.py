@@ -80,7 +80,7 @@ def spoilt(value: float, both: bool = True) -> np.ndarray:
         (spoilt(np.inf), "person 3, place 5: x and y must be numbers"),
         (spoilt(1e200), "person 3, place 5"),
         (spoilt(NAN, both=False), "person 3, place 5: one of x and y"),
-        (arrays(3).transpose(1, 0, 2), "axis of x and y must be 2 long"),
+        (arrays(3).transpose(1, 0, 2), "axis of x and y must have length 2"),
         (arrays(3)[..., None].repeat(2, axis=-1), "must be a numeric array with the axes xy, joint, person"),
         (arrays(3) * 1j, "must be a numeric array"),
         ("text", "must be a numeric array"),
@@ -95,10 +95,10 @@ def test_a_damaged_array_is_refused(tmp_path: Path, array: Any, word: str) -> No
 
 def test_which_array_must_be_plain(tmp_path: Path) -> None:
     two = write(tmp_path / "two.mat", one=arrays(3), other=arrays(3))
-    assert "one, other are there; name it" in refusal(lambda: MatrixReader(PLACES)(two, joint_truth(3)))
+    assert "found one, other; name it" in refusal(lambda: MatrixReader(PLACES)(two, joint_truth(3)))
     assert "no variable 'his'" in refusal(lambda: MatrixReader(PLACES, "his")(two, joint_truth(3)))
     none = write(tmp_path / "none.mat", note="text")
-    assert "none is there" in refusal(lambda: MatrixReader(PLACES)(none, joint_truth(3)))
+    assert "found none" in refusal(lambda: MatrixReader(PLACES)(none, joint_truth(3)))
 
 
 def test_joints_must_fit(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_place_is_one_joints(joints: dict[str, Any], words: str) -> None:
 def test_settings_of_a_choice_without_the_choice(tmp_path: Path, override: str, words: str) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("evaluate", ["predictions=x.mat", f"out={tmp_path}", override])
-    message = refusal(lambda: EvaluateSettings.of(config))
+    message = refusal(lambda: EvaluateSettings.from_config(config))
     assert message.startswith(override[1:].partition("=")[0].partition(".")[0]) and words in message
 
 
@@ -167,7 +167,7 @@ def test_nobody_matched_is_told_by_the_windows(tmp_path: Path, scale: float) -> 
     table = write(tmp_path / "a.csv", f"{HEAD},{WINDOWS}", *lines)
     for file in (path, table):
         message = refusal(lambda file=file: read_predictions(file, truth, None))
-        assert message.startswith(f"{file}: nobody of 4 test people of buffy is found") and "stick is" not in message
+        assert message.startswith(f"{file}: none of 4 test people of buffy is found") and "stick is" not in message
         assert f"{scale:g} times as large" in message
 
 
@@ -205,4 +205,4 @@ def test_a_setting_that_holds_none_is_no_traceback(tmp_path: Path) -> None:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             config = compose("evaluate", ["predictions=x.mat", f"out={tmp_path}", word])
         with pytest.raises(UserError, match=word.partition("=")[0].partition(".")[0]):
-            EvaluateSettings.of(config)
+            EvaluateSettings.from_config(config)

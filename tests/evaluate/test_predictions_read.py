@@ -10,7 +10,7 @@ import scipy.io
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from hmlpe.evaluate.predictions import BuffyToolReader, CsvReader, MatrixReader, Reader, read_predictions, reader_of
+from hmlpe.evaluate.predictions import BuffyToolReader, CsvReader, MatrixReader, Reader, choose_reader, read_predictions
 
 from . import test_predictions_buffy_tool as buffy_tool
 from .conftest import CONF
@@ -28,10 +28,10 @@ def configured(*overrides: str) -> Reader:
 def test_forms_that_are_plain(tmp_path: Path) -> None:
     truth = joint_truth()
     path = write(tmp_path / "a.CSV", "image,person,joint,x,y", *joint_lines(truth, range(3)))
-    assert isinstance(reader_of(path), CsvReader)
+    assert isinstance(choose_reader(path), CsvReader)
     np.testing.assert_array_equal(read_predictions(path, truth, None).sticks_px, truth.sticks_px)
     path = buffy_tool.write(tmp_path / "a.mat", buffy_tool.whole())
-    assert isinstance(reader_of(path), BuffyToolReader)
+    assert isinstance(choose_reader(path), BuffyToolReader)
     np.testing.assert_allclose(read_predictions(path, stick_truth(), None).sticks_px, stick_truth().sticks_px)
 
 
@@ -75,7 +75,7 @@ def test_settings_reach_the_readers() -> None:
 @pytest.mark.parametrize("name", ["a.txt", "a", "a.npz"])
 def test_other_files_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("x", encoding="utf-8")
-    assert "a .csv or a .mat is due" in refusal(lambda: reader_of(tmp_path / name))
+    assert "expected a .csv or .mat file" in refusal(lambda: choose_reader(tmp_path / name))
 
 
 def test_no_file_is_refused(tmp_path: Path) -> None:

@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmlpe.errors import UserError
-from hmlpe.evaluate.protocols import share
+from hmlpe.evaluate.protocols import share_info
 from hmlpe.evaluate.record import Record, read_records, write_record
 from hmlpe.evaluate.write import (
     TableRow,
+    record_summary,
     render_csv,
     render_markdown,
-    summary,
     table_rows,
     write_comparison,
     write_evaluation,
@@ -59,7 +59,7 @@ def record(**changes: Any) -> Record:
         "settings": {"pdj_modec": "p", "pcp_strict": "s", "labels": "l", "intervals": "i"},
     }
     values |= changes
-    infos = {name: share(*name.rpartition("_")[::2]) for name in values["scores"]}
+    infos = {name: share_info(*name.rpartition("_")[::2]) for name in values["scores"]}
     protocols = {name: "_".join(name.split("_")[:2]) for name in infos}
     told = {
         "described": {
@@ -178,7 +178,7 @@ def test_no_curve_no_figure(tmp_path: Path) -> None:
 
 
 def test_the_console_gives_four_decimals() -> None:
-    text = summary(record(scores={"pcp_official_six_parts": [0.83269, 0.8, 0.9], "pcp_official_x": [None] * 3}))
+    text = record_summary(record(scores={"pcp_official_six_parts": [0.83269, 0.8, 0.9], "pcp_official_x": [None] * 3}))
     assert "pcp_official_six_parts  0.8327  [0.8000, 0.9000]" in text
     assert "pcp_official_x          –" in text and "pcp_official: does not apply" in text
     assert "766 of 1016 people count (whole), 766 detected, 250 without an image" in text
@@ -226,7 +226,7 @@ def test_published_numbers_of_other_sides_are_nowhere_among_these(
     assert drawn == [row["method"] for row in rows] == [here["method"], "flic/det_0.1_s1"]
     text = (tmp_path / "table.md").read_text()
     assert [line for line in text.splitlines() if other["method"] in line] == [
-        f"- Published under sides={other['sides']}, and so in no table of sides={sides}: {other['method']}."
+        f"- Published under sides={other['sides']}, so not in a table of sides={sides}: {other['method']}."
     ]
     assert here["source"] in text and other["source"] not in text and f"sides={sides}" in text
 
@@ -234,7 +234,7 @@ def test_published_numbers_of_other_sides_are_nowhere_among_these(
 @pytest.mark.parametrize(
     ("content", "parts"),
     [
-        ([], ["published: must be rows by set"]),
+        ([], ["published: must list rows for each set"]),
         ({"flic": "text"}, ["published.flic: must be a list"]),
         ({"flic": [MODEC, {name: MODEC[name] for name in MODEC if name != "sides"}]}, ["flic, row 2", "no sides"]),
         ({"flic": [{**MODEC, "sides": "observer"}]}, ["flic, row 1", "image or person", "'observer'"]),

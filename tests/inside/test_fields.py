@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hmlpe.errors import UserError
-from hmlpe.inside.fields import ReceptiveField, fields_of
+from hmlpe.inside.fields import ReceptiveField, receptive_fields
 from hmlpe.network import Head, HeterogeneousNet, Trunk
 
 GOLDEN = {"conv1": (9, 1), "pool1": (11, 2), "conv2": (19, 2), "pool2": (23, 4), "conv3": (39, 4), "pool3": (47, 8)}
@@ -25,7 +25,7 @@ def faithful(norm: str) -> HeterogeneousNet:
 @pytest.mark.parametrize("norm", ["none", "batch", "lrn"])
 def test_the_paper_s_values(norm: str) -> None:
     image = torch.zeros(1, 3, 112, 112, dtype=torch.uint8)
-    found = fields_of(faithful(norm), image, [f"trunk.{layer}" for layer in GOLDEN])
+    found = receptive_fields(faithful(norm), image, [f"trunk.{layer}" for layer in GOLDEN])
     assert {name.removeprefix("trunk."): (one.extent, one.stride, one.start) for name, one in found.items()} == {
         layer: ((extent, extent), (stride, stride), (0, 0)) for layer, (extent, stride) in GOLDEN.items()
     }
@@ -62,7 +62,7 @@ def test_gradients_agree(layers: list[tuple[str, dict[str, Any]]]) -> None:
     for average in (False, True):
         network = stack(layers, average)
         last = str(len(network) - 1)
-        field = fields_of(network, torch.zeros(1, 2, size, size).double(), [last])[last]
+        field = receptive_fields(network, torch.zeros(1, 2, size, size).double(), [last])[last]
         image = torch.rand(1, 2, size, size).double().requires_grad_()
         answers = network(image)
         rows, columns = answers.shape[2:]
@@ -107,36 +107,36 @@ def test_paddings_and_joins_of_equal_windows() -> None:
             x = nn.functional.pad(x, (2, 0, 1, 0))
             return self.last(torch.cat([self.one(x), nn.functional.hardswish(self.other(x))], dim=1))
 
-    found = fields_of(Joined(), torch.zeros(1, 3, 20, 20), ["one", "last"])
+    found = receptive_fields(Joined(), torch.zeros(1, 3, 20, 20), ["one", "last"])
     assert found["one"] == ReceptiveField((3, 3), (1, 1), (-1, -2)) and found["last"] == ReceptiveField(
         (5, 5), (1, 1), (-2, -3)
     )
     whole = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2, track_running_stats=False), nn.Conv2d(2, 2, 3))
-    with pytest.raises(UserError, match="1 normalises by the batch and the whole map"):
-        fields_of(whole, torch.zeros(1, 3, 20, 20), ["2"])
+    with pytest.raises(UserError, match="1 normalises over the batch and the whole map"):
+        receptive_fields(whole, torch.zeros(1, 3, 20, 20), ["2"])
 
 
 def test_networks_of_others() -> None:
     image = torch.zeros(1, 3, 31, 31)
-    found = fields_of(Branches(functional=True), image, ["stem", "side", "last"])
+    found = receptive_fields(Branches(functional=True), image, ["stem", "side", "last"])
     assert found["last"] == ReceptiveField((10, 10), (2, 2), (-2, -2)), "a pooling that is no module counts"
     network = Branches(functional=True)
     network.train()
-    fields_of(network, image, ["stem"])
+    receptive_fields(network, image, ["stem"])
     assert network.training and network.stem.training, "left as it was"
 
 
 @pytest.mark.parametrize(
     ("network", "layer", "words"),
     [
-        (Branches(functional=False), "last", "last: its units see no window of one size, as Branches joins branches"),
+        (Branches(functional=False), "last", "last: its units have no fixed window size, as Branches joins branches"),
         (Branches(functional=True), "wide", "as wide does _adaptive_avg_pool2d"),
-        (Branches(functional=False), "wide", "wide does not run"),
+        (Branches(functional=False), "wide", "wide is not run"),
         (Branches(functional=True), "first", "no 'first'; there are stem, side, last, wide"),
-        (faithful("none"), "heads.regression.fc1", "it gives no map"),
+        (faithful("none"), "heads.regression.fc1", "it outputs no map"),
     ],
 )
 def test_what_has_no_window_is_refused_by_name(network: nn.Module, layer: str, words: str) -> None:
     image = torch.zeros(1, 3, 112, 112, dtype=torch.uint8 if isinstance(network, HeterogeneousNet) else torch.float32)
     with pytest.raises(UserError, match=words):
-        fields_of(network, image, [layer])
+        receptive_fields(network, image, [layer])

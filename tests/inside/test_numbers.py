@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from hmlpe.errors import UserError
 from hmlpe.inside import figures
 from hmlpe.inside.fields import ReceptiveField
-from hmlpe.inside.inspection import People, describe_filters, inspect_network, removal_cost
+from hmlpe.inside.inspection import ShownPeople, describe_filters, inspect_network, measure_removal_cost
 from hmlpe.inside.responses import InspectedNetwork, LayerResponses, PatchAverager, nearest_patches, patches_at
-from hmlpe.inside.rows import trends
-from hmlpe.inside.selectivity import Information, selectivity
+from hmlpe.inside.rows import weight_trends
+from hmlpe.inside.selectivity import PartInformation, measure_selectivity
 from hmlpe.network import Head, HeterogeneousNet, Trunk
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression
@@ -72,7 +72,7 @@ def test_an_average_finds_what_the_map_looks_for() -> None:
     layer.weight.data = torch.from_numpy(np.where(cross, 1.0, -0.5)).float().expand(1, 3, 3, 3).contiguous()
     network = InspectedNetwork(nn.Sequential(_Float(), layer), 24)
     averages, units, order = PatchAverager("1", network.fields["1"]), [], []
-    for responses in network.responses(crops, np.arange(90), batch=32):
+    for responses in network.responses(crops, np.arange(90), batch_size=32):
         averages.update(responses)
         units.append(responses.units["1"])
         order.append(responses.people)
@@ -82,7 +82,7 @@ def test_an_average_finds_what_the_map_looks_for() -> None:
     assert found.people == 90 and (found.mean[0][:, cross] > 240).all() and (found.mean[0][:, ~cross] < 80).all()
     assert found.null.max() < 100 and found.contrast[0] > 5
     assert found.spread[0][:, cross].max() < 40 < found.spread[0][:, ~cross].min() + 25
-    real = nearest_patches(crops, np.arange(90), where, network.fields["1"], found.mean, 5, batch=32)
+    real = nearest_patches(crops, np.arange(90), where, network.fields["1"], found.mean, 5, batch_size=32)
     assert real.shape == (1, 5, 3, 3, 3) and (real[0, :, :, cross] == 250).all()
 
 
@@ -98,7 +98,7 @@ def test_selectivity_tells_a_joint_s_map_from_a_place_s() -> None:
     place = np.full((300, 2), 50.0)
     unsure = np.where(RNG.random(300)[:, None] < 0.4, joints[:, 1], RNG.uniform(0, 112, (300, 2)))
     either = np.where(RNG.random(300)[:, None] < 0.5, joints[:, 0], joints[:, 1])  # of two joints
-    found = selectivity(np.stack([follows, place, unsure, either], axis=1), joints, near_px=11, draws=99)
+    found = measure_selectivity(np.stack([follows, place, unsure, either], axis=1), joints, near_px=11, draws=99)
     assert found.best[0] == 0 and found.best[2] == 1
     assert found.index[0] > 0.7 > 0.5 > found.index[2] > 0.2 and found.index[1] < 0.05 and found.index[3] < 0.15
     assert found.index_p[0] == found.index_p[2] == 1 / 100 and found.index_p[1] > 0.2
@@ -118,7 +118,9 @@ NULLS = {
 @pytest.mark.parametrize("null", NULLS)
 def test_maps_that_answer_anywhere_are_not_selective(null: str) -> None:
     """Whatever the places are like, about one layer in twenty has a p below 0.05; and hits are no more than chance."""
-    found = [selectivity(places, joints, near_px=12, draws=99) for joints, places in zip(*NULLS[null], strict=True)]
+    found = [
+        measure_selectivity(places, joints, near_px=12, draws=99) for joints, places in zip(*NULLS[null], strict=True)
+    ]
     assert sum((one.p < 0.05).any() for one in found) <= 4
     assert sum((one.index_p < 0.05).any() for one in found) <= 4
     assert abs(np.mean([one.hits_above_chance for one in found])) < 0.01
@@ -134,7 +136,7 @@ def test_information_is_that_of_the_indicator() -> None:
     rows = torch.arange(400)
     holds[rows, torch.from_numpy(sticks[:, 0, 1] // 10).long(), torch.from_numpy(sticks[:, 0, 0] // 10).long()] = 1
     maps = torch.stack([holds + 0.01 * torch.rand(400, 4, 4), torch.rand(400, 4, 4)], dim=1)
-    counted = Information("l", field, torch.tensor([[0, 1]]), 0.3, torch.from_numpy(sticks))
+    counted = PartInformation("l", field, torch.tensor([[0, 1]]), 0.3, torch.from_numpy(sticks))
     for start in range(0, 400, 100):
         people = np.arange(start, start + 100)
         counted.update(
@@ -161,7 +163,7 @@ def test_a_map_that_is_not_read_costs_nothing() -> None:
     joints[0, 2] = torch.nan
     task = JointRegression(SKELETON, 16, 0.9)
     mean = torch.rand(3, 14, 14)
-    found = removal_cost(network, {"regression": task}, "trunk.conv1", mean, crops, np.arange(11), joints)
+    found = measure_removal_cost(network, {"regression": task}, "trunk.conv1", mean, crops, np.arange(11), joints)
     assert network.training, "left as it was, though looked into without dropout and by the norms' own statistics"
     network.eval()
     changed = [name for name, value in network.state_dict().items() if not torch.equal(value, before[name])]
@@ -186,7 +188,7 @@ def test_a_map_that_is_not_read_costs_nothing() -> None:
 
 def test_a_network_of_one_s_own_is_looked_into() -> None:
     crops = RNG.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
-    people = People(crops, np.arange(20), torch.rand(20, 3, 2) * 32)
+    people = ShownPeople(crops, np.arange(20), torch.rand(20, 3, 2) * 32)
     network = nn.Sequential(_Float(), nn.Conv2d(3, 2, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(2, 3, 3))
     found = inspect_network(network, people, people, SKELETON, ["4"], draws=19, mosaic=2, progress=False)
     assert network.training and all(one.requires_grad for one in network.parameters()), "left as it was"
@@ -202,7 +204,7 @@ def test_trends_over_the_weight() -> None:
         for layer, value in (("grows", weight + 0.01 * seed), ("noise", RNG.random()))
     ]
     table = pd.DataFrame(lines).assign(bits=None, used=None, balance="fixed")
-    found = trends(table).set_index("layer")
+    found = weight_trends(table).set_index("layer")
     assert found.loc["grows", "rho"] > 0.95 and found.loc["grows", "p"] < 0.001 and found.loc["grows", "runs"] == 12
     assert found.loc["noise", "p"] > 0.05
 
@@ -224,7 +226,7 @@ def test_a_landmark_of_nobody_is_nobody_s_choice() -> None:
     rng = np.random.default_rng(0)
     joints = rng.uniform(20, 90, (60, 3, 2))
     joints[:, 1] = np.nan
-    found = selectivity(joints[:, [0, 2, 0]] + rng.normal(0, 3, (60, 3, 2)), joints, 10, draws=19)
+    found = measure_selectivity(joints[:, [0, 2, 0]] + rng.normal(0, 3, (60, 3, 2)), joints, 10, draws=19)
     assert list(found.best) == [0, 2, 0] and list(found.people) == [60, 0, 60]
     assert np.isnan(found.hits[:, 1]).all() and np.isnan(found.offset_px[:, 1]).all()
     assert np.isfinite(found.index).all() and np.isfinite(found.hits[:, [0, 2]]).all()
@@ -235,15 +237,15 @@ def test_a_map_that_follows_two_joints_alike_is_selective_by_chance_s_measure_al
     rng = np.random.default_rng(0)
     joints = rng.uniform(20, 90, (400, 2, 2))
     either = joints[np.arange(400), rng.integers(0, 2, 400)][:, None] + rng.normal(0, 2, (400, 1, 2))
-    found = selectivity(either, joints, 10, draws=99)
+    found = measure_selectivity(either, joints, 10, draws=99)
     assert (found.p < 0.05).all() and found.index[0] < 0.15
 
 
 def test_a_network_without_convolutions_is_refused() -> None:
-    with pytest.raises(UserError, match="its network, a Linear, has no convolution to look into"):
+    with pytest.raises(UserError, match="its network, a Linear, has no convolution to inspect"):
         InspectedNetwork(nn.Linear(3, 3), 8)
 
 
 def test_people_of_whom_nothing_is_known_are_refused() -> None:
-    with pytest.raises(UserError, match="data: no joint is known"):
-        selectivity(np.zeros((5, 2, 2)), np.full((5, 3, 2), np.nan), 10, draws=19)
+    with pytest.raises(UserError, match="data: none of the inspected people has a known joint"):
+        measure_selectivity(np.zeros((5, 2, 2)), np.full((5, 3, 2), np.nan), 10, draws=19)

@@ -69,7 +69,7 @@ def test_papers_recipe_is_on_the_papers_net(paper: DictConfig) -> None:
 
 def test_shape_table(faithful: HeterogeneousNet) -> None:
     """112 → 104 → 52 → 48 → 24 → 20 → 10 with 32, 16, 16 maps (FACTS 3)."""
-    assert faithful.trunk.shapes(112) == SHAPES
+    assert faithful.trunk.output_shapes(112) == SHAPES
 
 
 def test_shapes_of_a_real_pass(faithful: HeterogeneousNet) -> None:
@@ -120,14 +120,14 @@ def test_layers_of_the_faithful_heads(faithful: HeterogeneousNet) -> None:
         sizes = [(layer.in_features, layer.out_features) for layer in head if isinstance(layer, nn.Linear)]
         assert sizes == [(1600, 1024), (1024, 2048), (2048, outputs)]
         assert (head.dropout.keep, head.dropout.scaling) == (0.25, "original")
-        assert head.last is head[-1]
+        assert head.output_layer is head[-1]
     assert faithful.scale == 1.0
 
 
 @pytest.mark.parametrize("network", ["slim", "normalised"])
 def test_variants_keep_the_geometry_and_the_outputs(network: str) -> None:
     net = build(composed(f"network={network}", "network.head.hidden=[8,8]")).eval()
-    assert [side for _, side, _ in net.trunk.shapes(112)] == [112, 104, 52, 48, 24, 20, 10]
+    assert [side for _, side, _ in net.trunk.output_shapes(112)] == [112, 104, 52, 48, 24, 20, 10]
     with torch.no_grad():
         outputs = net(images(2, 112))
     assert {name: output.shape[1] for name, output in outputs.items()} == {"regression": 16, "detection": 448}
@@ -142,7 +142,7 @@ def test_normalisation_follows_each_pooling(norm: str, kind: type[nn.Module] | N
     layers = list(trunk)
     after = [layers[i + 1] for i, layer in enumerate(layers[:-1]) if isinstance(layer, nn.MaxPool2d)]
     assert kind is None or ([type(layer) for layer in after] == [kind] * 2)
-    assert trunk(torch.rand(2, 3, 24, 24)).shape[1:] == trunk.shapes(24)[-1]
+    assert trunk(torch.rand(2, 3, 24, 24)).shape[1:] == trunk.output_shapes(24)[-1]
 
 
 @pytest.mark.parametrize("network", ["normalised", "slim"])

@@ -27,7 +27,7 @@ MakeCheckpoint = Callable[..., Path]
 def write_checkpoint(path: Path, *overrides: str) -> Path:
     """What hmlpe-train writes, after no step; statistics and biases as training would leave them: not 0 and 1."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        settings = TrainSettings.of(compose("train", overrides=[*TINY, *overrides]))
+        settings = TrainSettings.from_config(compose("train", overrides=[*TINY, *overrides]))
     tasks = build_tasks(settings)
     model = build_model(settings, tasks)
     generator = torch.Generator().manual_seed(5)
@@ -39,7 +39,7 @@ def write_checkpoint(path: Path, *overrides: str) -> Path:
             value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
     pose = torch.rand(len(settings.skeleton["joints"]), 2, generator=generator) * settings.size_px
     with torch.no_grad():
-        model.network.head("regression").last.bias.copy_(tasks["regression"].constant_output(pose))
+        model.network.head("regression").output_layer.bias.copy_(tasks["regression"].constant_output(pose))
     described = {"version": 1, "config": settings.tree, "made_by": {"code": "c", "data": "d"}, "steps": 0}
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"state_dict": model.state_dict(), KEY: described}, path)

@@ -10,7 +10,7 @@ import numpy as np
 
 from hmlpe.detect.detector import Detections
 from hmlpe.errors import UserError
-from hmlpe.predict.estimator import Card, Poses
+from hmlpe.predict.estimator import ModelCard, Poses
 from hmlpe.predict.people import PosePredictor
 from hmlpe.skeleton import Skeleton
 
@@ -47,7 +47,7 @@ class Fixed:
     def __init__(self, maps: bool = True, confidence: float = 0.75) -> None:
         windows = {"count": 2.0, "stride_px": 16.0, "extent_px": 15.0, "beta": 0.3}
         tasks = ("joint_regression", *(["part_detection"] if maps else []))
-        self.card = Card("study/row_s0", SKELETON, 32, windows, (2.0, 0.5, 0.5), tasks, {"code": "abc"})
+        self.card = ModelCard("study/row_s0", SKELETON, 32, windows, (2.0, 0.5, 0.5), tasks, {"code": "abc"})
         self.maps, self.confidence, self.batches = maps, confidence, list[int]()
 
     def __call__(self, crops: np.ndarray) -> Poses:

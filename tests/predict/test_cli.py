@@ -103,7 +103,7 @@ def test_a_network_without_a_rule_for_windows_takes_the_given_box_and_says_so(ca
     (tmp_path / "model.onnx").write_bytes(model({"hmlpe": metadata_json(replace(CARD, factors=None), 0.5)}))
     (tmp_path / "boxes.csv").write_text("image,x0,y0,x1,y1\na.jpg,1,2,20,25\nb.png,1,2,20,25\n")
     answer = call(MODEL, "source=photos", "detector=given", "detector.file=boxes.csv")
-    assert answer.code == 0 and answer.out.startswith(f"{CARD.name}: its data have no rule from a detector's window")
+    assert answer.code == 0 and answer.out.startswith(f"{CARD.name}: its data have no rule to turn a detector's window")
     content = json.loads((tmp_path / "outputs" / "predict" / "poses.json").read_text())
     assert content["factors"] is None
     assert [image["people"][0]["box_px"] for image in content["images"]] == [[1, 2, 20, 25]] * 2
@@ -126,7 +126,7 @@ def test_a_photo_that_is_not_in_the_file_of_boxes_is_said(call: Call, tmp_path: 
     [
         ("gone.jpg", "gone.jpg: there is no such file or folder"),
         ("photos/*.gif", "photos/*.gif: no file has a name like that"),
-        ("empty", "empty: no image in this folder (1 other files); recursive=true looks into folders below, too"),
+        ("empty", "empty: no image in this folder (1 other files); recursive=true also searches subfolders"),
         ("text.jpg", "text.jpg: not a whole image"),
         ("text.mp4", "text.mp4: not a video that can be read"),
         ("null", "source: is not given; for example source=photo.jpg"),
@@ -171,7 +171,7 @@ def test_names_with_any_space_and_what_cannot_be_read(call: Call, tmp_path: Path
     (tmp_path / "photos" / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
     answer = call(MODEL, "source=photos")
     assert answer.code == 2 and "3 people in 3 images" in answer.out
-    assert "error: " in answer.err and "IMG_1.HEIC: HEIC, a format that is not read" in answer.err
+    assert "error: " in answer.err and "IMG_1.HEIC: HEIC, which is not a supported image format" in answer.err
     content = json.loads((tmp_path / "outputs" / "predict" / "poses.json").read_text())
     assert odd in [image["image"] for image in content["images"]] and len(content["skipped"]) == 1
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hmlpe.errors import UserError
-from hmlpe.palette import part_colour, rgb, side_of
+from hmlpe.palette import hex_to_rgb, part_colour, side_of
 from hmlpe.predict.draw import TILE, draw_maps, draw_people
 from hmlpe.predict.people import FoundPerson
 
@@ -34,27 +34,27 @@ def grey(size: int = 400) -> np.ndarray:
 def test_sticks_and_joints_have_their_colours() -> None:
     one = person()
     image = grey()
-    drawn = draw_people(image, [one], SKELETON, legend_too=False)
+    drawn = draw_people(image, [one], SKELETON, with_legend=False)
     assert (image == 128).all() and drawn.shape == image.shape
     for part, ends in enumerate(SKELETON.part_ends):
         x, y = one.joints_px[list(ends)].mean(axis=0).round().astype(int)
-        assert tuple(drawn[y, x]) == rgb(part_colour(part))
+        assert tuple(drawn[y, x]) == hex_to_rgb(part_colour(part))
     for joint, (x, y) in enumerate(one.joints_px.round().astype(int)):
-        assert tuple(drawn[y, x]) == rgb(side_of(SKELETON, joint).colour)
+        assert tuple(drawn[y, x]) == hex_to_rgb(side_of(SKELETON, joint).colour)
 
 
 def test_the_surest_is_on_top() -> None:
     one, other = person(), person([[200, 80], [80, 240], [320, 240]])  # left and right exchanged
     drawn = draw_people(grey(), [one, other], SKELETON)
     x, y = one.joints_px[1].astype(int)
-    assert tuple(drawn[y, x]) == rgb(side_of(SKELETON, 1).colour)
+    assert tuple(drawn[y, x]) == hex_to_rgb(side_of(SKELETON, 1).colour)
 
 
 def coloured(confidence: object) -> list[int]:
     """How many pixels have the colour of each hand and of each stick."""
-    drawn = draw_people(grey(), [person(confidence=confidence)], SKELETON, legend_too=False)
+    drawn = draw_people(grey(), [person(confidence=confidence)], SKELETON, with_legend=False)
     colours = [side_of(SKELETON, joint).colour for joint in (1, 2)] + [part_colour(part) for part in (0, 1)]
-    return [int((drawn == rgb(colour)).all(axis=2).sum()) for colour in colours]
+    return [int((drawn == hex_to_rgb(colour)).all(axis=2).sum()) for colour in colours]
 
 
 def test_confidence_is_seen() -> None:
@@ -69,9 +69,9 @@ def test_confidence_is_seen() -> None:
 
 @pytest.mark.parametrize("size", [40, 400, 1600])
 def test_lines_grow_with_the_person(size: int) -> None:
-    drawn = draw_people(np.full((size, size, 3), 128, np.uint8), [person(size=size)], SKELETON, legend_too=False)
-    stick = (drawn == rgb(part_colour(0))).all(axis=2).any(axis=0)
-    thick = (drawn == rgb(part_colour(0))).all(axis=2)[:, stick].sum(axis=0)
+    drawn = draw_people(np.full((size, size, 3), 128, np.uint8), [person(size=size)], SKELETON, with_legend=False)
+    stick = (drawn == hex_to_rgb(part_colour(0))).all(axis=2).any(axis=0)
+    thick = (drawn == hex_to_rgb(part_colour(0))).all(axis=2)[:, stick].sum(axis=0)
     assert 0.3 * max(1.5, size / 100) <= np.median(thick) <= 3 * max(1.5, size / 100)
 
 
@@ -99,7 +99,7 @@ def test_nobody_leaves_the_image_as_it_is() -> None:
 def test_the_legend_only_where_there_is_room() -> None:
     assert (draw_people(grey(), [person()], SKELETON)[-3:, :3] > 200).all()
     small = draw_people(grey(60), [person(size=60)], SKELETON)
-    assert np.array_equal(small, draw_people(grey(60), [person(size=60)], SKELETON, legend_too=False))
+    assert np.array_equal(small, draw_people(grey(60), [person(size=60)], SKELETON, with_legend=False))
 
 
 def test_maps_glow_where_the_probability_is() -> None:

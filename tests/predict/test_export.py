@@ -125,7 +125,7 @@ def test_a_net_without_detectors_and_with_other_layers(make_checkpoint: Callable
 
 def test_a_file_that_differs_is_not_written(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = load_trained(checkpoint)
-    other.model.network.head("detection").last.bias.data[7] += 1e-3
+    other.model.network.head("detection").output_layer.bias.data[7] += 1e-3
     monkeypatch.setattr(module, "safetensors_bytes", lambda trained: safetensors_bytes(other))
     with pytest.raises(UserError, match=r"model.safetensors: its outputs differ .* nothing was written"):
         export(load_trained(checkpoint), tmp_path / "out", ["safetensors"])
@@ -155,7 +155,7 @@ def test_the_check_sees_every_output(checkpoint: Path, spoilt: str) -> None:
 def test_a_hard_threshold_is_checked_away_from_ties(checkpoint: Path) -> None:
     """Detectors that are all at the threshold: rounding decides, and the check says that it compared nothing."""
     trained = load_trained(checkpoint, fires=0.5)
-    last = trained.model.network.head("detection").last
+    last = trained.model.network.head("detection").output_layer
     last.weight.data.zero_()
     last.bias.data.fill_(0.0)
     worst = check_outputs("file", trained.model, TorchEstimator(trained), 112)
@@ -194,7 +194,7 @@ def test_safetensors_of_something_else_are_one_line(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
-    with pytest.raises(UserError, match=r"other.safetensors: safetensors, but not of hmlpe-export"):
+    with pytest.raises(UserError, match=r"other.safetensors: safetensors, but not from hmlpe-export"):
         load_safetensors(tmp_path / "other.safetensors")
     with pytest.raises(UserError, match="no such file"):
         load_safetensors(tmp_path / "missing.safetensors")

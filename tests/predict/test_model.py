@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from hmlpe.errors import UserError
 from hmlpe.network import Head, HeterogeneousNet, Trunk
-from hmlpe.predict.export import ties
+from hmlpe.predict.export import has_tie
 from hmlpe.predict.model import PoseModel
 from hmlpe.predict.trained import CheckpointEstimator
 from hmlpe.skeleton import Skeleton
@@ -87,7 +87,7 @@ def test_confidence_is_the_mean_over_the_windows_of_the_stick(
     joints = torch.tensor(tenths, dtype=torch.float32)[None] / 10
     maps = torch.from_numpy(np.random.default_rng(seed).random((1, 2, 9), dtype=np.float32))
     found = model(fires).confidence(joints, maps)[0]
-    clear = ~ties(model(fires), joints, maps)[0]
+    clear = ~has_tie(model(fires), joints, maps)[0]
     expected = torch.tensor(reference(joints[0].double().numpy(), maps[0].numpy(), fires), dtype=torch.float32)
     torch.testing.assert_close(found[clear], expected[clear], equal_nan=True, atol=1e-6, rtol=0)
     assert found[:3].isfinite().all() and bool(((found[:3] >= 0) & (found[:3] <= 1)).all()) and found[3].isnan()
@@ -96,14 +96,14 @@ def test_confidence_is_the_mean_over_the_windows_of_the_stick(
 def test_ties_are_where_a_window_is_at_a_threshold_and_nowhere_else() -> None:
     joints = torch.tensor([[[5.0, 5.0], [25.0, 5.0], [25.0, 25.0], [0.0, 0.0]]])
     maps = torch.full((1, 2, 9), 0.2)
-    assert not ties(model(0.5), joints, maps).any()
+    assert not has_tie(model(0.5), joints, maps).any()
     maps[0, 1, 0] = 0.5 + 1e-6
-    assert ties(model(0.5), joints, maps).tolist() == [[False, True, True, False]]  # ends of the part bc
-    assert not ties(model(None), joints, maps).any()
+    assert has_tie(model(0.5), joints, maps).tolist() == [[False, True, True, False]]  # ends of the part bc
+    assert not has_tie(model(None), joints, maps).any()
     joints[0, 0, 0], joints[0, 1, 0] = 19.0, 39.0  # [19, 29] of 20 px lies in the first column's windows ...
-    assert not ties(model(None), joints, maps)[0, 0]
+    assert not has_tie(model(None), joints, maps)[0, 0]
     joints[0, 0, 0], joints[0, 1, 0] = 23.0, 43.0  # ... and 6 px: just the share beta
-    assert ties(model(None), joints, maps)[0, 0]
+    assert has_tie(model(None), joints, maps)[0, 0]
 
 
 def test_no_window_means_no_confidence() -> None:

@@ -14,13 +14,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hmlpe.errors import UserError
-from hmlpe.predict.estimator import Card
+from hmlpe.predict.estimator import ModelCard
 from hmlpe.predict.onnx_file import OnnxEstimator, metadata_json, parse_metadata
 from hmlpe.predict.open import open_estimator
 from hmlpe.skeleton import Skeleton
 
 SIZE = 16
-CARD = Card(
+CARD = ModelCard(
     name="study/row_s1",
     skeleton=Skeleton(("neck", "left", "right"), {"one": ("neck", "left")}, [("left", "right")]),
     size_px=SIZE,
@@ -102,12 +102,12 @@ def test_description_round_trip() -> None:
         (b"", "not an ONNX file"),
         (b"just a text\n", "not an ONNX file"),
         (b"\x80\x04\x95", "not an ONNX file"),
-        (model({}), "not of hmlpe-export: its metadata have no 'hmlpe'"),
+        (model({}), "not from hmlpe-export: its metadata have no 'hmlpe'"),
         (model({"hmlpe": "{"}), "its description is broken"),
         (model({"hmlpe": "[]"}), "its description is broken"),
         (model({"hmlpe": '{"version": 2}'}), "its description is broken"),
         (model({"hmlpe": '{"version": 2, "card": {}, "fires": null}'}), "its description is broken"),
-        (model({"hmlpe": '{"version": 99}'}), "of version 99 of hmlpe-export, this one reads 2; export again"),
+        (model({"hmlpe": '{"version": 99}'}), "from version 99 of hmlpe-export, this one reads 2; export again"),
         (model({"hmlpe": metadata_json(CARD, None)}, ("joints_px",)), "its inputs and outputs are not those"),
         (model({"hmlpe": metadata_json(CARD, None)}, size=SIZE + 1), "its inputs and outputs are not those"),
     ],
@@ -155,7 +155,7 @@ def test_what_is_not_there(tmp_path: Path, file: Path) -> None:
         open_estimator(tmp_path)
     with pytest.raises(UserError, match="ONNX files run on the CPU"):
         open_estimator(file, device="cuda")
-    with pytest.raises(UserError, match=r"model.onnx: an ONNX file has its own fires, .* leave fires=0.0 away$"):
+    with pytest.raises(UserError, match=r"model.onnx: an ONNX file has its own fires, .* remove fires=0.0$"):
         open_estimator(file, fires=0.0)
 
 
@@ -168,7 +168,7 @@ def test_threads_must_be_a_count(file: Path, threads: int) -> None:
 
 def test_other_suffixes_are_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "model.ckpt").write_text("no checkpoint")
-    with pytest.raises(UserError, match="not a checkpoint of hmlpe-train"):
+    with pytest.raises(UserError, match="not a checkpoint from hmlpe-train"):
         open_estimator(tmp_path / "model.ckpt")
 
 

@@ -16,8 +16,8 @@ from PIL import Image
 
 from hmlpe.errors import UserError
 from hmlpe.predict import job as shared
-from hmlpe.predict.job import Options, Summary, run, skipped_lines
-from hmlpe.predict.sources import Skipped, find
+from hmlpe.predict.job import Options, Summary, run_job, skipped_lines
+from hmlpe.predict.sources import Skipped, find_sources
 
 from .fakes import SIDE, SKELETON, Beacon, Fixed, lit, predictor
 
@@ -29,8 +29,8 @@ def save(path: Path, x: int = 30, y: int = 20, **more: Any) -> Path:
 
 
 def look(*sources: Path, out: Path, who: Any = None, recursive: bool = False, **options: Any) -> Summary:
-    found = find([str(source) for source in sources], recursive)
-    return run(found, who or predictor(), Options(out, **options), detector="a.Beacon")
+    found = find_sources([str(source) for source in sources], recursive)
+    return run_job(found, who or predictor(), Options(out, **options), detector="a.Beacon")
 
 
 def poses(out: Path) -> dict[str, Any]:

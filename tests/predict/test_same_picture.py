@@ -19,12 +19,12 @@ from hmlpe.data.selection import DataSet
 from hmlpe.data.sources.coco import CocoSource
 from hmlpe.detect.given import GivenBoxes
 from hmlpe.evaluate.cases import estimate_in_detected_boxes
-from hmlpe.evaluate.network import estimate_in_given_boxes, select_test_people, zoomed
+from hmlpe.evaluate.network import estimate_in_given_boxes, select_test_people, zoom_boxes
 from hmlpe.evaluate.people import truth_of
-from hmlpe.predict.estimator import Card, Poses
-from hmlpe.predict.job import Options, run
+from hmlpe.predict.estimator import ModelCard, Poses
+from hmlpe.predict.job import Options, run_job
 from hmlpe.predict.people import PosePredictor
-from hmlpe.predict.sources import find
+from hmlpe.predict.sources import find_sources
 
 from .fakes import SKELETON
 
@@ -41,8 +41,8 @@ class Sees:
     seen: list[np.ndarray] = field(default_factory=list)
 
     @property
-    def card(self) -> Card:
-        return Card("study/row_s0", SKELETON, self.size_px, {}, FACTORS, ("joint_regression",), {"data": "d"})
+    def card(self) -> ModelCard:
+        return ModelCard("study/row_s0", SKELETON, self.size_px, {}, FACTORS, ("joint_regression",), {"data": "d"})
 
     def __call__(self, crops: np.ndarray) -> Poses:
         self.seen += list(crops)
@@ -131,7 +131,7 @@ def predicted(photos: Photos, out: Path, size_px: int) -> tuple[list[np.ndarray]
         boxes = photos.labels.with_name("frames.json")
         boxes.write_text(json.dumps(content))
         detector, items = GivenBoxes(str(boxes), category="person"), photos.video
-    run(find([str(items)]), PosePredictor(detector, sees), Options(out, draw=False))
+    run_job(find_sources([str(items)]), PosePredictor(detector, sees), Options(out, draw=False))
     said: list[Any] = json.loads((out / "poses.json").read_text())["images"]
     joints = [[[one["joints"][name][axis] for axis in "xy"] for name in JOINTS] for i in said for one in i["people"]]
     return sees.seen, np.array(joints)
@@ -168,11 +168,11 @@ def test_another_zoom_is_the_photo_too(tmp_path: Path, zoom: float) -> None:
     estimate_in_given_boxes(
         sees, pack, rows, truth_of(people, SKELETON, "person", True), 4, zoom, source, progress=False
     )
-    boxes = zoomed(people.box_px, zoom)
+    boxes = zoom_boxes(people.box_px, zoom)
     windows = tmp_path / "boxes.csv"
     lines = [",".join([str(name), *map(repr, map(float, box))]) for name, box in zip(people.image, boxes, strict=True)]
     windows.write_text("\n".join(["image,x0,y0,x1,y1", *lines, ""]))
     shown = Sees(24)
-    straight = PosePredictor(GivenBoxes(str(windows)), shown, factors=(1.0, 0.0, 0.0))
-    run(find([str(photos.folder)]), straight, Options(tmp_path / "out", draw=False))
+    straight = PosePredictor(GivenBoxes(str(windows)), shown, box_factors=(1.0, 0.0, 0.0))
+    run_job(find_sources([str(photos.folder)]), straight, Options(tmp_path / "out", draw=False))
     np.testing.assert_array_equal(np.stack(sees.seen), np.stack(shown.seen))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmlpe.predict.job import OutputNames
-from hmlpe.predict.sources import Camera, Photo, Video, find, is_drawn, save_picture
+from hmlpe.predict.sources import Camera, Photo, Video, find_sources, is_drawn, save_picture
 
 from .fakes import lit
 
@@ -36,11 +36,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def names(*sources: str | int | Path, recursive: bool = False) -> list[str]:
-    return [item.name for item in find([one if isinstance(one, int) else str(one) for one in sources], recursive).items]
+    return [
+        item.name
+        for item in find_sources([one if isinstance(one, int) else str(one) for one in sources], recursive).items
+    ]
 
 
 def test_of_a_folder_the_images_sorted(folder: Path) -> None:
-    found = find([str(folder)])
+    found = find_sources([str(folder)])
     assert [item.name for item in found.items] == ["a.png", "b.JPG"]
     assert found.folder == folder and found.ignored == 4 and not found.skipped
     assert names(folder, recursive=True) == ["a.png", "b.JPG", "below/d.jpg", "below/deeper/e.tif"]
@@ -62,7 +65,7 @@ def test_composed_and_decomposed_names_are_one(tmp_path: Path, typed: Any) -> No
         path = tmp_path / form / unicodedata.normalize(form, name)
         path.parent.mkdir(parents=True)
         path.write_bytes(b"?")
-        (item,) = find([str(tmp_path / form / unicodedata.normalize(typed, name))]).items
+        (item,) = find_sources([str(tmp_path / form / unicodedata.normalize(typed, name))]).items
         assert isinstance(item, Photo) and item.path.is_file()
 
 
@@ -74,7 +77,7 @@ def test_globs(folder: Path) -> None:
 
 
 def test_what_is_named_is_taken_whatever_its_suffix(folder: Path) -> None:
-    found = find([str(folder / name) for name in ("notes.txt", "c.mp4", ".hidden.jpg")])
+    found = find_sources([str(folder / name) for name in ("notes.txt", "c.mp4", ".hidden.jpg")])
     assert [type(item) for item in found.items] == [Photo, Video, Photo]
 
 
@@ -92,7 +95,7 @@ def test_a_file_that_looks_like_a_glob_or_a_number_is_a_file(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     for name in ("[1].png", "0"):
         Path(name).write_bytes(b"?")
-    found = find(["[1].png", "0", 0, 2])
+    found = find_sources(["[1].png", "0", 0, 2])
     assert [item.name for item in found.items] == ["[1].png", "0", "camera2"]
     assert isinstance(found.items[2], Camera) and found.items[2].number == 2
 
@@ -114,7 +117,7 @@ def test_what_is_not_there(folder: Path, monkeypatch: pytest.MonkeyPatch, source
     """Said, and the others are found all the same."""
     monkeypatch.chdir(folder)
     (folder / "empty").mkdir()
-    found = find([source, "a.png"] if source else ["none/", "a.png"])
+    found = find_sources([source, "a.png"] if source else ["none/", "a.png"])
     assert [item.name for item in found.items] == ["a.png"]
     (skipped,) = found.skipped
     assert reason in skipped.reason
@@ -150,8 +153,8 @@ def test_no_two_pictures_and_no_source_have_one_name(sources: list[str], beside:
     """On file systems too that do not tell large letters from small ones."""
     folder = Path(os.path.abspath("photos"))
     given = OutputNames(folder if beside else folder / "out", [folder / name for name in sources])
-    new = [given.new(name, "_pose.jpg") for name in sources]
+    new = [given.unused_path(name, "_pose.jpg") for name in sources]
     assert len({str(path).lower() for path in new}) == len(sources)
     assert not {str(path).lower() for path in new} & {str(folder / name).lower() for name in sources}
     again = OutputNames(folder if beside else folder / "out", [folder / name for name in sources])
-    assert [again.new(name, "_pose.jpg") for name in sources] == new
+    assert [again.unused_path(name, "_pose.jpg") for name in sources] == new

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from hmlpe.predict.estimator import Card, Poses
-from hmlpe.predict.timing import WARM_UP, latency
+from hmlpe.predict.estimator import ModelCard, Poses
+from hmlpe.predict.timing import WARM_UP, measure_latency
 from hmlpe.skeleton import Skeleton
 
-CARD = Card("name", Skeleton(("a",), {}), 16, {}, (1.0, 0.0, 0.0), ("regression",), {})
+CARD = ModelCard("name", Skeleton(("a",), {}), 16, {}, (1.0, 0.0, 0.0), ("regression",), {})
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Slow:
 
     seconds: float
     clock: Clock
-    card: Card = CARD
+    card: ModelCard = CARD
     calls: int = 0
 
     def __call__(self, crops: np.ndarray) -> Poses:
@@ -39,6 +39,6 @@ def test_latency_is_of_one_crop_and_the_ratio_of_torch_over_onnx(monkeypatch: py
     clock = Clock()
     monkeypatch.setattr("hmlpe.predict.timing.time.perf_counter", lambda: clock.now)
     slow, fast = Slow(0.02, clock), Slow(0.002, clock)
-    found = latency(slow, fast, rounds=5)
+    found = measure_latency(slow, fast, rounds=5)
     assert slow.calls == fast.calls == 5 + WARM_UP
     assert found == pytest.approx((20, 2, 10))

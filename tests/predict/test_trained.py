@@ -184,7 +184,9 @@ def test_a_task_of_another_package_needs_trust(
     state = content["state_dict"]
     state |= {key.replace("regression", "mine"): value for key, value in state.items() if ".heads.regression" in key}
     torch.save(content, tmp_path / "mine.ckpt")
-    with pytest.raises(UserError, match=r"mine.ckpt: .*'my_tasks.JointRegression', of another .*: trust=\[my_tasks\]"):
+    with pytest.raises(
+        UserError, match=r"mine.ckpt: .*'my_tasks.JointRegression', from another .*: trust=\[my_tasks\]"
+    ):
         load_trained(tmp_path / "mine.ckpt")
     assert not sprung.exists()
     model = load_trained(tmp_path / "mine.ckpt", trust=["my_tasks"]).model
@@ -194,14 +196,14 @@ def test_a_task_of_another_package_needs_trust(
     assert torch.equal(model(crops)["predicted_crop_px"], model(crops)["joints_px"])
     tasks["mine"]["_target_"] = "their_tasks.Task"
     torch.save(content, tmp_path / "mine.ckpt")
-    with pytest.raises(UserError, match=r"trust: their_tasks: .* does not import .*; install the package"):
+    with pytest.raises(UserError, match=r"trust: their_tasks: .* cannot be imported .*; install the package"):
         load_trained(tmp_path / "mine.ckpt", trust=["their_tasks"])
 
 
 @pytest.mark.parametrize("content", [b"", b"a text\n", b"PK\x03\x04 cut", b"\x80\x04."])
 def test_what_is_no_checkpoint_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "broken.ckpt").write_bytes(content)
-    with pytest.raises(UserError, match=r"broken.ckpt: not a checkpoint of hmlpe-train") as caught:
+    with pytest.raises(UserError, match=r"broken.ckpt: not a checkpoint from hmlpe-train") as caught:
         load_trained(tmp_path / "broken.ckpt")
     assert "\n" not in str(caught.value)
 

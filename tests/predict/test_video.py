@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 
 from hmlpe.errors import UserError
-from hmlpe.predict.job import Options, Summary, run
-from hmlpe.predict.sources import find
-from hmlpe.predict.video import open_video_writer, pace_of_times
+from hmlpe.predict.job import Options, Summary, run_job
+from hmlpe.predict.sources import find_sources
+from hmlpe.predict.video import open_video_writer, pace_from_times
 
 from .fakes import Beacon, Fixed, lit, predictor, write_video
 
 
 def look(*sources: Path | int, out: Path, who: Any = None, **options: Any) -> Summary:
-    found = find([one if isinstance(one, int) else str(one) for one in sources])
-    return run(found, who or predictor(), Options(out, **options))
+    found = find_sources([one if isinstance(one, int) else str(one) for one in sources])
+    return run_job(found, who or predictor(), Options(out, **options))
 
 
 def images(out: Path) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def test_a_video_of_variable_rate_is_drawn_in_step(tmp_path: Path, frames: int |
     ],
 )
 def test_the_pace_of_a_drawn_video(times: np.ndarray, claimed: float, expected: tuple[float, bool]) -> None:
-    found = pace_of_times(times, claimed)
+    found = pace_from_times(times, claimed)
     assert (found.rate, found.uneven) == (pytest.approx(expected[0]), expected[1])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import yaml
 
-from hmlpe.data.pack import FILES, VERSION, Columns
+from hmlpe.data.pack import FILES, VERSION, PeopleColumns
 from hmlpe.files import digest_of_file
 from hmlpe.metrics import ModecPDJ, PersonMetric, PixelError, StrictPCPOfJoints
 
@@ -179,7 +179,7 @@ def write_pack(folder: Path, people: int) -> str:
     shades = np.linspace(40, 200, people).astype(np.uint8)
     for name, side in (("crops", CROP_PX), ("test_crops", SIZE_PX)):
         np.save(folder / f"{name}.npy", np.broadcast_to(shades[:, None, None, None], (people, side, side, 3)))
-    columns = {field.name: np.zeros(people) for field in fields(Columns)} | {"image": np.zeros(people, str)}
+    columns = {field.name: np.zeros(people) for field in fields(PeopleColumns)} | {"image": np.zeros(people, str)}
     columns |= {name: np.zeros(people, np.uint64) for name in ("hash", "crop_hash")}
     columns |= {name: np.full(people, name) for name in ("set", "where", "split", "identity", "shot")}
     columns |= {name: np.zeros((people, 4)) for name in ("box_px", "detection_px", "window_px")}

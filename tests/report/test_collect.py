@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmlpe.errors import UserError
-from hmlpe.report import collect
+from hmlpe.report import collect_runs
 from hmlpe.runs.result import read_run
 
 from .conftest import Result, changed, make_result, write_results
@@ -21,7 +21,7 @@ def test_reads_runs_in_the_tables_order_and_skips_stray_folders(study: Study, ab
     folder = study(ablation)
     (folder / "multirun").mkdir()
     (folder / "notes.txt").write_text("x")
-    names = [run.name for run in collect(folder)]
+    names = [run.name for run in collect_runs(folder)]
     rows = ["reg_only", "det_0.01", "det_1", "det_only"]
     assert names == [f"{row}_s{seed}" for row in rows for seed in (1, 2)]
 
@@ -29,20 +29,20 @@ def test_reads_runs_in_the_tables_order_and_skips_stray_folders(study: Study, ab
 def test_weights_are_ordered_as_numbers_not_as_names(study: Study) -> None:
     weights = [10.0, 9.0, 1e-4, 0.03, 0.0]
     folder = study([make_result(f"w{weight:g}", 1, 1.0, weight) for weight in weights])
-    assert [run.weights["detection"] for run in collect(folder)] == sorted(weights)
+    assert [run.weights["detection"] for run in collect_runs(folder)] == sorted(weights)
 
 
 def test_rows_without_the_base_task_come_last_whatever_their_weight(study: Study) -> None:
     folder = study([make_result("a_only", 1, 0.0, 0.5), make_result("b", 1, 1.0, 3.0), make_result("c", 1, 1.0, 0.0)])
-    assert [run.row for run in collect(folder)] == ["c", "b", "a_only"]
+    assert [run.row for run in collect_runs(folder)] == ["c", "b", "a_only"]
 
 
 def test_missing_and_empty_study(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such study folder"):
-        collect(tmp_path / "nothing")
+        collect_runs(tmp_path / "nothing")
     (tmp_path / "det_s1").mkdir()
     with pytest.raises(UserError, match=r"no <row>_s<seed>/result\.json"):
-        collect(tmp_path)
+        collect_runs(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_wrong_field_is_named_with_its_file_in_one_line(
     file = folder / "det_0.1_s1" / "result.json"
     file.write_text(json.dumps(changed(make_result(), where, value)))
     with pytest.raises(UserError) as caught:
-        collect(folder)
+        collect_runs(folder)
     assert message in str(caught.value)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -90,7 +90,7 @@ def test_broken_files_are_named(study: Study, content: bytes) -> None:
     file = folder / "det_0.1_s1" / "result.json"
     file.write_bytes(content)
     with pytest.raises(UserError) as caught:
-        collect(folder)
+        collect_runs(folder)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -100,7 +100,7 @@ def test_two_results_of_one_row_and_seed_are_refused(study: Study) -> None:
     (folder / "det_0.1_s1 (copy)").mkdir()
     (folder / "det_0.1_s1 (copy)" / "result.json").write_text(json.dumps(make_result()))
     with pytest.raises(UserError, match=r"det_0.1_s1 \(copy\)/result.json.*same row"):
-        collect(folder)
+        collect_runs(folder)
 
 
 def test_failed_and_running_runs_need_little_and_may_hold_nan(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_failed_and_running_runs_need_little_and_may_hold_nan(tmp_path: Path) ->
         "metrics": {"test": {"e": float("nan")}},
     }
     running = {"schema": 3, "status": "running", "row": "a", "seed": 1, "metrics": None}
-    runs = collect(write_results(tmp_path, [failed, running]))
+    runs = collect_runs(write_results(tmp_path, [failed, running]))
     assert [run.status for run in runs] == ["failed", "running"]
     assert runs[0].result.error == "x y"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hmlpe.errors import UserError
-from hmlpe.report import check_comparable, collect, write_report
+from hmlpe.report import check_comparable, collect_runs, write_report
 
 from .conftest import Result, changed, make_result
 
@@ -46,7 +46,7 @@ def test_the_majority_is_taken_for_right(study: Study) -> None:
     odd = changed(make_result("reg_only", 1, 1.0, 0.0), "provenance/data", "other")
     folder = study([odd, make_result("det_0.1", 1), make_result("det_0.1", 2)])
     with pytest.raises(UserError, match="rerun reg_only_s1"):
-        check_comparable(collect(folder))
+        check_comparable(collect_runs(folder))
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_the_majority_is_taken_for_right(study: Study) -> None:
 def test_seeds_of_one_row_must_share_weights_and_config(study: Study, where: str, value: object, field: str) -> None:
     folder = study([make_result(seed=1), changed(make_result(seed=2), where, value)])
     with pytest.raises(UserError, match=f"det_0.1_s1 and det_0.1_s2 cannot be compared: {field} differs"):
-        check_comparable(collect(folder))
+        check_comparable(collect_runs(folder))
 
 
 def test_runs_that_did_not_finish_are_not_compared(study: Study) -> None:
     failed = changed(changed(make_result(*_OTHER_ROW), "provenance/data", "other"), "status", "failed")
-    check_comparable(collect(study([failed, make_result()])))
+    check_comparable(collect_runs(study([failed, make_result()])))
 
 
 def test_what_may_differ(study: Study) -> None:
@@ -78,16 +78,16 @@ def test_what_may_differ(study: Study) -> None:
         "mean_pose/test/spread": ...,
     }.items():
         other = changed(other, where, value)
-    check_comparable(collect(study([make_result(), other])))
+    check_comparable(collect_runs(study([make_result(), other])))
 
 
 def test_a_package_of_ones_own_is_the_same_in_all_rows_that_have_it(study: Study) -> None:
     without, one = make_result(), changed(make_result(*_OTHER_ROW), "provenance/own_code", {"mine": "a"})
     two = changed(make_result("det_10", 1, 1.0, 10.0), "provenance/own_code", {"mine": "a", "other": "b"})
-    check_comparable(collect(study([without, one, two])))
+    check_comparable(collect_runs(study([without, one, two])))
     two = changed(two, "provenance/own_code", {"mine": "c"})
     with pytest.raises(UserError, match="det_1_s1 and det_10_s1 cannot be compared: code digest of mine differs"):
-        check_comparable(collect(study([without, one, two])))
+        check_comparable(collect_runs(study([without, one, two])))
 
 
 def test_none_finished(study: Study) -> None:

@@ -15,12 +15,12 @@ import vl_convert
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hmlpe.report import collect, render_markdown, render_text, summarise, write_report
+from hmlpe.report import collect_runs, render_markdown, render_text, summarise_runs, write_report
 from hmlpe.report.columns import Panel, panels_of
-from hmlpe.report.figure import _draw_panel, axis_of
+from hmlpe.report.figure import _draw_panel, choose_axis
 from hmlpe.report.page.build import main_table, paired_tables
 from hmlpe.report.page.charts import curve_charts, row_colours, weight_charts
-from hmlpe.report.statistics import compare
+from hmlpe.report.statistics import compare_rows
 from hmlpe.report.statistics.render import render_paired_csv
 from hmlpe.report.study import read_study
 from hmlpe.runs.curves import read_curves
@@ -71,12 +71,12 @@ def test_no_percentage_is_on_a_logarithmic_axis_and_errors_may_be(wild: Path) ->
 
 def drawn(study: Path) -> list[tuple[Axes, Panel]]:
     """The panels of figure.png."""
-    runs = collect(study)
+    runs = collect_runs(study)
     found = []
     for panel in panels_of(runs):
         ax = Figure().add_subplot()
         styles = {label: ("#000000", "o") for _, label in panel.lines}
-        _draw_panel(ax, panel, runs, axis_of(runs), styles)
+        _draw_panel(ax, panel, runs, choose_axis(runs), styles)
         found.append((ax, panel))
     return found
 
@@ -115,7 +115,7 @@ def test_curves_of_few_epochs_are_seen_over_whole_epochs(tmp_path: Path, epochs:
     study = write_results(tmp_path / "s", [make_result(row, 1, *weights) for row, weights in ROWS.items()])
     for row, weights in ROWS.items():
         write_curves(study / f"{row}_s1", weights, 1, epochs)
-    runs = collect(study)
+    runs = collect_runs(study)
     charts = curve_charts({run.name: read_curves(run.file.parent, epochs) for run in runs}, runs, row_colours(runs))
     assert len(charts) == 7
     for chart in charts:
@@ -130,14 +130,14 @@ def test_curves_of_few_epochs_are_seen_over_whole_epochs(tmp_path: Path, epochs:
 
 @pytest.mark.parametrize("last", [1, 2, 3, 7, 12, 30, 199, 1000, 4001])
 def test_ticks_are_few_and_whole_epochs(last: int) -> None:
-    from hmlpe.report.page.charts import _ticks
+    from hmlpe.report.page.charts import _epoch_ticks
 
-    ticks = _ticks(list(range(1, last + 1)))
+    ticks = _epoch_ticks(list(range(1, last + 1)))
     assert ticks == sorted(set(ticks)) and ticks[0] == 1 and ticks[-1] <= last and len(ticks) <= 11
 
 
 def test_worse_has_no_arrow_down_beside_the_word_higher(tmp_path: Path) -> None:
-    statistics = compare(collect(write_study(tmp_path, seeds=3)))
+    statistics = compare_rows(collect_runs(write_study(tmp_path, seeds=3)))
     said = [cell.text for table in paired_tables(statistics) for row in table.rows for cell in row if cell.kind]
     assert "✓ better: lower in all 3 seeds" in said and any("better: higher" in text for text in said)
     write_report(tmp_path / "outputs" / "weight_ablation")
@@ -157,12 +157,12 @@ def beaten(study: Callable[[list[Result]], Path], better: bool) -> Path:
 def test_a_mean_pose_that_is_not_beaten_is_said_everywhere(study: Callable[[list[Result]], Path]) -> None:
     for better, words in ((True, "PDJ@0.2 elbow [%], E_r test"), (False, "PDJ@0.2 elbow [%]")):
         folder = beaten(study, better)
-        sentence = f"No row is better than the mean pose, which looks at no image, in {words}."
+        sentence = f"No row is better than the mean pose, which ignores the image, in {words}."
         text = write_report(folder)
         assert sentence in " ".join(text.split()) and sentence in (folder / "table.md").read_text()
         assert (folder / "report.html").read_text().count(sentence) == 2, "at the top, and below the table"
     fine = changed(make_result("det_1"), "mean_pose", {"test": {"regression_error": 0.9}})
-    assert "No row is better" not in render_markdown(summarise(collect(study([fine]))))
+    assert "No row is better" not in render_markdown(summarise_runs(collect_runs(study([fine]))))
 
 
 def test_a_note_of_one_rule_alone_names_it(tmp_path: Path) -> None:
@@ -181,15 +181,15 @@ def test_the_caption_of_the_best_is_so_where_the_mean_pose_is_best(study: Callab
     table = main_table(read_study(beaten(study, better=True)).chosen)
     column = table.head.index("E_r test")
     assert [row[column].kind for row in table.rows] == [""] * 3
-    assert table.caption == "Bold: to the digits shown no row, nor the mean pose, is better in this column."
-    assert "*: to the digits shown no row, nor the mean pose, is better" in render_text(
-        summarise(collect(beaten(study, better=True)))
+    assert table.caption == "Bold: to the digits shown, neither a row nor the mean pose is better in this column."
+    assert "*: to the digits shown, neither a row nor the mean pose is better" in render_text(
+        summarise_runs(collect_runs(beaten(study, better=True)))
     )
 
 
 def test_one_is_singular(study: Callable[[list[Result]], Path]) -> None:
     result = make_result() | {"epochs": 1, "people": {"train": 1, "val": 1, "test": 1, "test_annotated": 1}}
-    text = render_markdown(summarise(collect(study([result]))))
+    text = render_markdown(summarise_runs(collect_runs(study([result]))))
     assert "1 training person, 1 validation person, 1 test person." in text and "1 epoch." in text
     assert not re.search(r"\b1 (epochs|people|runs|seeds)\b", text)
 
@@ -197,7 +197,7 @@ def test_one_is_singular(study: Callable[[list[Result]], Path]) -> None:
 def test_with_two_seeds_no_row_is_better_or_worse(tmp_path: Path) -> None:
     """Whatever the interval says; with three it may."""
     for seeds, expected in ((1, {None}), (2, {None}), (3, {None, True})):
-        found = compare(collect(write_study(tmp_path / str(seeds), seeds=seeds, people=60)))
+        found = compare_rows(collect_runs(write_study(tmp_path / str(seeds), seeds=seeds, people=60)))
         assert {one.better for one in found.differences} == expected, seeds
         sure = [one for one in found.differences if one.over_both and not one.over_both[0] <= 0 <= one.over_both[1]]
         assert sure or seeds == 1, "the study is one in which two seeds would have told rows apart"
@@ -211,7 +211,7 @@ def test_eighty_columns_hold_the_report(tmp_path: Path, study: Callable[[list[Re
     failed = make_result("det_1", 2, 1.0, 1.0) | {"status": "failed", "error": "a " + "long " * 40}
     collapsed = changed(make_result("a_row_of_a_long_name", 1), "metrics/test/spread", 0.01)
     runs = [collapsed, make_result("det_1", 1, 1.0, 1.0), failed]
-    for line in render_text(summarise(collect(study(runs)))).splitlines():
+    for line in render_text(summarise_runs(collect_runs(study(runs)))).splitlines():
         assert len(line) <= 80, line
 
 
@@ -219,6 +219,6 @@ def test_a_row_alone_stands_apart_from_no_axis(tmp_path: Path) -> None:
     study = write_results(tmp_path / "s", [make_result("regression_only", 1, 1.0, 0.0)])
     write_report(study)
     assert "apart from the logarithmic axis" not in (study / "report.html").read_text()
-    assert not axis_of(collect(study)).breaks  # type: ignore[union-attr]
+    assert not choose_axis(collect_runs(study)).breaks  # type: ignore[union-attr]
     write_report(wide := write_results(tmp_path / "w", [make_result(r, 1, 1.0, w) for r, w in ROW_OF_WEIGHT.items()]))
     assert "“0” stands apart from the logarithmic axis." in (wide / "report.html").read_text()

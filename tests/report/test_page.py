@@ -16,9 +16,9 @@ import pytest
 import vl_convert
 import yaml
 
-from hmlpe.report import collect, write_report
+from hmlpe.report import collect_runs, write_report
 from hmlpe.report.page.charts import CONFIG, weight_charts
-from hmlpe.report.page.pictures import gallery_of
+from hmlpe.report.page.pictures import build_gallery
 from hmlpe.report.study import read_study, study_of
 from hmlpe.runs.curves import read_curves
 from hmlpe.web import STYLE
@@ -119,7 +119,7 @@ def test_a_pack_that_is_gone_or_of_other_data_is_said(tmp_path: Path) -> None:
     result = study / "det_1_s1" / "result.json"
     result.write_text(json.dumps(changed(json.loads(result.read_text()), "provenance/data", "other")))
     write_report(study)
-    assert "is of other data than these runs were" in (study / "report.html").read_text()
+    assert "holds other data than these runs used" in (study / "report.html").read_text()
     shutil.rmtree(tmp_path / "data")
     write_report(study)
     assert "No pictures" in (study / "report.html").read_text()
@@ -154,7 +154,7 @@ def test_the_names_of_rows_are_texts_in_the_charts_labels(tmp_path: Path) -> Non
 
 def test_the_bars_ends_count_where_the_scale_is_chosen(tmp_path: Path) -> None:
     """Means of 1 and 2 with an interval down to below 0, which a log scale cannot show; and up to 100."""
-    runs = collect(write_results(tmp_path / "s", [make_result(), make_result("det_1", 1, 1.0, 1.0)]))
+    runs = collect_runs(write_results(tmp_path / "s", [make_result(), make_result("det_1", 1, 1.0, 1.0)]))
     found = study_of(runs).chosen
     kinds = []
     for ends in ((0.1, 0.3), (0.001, 0.3), (-0.1, 9.0)):
@@ -252,11 +252,11 @@ def test_nobody_without_an_error_is_shown_as_the_worst_and_unknown_parts_are_cal
     arrays["errors/detection_error"][2], arrays["errors/regression_error"][2] = np.nan, np.nan
     arrays["truth_crop_px"][2] = np.nan
     np.savez(path, **arrays)
-    (row,) = gallery_of(collect(study)).rows
+    (row,) = build_gallery(collect_runs(study)).rows
     assert row.maps and not [one.label for one in row.maps if "nan" in one.label or "person 3," in one.label]
     arrays["errors/detection_error"][:, 0] = np.where(np.arange(10) == 3, 1.0, np.nan)  # whose left wrist is unknown
     np.savez(path, **arrays)
-    (row,) = gallery_of(collect(study)).rows
+    (row,) = build_gallery(collect_runs(study)).rows
     (one,) = row.maps
     assert [name for name, *_ in one.parts if "unknown" in name] == ["left lower arm (unknown)"]
 

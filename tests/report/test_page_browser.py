@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from hmlpe.report import collect, write_report
-from hmlpe.report.page import Live, build_page
+from hmlpe.report import collect_runs, write_report
+from hmlpe.report.page import LiveSettings, build_page
 from hmlpe.report.study import study_of
-from hmlpe.report.write import render_files
-from hmlpe.web import as_json
+from hmlpe.report.write import render_text_files
+from hmlpe.web import script_safe_json
 
 from ..programs import Started
 from .conftest import changed, make_result
@@ -109,7 +109,7 @@ def test_the_csv_is_saved_from_the_page(page: Page, report: Path) -> None:
 def test_a_figure_that_cannot_be_drawn_says_so(page: Page, report: Path, tmp_path: Path) -> None:
     text, broken = report.read_text(), tmp_path / "broken.html"
     before, _, after = text.partition('id="specs">')
-    charts = as_json(specs(text) | {"weight-0": {"mark": 7}})
+    charts = script_safe_json(specs(text) | {"weight-0": {"mark": 7}})
     broken.write_text(f'{before}id="specs">{charts}</script>{after.partition("</script>")[2]}')
     page.goto(broken.as_uri())
     expect(page.locator("#weight-0")).to_contain_text("This figure cannot be drawn")
@@ -118,8 +118,11 @@ def test_a_figure_that_cannot_be_drawn_says_so(page: Page, report: Path, tmp_pat
 
 def test_a_served_page_reloads_itself_while_it_is_not_of_the_servers_version(page: Page, study: Path) -> None:
     """Its first question gets another version than its own already: a result came while it was made."""
-    found, versions = study_of(collect(study)), iter(["old", "new", "new"])
-    made = {version: build_page(found, render_files(found), {}, Live(0.2, version)) for version in ("old", "new")}
+    found, versions = study_of(collect_runs(study)), iter(["old", "new", "new"])
+    made = {
+        version: build_page(found, render_text_files(found), {}, LiveSettings(0.2, version))
+        for version in ("old", "new")
+    }
     page.route("http://127.0.0.1:9/", lambda route: route.fulfill(body=made[next(versions)], content_type="text/html"))
     page.route("http://127.0.0.1:9/version", lambda route: route.fulfill(body="new"))
     page.add_init_script("sessionStorage.setItem('loads', 1 + Number(sessionStorage.getItem('loads')))")
@@ -188,7 +191,7 @@ def test_watching_shows_what_trains_and_then_its_result(page: Page, study: Path,
         write_curves(run, ROWS["det_1"], 1, epochs=2)
         expect(page.locator("main")).to_contain_text("No run is finished yet")
         expect(page.locator("#curve-0 svg.marks")).to_be_visible()
-        expect(page.locator("#rows")).to_contain_text("at work")
+        expect(page.locator("#rows")).to_contain_text("running")
         for folder in study.glob("*_s1"):
             shutil.copytree(folder, tmp_path / "live" / folder.name, dirs_exist_ok=True)
         expect(page.locator("#table")).to_contain_text("det_0.1")

@@ -11,7 +11,7 @@ import pytest
 from hmlpe.errors import UserError
 from hmlpe.report import write_report
 from hmlpe.report.columns import columns_of, panels_of
-from hmlpe.report.figure import RowAxis, WeightAxis, axis_of
+from hmlpe.report.figure import RowAxis, WeightAxis, choose_axis
 from hmlpe.runs.result import Run, read_run
 
 from .conftest import Result, changed, make_result, write_results
@@ -106,8 +106,8 @@ def test_rows_may_differ_in_what_the_study_says_and_the_table_shows_it(study: St
 @pytest.mark.parametrize(
     ("odd", "field"),
     [
-        (changed(staged("scratch", 1, "scratch", 21, 0), "varies", ["checkpoint"]), "what its rows vary"),
-        (changed(staged("scratch", 1, "scratch", 21, 0), "varies", ...), "what its rows vary"),
+        (changed(staged("scratch", 1, "scratch", 21, 0), "varies", ["checkpoint"]), "set of varied settings"),
+        (changed(staged("scratch", 1, "scratch", 21, 0), "varies", ...), "set of varied settings"),
         (staged("pretrained", 2, "all/pretrain", 13, 90), "epochs of row pretrained"),
     ],
 )
@@ -120,7 +120,7 @@ def test_what_the_study_does_not_say_may_not_differ(study: Study, odd: Result, f
 def test_rows_of_one_weight_stand_side_by_side(tmp_path: Path) -> None:
     def axis(*results: Result) -> WeightAxis | RowAxis:
         folder = write_results(tmp_path / results[0]["row"], list(results))
-        return axis_of([read_run(file) for file in sorted(folder.glob("*/result.json"))])
+        return choose_axis([read_run(file) for file in sorted(folder.glob("*/result.json"))])
 
     beside = axis(staged("pretrained", 1, "all", 12, 0), staged("scratch", 1, "scratch", 12, 0))
     assert isinstance(beside, RowAxis) and beside.names == ["pretrained", "scratch"]

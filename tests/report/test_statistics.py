@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from hmlpe.errors import UserError
-from hmlpe.report import collect
-from hmlpe.report.statistics import compare, verdict
-from hmlpe.report.statistics.differences import _shots, measure, scores_of
+from hmlpe.report import collect_runs
+from hmlpe.report.statistics import compare_rows, verdict
+from hmlpe.report.statistics.differences import _shot_counts, read_scores, scores_of
 from hmlpe.report.statistics.outcome import people_interval, seeds_and_people_interval
-from hmlpe.report.statistics.render import about, render_paired_text
+from hmlpe.report.statistics.render import describe_intervals, render_paired_text
 from hmlpe.report.study import read_study, under_other_rule
 from hmlpe.resample import bootstrap_counts
 from hmlpe.runs.people import read_people
@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_pooled_scores_are_those_of_the_metrics(folder: Path) -> None:
-    for run in collect(folder):
+    for run in collect_runs(folder):
         where = run.file.parent
         scores = scores_of(read_people(where / "people" / "best.npz"), run.infos)
         assert len(scores) == {"regression_only": 6, "detection_only": 1}.get(run.row, 7)
@@ -39,14 +39,22 @@ def test_the_pooled_scores_are_those_of_the_metrics(folder: Path) -> None:
 
 
 def test_differences_are_of_the_same_seeds_and_the_interval_is_around_them(folder: Path) -> None:
-    found = compare(collect(folder))
+    found = compare_rows(collect_runs(folder))
     assert found.people == 40 and found.rule == RULES["best"]
     assert len(found.notes) == 1 and found.notes[0].startswith("detection_error is not like for like under this rule")
-    assert compare(under_other_rule(collect(folder)), chosen=False).notes == (), "the last epoch is the same for all"
-    assert "Student's t" in about(found) and "their 40 shots" in about(found) and "narrow" not in about(found)
+    assert compare_rows(under_other_rule(collect_runs(folder)), chosen=False).notes == (), (
+        "the last epoch is the same for all"
+    )
+    assert (
+        "Student's t" in describe_intervals(found)
+        and "their 40 shots" in describe_intervals(found)
+        and "narrow" not in describe_intervals(found)
+    )
     by_name = {(one.row, one.column.key): one for one in found.differences}
     one = by_name["det_0.1", "test/regression_error"]
-    metrics = {run.name: run.metrics["test/regression_error"] for run in collect(folder) if run.row != "detection_only"}
+    metrics = {
+        run.name: run.metrics["test/regression_error"] for run in collect_runs(folder) if run.row != "detection_only"
+    }
     assert one.each == tuple(metrics[f"det_0.1_s{s}"] - metrics[f"regression_only_s{s}"] for s in (1, 2, 3))
     assert one.seeds == (1, 2, 3) and one.base == "regression_only"
     assert one.over_people is not None and one.over_both is not None
@@ -131,27 +139,27 @@ def test_of_few_shots_the_interval_is_wider_than_the_draws_percentiles(shots: in
 def test_a_shots_people_are_drawn_together(tmp_path: Path) -> None:
     """Every person four times over, all of one shot: the differences and their intervals are those of each once."""
     study = write_study(tmp_path, people=40)
-    once = compare(collect(study))
+    once = compare_rows(collect_runs(study))
     for path in study.glob("*/people/*.npz"):
         arrays = {name: np.repeat(values, 4, axis=0) for name, values in np.load(path).items()}
         arrays["person"] = np.array([f"{name} {number}" for number, name in enumerate(arrays["person"])])
         np.savez(path, **arrays)
-    four = compare(collect(study))
+    four = compare_rows(collect_runs(study))
     assert (once.people, once.shots, four.people, four.shots) == (40, 40, 160, 40)
     for one, other in zip(once.differences, four.differences, strict=True):
         assert one.over_people == pytest.approx(other.over_people) and one.over_both == pytest.approx(other.over_both)
     assert once.intervals.keys() == four.intervals.keys()
     for key, one in once.intervals.items():
         assert one == pytest.approx(four.intervals[key]), key
-    assert "same 160 test people" in about(four) and "their 40 shots" in about(four)
+    assert "same 160 test people" in describe_intervals(four) and "their 40 shots" in describe_intervals(four)
 
 
 def test_files_of_an_older_version_know_no_shots_and_that_is_said(tmp_path: Path) -> None:
     study = write_study(tmp_path, people=20)
     for path in study.glob("*/people/*.npz"):
         np.savez(path, **{name: values for name, values in np.load(path).items() if name != "shot"})
-    found = compare(collect(study))
-    assert found.shots is None and "too narrow" in about(found) and found.differences[0].over_people
+    found = compare_rows(collect_runs(study))
+    assert found.shots is None and "too narrow" in describe_intervals(found) and found.differences[0].over_people
     assert "too narrow" in " ".join(render_paired_text(found, 80).split())
 
 
@@ -159,7 +167,7 @@ def test_a_run_of_other_shots_is_in_no_interval(tmp_path: Path) -> None:
     study = write_study(tmp_path, people=20)
     path = study / "det_1_s2" / "people" / "best.npz"
     np.savez(path, **(dict(np.load(path)) | {"shot": np.array(["the same"] * 20)}))
-    (note,) = (note for note in compare(collect(study)).notes if "No interval" in note)
+    (note,) = (note for note in compare_rows(collect_runs(study)).notes if "No interval" in note)
     assert "det_1_s2" in note and "shots" in note
 
 
@@ -171,12 +179,12 @@ def test_the_interval_over_both_by_hand() -> None:
 
 
 def test_with_one_seed_no_row_is_better(tmp_path: Path) -> None:
-    found = compare(collect(write_study(tmp_path, seeds=1)))
+    found = compare_rows(collect_runs(write_study(tmp_path, seeds=1)))
     assert found.differences and all(one.over_both is None and one.better is None for one in found.differences)
     one = found.differences[0]
     assert one.over_people is not None and one.over_people[1] < 0
     assert one.verdict == "lower in the one seed; nothing is known of other seeds"
-    assert "Student" not in about(found)
+    assert "Student" not in describe_intervals(found)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +213,9 @@ def test_an_older_version_has_seeds_alone_and_says_why(tmp_path: Path) -> None:
     assert statistics.people == 0 and statistics.differences
     assert all(one.over_people is None and "no interval" in one.verdict for one in statistics.differences if one.mean)
     (note,) = statistics.notes
-    assert note.startswith("No interval over people holds regression_only_s1, nor 7 more runs: ") and "\n" not in note
+    assert (
+        note.startswith("Left out of intervals over people: regression_only_s1 and 7 more runs (") and "\n" not in note
+    )
 
 
 def test_both_rules_are_read(folder: Path) -> None:
@@ -224,14 +234,14 @@ def test_a_file_of_another_checkpoint_or_other_people_is_in_no_interval(tmp_path
     arrays = dict(np.load(path)) | {"person": np.array(["somebody else"] * 20)}
     np.savez(path, **arrays)
     (study / "det_1_s3" / "people" / "best.npz").write_bytes(path.read_bytes()[:500])
-    found = compare(collect(study))
+    found = compare_rows(collect_runs(study))
     assert "det_1_s1, nor 2 more runs" in found.notes[-1] and "its result.json 9" in found.notes[-1]
     assert all(one.over_people is None for one in found.differences if one.row == "det_1")
     assert all(one.over_people for one in found.differences if one.row == "det_0.1" and one.base == "regression_only")
 
 
 def test_without_a_row_of_one_task_nothing_is_paired(tmp_path: Path) -> None:
-    found = compare(collect(write_study(tmp_path, {"det_1": (1.0, 1.0)}, seeds=1, people=10)))
+    found = compare_rows(collect_runs(write_study(tmp_path, {"det_1": (1.0, 1.0)}, seeds=1, people=10)))
     assert found.differences == () and "No row trains one task alone" in found.notes[0]
 
 
@@ -249,19 +259,19 @@ def test_sets_that_are_tested_apart_have_intervals_of_their_own(tmp_path: Path) 
         average = {key: (sets["test_flic"][key] + sets["test_buffy"][key]) / 2 for key in keys}
         raw["metrics"] |= sets | {"test_average": average}
         result.write_text(json.dumps(raw))
-    runs = collect(study)
-    found = compare(runs)
+    runs = collect_runs(study)
+    found = compare_rows(runs)
     assert found.people == 40 and not [note for note in found.notes if "No interval" in note]
     assert found.differences[0].column.key == "test_average/regression_error"
     assert {one.column.key.partition("/")[0] for one in found.differences} == {*sets, "test_average"}
     assert all(one.over_both and one.over_both[0] < one.mean < one.over_both[1] for one in found.differences)
-    shots = _shots(measure(runs, chosen=True), [one.column for one in found.differences])
+    shots = _shot_counts(read_scores(runs, chosen=True), [one.column for one in found.differences])
     assert {key.partition("/")[0]: count for key, count in shots.items()} == {
         "test_average": 40, "test_buffy": 20, "test_flic": 20,
     }, "an interval is widened by how few shots the set has, not all sets"  # fmt: skip
     value = next(run.metrics["test_buffy/error_px"] for run in runs if run.name == "det_1_s1")
     (run,) = (run for run in runs if run.name == "det_1_s1")
-    score = measure([run], chosen=True).scores["det_1_s1"]["test_buffy/error_px"]
+    score = read_scores([run], chosen=True).scores["det_1_s1"]["test_buffy/error_px"]
     assert score.values(np.ones((1, 40))) == pytest.approx([value], rel=1e-5)
 
 
@@ -270,13 +280,15 @@ def test_a_seed_without_a_number_is_named(tmp_path: Path) -> None:
     result = study / "det_1_s2" / "result.json"
     raw = changed(json.loads(result.read_text()), "metrics/test/regression_error", None)
     result.write_text(json.dumps(raw))
-    notes = compare(collect(study)).notes
-    assert "Without a number, and in no mean or difference: det_1_s2 (E_r test)." in notes
+    notes = compare_rows(collect_runs(study)).notes
+    assert "No value, so in no mean or difference: det_1_s2 (E_r test)." in notes
 
 
 def test_of_several_rows_of_one_task_the_base_is_named(tmp_path: Path) -> None:
     runs = [make_result(row, 1, 1.0, 0.0) for row in ("scratch", "pretrained")] + [make_result("det_1", 1, 1.0, 1.0)]
-    (note,) = (note for note in compare(collect(write_results(tmp_path / "s", runs))).notes if "alone" in note)
+    (note,) = (
+        note for note in compare_rows(collect_runs(write_results(tmp_path / "s", runs))).notes if "alone" in note
+    )
     assert note == "2 rows train regression alone (pretrained, scratch); base: pretrained."
 
 

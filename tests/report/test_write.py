@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hmlpe.errors import UserError
-from hmlpe.report import collect, write_report
+from hmlpe.report import collect_runs, write_report
 from hmlpe.report.figure import draw_figure
 
 from .conftest import Result, make_result
@@ -39,7 +39,7 @@ def test_out_must_not_be_a_file(study: Study, tmp_path: Path) -> None:
 
 
 def test_figure_is_a_png_that_shows_the_results(study: Study, ablation: list[Result], tmp_path: Path) -> None:
-    runs = collect(study(ablation))
+    runs = collect_runs(study(ablation))
     draw_figure(runs, tmp_path / "a.png")
     draw_figure(runs[:-2], tmp_path / "b.png")
     whole, part = (tmp_path / "a.png").read_bytes(), (tmp_path / "b.png").read_bytes()
@@ -55,12 +55,12 @@ def test_figure_is_a_png_that_shows_the_results(study: Study, ablation: list[Res
     [[("reg_only", 1, 1.0, 0.0)], [("half", 1, 0.5, 0.5), ("det_only", 1, 0.0, 1.0)]],
 )
 def test_figure_of_few_rows(study: Study, tmp_path: Path, rows: list[tuple[str, int, float, float]]) -> None:
-    draw_figure(collect(study([make_result(*row) for row in rows])), tmp_path / "figure.png")
+    draw_figure(collect_runs(study([make_result(*row) for row in rows])), tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(PNG)
 
 
 def test_figure_without_any_metric_it_knows(study: Study, tmp_path: Path) -> None:
-    draw_figure(collect(study([make_result() | {"metrics": {"test": {"other": 1.0}}}])), tmp_path / "figure.png")
+    draw_figure(collect_runs(study([make_result() | {"metrics": {"test": {"other": 1.0}}}])), tmp_path / "figure.png")
     assert (tmp_path / "figure.png").exists()
 
 

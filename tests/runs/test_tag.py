@@ -21,7 +21,7 @@ from PIL import Image
 
 from hmlpe.data.pack import open_pack
 from hmlpe.errors import UserError
-from hmlpe.report.runs import collect
+from hmlpe.report.runs import collect_runs
 from hmlpe.runs.result import OLDEST_SCHEMA, read_run
 from hmlpe.skeleton import Skeleton
 
@@ -50,7 +50,7 @@ def test_its_report_is_the_same(tag: Path) -> None:
     for old, new in zip(*lines, strict=True):  # it summed distances in float32
         for key, cell in old.items():
             assert new[key] == cell or float(new[key]) == pytest.approx(float(cell), rel=1e-6, abs=1e-7), key
-    (one,) = (found for found in collect(study) if found.row == "det_1")
+    (one,) = (found for found in collect_runs(study) if found.row == "det_1")
     assert one.infos["pdj_modec_wrist@0.20"].task == "regression" and one.infos["window_ap"].better == "high"
     assert one.result.sides == "image" and one.result.sets == ["embedded"]
 
@@ -59,7 +59,7 @@ def test_its_pack_and_checkpoint_are_read(tag: Path) -> None:
     config = json.loads((tag / "data" / "embedded" / "manifest.json").read_text())
     skeleton = Skeleton(**{key: config["skeleton"][key] for key in ("joints", "parts", "mirror")})
     pack = open_pack(tag / "data" / "embedded", skeleton)
-    assert len(pack.indices("train")) == 4
+    assert len(pack.rows_of_split("train")) == 4
     with np.load(tag / "outputs" / "tag" / "det_1_s1" / "people" / "best.npz") as people:
         first, predicted = people["index"][0], people["predicted_crop_px"][0]
     Image.fromarray(np.asarray(pack.test_crops[first])).save(tag / "a.png")
@@ -110,12 +110,15 @@ def test_its_networks_are_looked_into(tag: Path) -> None:
     ("words", "said"),
     [
         (["layers=[conv7]"], "error: layers: there is no 'conv7'; there are trunk.conv1, trunk.pool1, "),
-        (["layers=[fc1]"], "error: layers: fc1 may be any of heads.regression.fc1, heads.detection.fc1"),
-        (["persons=3"], "error: persons: patches of 3 people are asked for; there are 2 test people"),
+        (["layers=[fc1]"], "error: layers: fc1 matches heads.regression.fc1, heads.detection.fc1"),
+        (["persons=3"], "error: persons: patches of 3 people requested; there are only 2 test people"),
         (["persons=[2]"], "error: persons: there is no test person 2; they are numbered from 0 to 1"),
-        (["mosaic=9"], "error: mosaic: patches of 9 people are asked for; there are 4 train people"),
-        (["people=1"], "error: people: patches of 2 people are asked for; there are 1 train people"),
-        (["study=tag"], "error: give either checkpoint=PATH, one network, or study=NAME, all finished runs of a study"),
+        (["mosaic=9"], "error: mosaic: patches of 9 people requested; there are only 4 train people"),
+        (["people=1"], "error: people: patches of 2 people requested; there are only 1 train people"),
+        (
+            ["study=tag"],
+            "error: give either checkpoint=PATH (one network) or study=NAME (all finished runs of a study)",
+        ),
         (["near=2"], "error: near: "),
         (["data=flic"], "error: data/flic: "),
     ],
@@ -129,7 +132,7 @@ def test_what_is_older_is_refused_in_one_line(tag: Path) -> None:
     file = tag / "outputs" / "older" / "a_s1" / "result.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"schema": 1, "status": "finished", "row": "a", "seed": 1}))
-    with pytest.raises(UserError, match="schema is 1, and this version reads 3; train it again"):
-        collect(file.parent.parent)
+    with pytest.raises(UserError, match="schema is 1, but this version reads 3; train it again"):
+        collect_runs(file.parent.parent)
     done = run("report", "study=older", folder=tag)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1

@@ -12,7 +12,7 @@ def shown(slots: list[Slot]) -> list[str]:
 
 
 def test_the_cpu_is_shared_by_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "cores", lambda: 8)
+    monkeypatch.setattr(devices, "core_count", lambda: 8)
     assert [len(cpu_slots("auto", *asked)) for asked in ((1, 1), (3, 1), (2, 2), (16, 1), (None, 1))] == [8, 2, 2, 1, 1]
     assert cpu_slots(3, 1, 1) == [Slot("cpu")] * 3
     assert len(cpu_slots(1, None, 1)) == 1
@@ -44,11 +44,11 @@ def test_gpus_go_by_the_names_that_are_shown(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (("auto", [4], 1), r"devices: \[4\]: there are 0, 1, each to be named once"),
-        (("auto", [0, 0], 1), "each to be named once"),
+        (("auto", [4], 1), r"devices: \[4\]: there are 0, 1; name each only once"),
+        (("auto", [0, 0], 1), "name each only once"),
         (("auto", "01", 1), "must be auto or a list of GPUs"),
         (("auto", [], 1), "must be auto or a list of GPUs"),
-        (("auto", "auto", 3), r"trainer.devices: a run takes 3 GPUs, and the pool has 2 \(0, 1\)"),
+        (("auto", "auto", 3), r"trainer.devices: a run takes 3 GPUs, but the pool has 2 \(0, 1\)"),
         ((0, "auto", 1), "n_jobs: must be auto or a whole number of at least 1, got 0"),
         ((True, "auto", 1), "got True"),
         (("two", "auto", 1), "got 'two'"),

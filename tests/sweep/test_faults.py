@@ -257,7 +257,7 @@ def test_a_job_is_killed_for_memory(whole: Undisturbed, tmp_path: Path, keep: Ke
     with control_group("8M") as group, Running(whole.sweep(tmp_path)) as running:
         (group / "cgroup.procs").write_text(str(first_job(running, tmp_path)))
         said = running.end(0)
-    assert ": out of memory: killed by the system, which had run out of memory after " in said and "tries again" in said
+    assert ": out of memory: killed by the system, which had run out of memory after " in said and "retrying" in said
     tries = [job["tries"] for job in record(tmp_path / "weight_ablation").values()]
     assert tries.count({"out_of_memory": 1, "finished": 1}) == 1
     reached(whole, tmp_path, keep, "killed for memory")
@@ -281,7 +281,7 @@ def test_a_damaged_checkpoint(damaged: tuple[str, ...], whole: Undisturbed, tmp_
     log = (run / "hmlpe-train.log").read_text()
     assert f"{RESUME} is damaged; going back to the one before it" in log
     assert (f"{RESUME_BEFORE} is damaged; going back to the start" in log) == (RESUME_BEFORE in damaged)
-    assert ("going on from" in log) == (RESUME_BEFORE not in damaged)
+    assert ("resuming from" in log) == (RESUME_BEFORE not in damaged)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -335,7 +335,7 @@ def test_a_folder_that_is_moved(whole: Undisturbed, tmp_path: Path, keep: Keep) 
     assert best < 4
     finish([sys.executable, "-c", DIE, str(best), *command(there)[3:]], -signal.SIGKILL)
     there.rename(here)
-    assert "going on from" in finish(command(here))
+    assert "resuming from" in finish(command(here))
     found = read_json(here / run / "result.json")
     same = weights_of(here, 1) == weights_of(alone, 1)
     identical = same and all(found[key] == expected[key] for key in ("best_epoch", "metrics", "other_rule"))
@@ -358,7 +358,7 @@ def test_kill_9_of_the_second_runs_wandb(whole: Undisturbed, tmp_path: Path, kee
         said = running.end(0)
     assert services
     lost = f"det_0.1 · seed 1 ({read_json(second / 'result.json')['mirror_lost']})"
-    assert said.rstrip().endswith(f"not whole in W&B, whole in the CSV: {lost}")
+    assert said.rstrip().endswith(f"incomplete in W&B, complete in the CSV: {lost}")
     for run in (study / "regression_only_s1", study / "det_1_s1"):
         found = records(only(run))
         summary = {name for record in found["summary"] for name in values(record.update)}

@@ -87,10 +87,10 @@ def test_a_dry_run_says_what_would_run(launcher: str, tmp_path: Path, data: Path
 
 
 SHARED = (
-    "would be the folder of two runs (epochs=1; epochs=2); let row.name say in what they differ: "
+    "would be the folder of two runs (epochs=1; epochs=2); make row.name differ between them: "
     "'row.name=det_0.1_epochs${epochs}'"
 )
-SLASH = "row.name: must be a plain name, as a folder gets it, got 'lr/0.1'"
+SLASH = "row.name: must be a plain name, as it names a folder, got 'lr/0.1'"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_the_estimate_is_by_the_first_row_whose_settings_can_work(
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("train", return_hydra_config=False)
     jobs = [Job(0, [], OmegaConf.merge(config, {"heads": word}), tmp_path) for word in ("bogus", "keep")]
-    monkeypatch.setattr(guard, "steps_of", lambda settings: 60.0)
+    monkeypatch.setattr(guard, "estimate_steps", lambda settings: 60.0)
     monkeypatch.setattr(guard, "seconds_per_step", lambda settings: 1.0)
     assert guard.duration_in_words(jobs, tmp_path).startswith("single: 2 runs of ")
     assert "about 2 minutes" in guard.duration_in_words(jobs, tmp_path)
@@ -172,8 +172,8 @@ def test_balances_are_rows_of_their_own(tmp_path: Path, data: Path) -> None:
 
     done = train("isolated", tmp_path, tmp_path, "row=regression_only", "balance=pcgrad", *words[1:])
     assert done.returncode == 2 and done.stderr.splitlines()[-1] == (
-        "error: balance: PCGrad combines the gradients of several tasks, and this row has a weight for regression "
-        "alone; give another task one, or take balance=fixed"
+        "error: balance: PCGrad combines the gradients of several tasks, but this row has a weight for regression "
+        "alone; give another task a weight, or use balance=fixed"
     )
 
 
@@ -181,7 +181,7 @@ def test_a_single_run_without_a_folder_of_its_own_is_refused(tmp_path: Path) -> 
     done = run("train", "row.name=lr/0.1", folder=tmp_path)
     assert (done.returncode, done.stderr) == (
         2,
-        "error: row.name: must be a plain name, as a folder gets it, got 'lr/0.1'\n",
+        "error: row.name: must be a plain name, as it names a folder, got 'lr/0.1'\n",
     )
     assert not list(tmp_path.iterdir())
 
@@ -207,9 +207,9 @@ def test_no_error_of_the_estimate_lets_a_job_start(
             "trainer": OmegaConf.load(CONFIGS / "trainer" / "default.yaml"),
         }
     )
-    for step in ("check_sweep", "jobs_of", "duration_in_words"):
+    for step in ("check_sweep", "compose_all_jobs", "duration_in_words"):
         with monkeypatch.context() as patched:
-            patched.setattr(guard, "jobs_of", lambda config: [])
+            patched.setattr(guard, "compose_all_jobs", lambda config: [])
             patched.setattr(guard, step, fails)
             with pytest.raises(SystemExit) as leaving:
                 guard.Guard().on_multirun_start(config, config_name="train")

@@ -15,10 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 import hmlpe.sweep.batch as batch
 from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
-from hmlpe.runs.folder import State
-from hmlpe.sweep.jobs import Job, compose, mark_job_failed, write_sweep
+from hmlpe.runs.folder import RunState
+from hmlpe.sweep.jobs import Job, compose_jobs, mark_job_failed, write_sweep_json
 from hmlpe.sweep.outcome import Outcome
-from hmlpe.sweep.survey import Survey, _survey
+from hmlpe.sweep.survey import Survey, _survey_jobs
 
 from .fakes import job, starter
 from .programs import TINY
@@ -29,7 +29,7 @@ def jobs_of(*batch: list[str], data: Path, outputs: Path) -> list[Job]:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         base: DictConfig = loader.load_configuration("train", words, RunMode.MULTIRUN)
-        return compose(
+        return compose_jobs(
             HydraContext(config_loader=loader, callbacks=Callbacks()), base, [[*one, *words] for one in batch], 4
         )
 
@@ -38,7 +38,7 @@ def test_each_job_has_a_folder_of_its_own(tmp_path: Path) -> None:
     first, second = jobs_of(["row=det_1", "seed=1"], ["row=det_1", "seed=2"], data=tmp_path, outputs=tmp_path)
     assert (first.name, first.number, second.number) == ("det_1 · seed 1", 4, 5)
     assert first.folder == tmp_path / "weight_ablation" / "det_1_s1"
-    assert first.log == first.folder / "hmlpe-train.log"
+    assert first.log_file == first.folder / "hmlpe-train.log"
     with pytest.raises(
         UserError, match=r"det_1_s1: would be the folder of two runs .*epochs=1.*; .*epochs=2.*row.name"
     ):
@@ -49,9 +49,9 @@ def test_the_sweeper_gets_a_value_or_an_error() -> None:
     done, failed = job(1), job(2)
     done.outcome, done.value = Outcome("finished"), 0.5
     failed.outcome = Outcome("timed_out", "after 3 s")
-    assert done.result().return_value == 0.5
+    assert done.to_job_return().return_value == 0.5
     with pytest.raises(UserError, match=r"^row2 · seed 1: timed out: after 3 s$"):
-        _ = failed.result().return_value
+        _ = failed.to_job_return().return_value
 
 
 def test_what_is_there_is_found_without_running(data: Path, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_what_is_there_is_found_without_running(data: Path, tmp_path: Path) -> N
     stale = jobs[1].folder / "result.json"
     stale.parent.mkdir(parents=True)
     stale.write_text(json.dumps({"status": "finished", "identity": {}}))
-    found = _survey(jobs, False)
+    found = _survey_jobs(jobs, False)
     missing, old, wrong = found.states
     assert not isinstance(missing, UserError) and missing.kind == "missing"
     assert not isinstance(old, UserError) and old.kind == "stale" and "code" in old.changed
@@ -72,14 +72,14 @@ def test_what_is_there_is_found_without_running(data: Path, tmp_path: Path) -> N
 def test_how_every_job_stands_is_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     jobs = [job(1, tmp_path), job(2, tmp_path)]
     jobs[0].outcome, jobs[0].attempts, jobs[0].seconds = Outcome("killed", "by signal 9"), {"killed": 2}, 12.34
-    write_sweep(tmp_path, jobs)
+    write_sweep_json(tmp_path, jobs)
     rows = json.loads((tmp_path / "sweep.json").read_text())["jobs"]
     assert [(row["job"], row["outcome"], row["message"], row["tries"], row["seconds"]) for row in rows] == [
         ("row1 · seed 1", "killed", "by signal 9", {"killed": 2}, 12.3),
         ("row2 · seed 1", None, None, {}, 0.0),
     ]
     (tmp_path / "file").touch()
-    write_sweep(tmp_path / "file", jobs)  # no folder: said, and no more
+    write_sweep_json(tmp_path / "file", jobs)  # no folder: said, and no more
     assert "sweep.json: not written (" in caplog.text
 
 
@@ -87,10 +87,10 @@ def test_batches_of_a_search_are_one_story(tmp_path: Path, monkeypatch: pytest.M
     """A sweeper that asks again and again: the record holds all jobs, each once."""
     first, second = job(1, tmp_path), job(2, tmp_path)
     asked = iter([[first], [second], [first]])
-    monkeypatch.setattr(batch, "warm_up", lambda: None)
-    monkeypatch.setattr(batch, "compose", lambda *words: next(asked))
-    monkeypatch.setattr(batch, "survey", lambda jobs, time_steps: Survey([State("missing")], [1.0], None, 0))
-    monkeypatch.setattr(batch.Batch, "start", lambda self, job, slot: starter({}, [])(job, slot))
+    monkeypatch.setattr(batch, "start_fork_server", lambda: None)
+    monkeypatch.setattr(batch, "compose_jobs", lambda *words: next(asked))
+    monkeypatch.setattr(batch, "survey_jobs", lambda jobs, time_steps: Survey([RunState("missing")], [1.0], None, 0))
+    monkeypatch.setattr(batch.Batch, "start_attempt", lambda self, job, slot: starter({}, [])(job, slot))
     settings = {"on_failure": "go_on", "timeout_s": None, "grace_s": 1, "retries": {}, "progress": "none", "n_jobs": 1,
                 "devices": "auto"}  # fmt: skip
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}, "sweep": {"redo": "missing"}})

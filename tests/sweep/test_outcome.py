@@ -46,7 +46,7 @@ def test_an_exit_is_of_the_error_before_it() -> None:
 
 
 def test_exit_codes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcomes, "memory_kills", lambda: 5)
+    monkeypatch.setattr(outcomes, "oom_kill_count", lambda: 5)
     assert outcome_of_exit(3, 5) == Outcome("error", "ended with exit code 3 without a result")
     assert outcome_of_exit(-signal.SIGSEGV, 4) == Outcome("killed", "by signal 11 (SIGSEGV)")
     assert outcome_of_exit(-signal.SIGKILL, 5) == Outcome("killed", "by signal 9 (SIGKILL)")

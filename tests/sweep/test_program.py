@@ -55,7 +55,7 @@ def test_a_sweep_is_looked_at_run_skipped_and_redone(data: Path, tmp_path: Path)
 
     said = finish_warm([*command, "sweep.dry_run=true"])
     assert "det_1 · seed 0: missing" in said
-    assert "2 runs: 2 missing; 2 to run, " in said and " side by side: about 1 min of training" in said
+    assert "2 runs: 2 missing; 2 to run, " in said and " at a time: about 1 min of training" in said
     assert set(files(tmp_path)) == {"weight_ablation/multirun.yaml"}
     said = finish_warm([*command, "sweep.dry_run=true", "hydra.launcher.progress=bars"], 2)
     assert last(said) == "error: hydra.launcher.progress: must be auto, table, lines or none, got 'bars'"
@@ -81,9 +81,12 @@ def test_a_sweep_is_looked_at_run_skipped_and_redone(data: Path, tmp_path: Path)
     left.touch()  # by a kill after the record was written
     said = finish_warm(command, 2)
     assert not left.exists()
-    assert "/weight_ablation: 2 runs: 1 finished before, 1 stale\n" in said
+    assert "/weight_ablation: 2 runs: 1 already finished, 1 stale\n" in said
     assert "of 2 runs: 1 finished, 1 stale" in said
-    assert last(said) == f"error: det_1 · seed 0: stale: {stale}: is of another code; sweep.redo=stale replaces it"
+    assert (
+        last(said)
+        == f"error: det_1 · seed 0: stale: {stale}: was made with different code; sweep.redo=stale replaces it"
+    )
     assert "Traceback" not in said
     assert {name for name, time in files(study).items() if runs.get(name) != time and "/" in name} == {
         "det_1_s0/result.json"
@@ -91,7 +94,7 @@ def test_a_sweep_is_looked_at_run_skipped_and_redone(data: Path, tmp_path: Path)
 
     said = finish(["script", "-qec", shlex.join([*asked, "sweep.redo=stale"]), "/dev/null"])  # on a terminal: a table
     assert "1 of 1 finished" in said and "run" in said and "steps/s" in said and "det_1 · seed 0" in said
-    assert values in said and "1 finished before, 1 stale; 1 to run, one at a time: about" in said
+    assert values in said and "1 already finished, 1 stale; 1 to run, one at a time: about" in said
     again = json.loads(stale.read_text())
     assert all(again[key] == results[1][key] for key in ("identity", "metrics", "steps"))
 
@@ -151,23 +154,23 @@ def test_one_sweep_at_a_time_interrupted_in_order(data: Path, tmp_path: Path) ->
     with Running(command) as running:
         until(lambda: any(state.exists() for state in states), "a first epoch")
         assert last(finish_warm(command, 2)) == (
-            f"error: {study}: this sweep is at work already (process {running.pid}); wait for it, or end it"
+            f"error: {study}: this sweep is already running (process {running.pid}); wait for it, or stop it"
         )
         os.killpg(running.pid, signal.SIGINT)  # as Ctrl-C in its terminal
         said = running.end(130)
         assert running.gone() < 5
-    assert "interrupted; all 2 runs: interrupted; the same command goes on" in said
+    assert "interrupted; all 2 runs: interrupted; rerun the same command to resume" in said
     assert "Traceback" not in said
     assert {job["outcome"] for job in record(study).values()} == {"interrupted"}
     kept = [state.parents[1] for state in states if state.exists()]
     assert all(json.loads((run / "result.json").read_text())["error"] == "interrupted" for run in kept)
 
     with Running(command) as running:
-        until(lambda: all("going on from" in (run / "hmlpe-train.log").read_text() for run in kept), "going on")
+        until(lambda: all("resuming from" in (run / "hmlpe-train.log").read_text() for run in kept), "resuming")
         os.killpg(running.pid, signal.SIGTERM)  # as `timeout` and SLURM do: the fork server gets it too
         said = running.end(143)
         assert running.gone() < 5
-    assert "the same command goes on" in said and "Traceback" not in said
+    assert "rerun the same command to resume" in said and "Traceback" not in said
     assert all((run / "hmlpe-train.log").read_text().rstrip().endswith("] interrupted") for run in kept)
 
 

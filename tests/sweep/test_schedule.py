@@ -9,7 +9,7 @@ from hmlpe.errors import UserError
 from hmlpe.sweep.devices import Slot
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.outcome import Outcome
-from hmlpe.sweep.schedule import Policy, Schedule
+from hmlpe.sweep.schedule import FailurePolicy, Scheduler
 from hmlpe.sweep.tries import Attempt
 from hmlpe.sweep.view import View
 
@@ -29,7 +29,7 @@ def run(
     """Jobs 0, 1, ... after they ran, and in which order they began."""
     jobs, begun = [job(number) for number in range(count)], list[int]()
     start = starter(outcomes, begun)
-    Schedule(start, [Slot("cpu")] * slots, Policy(retries, stop), View(jobs, slots), lambda: None).run(jobs)
+    Scheduler(start, [Slot("cpu")] * slots, FailurePolicy(retries, stop), View(jobs, slots), lambda: None).run(jobs)
     return jobs, begun
 
 
@@ -55,7 +55,7 @@ def test_the_first_failure_for_good_may_stop_all() -> None:
     jobs, begun = run({0: [KILLED], 1: [ERROR]}, {"killed": 1}, stop=True)
     assert begun == [0, 0, 1]
     assert kinds(jobs) == ["finished", "error", "interrupted"]
-    assert str(jobs[2].outcome) == "interrupted: not begun"
+    assert str(jobs[2].outcome) == "interrupted: not started"
 
 
 def test_slots_are_shared_by_what_waits_one_job_at_a_time() -> None:
@@ -75,8 +75,8 @@ def test_slots_are_shared_by_what_waits_one_job_at_a_time() -> None:
         try_.poll = lambda: next(steps)  # type: ignore[method-assign]
         return try_
 
-    policy = Policy({"killed": 1, "out_of_memory": 1}, False)
-    whole = Schedule(patient, gpus, policy, Watching(jobs, 3), lambda: None)
+    policy = FailurePolicy({"killed": 1, "out_of_memory": 1}, False)
+    whole = Scheduler(patient, gpus, policy, Watching(jobs, 3), lambda: None)
     whole.run(jobs)
     assert sorted(begun) == [0, 0, 1, 2, 3, 3, 4, 5, 6, 7, 8] and begun[-1] == 3
     assert all(len(set(slots)) == len(slots) for slots in seen)
@@ -96,7 +96,7 @@ def test_an_interruption_ends_what_runs_and_begins_nothing() -> None:
     view = Interrupted(jobs, 2)
     start = starter({}, begun, endless=True)
     with pytest.raises(KeyboardInterrupt):
-        Schedule(start, [Slot("cpu")] * 2, Policy({}, False), view, lambda: None).run(jobs)
+        Scheduler(start, [Slot("cpu")] * 2, FailurePolicy({}, False), view, lambda: None).run(jobs)
     assert begun == [0, 1] and kinds(jobs) == ["interrupted"] * 3 and not view.at_work
 
 
@@ -105,7 +105,7 @@ def test_a_job_that_is_tried_again_is_not_over() -> None:
     jobs, seen = [job(0)], list[tuple[object, str]]()
     view = View(jobs, 1)
     changed = lambda: seen.append((jobs[0].outcome, view.summary()))  # noqa: E731
-    Schedule(starter({0: [KILLED]}, []), [Slot("cpu")], Policy({"killed": 1}, False), view, changed).run(jobs)
+    Scheduler(starter({0: [KILLED]}, []), [Slot("cpu")], FailurePolicy({"killed": 1}, False), view, changed).run(jobs)
     assert seen == [(None, "0 of 1 finished"), (Outcome("finished"), "1 of 1 finished")]
 
 
@@ -120,4 +120,4 @@ def test_a_job_that_is_tried_again_is_not_over() -> None:
 )
 def test_retries_that_cannot_be(retries: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        Policy(retries, False)  # type: ignore[arg-type]
+        FailurePolicy(retries, False)  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ from rich.console import Console
 import hmlpe.sweep.view as live
 import hmlpe.sweep.view as views
 from hmlpe.errors import UserError
-from hmlpe.sweep.batch import outcome_counts
+from hmlpe.sweep.batch import summarise_outcomes
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.outcome import Outcome
-from hmlpe.sweep.view import Lines, LiveTable, View, duration, view_of
+from hmlpe.sweep.view import LineView, LiveTable, View, format_duration, make_view
 from hmlpe.training.watch import Progress
 
 from .fakes import job
@@ -25,40 +25,40 @@ def told(view: View) -> list[Job]:
     done, failed, running, waiting = view.jobs
     for one in (done, failed, running):
         one.slot = "cpu"
-        view.started(one)
+        view.on_started(one)
     done.progress, done.seconds, done.outcome = HALF, 61.0, Outcome("finished")
-    view.ended(done, done.outcome)
+    view.on_ended(done, done.outcome)
     failed.seconds, failed.outcome = 3.0, Outcome("error", "ValueError: no")
-    view.ended(failed, failed.outcome)
+    view.on_ended(failed, failed.outcome)
     running.progress = HALF
     return [done, failed, running, waiting]
 
 
 def test_the_summary_counts_and_knows_the_time() -> None:
     view = View([job(number) for number in range(4)], 2)
-    assert view.summary() == "0 of 4 finished" and view.left() is None
+    assert view.summary() == "0 of 4 finished" and view.estimate_seconds_left() is None
     told(view)
-    assert view.left() == pytest.approx((5 + 10) / 2)  # half of one, all of the next, two at once
-    assert view.summary() == "1 of 4 finished, 1 failed, 1 at work, about 8 s left"
+    assert view.estimate_seconds_left() == pytest.approx((5 + 10) / 2)  # half of one, all of the next, two at once
+    assert view.summary() == "1 of 4 finished, 1 failed, 1 running, about 8 s left"
 
 
 def test_lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     caplog.set_level(logging.INFO)
-    view = Lines([job(number) for number in range(4)], 2)
+    view = LineView([job(number) for number in range(4)], 2)
     running = told(view)[2]
     view.tick()  # less than a minute after the start
     monkeypatch.setattr(views, "MINUTE_S", 0.0)
     view.tick()
     running.attempts = {"killed": 1}
-    view.ended(running, Outcome("killed", "by signal 9 (SIGKILL)"))
-    view.started(running)
+    view.on_ended(running, Outcome("killed", "by signal 9 (SIGKILL)"))
+    view.on_started(running)
     lines = caplog.messages
-    assert lines[0] == "row0 · seed 1: begins on cpu"
-    assert lines[3].startswith("row0 · seed 1: finished after 1 min 1 s, regression 0.0815; 1 of 4 finished, 2 at work")
-    assert lines[4].startswith("row1 · seed 1: error: ValueError: no after 3 s; 1 of 4 finished, 1 failed, 1 at work")
-    assert lines[5] == "1 of 4 finished, 1 failed, 1 at work, about 8 s left (row2 · seed 1 50/100)"
-    assert ": killed: by signal 9 (SIGKILL) after 0 s, tries again; 1 of 4 finished, 1 failed" in lines[6]
-    assert lines[7].endswith("begins on cpu, once more")
+    assert lines[0] == "row0 · seed 1: starts on cpu"
+    assert lines[3].startswith("row0 · seed 1: finished after 1 min 1 s, regression 0.0815; 1 of 4 finished, 2 running")
+    assert lines[4].startswith("row1 · seed 1: error: ValueError: no after 3 s; 1 of 4 finished, 1 failed, 1 running")
+    assert lines[5] == "1 of 4 finished, 1 failed, 1 running, about 8 s left (row2 · seed 1 50/100)"
+    assert ": killed: by signal 9 (SIGKILL) after 0 s, retrying; 1 of 4 finished, 1 failed" in lines[6]
+    assert lines[7].endswith("starts on cpu, again")
 
 
 def rendered(view: LiveTable, height: int = 40, width: int = 120) -> list[str]:
@@ -107,32 +107,39 @@ def test_a_long_table_hides_the_oldest_until_the_end() -> None:
     told(view)
     view.show_all = False
     small = rendered(view, height=live.FRAME_LINES + 1)
-    assert [line.split()[0] for line in small[2:-1]] == ["row2"] and "2 more are over, 1 waiting" in small[-1]
+    assert [line.split()[0] for line in small[2:-1]] == ["row2"] and "2 more have ended, 1 waiting" in small[-1]
     with view:
         pass
     assert len(rendered(view, height=live.FRAME_LINES + 1)) == 6
 
 
 def test_kinds_of_views() -> None:
-    assert [type(view_of(kind, [], 1)) for kind in ("table", "lines", "none", "auto")] == [
+    assert [type(make_view(kind, [], 1)) for kind in ("table", "lines", "none", "auto")] == [
         LiveTable,
-        Lines,
+        LineView,
         View,
-        Lines,
+        LineView,
     ]
     with pytest.raises(UserError, match="progress: must be auto, table, lines or none, got 'bar'"):
-        view_of("bar", [], 1)
+        make_view("bar", [], 1)
 
 
 def test_how_runs_ended_is_counted_once() -> None:
     ended = [job(number) for number in range(3)]
     for one in ended:
         one.outcome = Outcome("finished")
-    assert (outcome_counts(ended), outcome_counts(ended[:1])) == ("all 3 runs: finished", "1 run: finished")
+    assert (summarise_outcomes(ended), summarise_outcomes(ended[:1])) == ("all 3 runs: finished", "1 run: finished")
     ended[0].outcome = Outcome("out_of_memory")
-    assert outcome_counts(ended) == "of 3 runs: 1 out of memory, 2 finished"
+    assert summarise_outcomes(ended) == "of 3 runs: 1 out of memory, 2 finished"
 
 
 def test_durations() -> None:
     given = (0.4, 59.6, 200.0, 240.0, 3600.0, 7500.0)
-    assert [duration(seconds) for seconds in given] == ["0 s", "1 min", "3 min 20 s", "4 min", "1 h", "2 h 5 min"]
+    assert [format_duration(seconds) for seconds in given] == [
+        "0 s",
+        "1 min",
+        "3 min 20 s",
+        "4 min",
+        "1 h",
+        "2 h 5 min",
+    ]

@@ -86,7 +86,7 @@ def model_of(config: DictConfig, **weights: Any) -> MultiTaskPose:
     config = copy.deepcopy(config)
     with open_dict(config):
         config.row.weights = weights
-    settings = TrainSettings.of(config)
+    settings = TrainSettings.from_config(config)
     model = build_model(settings, build_tasks(settings))
     model.log = lambda *_args, **_kwargs: None  # there is no trainer
     return model
@@ -258,7 +258,7 @@ def test_head_of_weight_zero_is_left_untouched(config: DictConfig, idle: str, bu
 def test_loss_of_weight_zero_is_not_computed(config: DictConfig) -> None:
     """Its head may be broken: the step and the evaluation do not see it."""
     model = model_of(config, regression=1, detection=0)
-    torch.nn.init.constant_(model.network.head("detection").last.weight, NAN)
+    torch.nn.init.constant_(model.network.head("detection").output_layer.weight, NAN)
     train(model, steps=1)
     losses, outputs, targets = model.losses(batch_of())
     assert set(losses) == set(outputs) == set(targets) == {"regression"}
@@ -268,7 +268,7 @@ def test_loss_of_weight_zero_is_not_computed(config: DictConfig) -> None:
 def test_a_third_task_is_one_file_and_one_config(with_extent: DictConfig) -> None:
     """Built from the configuration, weighted, trained and decoded like the two of the paper."""
     model = model_of(with_extent, regression=1, detection=0.125, extent=2)
-    assert {name: head.last.out_features for name, head in model.network.heads.items()} == {
+    assert {name: head.output_layer.out_features for name, head in model.network.heads.items()} == {
         "regression": 16,
         "detection": 448,
         "extent": 1,
@@ -324,9 +324,9 @@ def test_losses_are_scalars() -> None:
 @pytest.mark.parametrize(
     ("shape", "loss", "line"),
     [
-        ((4, 2), (4, 2), "tasks.mine: Odd.target() gives values of shape (4, 2); its output's is (4, 1)"),
-        ((4,), (4,), "tasks.mine: Odd.target() gives values of shape (4,); its output's is (4, 1)"),
-        ((4, 1), (), "tasks.mine: Odd.element_loss() gives the shape (); its output's is (4, 1)"),
+        ((4, 2), (4, 2), "tasks.mine: Odd.target() gives values of shape (4, 2); its output has (4, 1)"),
+        ((4,), (4,), "tasks.mine: Odd.target() gives values of shape (4,); its output has (4, 1)"),
+        ((4, 1), (), "tasks.mine: Odd.element_loss() gives the shape (); its output has (4, 1)"),
         ((4, 1), (4, 1), ""),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hmlpe.tracking.gradients import diagnose, diagnose_layers, gradients_at
+from hmlpe.tracking.gradients import gradients_at, layer_norms_and_cosines, norms_and_cosines
 
 
 def test_the_gradients_are_those_of_each_loss_and_leave_nothing_behind() -> None:
@@ -34,11 +34,11 @@ def test_the_gradients_are_those_of_each_loss_and_leave_nothing_behind() -> None
 
 
 def test_the_diagnosis_of_known_gradients() -> None:
-    found = diagnose({"regression": torch.tensor([3.0, 0.0]), "detection": torch.tensor([1.0, 1.0])})
+    found = norms_and_cosines({"regression": torch.tensor([3.0, 0.0]), "detection": torch.tensor([1.0, 1.0])})
     assert found == pytest.approx({"norm_regression": 3, "norm_detection": math.sqrt(2), "cosine": math.sqrt(0.5)})
-    against = diagnose({"a": torch.tensor([1.0]), "b": torch.tensor([-2.0]), "c": torch.tensor([0.0])})
+    against = norms_and_cosines({"a": torch.tensor([1.0]), "b": torch.tensor([-2.0]), "c": torch.tensor([0.0])})
     assert against["cosine_a_b"] == -1 and math.isnan(against["cosine_a_c"]) and "cosine" not in against
-    assert diagnose({"regression": torch.tensor([0.5])}) == {"norm_regression": 0.5}
+    assert norms_and_cosines({"regression": torch.tensor([0.5])}) == {"norm_regression": 0.5}
 
 
 def test_layers_are_diagnosed_by_their_weights_alone() -> None:
@@ -50,7 +50,7 @@ def test_layers_are_diagnosed_by_their_weights_alone() -> None:
     nine = [0.0] * 9  # first: weight 2, bias 2; norm: 2 and 2; second: weight 2, bias 1
     values = {"a": [3.0, 4.0, *nine], "b": [0.0, 2.0, *nine]}
     values["a"][8:10], values["b"][8:10] = [1.0, 0.0], [-2.0, 0.0]
-    found = diagnose_layers({task: torch.tensor(value) for task, value in values.items()}, parameters)
+    found = layer_norms_and_cosines({task: torch.tensor(value) for task, value in values.items()}, parameters)
     assert found == pytest.approx(
         {"first/norm_a": 5, "first/norm_b": 2, "first/cosine": 0.8}
         | {"second/norm_a": 1, "second/norm_b": 2, "second/cosine": -1}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import wandb
 
-from hmlpe.tracking.mirror import Mirror
+from hmlpe.tracking.mirror import WandbMirror
 
 from ..report.described import infos
 from .records import only, records, values
@@ -52,8 +52,8 @@ def torn_down(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
-def mirror(run: Failing, folder: Path) -> Mirror:
-    found = Mirror(infos(), project="p", save_dir=folder, mode="offline")
+def mirror(run: Failing, folder: Path) -> WandbMirror:
+    found = WandbMirror(infos(), project="p", save_dir=folder, mode="offline")
     found._experiment = run
     return found
 
@@ -68,7 +68,7 @@ def test_the_first_failure_is_one_warning_and_the_end(
         one.log_picture("media/poses", np.zeros((4, 4, 3), dtype=np.uint8), step)
     one.finish(0)
     assert one.broken and torn_down == [1]
-    assert [record.getMessage().split(" (")[0] for record in caplog.records] == ["W&B is given up"]
+    assert [record.getMessage().split(" (")[0] for record in caplog.records] == ["giving up on W&B"]
     assert "ConnectionResetError: gone" in caplog.text and str(tmp_path / "wandb") in caplog.text
 
 
@@ -77,7 +77,7 @@ def test_the_next_run_of_a_process_is_whole_after_one_that_was_given_up(tmp_path
     picture = np.zeros((4, 4, 3), dtype=np.uint8)
     for name in ("first", "second", "third"):
         (tmp_path / name).mkdir()
-        one = Mirror(infos(), project="p", save_dir=tmp_path / name, mode="offline")
+        one = WandbMirror(infos(), project="p", save_dir=tmp_path / name, mode="offline")
         one.log_metrics({"train/total": 1.0}, 3)
         if name == "first":
             one.attempt(lambda: 1 / 0)

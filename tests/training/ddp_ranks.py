@@ -22,10 +22,10 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from hmlpe.cli.app import CONFIGS
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.network.layers import GlobalBatchNorm2d
-from hmlpe.training.build import build_data, build_model, build_tasks, mean_pose_metrics, start_from_statistics
+from hmlpe.training.build import build_data, build_model, build_tasks, mean_pose_metrics, set_mean_image_and_biases
 from hmlpe.training.callbacks import GradientLog
 from hmlpe.training.devices import is_rank
-from hmlpe.training.fit import evaluate
+from hmlpe.training.fit import evaluate_split
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.ranks import mean_over_ranks, on_rank_zero, process_group, rank_and_world, trainer_options
 from hmlpe.training.settings import TrainSettings
@@ -40,7 +40,7 @@ WORDS: list[str] = []  # of the configuration
 def composed(*overrides: str) -> TrainSettings:
     """The configuration of hmlpe-train."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return TrainSettings.of(compose("train", list(overrides)))
+        return TrainSettings.from_config(compose("train", list(overrides)))
 
 
 class Watch(Callback):
@@ -93,14 +93,14 @@ class Numbers(DummyLogger):
 def built(settings: TrainSettings) -> tuple[PoseDataModule, MultiTaskPose]:
     data = build_data(settings)
     model = build_model(settings, build_tasks(settings))
-    start_from_statistics(model, data, settings.optim.start_at_mean)
+    set_mean_image_and_biases(model, data, settings.optim.start_at_mean)
     return data, model
 
 
 def evaluated(settings: TrainSettings) -> dict[str, dict[str, float | None]]:
     """Errors and metrics of every split with the weights that a run starts from, and those of the mean pose."""
     data, model = built(settings)
-    found = {split: evaluate(trainer_of(settings), model, data, split) for split in data.plain}
+    found = {split: evaluate_split(trainer_of(settings), model, data, split) for split in data.plain}
     return found | {"mean_pose": mean_pose_metrics(settings, model, data)}
 
 

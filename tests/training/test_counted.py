@@ -17,13 +17,13 @@ from hmlpe.cli.app import CONFIGS
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.pack import Pack, open_pack
 from hmlpe.errors import UserError
-from hmlpe.report import collect, render_markdown, summarise
+from hmlpe.report import collect_runs, render_markdown, summarise_runs
 from hmlpe.report.statistics.differences import scores_of
 from hmlpe.runs.people import read_people, write_people
 from hmlpe.skeleton import Skeleton
-from hmlpe.training.build import build_data, build_model, build_tasks, mean_pose_metrics, start_from_statistics
-from hmlpe.training.described import count_known, logged_infos
-from hmlpe.training.fit import PersonCollector, check_finite, evaluate, finite_or_none, people_of
+from hmlpe.training.build import build_data, build_model, build_tasks, mean_pose_metrics, set_mean_image_and_biases
+from hmlpe.training.described import count_labelled_people, logged_metric_infos
+from hmlpe.training.fit import PersonCollector, build_people, check_finite, evaluate_split, finite_or_none
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.run import run
 from hmlpe.training.settings import TrainSettings
@@ -44,12 +44,12 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def settings_of(words: list[str], *more: str) -> TrainSettings:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return TrainSettings.of(compose("train", overrides=[*words, *more]))
+        return TrainSettings.from_config(compose("train", overrides=[*words, *more]))
 
 
 def built(settings: TrainSettings) -> tuple[PoseDataModule, MultiTaskPose]:
     data, model = build_data(settings), build_model(settings, build_tasks(settings))
-    start_from_statistics(model, data, mean_outputs=True)
+    set_mean_image_and_biases(model, data, mean_outputs=True)
     return data, model
 
 
@@ -65,12 +65,17 @@ def measured(settings: TrainSettings, data: PoseDataModule, model: MultiTaskPose
     trainer = L.Trainer(
         accelerator="cpu", logger=False, callbacks=[each], enable_progress_bar=False, enable_model_summary=False
     )
-    found = {"network": evaluate(trainer, model, data, "test"), "validation": evaluate(trainer, model, data, "val")}
+    found = {
+        "network": evaluate_split(trainer, model, data, "test"),
+        "validation": evaluate_split(trainer, model, data, "val"),
+    }
     found["mean pose"] = finite_or_none(mean_pose_metrics(settings, model, data))
     folder.mkdir()
-    write_people(folder / "best.npz", people_of(each.collected, model.tasks.values(), data.pack.people))
+    write_people(folder / "best.npz", build_people(each.collected, model.tasks.values(), data.pack.people))
     people = read_people(folder / "best.npz")
-    scores = scores_of(people, {name: i.model_copy(update={"shown": True}) for name, i in logged_infos(model).items()})
+    scores = scores_of(
+        people, {name: i.model_copy(update={"shown": True}) for name, i in logged_metric_infos(model).items()}
+    )
     found["report"] = finite_or_none(
         {name: score.values(np.ones((1, len(people))))[0] for name, score in scores.items()}
     )
@@ -82,7 +87,7 @@ def test_people_of_whom_nothing_is_known_change_no_number(words: list[str], tmp_
     settings = settings_of(words)
     data, model = built(settings)
     with torch.no_grad():
-        model.network.head("regression").last.weight.normal_(0, 0.5)  # errors that differ
+        model.network.head("regression").output_layer.weight.normal_(0, 0.5)  # errors that differ
     for split in ("test", "val"):
         forget(data, split, slice(1, None, 2))
     some = measured(settings, data, model, tmp_path / "some")
@@ -103,13 +108,13 @@ def test_over_nobody_there_is_no_number_and_none_has_diverged(words: list[str], 
     settings = settings_of(words)
     data, model = built(settings)
     forget(data, "test", slice(None))
-    assert count_known(model.tasks, data)["test"] == {"regression": 0, "detection": 0}
+    assert count_labelled_people(model.tasks, data)["test"] == {"regression": 0, "detection": 0}
     found = measured(settings, data, model, tmp_path / "nobody")
     for where in ("network", "mean pose", "report"):
         assert set(found[where].values()) == {None}, where
     check_finite({"test": found["network"]}, model, data, "run")
     with torch.no_grad():
-        model.network.head("regression").last.bias.fill_(NAN)
+        model.network.head("regression").output_layer.bias.fill_(NAN)
     broken = measured(settings, data, model, tmp_path / "broken")["validation"]
     assert broken["regression_error"] is None
     with pytest.raises(UserError, match="run: diverged, val/regression_error is not finite"):
@@ -133,7 +138,7 @@ def occlude(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 
 @pytest.mark.parametrize(
     ("hidden", "said"),
-    [("train", "of none of .* train people anything .*nothing to learn"), ("val", "no checkpoint can be chosen")],
+    [("train", "none of .* train people have labels .*nothing to learn"), ("val", "no checkpoint can be chosen")],
 )
 def test_a_run_that_has_nothing_to_learn_from_or_choose_by_is_refused_before_it_writes(
     words: list[str], tmp_path: Path, occlude: Callable[[Any], None], hidden: str, said: str
@@ -152,7 +157,7 @@ def test_who_does_not_count_is_said_and_recorded(
     occlude(build_data(settings_of(words)).plain["test"].rows[:5])
     run(settings_of(words, "data.use_occluded=false", "epochs=1", "trainer.progress=none"), tmp_path / "run")
     for task in TASKS:
-        assert f"of only 7 of 12 test people anything is known that {task} learns" in caplog.text
-    (found,) = collect(tmp_path)
+        assert f"only 7 of 12 test people have labels for {task}" in caplog.text
+    (found,) = collect_runs(tmp_path)
     assert found.finished and found.result.counted["test"] == {"regression": 7, "detection": 7}
-    assert "12 test people (regression: 7 count, detection: 7 count)" in render_markdown(summarise([found]))
+    assert "12 test people (7 count for regression, 7 count for detection)" in render_markdown(summarise_runs([found]))

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 import hmlpe.runs.curves as curves
-from hmlpe.training.logs import WholeCSV
+from hmlpe.training.logs import LosslessCSVLogger
 
 
-def logged(folder: Path) -> tuple[WholeCSV, Path]:
-    logger = WholeCSV(folder, name="csv")
+def logged(folder: Path) -> tuple[LosslessCSVLogger, Path]:
+    logger = LosslessCSVLogger(folder, name="csv")
     logger.log_metrics({"train/total": 1.5, "epoch": 0}, step=3)
     logger.save()
     return logger, folder / "csv" / "version_0" / "metrics.csv"

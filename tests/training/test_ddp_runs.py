@@ -19,7 +19,7 @@ from hmlpe.errors import UserError
 from hmlpe.training.build import config_digest
 from hmlpe.training.devices import RANK_VARIABLES, check_sweep, world_size
 from hmlpe.training.launch import first_error
-from hmlpe.training.run import look
+from hmlpe.training.run import find_run_state
 from hmlpe.training.settings import TrainSettings
 
 from ..programs import TINY as SMALLEST
@@ -97,7 +97,7 @@ def test_typed_alone_under_torchrun_and_over_two_nodes_it_is_one_result(folder: 
         for key in ("regression_error", "detection_error"):
             assert alone[0]["metrics"][split][key] == pytest.approx(values[key], rel=1e-4)
     log = finish(train(folder, "study=alone", "trainer=ddp", *recipe))
-    assert log.count("finished already, skipped") == 1
+    assert log.count("already finished, skipped") == 1
 
     start = [f"init_from={run / 'checkpoints' / 'model.ckpt'}", "fit=false", *NO_DROPOUT]
     finish(train(folder, "study=again", *start))  # the two processes' checkpoint, evaluated by one
@@ -147,7 +147,7 @@ def test_killed_in_any_way_it_goes_on_to_the_identical_result(folder: Path) -> N
     commands = [train(folder, "study=killed", *recipe, f"trainer.workers={workers}") for workers in (0, 1, 2)]
     run = folder / "outputs" / "killed" / RUN
     resume, record = run / "checkpoints" / "resume.ckpt", run / "result.json"
-    killed = "rank 1 of 2 was killed (SIGKILL); the same command goes on after the last whole epoch"
+    killed = "rank 1 of 2 was killed (SIGKILL); rerun the same command to resume after the last full epoch"
     for number, (how, code, status, error) in enumerate((
         ("rank", 2, "failed", f"{killed}"),
         ("parent", -signal.SIGKILL, "running", None),
@@ -169,7 +169,7 @@ def test_killed_in_any_way_it_goes_on_to_the_identical_result(folder: Path) -> N
         assert (found["status"], found.get("error")) == (status, error), how
         assert "Traceback" not in log, log
         assert how != "rank" or log.strip().splitlines()[-1] == f"error: {killed}"
-    assert "going on from" in finish(commands[1])
+    assert "resuming from" in finish(commands[1])
     whole, found = of(folder, "whole"), of(folder, "killed")
     assert all(torch.equal(value, found[1][name]) for name, value in whole[1].items())
     assert whole[0]["metrics"] == found[0]["metrics"] and not resume.exists()
@@ -193,7 +193,7 @@ def test_a_run_that_is_stopped_under_torchrun_says_so(folder: Path) -> None:
 @pytest.mark.timeout(3 * LONG)
 def test_what_a_rank_refuses_is_one_line(folder: Path) -> None:
     for bad, message in (
-        (["data.validation.fraction=0.02"], "trainer.devices: 2 are more than the 1 people of val"),
+        (["data.validation.fraction=0.02"], "trainer.devices: 2 is more than the 1 people of val"),
         (["row.weights.detection=-1"], "row.weights.detection: a weight must be"),
     ):
         command = train(folder, "study=bad", "trainer=ddp", *bad)
@@ -216,7 +216,7 @@ def test_a_sweep_under_another_launcher_is_refused_before_its_first_job(folder: 
 
 def composed(*overrides: str) -> TrainSettings:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return TrainSettings.of(compose("train", list(overrides)))
+        return TrainSettings.from_config(compose("train", list(overrides)))
 
 
 def test_which_sweeps_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,14 +248,14 @@ def test_devices_are_a_number_of_the_environment_or_of_the_settings(
         ("trainer.devices=0", "whole number of at least 1, or auto, got 0"),
         ("trainer.devices=all", "or auto, got 'all'"),
         ("trainer.devices=[0]", r"got \[0\]"),
-        ("trainer.devices=3", "optim.batch_size: 64 people do not divide over trainer.devices: 3"),
+        ("trainer.devices=3", "optim.batch_size: 64 people do not divide evenly over trainer.devices: 3"),
     ):
         with pytest.raises(UserError, match=words):
-            look(composed(cpu, bad), tmp_path)
+            find_run_state(composed(cpu, bad), tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     assert world_size(composed("trainer=ddp").trainer) == 4
-    with pytest.raises(UserError, match="8 GPUs are wanted on this machine, which shows 4"):
+    with pytest.raises(UserError, match="8 GPUs requested, but this machine shows 4"):
         world_size(composed("trainer.devices=8").trainer)
     environment = {"RANK": "5", "LOCAL_RANK": "1", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "a"}
     for name, value in environment.items():

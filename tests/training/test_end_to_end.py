@@ -90,7 +90,7 @@ def test_a_run_killed_twice_goes_on_to_the_identical_result(folder: Path, whole:
     die = "import os, signal; from hmlpe.training import fit; from hmlpe.cli.train import main; "
     die += "fit.write_people = lambda *_: os.kill(os.getpid(), signal.SIGKILL); main()"
     killed = run("-c", die, *command)
-    assert killed.returncode == -signal.SIGKILL and "going on from" in killed.stdout + killed.stderr
+    assert killed.returncode == -signal.SIGKILL and "resuming from" in killed.stdout + killed.stderr
 
     finish("train", *command)
     check_same(whole, there)
@@ -149,12 +149,16 @@ def test_a_sweep_of_two_rows_fails_alone_skips_and_reports(folder: Path) -> None
     looked = run("train", "-m", *sweep, "sweep.dry_run=true")
     assert looked.returncode == 0 and not (study / "regression_only_s0").exists()
     said = looked.stdout + looked.stderr
-    assert "regression_only_s0: missing" in said and "det_1_s0: stale (of another code" in said and ": about" in said
+    assert (
+        "regression_only_s0: missing" in said
+        and "det_1_s0: stale (made with different code" in said
+        and ": about" in said
+    )
 
     first = run("train", "-m", *sweep)
     assert first.returncode == 2
     assert "2 runs of 1 epoch, one by one: about" in first.stdout + first.stderr
-    assert "det_1_s0/result.json: is of another" in first.stderr
+    assert "det_1_s0/result.json: was made with different" in first.stderr
     assert "Traceback" not in first.stderr
     assert json.loads((study / "regression_only_s0" / "result.json").read_text())["status"] == "finished"
     assert list((study / "regression_only_s0" / "wandb").glob("offline-run-*/*.wandb"))
@@ -197,7 +201,7 @@ def test_a_checkpoint_is_tested_from_its_path(folder: Path) -> None:
     no_checkpoint = f"init_from={first / 'result.json'}"
     for bad, message in (
         ([checkpoint, "network.head.hidden=[8,8]"], "checkpoint of another network"),
-        ([no_checkpoint], "not a checkpoint of hmlpe-train"),
+        ([no_checkpoint], "not a checkpoint from hmlpe-train"),
     ):
         command = words("study=bad", "fit=false", "logger=csv", "overwrite=true", *bad, folder=folder)
         done = run("train", *command)
@@ -213,7 +217,7 @@ def test_settings_that_cannot_work_are_one_line() -> None:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             config = compose("train", overrides=[bad])
         with pytest.raises(UserError, match=bad.split("=")[0]) as raised:
-            TrainSettings.of(config)
+            TrainSettings.from_config(config)
         assert "\n" not in str(raised.value)
 
 

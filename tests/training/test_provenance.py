@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from hmlpe.cli.app import CONFIGS
-from hmlpe.runs.folder import State, state_of
+from hmlpe.runs.folder import RunState, read_run_state
 from hmlpe.training import provenance
 from hmlpe.training.settings import TrainSettings
 
@@ -63,7 +63,7 @@ class Mine(FixedWeights):
 
 def settings_of(*words: str) -> TrainSettings:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return TrainSettings.of(compose("train", [*words]))
+        return TrainSettings.from_config(compose("train", [*words]))
 
 
 def test_a_changed_package_of_ones_own_makes_its_results_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,23 +77,23 @@ def test_a_changed_package_of_ones_own_makes_its_results_stale(tmp_path: Path, m
     words = ["balance._target_=mine_alone.below.balance.Mine", "+metrics.regression.x={_target_: single.Metric}"]
     settings = settings_of(*words, "+metrics.regression.y={_target_: nowhere.Metric}")
 
-    def look(source: str) -> State:
+    def look(source: str) -> RunState:
         module.write_text(source)
         provenance.package_digest.cache_clear()
-        return state_of(tmp_path, provenance.identity_of(settings, "data"))
+        return read_run_state(tmp_path, provenance.run_identity(settings, "data"))
 
     assert look(BALANCE).kind == "missing"
     own = provenance.user_code_digests(settings)
     assert list(own) == ["mine_alone", "single"] and "mine_alone" not in sys.modules
-    identity = provenance.identity_of(settings, "data")
+    identity = provenance.run_identity(settings, "data")
     (tmp_path / "result.json").write_text(json.dumps({"status": "finished", "identity": identity}))
     assert look(BALANCE).kind == "finished"
     assert look(BALANCE.replace("Mine.", "My own.\f") + "# words\n").kind == "finished"
-    assert look(BALANCE + "    bias = 1\n").describe() == "stale (of another own_code)"
-    assert provenance.provenance(settings, "data", "32-true")["own_code"]["single"] == own["single"]
+    assert look(BALANCE + "    bias = 1\n").describe() == "stale (made with different own_code)"
+    assert provenance.run_provenance(settings, "data", "32-true")["own_code"]["single"] == own["single"]
 
 
 def test_runs_of_this_package_alone_are_known_as_before() -> None:
     settings = settings_of()
-    assert list(provenance.identity_of(settings, "data")) == ["code", "data", "config", "start", "seed"]
-    assert "own_code" not in provenance.provenance(settings, "data", "32-true")
+    assert list(provenance.run_identity(settings, "data")) == ["code", "data", "config", "start", "seed"]
+    assert "own_code" not in provenance.run_provenance(settings, "data", "32-true")

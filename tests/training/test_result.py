@@ -11,14 +11,14 @@ from hmlpe.errors import UserError
 from hmlpe.files import write_text_atomic
 from hmlpe.runs.folder import (
     file_version,
-    finished_result,
-    first_start,
+    finished_result_or_clean_up,
+    first_start_time,
     mark_failed,
-    objective_of,
-    state_of,
+    objective_value,
+    read_run_state,
     write_result,
 )
-from hmlpe.training.checkpoint import monitored_metric, readable, state_to_resume
+from hmlpe.training.checkpoint import find_resume_checkpoint, is_readable, monitored_metric
 from hmlpe.training.mirrors import SweepMirrors
 
 OURS = {"code": "a", "data": "b", "config": "c", "seed": "1"}
@@ -41,7 +41,9 @@ def put(folder: Path, status: str, identity: dict[str, str], resume: bool) -> Pa
 
 def test_a_finished_run_of_ours_is_skipped(tmp_path: Path) -> None:
     put(tmp_path, "finished", OURS, resume=False)
-    assert finished_result(tmp_path, OURS, overwrite=False) == json.loads((tmp_path / "result.json").read_text())
+    assert finished_result_or_clean_up(tmp_path, OURS, overwrite=False) == json.loads(
+        (tmp_path / "result.json").read_text()
+    )
 
 
 def test_what_a_kill_after_the_last_write_has_left_is_removed(tmp_path: Path) -> None:
@@ -49,7 +51,7 @@ def test_what_a_kill_after_the_last_write_has_left_is_removed(tmp_path: Path) ->
     others = [checkpoint.with_name(name) for name in ("resume_before.ckpt", "best.ckpt", "model.ckpt")]
     for path in others:
         path.touch()
-    assert finished_result(tmp_path, OURS, overwrite=False) is not None
+    assert finished_result_or_clean_up(tmp_path, OURS, overwrite=False) is not None
     assert [path.name for path in checkpoint.parent.iterdir()] == ["model.ckpt"]
 
 
@@ -58,35 +60,35 @@ def test_a_broken_run_of_ours_goes_on(tmp_path: Path, status: str) -> None:
     checkpoint = put(tmp_path, status, OURS, resume=True)
     half = checkpoint.with_name(".resume.ckpt.17.tmp")
     half.touch()
-    assert finished_result(tmp_path, OURS, overwrite=False) is None
-    assert checkpoint.exists() and not half.exists() and first_start(tmp_path) == "then"
+    assert finished_result_or_clean_up(tmp_path, OURS, overwrite=False) is None
+    assert checkpoint.exists() and not half.exists() and first_start_time(tmp_path) == "then"
 
 
 @pytest.mark.parametrize(("status", "resume"), [("finished", False), ("running", True), ("failed", True)])
 def test_work_of_another_configuration_is_kept_unless_told(tmp_path: Path, status: str, resume: bool) -> None:
     checkpoint = put(tmp_path, status, OTHER, resume)
-    with pytest.raises(UserError, match=r"is of another config; .* overwrite=true"):
-        finished_result(tmp_path, OURS, overwrite=False)
+    with pytest.raises(UserError, match=r"was made with different config; .* overwrite=true"):
+        finished_result_or_clean_up(tmp_path, OURS, overwrite=False)
     assert (tmp_path / "result.json").exists() and checkpoint.exists() == resume
-    assert finished_result(tmp_path, OURS, overwrite=True) is None
+    assert finished_result_or_clean_up(tmp_path, OURS, overwrite=True) is None
     assert not (tmp_path / "result.json").exists() and not checkpoint.exists()
 
 
 def test_a_failure_before_any_epoch_locks_nothing(tmp_path: Path) -> None:
     put(tmp_path, "failed", OTHER, resume=False)
-    assert finished_result(tmp_path, OURS, overwrite=False) is None
+    assert finished_result_or_clean_up(tmp_path, OURS, overwrite=False) is None
 
 
 def test_a_state_without_its_record_is_not_resumed(tmp_path: Path) -> None:
     checkpoint = put(tmp_path, "running", OURS, resume=True)
     (tmp_path / "result.json").unlink()
-    assert finished_result(tmp_path, OURS, overwrite=False) is None
-    assert not checkpoint.exists() and first_start(tmp_path) is None
+    assert finished_result_or_clean_up(tmp_path, OURS, overwrite=False) is None
+    assert not checkpoint.exists() and first_start_time(tmp_path) is None
 
 
 def test_a_cut_checkpoint_is_not_readable(tmp_path: Path) -> None:
     checkpoint = put(tmp_path, "running", OURS, resume=True)
-    assert not readable(checkpoint)
+    assert not is_readable(checkpoint)
 
 
 def test_regression_chooses_the_checkpoint_in_any_order() -> None:
@@ -102,24 +104,24 @@ def test_what_cannot_be_opened_is_not_called_broken(tmp_path: Path) -> None:
     """The caller deletes broken checkpoints; one that is out of reach may be whole."""
     (tmp_path / "resume.ckpt").mkdir()
     with pytest.raises(OSError, match=r"resume\.ckpt"):
-        readable(tmp_path / "resume.ckpt")
+        is_readable(tmp_path / "resume.ckpt")
 
 
 def test_the_state_of_a_folder_is_said_in_words(tmp_path: Path) -> None:
-    assert state_of(tmp_path, OURS).describe() == "missing"
+    assert read_run_state(tmp_path, OURS).describe() == "missing"
     put(tmp_path, "failed", OURS, resume=True)
-    assert state_of(tmp_path, OURS).describe() == "unfinished"
-    assert state_of(tmp_path, OTHER).describe() == "stale (of another config)"
+    assert read_run_state(tmp_path, OURS).describe() == "unfinished"
+    assert read_run_state(tmp_path, OTHER).describe() == "stale (made with different config)"
     write_result(tmp_path, "failed", WHOLE | {"identity": OURS, "error": "interrupted"})
-    assert state_of(tmp_path, OURS).describe() == "unfinished (interrupted)"
+    assert read_run_state(tmp_path, OURS).describe() == "unfinished (interrupted)"
 
 
 def test_the_objective_is_a_metric_of_a_split() -> None:
     result = {"metrics": {"val": {"regression_error": 0.5, "window_ap": None}}}
-    assert objective_of(result, "val/regression_error") == 0.5
-    assert objective_of(result, "val/window_ap") is objective_of(result, "val/detection_error") is None
+    assert objective_value(result, "val/regression_error") == 0.5
+    assert objective_value(result, "val/window_ap") is objective_value(result, "val/detection_error") is None
     with pytest.raises(UserError, match=r"objective: no metric 'val/window_AP'; there are val/regression_error, val/w"):
-        objective_of(result, "val/window_AP")
+        objective_value(result, "val/window_AP")
 
 
 def test_a_record_is_amended_only_if_the_run_wrote_it(tmp_path: Path) -> None:
@@ -157,7 +159,7 @@ def test_runs_whose_mirror_was_lost_are_named_last(tmp_path: Path, caplog: pytes
     mirrors.since = "2026-02"
     mirrors.on_multirun_end(config)
     assert caplog.messages == [
-        "not whole in W&B, whole in the CSV: a · seed 2 (OSError: x); b · seed 2 (it could not start)"
+        "incomplete in W&B, complete in the CSV: a · seed 2 (OSError: x); b · seed 2 (it could not start)"
     ]
 
 
@@ -169,23 +171,23 @@ def test_a_damaged_state_is_said_and_the_one_before_is_taken(tmp_path: Path, cap
     last, before = tmp_path / "resume.ckpt", tmp_path / "resume_before.ckpt"
     zipped(last, 2)
     zipped(before, 1)
-    assert state_to_resume(tmp_path, [], "run") == last
+    assert find_resume_checkpoint(tmp_path, [], "run") == last
     damaged = bytearray(last.read_bytes())
     damaged[damaged.index(torch.arange(1000).numpy().tobytes()) + 4000] ^= 1  # one bit, inside of the weights
     last.write_bytes(damaged)
-    assert state_to_resume(tmp_path, [], "run") == before
+    assert find_resume_checkpoint(tmp_path, [], "run") == before
     assert "resume.ckpt is damaged; going back to the one before it" in caplog.text
     assert not last.exists()
     before.write_bytes(b"cut")
-    assert state_to_resume(tmp_path, [], "run") is None
+    assert find_resume_checkpoint(tmp_path, [], "run") is None
     assert "resume_before.ckpt is damaged; going back to the start" in caplog.text
 
 
 def test_states_whose_best_epoch_is_damaged_are_of_no_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     zipped(tmp_path / "resume.ckpt", 2)
     zipped(tmp_path / "model.ckpt", 1)
-    assert state_to_resume(tmp_path, [tmp_path / "model.ckpt"], "run") == tmp_path / "resume.ckpt"
+    assert find_resume_checkpoint(tmp_path, [tmp_path / "model.ckpt"], "run") == tmp_path / "resume.ckpt"
     (tmp_path / "model.ckpt").write_bytes((tmp_path / "model.ckpt").read_bytes()[:-100])
-    assert state_to_resume(tmp_path, [tmp_path / "model.ckpt"], "run") is None
+    assert find_resume_checkpoint(tmp_path, [tmp_path / "model.ckpt"], "run") is None
     assert "model.ckpt is damaged; going back to the start" in caplog.text
     assert not list(tmp_path.iterdir())

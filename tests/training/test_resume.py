@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from hmlpe.training.checkpoint import ResumeCheckpoint, checkpoint_callbacks, epoch_of, state_to_resume
+from hmlpe.training.checkpoint import ResumeCheckpoint, checkpoint_callbacks, epochs_trained, find_resume_checkpoint
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
@@ -42,7 +42,7 @@ def fit(run: Path, errors: Sequence[float], select: str = "best") -> Path | None
     """Train an epoch for each error, or go on with that; returns what it has gone on from."""
     checkpoints = run / "checkpoints"
     kept = checkpoint_callbacks(checkpoints, select, ["regression"])
-    start = state_to_resume(checkpoints, [keeper.path for keeper in kept.values()], "run")
+    start = find_resume_checkpoint(checkpoints, [keeper.path for keeper in kept.values()], "run")
     trainer = L.Trainer(
         max_epochs=len(errors), accelerator="cpu", logger=False, num_sanity_val_steps=0, enable_progress_bar=False,
         enable_model_summary=False, callbacks=[*kept.values(), ResumeCheckpoint(checkpoints)],
@@ -72,7 +72,7 @@ def test_a_moved_run_keeps_its_best_epoch(select: str, tmp_path: Path) -> None:
     here.parent.mkdir()
     there.rename(here)
     assert fit(here, errors, select) == here / "checkpoints" / "resume.ckpt"
-    epochs = {path.name: epoch_of(path) for path in (here / "checkpoints").iterdir()}
+    epochs = {path.name: epochs_trained(path) for path in (here / "checkpoints").iterdir()}
     best = {"best": {"model.ckpt": 2}, "last": {"model.ckpt": 4, "best.ckpt": 2}}[select]
     assert epochs == {"resume.ckpt": 4, "resume_before.ckpt": 3} | best
     assert not there.exists()
@@ -82,7 +82,7 @@ def test_a_better_epoch_after_the_move_is_kept(tmp_path: Path) -> None:
     fit(tmp_path / "there", [3.0, 1.0])
     (tmp_path / "there").rename(tmp_path / "here")
     fit(tmp_path / "here", [3.0, 1.0, 2.0, 0.5, 0.7])
-    assert epoch_of(tmp_path / "here" / "checkpoints" / "model.ckpt") == 4
+    assert epochs_trained(tmp_path / "here" / "checkpoints" / "model.ckpt") == 4
 
 
 def test_a_copy_goes_on_by_itself(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_copy_goes_on_by_itself(tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in checkpoints.iterdir()}
     fit(tmp_path / "two", [3.0, 1.0, 0.5])
     assert {path.name: path.read_bytes() for path in checkpoints.iterdir()} == before
-    assert epoch_of(copy / "model.ckpt") == 3
+    assert epochs_trained(copy / "model.ckpt") == 3
 
 
 def test_without_the_best_epochs_weights_it_starts_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -103,4 +103,4 @@ def test_without_the_best_epochs_weights_it_starts_anew(tmp_path: Path, caplog: 
     (tmp_path / "checkpoints" / "model.ckpt").unlink()
     assert fit(tmp_path, [1.0, 2.0, 3.0]) is None
     assert "model.ckpt is gone; going back to the start" in caplog.text
-    assert epoch_of(tmp_path / "checkpoints" / "model.ckpt") == 1
+    assert epochs_trained(tmp_path / "checkpoints" / "model.ckpt") == 1

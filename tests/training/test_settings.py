@@ -18,7 +18,7 @@ from hmlpe.cli.app import CONFIGS
 from hmlpe.cli.bench import BenchSettings
 from hmlpe.errors import UserError
 from hmlpe.evaluate.settings import EvaluateSettings
-from hmlpe.settings import Settings, make, plain
+from hmlpe.settings import Settings, make, to_plain_containers
 from hmlpe.training.settings import ModelSettings, TrainSettings
 
 PROGRAMS: dict[str, tuple[type[TrainSettings], list[str]]] = {
@@ -30,7 +30,7 @@ PROGRAMS: dict[str, tuple[type[TrainSettings], list[str]]] = {
 @pytest.fixture(scope="module")
 def trees() -> dict[str, dict[str, Any]]:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return {name: plain(compose(name, words)) for name, (_, words) in PROGRAMS.items()}
+        return {name: to_plain_containers(compose(name, words)) for name, (_, words) in PROGRAMS.items()}
 
 
 def nodes(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -69,10 +69,10 @@ def test_what_stands_where_settings_belong(
     model, name = PROGRAMS[program][0], ".".join(path)
     tree = changed(trees[program], path, value)
     if name == "confidence" and value is None:
-        assert EvaluateSettings.of(tree).confidence is None
+        assert EvaluateSettings.from_config(tree).confidence is None
         return
     with pytest.raises(UserError) as raised:
-        model.of(tree)
+        model.from_config(tree)
     line = str(raised.value)
     assert line.startswith(f"{name}: must be settings (") and line.endswith(f"got {value!r}") and "\n" not in line
 
@@ -81,7 +81,7 @@ def test_what_stands_where_settings_belong(
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_what_stands_where_an_object_is_described(trees: dict[str, Any], name: str, value: object) -> None:
     with pytest.raises(UserError) as raised:
-        TrainSettings.of(changed(trees["train"], tuple(name.split(".")), value))
+        TrainSettings.from_config(changed(trees["train"], tuple(name.split(".")), value))
     line = str(raised.value)
     assert line.startswith(f"{name}: must be settings of an object, with its _target_") and line.endswith(
         f", got {value!r}"
@@ -91,7 +91,7 @@ def test_what_stands_where_an_object_is_described(trees: dict[str, Any], name: s
 @pytest.mark.parametrize(
     ("name", "value", "line"),
     [
-        ("row.weights", None, "row.weights: must be weights by the tasks' names, got None"),
+        ("row.weights", None, "row.weights: must be weights by task name, got None"),
         ("tasks", None, "tasks: must be a mapping, got None"),
         ("tasks", [1], "tasks: must be a mapping, got [1]"),
         ("metrics", 3, "metrics: must be a mapping, got 3"),
@@ -122,7 +122,7 @@ def test_one_line_names_the_setting_what_it_must_be_and_what_it_is(
     trees: dict[str, Any], name: str, value: object, line: str
 ) -> None:
     with pytest.raises(UserError) as raised:
-        TrainSettings.of(changed(trees["train"], tuple(name.split(".")), value))
+        TrainSettings.from_config(changed(trees["train"], tuple(name.split(".")), value))
     assert str(raised.value).startswith(line) and "\n" not in str(raised.value)
 
 
@@ -132,7 +132,7 @@ def test_a_missing_setting_is_named(trees: dict[str, Any]) -> None:
     with pytest.raises(
         UserError, match=r"^trainer\.devices: is not given; it must be a whole number of at least 1, or"
     ):
-        TrainSettings.of(tree)
+        TrainSettings.from_config(tree)
 
 
 CLOSED = [("train", ("trainer",)), ("train", ("logger",)), ("train", ("sweep",)), ("train", ("data", "validation"))]
@@ -141,7 +141,7 @@ CLOSED = [("train", ("trainer",)), ("train", ("logger",)), ("train", ("sweep",))
 @pytest.mark.parametrize(("program", "path"), [*CLOSED, ("evaluate", ("confidence",))])
 def test_an_unknown_setting_is_named(trees: dict[str, Any], program: str, path: tuple[str, ...]) -> None:
     with pytest.raises(UserError) as raised:
-        PROGRAMS[program][0].of(changed(trees[program], (*path, "foo"), 1))
+        PROGRAMS[program][0].from_config(changed(trees[program], (*path, "foo"), 1))
     known = trees[program]
     for name in path:
         known = known[name]
@@ -174,7 +174,7 @@ def test_fields_are_called_as_they_are_written() -> None:
          "field foo is unknown; there are schema"),
     ):  # fmt: skip
         with pytest.raises(UserError) as raised:
-            Written.of(value, "x")
+            Written.from_config(value, "x")
         assert str(raised.value) == in_settings
         with pytest.raises(ValidationError) as refused:
             Written.model_validate(value)
@@ -184,26 +184,26 @@ def test_fields_are_called_as_they_are_written() -> None:
 @pytest.mark.parametrize("name", ["epochs", "select", "study", "fit", "data.subset", "optim.scheduler", "row.weights"])
 def test_what_is_left_open_is_not_given(trees: dict[str, Any], name: str) -> None:
     with pytest.raises(UserError, match=rf"^{name}: is not given; it must be [^\n]*$"):
-        TrainSettings.of(changed(trees["train"], tuple(name.split(".")), "???"))
+        TrainSettings.from_config(changed(trees["train"], tuple(name.split(".")), "???"))
 
 
 def test_what_others_are_made_of_is_named_if_it_is_not_given() -> None:
     config = OmegaConf.create({"data": {"name": "???", "pack": "packs/${data.name}"}})
-    with pytest.raises(UserError, match=r"^data\.name: is not given, and others are made of it$"):
-        plain(config)
+    with pytest.raises(UserError, match=r"^data\.name: is not given, but other settings depend on it$"):
+        to_plain_containers(config)
 
 
 def test_an_evaluation_needs_a_protocol(trees: dict[str, Any]) -> None:
     for tree in (trees["evaluate"] | {"protocol": {}}, {k: v for k, v in trees["evaluate"].items() if k != "protocol"}):
         with pytest.raises(UserError, match=r"^protocol: is empty; name at least one, e\.g\. protocol=\[pcp_strict"):
-            EvaluateSettings.of(tree)
+            EvaluateSettings.from_config(tree)
 
 
 def test_valid_values_that_look_odd(trees: dict[str, Any]) -> None:
     for name, value in (("trainer.log_every_n_steps", 0), ("stages", [1]), ("row.name", 7)):
-        TrainSettings.of(changed(trees["train"], tuple(name.split(".")), value))
+        TrainSettings.from_config(changed(trees["train"], tuple(name.split(".")), value))
     optim = {key: trees["train"]["optim"][key] for key in ("init", "optimizer", "groups", "scheduler")}
-    ModelSettings.of(trees["train"] | {"optim": optim})  # all that a network alone needs
+    ModelSettings.from_config(trees["train"] | {"optim": optim})  # all that a network alone needs
 
 
 @pytest.mark.parametrize(
@@ -240,10 +240,10 @@ def test_what_a_partial_components_call_refuses_is_named(trees: dict[str, Any]) 
 
 def test_what_a_benchmark_cannot_do_is_refused() -> None:
     own = {"steps": 12, "rounds": 3, "sweep": {"jobs": 0, "seconds": 60}}
-    BenchSettings.of(own, "bench")
+    BenchSettings.from_config(own, "bench")
     for name, value in (("steps", 0), ("rounds", 0), ("sweep.jobs", -1), ("sweep.seconds", 0), ("foo", 1)):
         with pytest.raises(UserError, match=f"^bench.{name}: "):
-            BenchSettings.of(changed(own, tuple(name.split(".")), value), "bench")
+            BenchSettings.from_config(changed(own, tuple(name.split(".")), value), "bench")
 
 
 def test_of_a_part_of_the_settings_alone() -> None:
@@ -255,12 +255,12 @@ def test_of_a_part_of_the_settings_alone() -> None:
         (None, "bench: must be sett"),
     ):
         with pytest.raises(UserError, match=f"^{line}"):
-            Part.of(value, "bench")
+            Part.from_config(value, "bench")
 
 
 def test_settings_keep_their_tree_and_travel_between_processes(trees: dict[str, Any]) -> None:
     own = trees["train"] | {"mine": {"note": 3}}
-    settings = TrainSettings.of(own)
+    settings = TrainSettings.from_config(own)
     assert settings.tree == own
     there = pickle.loads(pickle.dumps(settings))
     assert there == settings and there.tree == own and there.row.name == settings.row.name

@@ -17,9 +17,9 @@ from hmlpe.errors import UserError
 from hmlpe.settings import make
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import build_data, build_model, build_tasks
-from hmlpe.training.estimate import steps_of
+from hmlpe.training.estimate import estimate_steps
 from hmlpe.training.fit import average_over_sets
-from hmlpe.training.run import check_start, protocol
+from hmlpe.training.run import check_init_from, describe_protocol
 from hmlpe.training.settings import TrainSettings
 from hmlpe.training.stages import stage_settings
 from hmlpe.training.weights import HEADS, load_weights
@@ -152,7 +152,7 @@ def test_stages_take_the_overrides_of_the_chain() -> None:
 @pytest.mark.parametrize("heads", ["keep", "renew"])
 def test_heads_are_kept_or_renewed(tmp_path: Path, heads: str) -> None:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        one, other = (TrainSettings.of(compose("train", [*TINY, f"seed={seed}"])) for seed in (1, 2))
+        one, other = (TrainSettings.from_config(compose("train", [*TINY, f"seed={seed}"])) for seed in (1, 2))
     old, new = (build_model(config, build_tasks(config)) for config in (one, other))
     skeleton = make("skeleton", one.skeleton)
     path = tmp_path / "old.ckpt"
@@ -187,7 +187,7 @@ def test_a_start_that_is_not_finished_is_refused(folder: Path, chain: dict[str, 
         done = run("train", *arguments, folder=folder)
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             config = compose("train", [f"init_from={result.parent / 'checkpoints' / 'model.ckpt'}", "fit=false"])
-        check_start(TrainSettings.of(config))  # to evaluate it is allowed
+        check_init_from(TrainSettings.from_config(config))  # to evaluate it is allowed
     finally:
         result.write_text(whole)
     assert done.returncode == 2 and "Traceback" not in done.stderr
@@ -205,8 +205,8 @@ def test_the_protocol_is_one_for_all_rows_and_names_what_is_measured(folder: Pat
 
     def said(*overrides: str) -> str:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            settings = TrainSettings.of(compose("train", [*common, *overrides]))
-        return protocol(settings, build_data(settings))
+            settings = TrainSettings.from_config(compose("train", [*common, *overrides]))
+        return describe_protocol(settings, build_data(settings))
 
     rows = {said(f"row={row}") for row in ("regression_only", "det_0.1", "detection_only")}
     assert rows == {"buffy+flic: pdj_modec, pcp_strict; sides=image, test boxes=detection+window"}
@@ -219,5 +219,5 @@ def test_the_protocol_is_one_for_all_rows_and_names_what_is_measured(folder: Pat
 def test_the_estimate_counts_the_people_of_the_chosen_sets(folder: Path, sets: str, people: int) -> None:
     words = ["data=all", f"paths.data={folder / 'data'}", f"data.train_sets={sets}", *TINY, "epochs=4"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        settings = TrainSettings.of(compose("train", words))
-    assert steps_of(settings) == round(0.9 * people) * 4 / 8
+        settings = TrainSettings.from_config(compose("train", words))
+    assert estimate_steps(settings) == round(0.9 * people) * 4 / 8

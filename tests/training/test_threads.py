@@ -11,13 +11,13 @@ import hmlpe.training.devices as devices
 from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
 from hmlpe.training.build import config_digest
-from hmlpe.training.devices import RANK_VARIABLES, threads_of
+from hmlpe.training.devices import RANK_VARIABLES, threads_per_process
 from hmlpe.training.settings import TrainSettings
 
 
 def composed(*overrides: str) -> TrainSettings:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return TrainSettings.of(compose("train", ["trainer.accelerator=cpu", *overrides]))
+        return TrainSettings.from_config(compose("train", ["trainer.accelerator=cpu", *overrides]))
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Of eight cores, all of which torch takes."""
     for name in RANK_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(devices, "cores", lambda: 8)
+    monkeypatch.setattr(devices, "core_count", lambda: 8)
     monkeypatch.setattr(devices, "_default_threads", lambda: 8)
     return monkeypatch
 
@@ -40,32 +40,32 @@ def test_all_cores_are_a_number(machine: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_container_grants_counts(machine: pytest.MonkeyPatch) -> None:
-    machine.setattr(devices, "cores", lambda: 2)
-    assert threads_of(composed().trainer) == 2
-    assert threads_of(composed("trainer.threads=3").trainer) == 3
+    machine.setattr(devices, "core_count", lambda: 2)
+    assert threads_per_process(composed().trainer) == 2
+    assert threads_per_process(composed("trainer.threads=3").trainer) == 3
 
 
 def test_processes_of_a_run_share_the_cores_however_they_start(machine: pytest.MonkeyPatch) -> None:
     two = composed("trainer.devices=2")
     digest = config_digest(two)
-    assert threads_of(two.trainer) == 4
+    assert threads_per_process(two.trainer) == 4
     for name, value in zip(RANK_VARIABLES, ("1", "1", "2", "2", "a", "1"), strict=True):
         machine.setenv(name, value)
     machine.setattr(devices, "_default_threads", lambda: 1)  # as torchrun says
-    assert threads_of(two.trainer) == 4 and config_digest(two) == digest
+    assert threads_per_process(two.trainer) == 4 and config_digest(two) == digest
 
 
 def test_on_a_gpu_they_do_not_count(machine: pytest.MonkeyPatch) -> None:
-    machine.setattr(build, "gpus", lambda accelerator: 1)
+    machine.setattr(build, "gpu_count", lambda accelerator: 1)
     assert config_digest(composed()) == config_digest(composed("trainer.threads=4"))
 
 
 def test_one_run_of_a_process_leaves_the_next_its_own() -> None:
     before = torch.get_num_threads()
-    alone = threads_of(composed().trainer)
+    alone = threads_per_process(composed().trainer)
     try:
-        torch.set_num_threads(threads_of(composed(f"trainer.threads={alone + 1}").trainer))
-        assert threads_of(composed().trainer) == alone
+        torch.set_num_threads(threads_per_process(composed(f"trainer.threads={alone + 1}").trainer))
+        assert threads_per_process(composed().trainer) == alone
     finally:
         torch.set_num_threads(before)
 

@@ -7,7 +7,7 @@ from jaxtyping import Bool
 
 from hmlpe.evaluate.bootstrap import Bootstrap
 from hmlpe.evaluate.people import Estimates, Truth
-from hmlpe.evaluate.protocols import Measured, Protocol, share
+from hmlpe.evaluate.protocols import Measured, Protocol, share_info
 from hmlpe.runs.metric import Reduction
 
 
@@ -25,7 +25,7 @@ class PckExtent(Protocol):
 
     def why_not(self, truth: Truth, estimates: Estimates) -> str:
         """It needs joints."""
-        return "the predictions give sticks, no joints" if estimates.joints_px is None else ""
+        return "the predictions give sticks, not joints" if estimates.joints_px is None else ""
 
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
@@ -37,7 +37,7 @@ class PckExtent(Protocol):
         side = (np.nanmax(true, axis=1) - np.nanmin(true, axis=1)).max(-1)
         errors = np.linalg.norm(found - true, axis=-1) / side[:, None]
         errors = np.where(known, np.where(np.isnan(errors), np.inf, errors), np.nan)
-        draws = bootstrap.of(truth.shots_of(counted))
+        draws = bootstrap.draw(truth.shots_of(counted))
         number = Reduction(errors=self.name, within=(self.at,))(errors, draws.counts)
         key = f"{self.name}@{self.at:.2f}"
-        return Measured({key: draws.score(number)}, {}, {key: share(self.name, f"all joints @{self.at:.2f}")})
+        return Measured({key: draws.score(number)}, {}, {key: share_info(self.name, f"all joints @{self.at:.2f}")})

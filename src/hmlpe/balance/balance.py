@@ -18,14 +18,14 @@ from hmlpe.errors import UserError
 
 
 class StepInfo(NamedTuple):
-    """The run's seed, and the epoch and step, counted from 0. They are the same on all ranks, and in a resumed run."""
+    """A training step: seed of the run, epoch and step, counted from 0. A resumed run, and all ranks, have the same."""
 
     seed: int
     epoch: int
     step: int
 
     def rng(self) -> np.random.Generator:
-        """Return a generator for everything that a balance draws at random in this step.
+        """Return a new random generator for what a balance draws in this step.
 
         It depends on (seed, step) alone, so that a resumed run draws the same numbers.
         """
@@ -52,13 +52,13 @@ class Balance(nn.Module):
 
     def __init__(self, weights: Mapping[str, object]) -> None:
         super().__init__()
-        self.weights = {name: _checked(name, weight) for name, weight in weights.items()}
+        self.weights = {name: _checked_weight(name, weight) for name, weight in weights.items()}
         if not self.active:
             raise UserError(f"row.weights: at least one weight must be positive, got {self.weights}")
         if self.combines_gradients and len(self.active) < 2:
             raise UserError(
-                f"balance: {type(self).__name__} combines the gradients of several tasks, and this row has a weight "
-                f"for {self.active[0]} alone; give another task one, or take balance=fixed"
+                f"balance: {type(self).__name__} combines the gradients of several tasks, but this row has a weight "
+                f"for {self.active[0]} alone; give another task a weight, or use balance=fixed"
             )
 
     @property
@@ -80,25 +80,31 @@ class Balance(nn.Module):
         return type(self).effective_weights is not Balance.effective_weights
 
     def terms(self, losses: Mapping[str, Float[Tensor, ""]], step_info: StepInfo) -> dict[str, Float[Tensor, ""]]:
-        """Return the terms of phi, one for each active task; their sum is minimised. Called once in each step."""
+        """Return the terms of phi, by active task: scalars whose sum is minimised. Called once in each step.
+
+        Args:
+            losses: the unweighted loss of each active task.
+            step_info: seed, epoch and number of the present step.
+        """
         return {name: self.weights[name] * losses[name] for name in self.active}
 
     def extra_loss(self) -> Float[Tensor, ""] | None:
-        """Return a loss on the balance's own parameters that is minimised with the terms; None if there is none."""
+        """Return a scalar loss on the balance's own parameters, minimised with the terms; None if there is none."""
         return None
 
     def effective_weights(self) -> dict[str, float]:
-        """Return the present weights of the active tasks."""
+        """Return the factor of each active task's loss in phi at present, by task."""
         return {name: self.weights[name] for name in self.active}
 
     def combine(self, gradients: Mapping[str, Float[Tensor, " value"]], step_info: StepInfo) -> Float[Tensor, " value"]:
-        """Return the trunk's gradient, made of the gradients of the terms.
+        """Return the gradient that the trunk gets, one vector, made of the gradients of the terms.
 
         The heads, and the balance's own parameters, get the gradients of the terms' sum.
 
         Args:
-            gradients: by task, each flattened to one vector and averaged over all ranks.
-            step_info: of the present step.
+            gradients: by task, the gradient of its term with respect to the trunk's parameters, flattened to one
+                vector and averaged over all ranks.
+            step_info: seed, epoch and number of the present step.
         """
         raise NotImplementedError
 
@@ -108,11 +114,11 @@ class Balance(nn.Module):
         step_info: StepInfo,
         after: Mapping[str, Float[Tensor, ""]] | None = None,
     ) -> None:
-        """Take note of a step's losses; called after each step.
+        """Receive a step's losses, by which a subclass may change its weights; called after each step.
 
         Args:
             losses: the unweighted losses of the step, averaged over all ranks, without their graph.
-            step_info: of this step.
+            step_info: seed, epoch and number of this step.
             after: the losses of the same batch, with the same dropout, after the step; None unless
                 `needs_losses_after`.
         """
@@ -120,7 +126,7 @@ class Balance(nn.Module):
     def checked_terms(
         self, losses: Mapping[str, Float[Tensor, ""]], step_info: StepInfo
     ) -> dict[str, Float[Tensor, ""]]:
-        """Return `terms`, checked.
+        """Return the result of `terms`, after checking it.
 
         Raises:
             UserError: the terms are not exactly those of the active tasks, or (looked at in the first step alone) a
@@ -130,25 +136,25 @@ class Balance(nn.Module):
         wrong = sorted(set(found) ^ set(self.active))
         if wrong:
             raise UserError(
-                f"balance: {type(self).__name__} gives terms of {', '.join(found) or 'nothing'}, "
-                f"but those with a weight are {', '.join(self.active)}"
+                f"balance: {type(self).__name__} gives terms for {', '.join(found) or 'nothing'}, "
+                f"but the tasks with a weight are {', '.join(self.active)}"
             )
         if step_info.step == 0:  # later the balance may not be to blame, and the check makes the CPU wait for the GPU
             for name, term in found.items():
                 if torch.isfinite(losses[name]) and not torch.isfinite(term):
                     raise UserError(
-                        f"balance: {type(self).__name__} makes {float(term.detach())} of the loss of {name}"
+                        f"balance: {type(self).__name__} turns the loss of {name} into {float(term.detach())}"
                     )
         return found
 
     def checked_weights(self, step_info: StepInfo) -> dict[str, float]:
-        """Return `effective_weights`. Raises UserError if a weight is negative or not finite."""
+        """Return the result of `effective_weights`. Raises UserError if a weight is negative or not finite."""
         found = self.effective_weights()
         for task, weight in found.items():
             if not (math.isfinite(weight) and weight >= 0):
                 raise UserError(
                     f"balance: {type(self).__name__} gives the weight {weight:g} to {task} at step {step_info.step}; "
-                    "weights are finite and at least 0"
+                    "weights must be finite and at least 0"
                 )
         return found
 
@@ -160,13 +166,13 @@ class Balance(nn.Module):
         length = len(next(iter(gradients.values())))
         if found.shape != (length,):
             raise UserError(
-                f"balance: {type(self).__name__} combines gradients of {length} values to a tensor of shape "
-                f"{tuple(found.shape)}; one vector as long as they are is needed"
+                f"balance: {type(self).__name__} combines gradients of {length} values into a tensor of shape "
+                f"{tuple(found.shape)}; it must give one vector of that length"
             )
         return found
 
 
-def _checked(name: str, weight: object) -> float:
+def _checked_weight(task: str, weight: object) -> float:
     if isinstance(weight, int | float) and not isinstance(weight, bool) and math.isfinite(weight) and weight >= 0:
         return float(weight)
-    raise UserError(f"row.weights.{name}: a weight must be a finite number of at least 0, got {weight!r}")
+    raise UserError(f"row.weights.{task}: a weight must be a finite number of at least 0, got {weight!r}")

@@ -20,7 +20,7 @@ class PCGrad(Balance):
     """
 
     def combine(self, gradients: Mapping[str, Float[Tensor, " value"]], step_info: StepInfo) -> Float[Tensor, " value"]:
-        """Return the sum of the projected gradients; bit for bit the plain sum where nothing conflicts."""
+        """Return the sum of the tasks' gradients after projection; bit for bit their plain sum if none conflict."""
         rng, total = step_info.rng(), None
         for task, gradient in gradients.items():
             others = [other for name, other in gradients.items() if name != task]

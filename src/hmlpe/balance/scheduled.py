@@ -27,15 +27,15 @@ class ScheduledWeights(Balance):
 
     def __init__(self, weights: Mapping[str, object], factors: Sequence[object]) -> None:
         super().__init__(weights)
-        self.factors = sorted(_checked(one, self.active) for one in factors)
+        self.factors = sorted(_checked_factor(one, self.active) for one in factors)
         starts = [(task, epoch) for task, epoch, _ in self.factors]
         for task, epoch in starts:
             if starts.count((task, epoch)) > 1:
-                raise UserError(f"balance.factors: {task} has several from epoch {epoch}")
+                raise UserError(f"balance.factors: {task} has several factors from epoch {epoch}")
         self.epoch = 0
 
-    def factor(self, task: str) -> float:
-        """Return a task's factor in the present epoch."""
+    def current_factor(self, task: str) -> float:
+        """Return the factor of a task's weight in the epoch of the latest step."""
         found = 1.0
         for name, start, factor in self.factors:
             found = factor if name == task and start <= self.epoch else found
@@ -47,21 +47,21 @@ class ScheduledWeights(Balance):
         With a factor of 0 a task has no gradient, though the optimiser's momentum of earlier steps may still act.
         """
         self.epoch = step_info.epoch
-        return {name: self.factor(name) * term for name, term in super().terms(losses, step_info).items()}
+        return {name: self.current_factor(name) * term for name, term in super().terms(losses, step_info).items()}
 
     def effective_weights(self) -> dict[str, float]:
         """Return weight * factor of each active task."""
-        return {name: self.weights[name] * self.factor(name) for name in self.active}
+        return {name: self.weights[name] * self.current_factor(name) for name in self.active}
 
 
-def _checked(one: object, active: Sequence[str]) -> tuple[str, int, float]:
-    match one:
+def _checked_factor(triple: object, active: Sequence[str]) -> tuple[str, int, float]:
+    match triple:
         case [str() as task, int() as epoch, int() | float() as factor] if bool not in (type(epoch), type(factor)):
             if task not in active:
-                raise UserError(f"balance.factors: the row has no weight for {task}; it has for {', '.join(active)}")
+                raise UserError(f"balance.factors: no weight for {task}; the row has weights for {', '.join(active)}")
             if epoch >= 0 <= factor < math.inf:
                 return task, epoch, float(factor)
     raise UserError(
         "balance.factors: must be triples of a task, a whole epoch and a finite factor, each at least 0, e.g. "
-        f"[[detection, 30, 0]], got {one!r}"
+        f"[[detection, 30, 0]], got {triple!r}"
     )

@@ -10,8 +10,8 @@ from hmlpe.cli.interrupt import exit_at_once_on_interrupt
 
 exit_at_once_on_interrupt()
 
-from hmlpe.allocator import keep_pages  # noqa: E402
+from hmlpe.allocator import keep_freed_memory  # noqa: E402
 
-keep_pages()
+keep_freed_memory()
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP warns of what ranks.trainer_options wants
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for news at import

@@ -1,7 +1,4 @@
-"""Shared by the console scripts.
-
-It runs them as Hydra apps over the packaged configurations, and turns bad input into one line on stderr.
-"""
+"""Run the console scripts as Hydra apps over the packaged configurations, with bad input as one line on stderr."""
 
 from __future__ import annotations
 
@@ -36,16 +33,16 @@ CONFIGS_OF = {
 LAUNCHERS = ("hydra_submitit_launcher", "hydra_ray_launcher")
 LINES = 3  # of a message; submitit appends a whole log
 BAD_DISK = {
-    errno.ENOSPC: "make room there; the same command goes on",
-    errno.EDQUOT: "make room there; the same command goes on",
+    errno.ENOSPC: "make room there; rerun the same command to resume",
+    errno.EDQUOT: "make room there; rerun the same command to resume",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
     errno.EROFS: "choose a folder that can be written to",
     errno.EACCES: "choose a folder that you may read and write",
-    errno.EEXIST: "choose another place: there is a file",
+    errno.EEXIST: "choose another place: a file is already there",
     errno.ENOTDIR: "choose another place: a part of this path is a file",
-    errno.EISDIR: "choose another place: there is a folder",
+    errno.EISDIR: "choose another place: this is a folder",
     errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ELOOP: "choose another place: links lead in a circle",
+    errno.ELOOP: "choose another place: links form a loop",
 }
 __all__ = ["CONFIGS", "run_app"]
 
@@ -91,6 +88,7 @@ def run_app(
 
 
 def _run(program: Callable[[], object], name: str) -> None:
+    """Call the Hydra app of the console script `name`, and end the process as `_end_with_error` says on an error."""
     try:
         program()
     except SystemExit as leaving:
@@ -104,6 +102,7 @@ def _run(program: Callable[[], object], name: str) -> None:
 def _call_program(
     program: Callable[[DictConfig], object], allowed: Collection[str] | None, config: DictConfig
 ) -> object:
+    """Call the program with the configuration; in a single run, bad input ends the process with one line."""
     try:
         if allowed is not None:
             _refuse_foreign_overrides(allowed)
@@ -128,10 +127,7 @@ def _refuse_foreign_overrides(allowed: Collection[str]) -> None:
 
 
 def _end_with_error(error: Exception, program: str) -> NoReturn:
-    """End the program because of an error.
-
-    It ends with one line on stderr if the user can correct it, else with its traceback.
-    """
+    """End the process: with one line on stderr if the user can correct the error, else with its traceback."""
     line = missing_extra_message(error) or _unknown_setting_message(error, program)
     if line is None and isinstance(error, (*BAD_INPUT, OSError)):
         _print_error_and_exit(error)
@@ -142,12 +138,12 @@ def _end_with_error(error: Exception, program: str) -> NoReturn:
 
 
 def _unknown_setting_message(error: Exception, program: str) -> str | None:
-    """Return the line for an override of a setting, or of a group's option, that does not exist; else None."""
+    """Return the error message if an override names a setting or a group's option that does not exist; else None."""
     said = str(error)
     if setting := re.match(r"Could not override '([^']+)'", said):
         hint = next((line for line in said.splitlines() if line.startswith("Did you mean")), "")
         adding = "; +NAME=VALUE adds one" if program == "hmlpe-train" else ""
-        found = hint or f"all of them: {program} --cfg job{adding}"
+        found = hint or f"list them all: {program} --cfg job{adding}"
         return f"{setting[1]}: {program} has no such setting; {found}"
     if choice := re.search(r"Could not (?:find|load) '([^']+)'", said):
         group, _, name = choice[1].rpartition("/")
@@ -163,7 +159,7 @@ def _unknown_setting_message(error: Exception, program: str) -> str | None:
 
 
 def _bad_group_value_message(error: Exception) -> str | None:
-    """Return the line for an override that sets a config group to something other than one option's name; else None.
+    """Return the error message if an override sets a config group to anything but the name of one option; else None.
 
     Hydra would print a traceback there.
     """
@@ -174,15 +170,16 @@ def _bad_group_value_message(error: Exception) -> str | None:
         return None
     groups = {path.name for path in CONFIGS.iterdir() if path.is_dir()}
     odd = next((word for word in sys.argv[1:] if word.partition("=")[0] in groups and not _is_single_name(word)), "")
-    return f"{odd or 'the command line'}: a group of settings is chosen by the name of one: GROUP=NAME"
+    return f"{odd or 'the command line'}: choose one of a group of settings by its name: GROUP=NAME"
 
 
 def _is_single_name(word: str) -> bool:
+    """Return whether the value of an override `key=value` is one name: no list, no mapping, and not null."""
     return re.fullmatch(r"[^\[\]{},]+", word.partition("=")[2]) is not None and not word.endswith("=null")
 
 
 def missing_extra_message(error: Exception) -> str | None:
-    """Return the line for the user if a Hydra plugin that one of hmlpe's extras installs is missing; else None."""
+    """Return the error message if a Hydra plugin that one of hmlpe's extras installs is missing; else None."""
     said = str(error)
     unknown = said if said.startswith("Unknown plugin class") else ""
     plugins = [plugin for plugin in EXTRAS if f"hydra_plugins.{plugin}." in unknown]
@@ -192,7 +189,7 @@ def missing_extra_message(error: Exception) -> str | None:
 
 
 def launcher_error_message(error: Exception) -> str | None:
-    """Return the line for the user if the launcher itself (submitit, Ray) failed; None for any other error.
+    """Return the error message if the launcher itself (submitit, Ray) failed; None for any other error.
 
     Errors of the launched runs do not come here: the launcher returns them as results.
     """
@@ -206,6 +203,7 @@ def launcher_error_message(error: Exception) -> str | None:
 
 
 def _print_error_and_exit(error: Exception) -> NoReturn:
+    """Print the error as one line on stderr and exit with 2; raise it if it is an OSError that is a bug."""
     cause: object = error.__cause__ if isinstance(error.__cause__, UserError) else error
     if isinstance(error, OSError) and not isinstance(error, BAD_INPUT):  # a missing config is both
         if error.errno not in BAD_DISK:

@@ -38,7 +38,7 @@ def print_benchmark(config: DictConfig) -> None:
     from hmlpe.training.provenance import device_name
     from hmlpe.training.settings import TrainSettings
 
-    settings, of = TrainSettings.of(config), BenchSettings.of(config.bench, "bench")
+    settings, of = TrainSettings.from_config(config), BenchSettings.from_config(config.bench, "bench")
     found = bench(settings, of.steps, of.rounds)
     evaluation = bench_evaluation(settings, of.rounds)
     device, threads = device_name(settings.trainer.accelerator), torch.get_num_threads()
@@ -52,7 +52,7 @@ def print_benchmark(config: DictConfig) -> None:
     print(f"forward     {evaluation.bare:8.1f} images/s")
     print(f"evaluate    {evaluation.evaluate:8.1f} images/s: {evaluation.people} people in {evaluation.seconds:.2f} s")
     print(f"ratio       {evaluation.ratio:8.3f}")
-    one = evaluation.one
+    one = evaluation.crop_latency
     print(f"one crop    {one.torch_ms:8.2f} ms by torch, {one.onnx_ms:.2f} ms by onnxruntime, ratio {one.ratio:.2f}")
     if of.sweep.jobs:
         print_sweep_overhead(of.sweep.jobs, of.sweep.seconds)
@@ -60,11 +60,11 @@ def print_benchmark(config: DictConfig) -> None:
 
 def print_sweep_overhead(jobs: int, seconds: float) -> None:
     """Run the same jobs with each launcher, and print how much longer the sweep takes than its jobs alone."""
-    from hmlpe.sweep.overhead import IN_A_ROW, bench_sweep
+    from hmlpe.sweep.overhead import IN_A_ROW, time_launchers
 
     print(f"sweeps: {jobs} jobs of about {seconds} s by each launcher, about {6 * jobs * seconds / 60:.0f} minutes ...")
-    found = bench_sweep(jobs, seconds)
-    print(f"{'':24}{'wall':>9} {'of jobs':>9} {'overhead':>9} {'to in a row':>12} {'start of a job':>15}")
+    found = time_launchers(jobs, seconds)
+    print(f"{'':24}{'wall':>9} {'of jobs':>9} {'overhead':>9} {'vs in a row':>12} {'start of a job':>15}")
     for name, cost in found.items():
         start = f"{max(cost.start_seconds):.2f} s" if cost.start_seconds else ""
         ratio = cost.wall / found[IN_A_ROW].wall
@@ -72,7 +72,7 @@ def print_sweep_overhead(jobs: int, seconds: float) -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the console script hmlpe-bench."""
     run_app("bench", print_benchmark)
 
 

@@ -1,6 +1,6 @@
-"""Rewrite the command line so that Hydra reads it as typed.
+"""Rewrite the command line so that Hydra takes its values as typed.
 
-It may hold paths with any characters, a leading ~, and the user's own folder of configurations.
+The command line may hold paths with any characters, a leading ~, and the user's own folder of configurations.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1
 
 
 def to_hydra_arguments(words: Sequence[str]) -> list[str]:
-    """Return the words as Hydra expects them.
+    """Return the words of the command line in the order and quoting that Hydra expects.
 
     Flags come first, wherever they were typed; values are quoted where needed; a leading ~ is replaced by the home
     folder.
     """
-    several = bool({"-m", "--multirun"} & set(words))  # there a comma stands between two jobs
+    is_multirun = bool({"-m", "--multirun"} & set(words))  # there a comma stands between two jobs
     flags: list[str] = []
     settings: list[str] = []
     for before, word in zip(["", *words], words, strict=False):
@@ -51,7 +51,7 @@ def to_hydra_arguments(words: Sequence[str]) -> list[str]:
             flag, equals, value = word.partition("=")
             flags.append(f"{flag}{equals}{expand_home(value)}")
         else:
-            settings.append(_quoted_setting(word, several))
+            settings.append(_quoted_setting(word, is_multirun))
     return [*flags, *settings]
 
 
@@ -60,12 +60,13 @@ def expand_home(path: str) -> str:
     return os.path.expanduser(path) if path.startswith("~") else path
 
 
-def _quoted_setting(word: str, several: bool) -> str:
+def _quoted_setting(word: str, is_multirun: bool) -> str:
+    """Return an override `key=value` with its value, or in a multirun each of its values, quoted where needed."""
     key, equals, value = word.partition("=")
     if not equals or not value:
         return word
     is_path = PATHS.fullmatch(key) is not None
-    one = not several or os.path.lexists(expand_home(value))
+    one = not is_multirun or os.path.lexists(expand_home(value))
     if not one and FUNCTION.fullmatch(value) and _parsed_value(word) is not None:
         return word
     parts = [value] if one else list(_split_at_commas(value))
@@ -73,7 +74,7 @@ def _quoted_setting(word: str, several: bool) -> str:
 
 
 def _quoted_value(key: str, value: str, is_path: bool) -> str:
-    """Return one value, quoted if Hydra would misread it.
+    """Return the value of the setting `key`, quoted if Hydra would misread it.
 
     The items of a list are treated one by one, and a leading ~ is expanded, within quotes, too.
     """
@@ -82,16 +83,16 @@ def _quoted_value(key: str, value: str, is_path: bool) -> str:
     if value[:1] == "[" and value[-1:] == "]" and not exists:
         return f"[{','.join(_quoted_value(key, part, is_path=False) for part in _split_at_commas(inner))}]"
     if value[:1] in ("'", '"') and value[-1:] == value[:1] and inner.startswith("~") and not exists:
-        return quoted(expand_home(inner))
+        return hydra_quoted(expand_home(inner))
     if value.startswith("~"):
-        return quoted(expand_home(value))
+        return hydra_quoted(expand_home(value))
     read = _parsed_value(f"{key}={value}")
     if exists or (is_path and not READ_BY_HYDRA.fullmatch(value)):
-        return value if read == value else quoted(value)
-    return value if read is not None or _parsed_value(f"{key}={quoted(value)}") is None else quoted(value)
+        return value if read == value else hydra_quoted(value)
+    return value if read is not None or _parsed_value(f"{key}={hydra_quoted(value)}") is None else hydra_quoted(value)
 
 
-def quoted(text: str) -> str:
+def hydra_quoted(text: str) -> str:
     """Return the text in double quotes, escaped as Hydra's grammar requires."""
     plain = re.sub(r'(\\*)("|$)', lambda end: 2 * end[1] + ('\\"' if end[2] else ""), text)
     return f'"{plain}"'
@@ -111,7 +112,7 @@ def _parsed_value(word: str) -> object:
 
 
 def _split_at_commas(text: str) -> Iterator[str]:
-    """Yield the text's parts between commas that stand in no quotes and no brackets."""
+    """Split the text at the commas outside quotes and brackets, and yield its parts."""
     depth, quote, start = 0, "", 0
     for place, letter in enumerate(text):
         if quote:
@@ -157,7 +158,7 @@ def plain_setting_names() -> frozenset[str]:
 
 
 def _expand_home_in(config: Any) -> None:
-    """Replace a leading ~ by the home folder in every text of the tree."""
+    """Replace a leading ~ by the home folder in every text of the configuration, in place."""
     items: Any = config.items_ex(resolve=False) if isinstance(config, DictConfig) else enumerate(config)
     if isinstance(config, ListConfig):
         items = enumerate(list(config._iter_ex(resolve=False)))

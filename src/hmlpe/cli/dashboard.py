@@ -23,14 +23,14 @@ class DashboardSettings(Settings, extra="forbid"):
 
 def dashboard(config: DictConfig) -> None:
     """Write the study's dashboard, send it to W&B where `publish` says so, and print where it is."""
-    settings = DashboardSettings.of(config)
+    settings = DashboardSettings.from_config(config)
     entity = None if settings.entity is None else str(settings.entity)
     mode = "online" if settings.publish else "offline"
     print(write_dashboard(Path(str(settings.paths.outputs)), str(settings.study), str(settings.project), entity, mode))
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the console script hmlpe-dashboard."""
     run_app("dashboard", dashboard)
 
 

@@ -18,23 +18,23 @@ def evaluate_all(config: DictConfig) -> None:
     """
     from hmlpe.evaluate.run import evaluate
     from hmlpe.evaluate.settings import EvaluateSettings
-    from hmlpe.evaluate.write import summary, write_comparison, write_evaluation
-    from hmlpe.settings import plain
+    from hmlpe.evaluate.write import record_summary, write_comparison, write_evaluation
+    from hmlpe.settings import to_plain_containers
 
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    settings = EvaluateSettings.of({**plain(config), "detector_name": choices.get("detector")})
+    settings = EvaluateSettings.from_config({**to_plain_containers(config), "detector_name": choices.get("detector")})
     written: list[Path] = []
     sets: list[str] = []
     for record in evaluate(settings):
         folder = Path(settings.out) / record.data
-        print(summary(record))
+        print(record_summary(record))
         if not record.scores and record.detected:
             continue  # nothing applies, as the summary says
         written += write_evaluation(folder, record, settings.overwrite)
         sets.append(record.data)
     if not written:
         raise UserError(
-            "protocol: none applies, so that nothing is measured; skeleton.parts would make sticks for pcp_strict, and "
+            "protocol: none applies, so nothing is measured; skeleton.parts would make sticks for pcp_strict, and "
             "a run's own result.json has its error in pixels"
         )
     for name in dict.fromkeys(sets):
@@ -43,7 +43,7 @@ def evaluate_all(config: DictConfig) -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the console script hmlpe-evaluate."""
     run_app("evaluate", evaluate_all)
 
 

@@ -11,9 +11,9 @@ from hmlpe.errors import UserError
 
 
 def export(config: DictConfig) -> None:
-    """Export the checkpoint in each configured format, and check each file's outputs against torch.
+    """Export the checkpoint in each configured format, and compare each file's outputs with torch's.
 
-    Print sizes, differences and, of ONNX, the latency.
+    Sizes, differences and, for ONNX, the latency are printed.
     """
     checkpoint, folder = _path_setting(config, "checkpoint"), _path_setting(config, "out")
     if checkpoint is None:
@@ -31,11 +31,11 @@ def export(config: DictConfig) -> None:
     from hmlpe.predict.export import export as write
     from hmlpe.predict.model import check_fires
     from hmlpe.predict.onnx_file import OnnxEstimator
-    from hmlpe.predict.open import check_threads, trusted
-    from hmlpe.predict.timing import latency
+    from hmlpe.predict.open import check_threads, parse_trust
+    from hmlpe.predict.timing import measure_latency
     from hmlpe.predict.trained import TorchEstimator, load_trained
 
-    trust = trusted(config.trust)
+    trust = parse_trust(config.trust)
     check_threads(config.threads)
     check_fires(config.fires)
     if config.threads is not None:
@@ -46,10 +46,12 @@ def export(config: DictConfig) -> None:
         print(
             f"wrote {path} ({size / 1e6:.1f} MB); differs from torch by at most {deviation.joints:.1e} of the crop's "
             f"side in joints, {deviation.part_maps:.1e} in probabilities, {deviation.confidence:.1e} in confidence"
-            + (f" ({deviation.compared:.1%} compared, the rest is a tie)" if deviation.compared < 1 else "")
+            + (f" ({deviation.compared:.1%} compared, the rest are ties)" if deviation.compared < 1 else "")
         )
     if "onnx" in formats and rounds:
-        found = latency(TorchEstimator(trained), OnnxEstimator(folder / FILES["onnx"], torch.get_num_threads()), rounds)
+        found = measure_latency(
+            TorchEstimator(trained), OnnxEstimator(folder / FILES["onnx"], torch.get_num_threads()), rounds
+        )
         print(
             f"one crop: torch {found.torch_ms:.2f} ms, onnxruntime {found.onnx_ms:.2f} ms, ratio {found.ratio:.2f}"
             f" (medians of {rounds} runs in turn, {torch.get_num_threads()} threads)"
@@ -69,7 +71,7 @@ def _path_setting(config: DictConfig, name: str) -> Path | None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the console script hmlpe-export."""
     run_app("export", export)
 
 

@@ -11,17 +11,17 @@ from hmlpe.errors import UserError
 
 
 def fit_box(config: DictConfig) -> None:
-    """For each configured set, compute the factors by which a detection must be scaled to hold shares of the joints.
+    """Fit, for each configured set, the factors by which a detection must be scaled to contain a share of the joints.
 
-    Print, write and draw them beside the configured factors.
+    The factors are printed, written and drawn for several shares, beside the configured factors.
     """
     from hmlpe.data.boxes import SHARES, fit_factors, normalised_joints
-    from hmlpe.data.collection import sets_of
-    from hmlpe.report.box_fit import draw, table, write_csv
+    from hmlpe.data.collection import build_data_sets
+    from hmlpe.report.box_fit import draw_fits, fits_table, write_fits_csv
     from hmlpe.settings import DataSettings
 
     out = Path(config.out)
-    for one in sets_of(DataSettings.of(config.data, "data"))[0]:
+    for one in build_data_sets(DataSettings.from_config(config.data, "data"))[0]:
         name = one.source.name
         try:
             training = normalised_joints(one.source.people(), one.boxes)
@@ -29,16 +29,16 @@ def fit_box(config: DictConfig) -> None:
             raise UserError(f"{name}: {error}") from error
         fits = {"configured": training.evaluate(one.boxes.factors)}
         fits |= {f"{share * 100:g}% of joints": fit_factors(training, share) for share in SHARES}
-        print(table(name, training, fits))
+        print(fits_table(name, training, fits))
         if one.boxes.aspect is not None:
-            print(f"  configured is not what is used: boxes.aspect={one.boxes.aspect:g} sets the height")
-        write_csv(out / f"{name}.csv", fits)
-        draw(out / f"{name}.png", name, training, fits)
+            print(f"  'configured' is not used as is: boxes.aspect={one.boxes.aspect:g} sets the height")
+        write_fits_csv(out / f"{name}.csv", fits)
+        draw_fits(out / f"{name}.png", name, training, fits)
         print(f"wrote {out / name}.csv and .png\n")
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the console script hmlpe-fit-box."""
     run_app("fit_box", fit_box, allowed=("data", "skeleton", "out"))
 
 

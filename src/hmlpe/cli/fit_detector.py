@@ -30,26 +30,26 @@ Row = dict[str, Any]
 
 
 def fit_detector(config: DictConfig) -> None:
-    """Measure each cascade, and the detector that combines them, on each configured set.
+    """Measure how well each cascade, and the detector that combines them, finds the people of each configured set.
 
-    On the training split, also measure them on all sets together. Print and write tables.
+    On the training split, they are also measured on all sets together. Tables are printed and written.
     """
-    from hmlpe.data.collection import sets_of
+    from hmlpe.data.collection import build_data_sets
     from hmlpe.detect.build import build_detector
     from hmlpe.detect.cascade import CascadeDetector
     from hmlpe.files import write_text_atomic
-    from hmlpe.settings import DataSettings, plain
+    from hmlpe.settings import DataSettings, to_plain_containers
 
     search = config.search
     if search.split not in ("train", "test"):
         raise UserError(f"search.split: must be train or test, got {search.split!r}")
     if search.images is not None and not (isinstance(search.images, int) and search.images >= 1):
         raise UserError(f"search.images: must be a number of images, or null for all, got {search.images!r}")
-    detector = build_detector(plain(config.detector))
+    detector = build_detector(to_plain_containers(config.detector))
     if not isinstance(detector, CascadeDetector):
-        raise UserError("detector: hmlpe-fit-detector measures cascades; take detector=cascade")
+        raise UserError("detector: hmlpe-fit-detector only measures cascades; use detector=cascade")
     looked: dict[str, _Detections] = {}
-    for one in sets_of(DataSettings.of(config.data, "data"))[0]:
+    for one in build_data_sets(DataSettings.from_config(config.data, "data"))[0]:
         limit = None if search.split == "test" else search.images
         looked[one.source.name] = _detect_in_images(
             one.source, search.split, limit, _cascades_to_try(detector, config), detector
@@ -64,11 +64,18 @@ def fit_detector(config: DictConfig) -> None:
         path = Path(config.out) / f"{name}_{search.split}.csv"
         write_text_atomic(path, csv_text(COLUMNS, ([row.get(column) for column in COLUMNS] for row in rows)))
         print(f"{name}: {rows[0]['people']} people in {rows[0]['images']} images, {search.split}")
-        print(_table(rows), f"\nwrote {path}\n")
+        print(_format_table(rows), f"\nwrote {path}\n")
 
 
 class _Detections:
-    """Per image, the true windows and each tried cascade's boxes and seconds; the configured cascades come first."""
+    """The boxes that each tried cascade detects in the images of a set, beside the annotated boxes.
+
+    Attributes:
+        cascades: the cascades by name, the configured ones first.
+        truths: for each image, its annotated upper-body boxes (person, 4).
+        found: for each cascade, its boxes in each image.
+        seconds: for each cascade, its time for each image.
+    """
 
     def __init__(self, cascades: dict[str, Any]) -> None:
         self.cascades = cascades
@@ -78,6 +85,7 @@ class _Detections:
 
     @classmethod
     def joined(cls, parts: Sequence[_Detections]) -> _Detections:
+        """Return the detections of several sets as those of one set."""
         whole = cls(parts[0].cascades)
         for part in parts:
             whole.truths += part.truths
@@ -108,6 +116,18 @@ def _cascades_to_try(detector: CascadeDetector, config: DictConfig) -> dict[str,
 def _detect_in_images(
     source: Source, split: str, limit: int | None, tried: dict[str, Any], detector: CascadeDetector
 ) -> _Detections:
+    """Run each cascade on the images that show people of the split, and return its boxes and times.
+
+    Args:
+        source: the data set.
+        split: train or test.
+        limit: the largest number of images, chosen evenly spaced by name; None: all.
+        tried: the cascades by name.
+        detector: the configured detector, whose `longest_px` limits the size of the images.
+
+    Raises:
+        UserError: no person of the split has both an image and an annotated box.
+    """
     import numpy as np
     from tqdm import tqdm
 
@@ -130,14 +150,15 @@ def _detect_in_images(
         looked.truths.append(np.stack(windows[name]))
         for key, one in alone.items():
             start = time.perf_counter()
-            looked.found[key].append(one.boxes(image)[key])
+            looked.found[key].append(one.detect_boxes(image)[key])
             looked.seconds[key].append(time.perf_counter() - start)
     return looked
 
 
 def _table_rows(looked: _Detections, detector: CascadeDetector, thresholds: Sequence[float]) -> Iterator[Row]:
+    """Yield the table's rows: one for each cascade, then one for the combined detector at each score threshold."""
     from hmlpe.detect.cascade import CascadeDetector
-    from hmlpe.detect.fit import QUARTILES, relate_boxes, score, score_of_boxes
+    from hmlpe.detect.fit import QUARTILES, relate_boxes, score_cascade_boxes, score_windows
 
     for key, cascade in looked.cascades.items():
         near = relate_boxes(looked.truths, looked.found[key])
@@ -147,7 +168,9 @@ def _table_rows(looked: _Detections, detector: CascadeDetector, thresholds: Sequ
             "cascade": key.partition(",")[0],
             "file": cascade.file,
             "min_neighbours": cascade.min_neighbours,
-            **_counts(score_of_boxes(looked.truths, looked.found[key], cascade.to_window), looked.seconds[key]),
+            **_score_columns(
+                score_cascade_boxes(looked.truths, looked.found[key], cascade.to_window), looked.seconds[key]
+            ),
             "near": near.boxes,
             **{name: f"{value:.3f}" for name, value in zip(names, near.quartiles.T.ravel(), strict=True)},
             "sum_low": f"{near.sum_low:.2f}",
@@ -156,16 +179,21 @@ def _table_rows(looked: _Detections, detector: CascadeDetector, thresholds: Sequ
     # The thresholds are tried below, so nobody may be dropped before, by the configured one
     everyone = CascadeDetector(detector.cascades, detector.longest_px, detector.overlap, least_score=-math.inf)
     people = [
-        everyone.people_of({key: looked.found[key][place] for key in detector.cascades})
+        everyone.merge_boxes({key: looked.found[key][place] for key in detector.cascades})
         for place in range(len(looked.truths))
     ]
     seconds = [sum(times) for times in zip(*(looked.seconds[key] for key in detector.cascades), strict=True)]
     for least in thresholds:
         kept = [one.windows_px[one.scores >= least] for one in people]
-        yield {"cascade": "all together", "least_score": least, **_counts(score(looked.truths, kept), seconds)}
+        yield {
+            "cascade": "all together",
+            "least_score": least,
+            **_score_columns(score_windows(looked.truths, kept), seconds),
+        }
 
 
-def _counts(counted: Any, seconds: Sequence[float]) -> Row:
+def _score_columns(counted: Any, seconds: Sequence[float]) -> Row:
+    """Return the columns of counts, recall, false detections and mean time, from counts and each image's seconds."""
     return {
         "images": counted.images,
         "people": counted.people,
@@ -176,7 +204,7 @@ def _counts(counted: Any, seconds: Sequence[float]) -> Row:
     }
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _format_table(rows: Sequence[Row]) -> str:
     """Format the rows for the terminal; shift, top and height as median [lower quartile upper quartile]."""
     header = (*SHOWN, "shift", "top", "height", "sum_low", "sum_true")
     lines: list[tuple[str, ...]] = [header]
@@ -190,7 +218,7 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the console script hmlpe-fit-detector."""
     run_app("fit_detector", fit_detector, allowed=("data", "skeleton", "detector", "search", "out"))
 
 

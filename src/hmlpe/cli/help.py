@@ -25,7 +25,7 @@ class Setting(NamedTuple):
 
     name: str
     value: str
-    words: str
+    comment: str
 
 
 def help_of(config: str, width: int | None = None) -> str:
@@ -36,17 +36,17 @@ def help_of(config: str, width: int | None = None) -> str:
         width: of the terminal, in characters; None: as wide as it is.
     """
     width = min(width or shutil.get_terminal_size((100, 24)).columns, 120)
-    text = _text_of(config)
-    head, fields = _head(text)
+    text = _read_config(config)
+    head, fields = _split_head(text)
     program = head.partition(":")[0]
     defaults = _defaults(text)
     base = "train" in defaults and config != "train"
-    groups = (_defaults(_text_of("train")) if base else {}) | defaults
+    groups = (_defaults(_read_config("train")) if base else {}) | defaults
     applying = fields["Groups"].split() if "Groups" in fields else list(groups)
     own = settings_of(text)
-    inherited = settings_of(_text_of("train")) if base else []
+    inherited = settings_of(_read_config("train")) if base else []
     if "paths" in applying:
-        own += [one._replace(name=f"paths.{one.name}") for one in settings_of(_text_of("paths/default"))]
+        own += [one._replace(name=f"paths.{one.name}") for one in settings_of(_read_config("paths/default"))]
     choices = [
         Setting(name, groups.get(name) or "null", _option_names(name)) for name in applying if _option_names(name)
     ]
@@ -61,9 +61,9 @@ def help_of(config: str, width: int | None = None) -> str:
         ("Groups of settings, each chosen by a name", [one for one in choices if one not in often]),
     ):
         if some:
-            parts.append(f"{title}:\n{_columns([(_name_and_value(one), one.words) for one in some], width)}")
+            parts.append(f"{title}:\n{_two_columns([(_name_and_value(one), one.comment) for one in some], width)}")
     if base and config in ("bench", "evaluate"):  # the others refuse what only a run has
-        parts.append("Which runs or people are meant is said by the settings of hmlpe-train; see its --help.")
+        parts.append("The settings of hmlpe-train say which runs or people are meant; see its --help.")
     last = {"Exit codes": EXIT_CODES} | fields
     for name in ("Writes", "Exit codes", "More"):
         parts.append(textwrap.fill(f"{name}: {last[name]}", width, subsequent_indent="  "))
@@ -71,7 +71,7 @@ def help_of(config: str, width: int | None = None) -> str:
     return "\n\n".join(parts)
 
 
-def _head(text: str) -> tuple[str, dict[str, str]]:
+def _split_head(text: str) -> tuple[str, dict[str, str]]:
     """Split a file's first comment into its description and the fields (`Name: words`) that follow."""
     lines = [line.removeprefix("#").removeprefix(" ") for line in text.splitlines()]
     count = next(index for index, line in enumerate(text.splitlines()) if not line.startswith("#"))
@@ -88,15 +88,16 @@ def _head(text: str) -> tuple[str, dict[str, str]]:
     return "\n".join(told).strip(), fields
 
 
-def _text_of(config: str) -> str:
+def _read_config(config: str) -> str:
+    """Return the text of the configuration file `<config>.yaml`."""
     return (CONFIGS / f"{config}.yaml").read_text("utf-8")
 
 
 def _defaults(text: str) -> dict[str, str | None]:
-    """Return the defaults list as a dict.
+    """Return the defaults list of a configuration file as a dict from config group to the option that is chosen.
 
-    It has each group with its chosen option, and each configuration included whole with None, except those of shared/
-    and those put at another place (@).
+    A configuration that is included without a group is a key with the value None. Those of shared/, and those that are
+    put at another place (@), are left out.
     """
     found: dict[str, str | None] = {}
     for item in yaml.safe_load(text).get("defaults", []):
@@ -109,6 +110,7 @@ def _defaults(text: str) -> dict[str, str | None]:
 
 
 def _choice_text(chosen: object) -> str:
+    """Return an option of the defaults list as it is written on the command line: `null`, `name` or `[a,b]`."""
     return "null" if chosen is None else f"[{','.join(chosen)}]" if isinstance(chosen, list) else str(chosen)
 
 
@@ -119,10 +121,7 @@ def _option_names(group: str) -> str:
 
 
 def settings_of(text: str) -> list[Setting]:
-    """Return a configuration file's own settings in order.
-
-    Each has the comments beside, below or directly above it.
-    """
+    """Return the settings in a configuration file's text, in order, each with the comments beside or around it."""
     found: list[Setting] = []
     above: list[str] = []
     path: list[str] = []
@@ -134,7 +133,7 @@ def settings_of(text: str) -> list[Setting]:
             if line.startswith("#") or not found:
                 above.append(comment[1])
             else:
-                found[-1] = found[-1]._replace(words=f"{found[-1].words} {comment[1]}".strip())
+                found[-1] = found[-1]._replace(comment=f"{found[-1].comment} {comment[1]}".strip())
         elif match is not None:
             indent, name, value, words = match.groups()
             path[len(indent) // 2 :] = [name]
@@ -147,11 +146,12 @@ def settings_of(text: str) -> list[Setting]:
     return [one for one in found if one.value or one.name not in inner]
 
 
-def _name_and_value(one: Setting) -> str:
-    return one.name if one.value == "???" else f"{one.name}={one.value}"
+def _name_and_value(setting: Setting) -> str:
+    return setting.name if setting.value == "???" else f"{setting.name}={setting.value}"
 
 
-def _columns(lines: list[tuple[str, str]], width: int) -> str:
+def _two_columns(lines: list[tuple[str, str]], width: int) -> str:
+    """Format pairs of a setting and its comment as two columns, with the comment wrapped at `width` characters."""
     left = min(max(len(name) for name, _ in lines), 34) + 4
     shown = []
     for name, words in lines:

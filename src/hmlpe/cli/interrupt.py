@@ -8,11 +8,11 @@ import sys
 from types import FrameType
 
 INTERRUPTED = 130  # as shells have it: 128 + SIGINT
-_heard = False
+_interrupted = False
 
 
 def exit_at_once_on_interrupt() -> None:
-    """While modules load, let Ctrl-C exit at once with code 130.
+    """Let Ctrl-C end the process at once with exit code 130, while modules load.
 
     There is nothing to clean up yet, and an exception inside an import could get lost. This applies only to hmlpe's own
     programs, not to programs that import hmlpe, and not where SIGINT is ignored (nohup).
@@ -28,7 +28,7 @@ def record_interrupts() -> None:
     Where SIGINT is ignored (nohup), it stays ignored.
     """
     if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
-        signal.signal(signal.SIGINT, _hear)
+        signal.signal(signal.SIGINT, _record_sigint)
 
 
 def interrupted() -> bool:
@@ -36,10 +36,11 @@ def interrupted() -> bool:
 
     Needed because Lightning and other libraries turn it into errors of their own.
     """
-    return _heard
+    return _interrupted
 
 
-def _hear(number: int, frame: FrameType | None) -> None:
-    global _heard
-    _heard = True
-    signal.default_int_handler(number, frame)
+def _record_sigint(signal_number: int, frame: FrameType | None) -> None:
+    """Record that Ctrl-C was pressed, and raise KeyboardInterrupt, as Python's own SIGINT handler does."""
+    global _interrupted
+    _interrupted = True
+    signal.default_int_handler(signal_number, frame)

@@ -21,11 +21,11 @@ def predict(config: DictConfig) -> None:
     from hmlpe.detect.build import build_detector
     from hmlpe.detect.detector import WholeImage
     from hmlpe.detect.given import GivenBoxes
-    from hmlpe.predict.job import Options, run
-    from hmlpe.predict.open import open_estimator, trusted
+    from hmlpe.predict.job import Options, run_job
+    from hmlpe.predict.open import open_estimator, parse_trust
     from hmlpe.predict.people import PosePredictor
-    from hmlpe.predict.sources import find
-    from hmlpe.settings import plain
+    from hmlpe.predict.sources import find_sources
+    from hmlpe.settings import to_plain_containers
 
     for name, example in (("checkpoint", "model.onnx"), ("source", "photo.jpg"), ("out", "found")):
         if OmegaConf.is_missing(config, name) or config[name] is None:
@@ -43,19 +43,19 @@ def predict(config: DictConfig) -> None:
         frames=numbers["frames"],
     )
     estimator = open_estimator(
-        Path(str(config.checkpoint)), str(config.device), numbers["threads"], config.fires, trusted(config.trust)
+        Path(str(config.checkpoint)), str(config.device), numbers["threads"], config.fires, parse_trust(config.trust)
     )
-    found = find(_source_list(config.source), recursive=_bool_setting(config, "recursive"))
+    found = find_sources(_source_list(config.source), recursive=_bool_setting(config, "recursive"))
     if not found.items and len(found.skipped) == 1:
         raise UserError(found.skipped[0].reason)
-    detector = build_detector(plain(config.detector), estimator.card.from_window)
+    detector = build_detector(to_plain_containers(config.detector), estimator.card.factors_or_identity)
     predictor = PosePredictor(detector, estimator, batch_size=batch)
     start = time.monotonic()
-    summary = run(found, predictor, options, detector=str(config.detector.get("_target_", "")))
+    summary = run_job(found, predictor, options, detector=str(config.detector.get("_target_", "")))
     if summary.images or not summary.skipped:
         lines = _summary_lines(summary, options, found.ignored, time.monotonic() - start)
-        if estimator.card.without_rule and not isinstance(detector, WholeImage):
-            lines.insert(0, estimator.card.without_rule)
+        if estimator.card.no_factors_warning and not isinstance(detector, WholeImage):
+            lines.insert(0, estimator.card.no_factors_warning)
         if isinstance(detector, GivenBoxes) and detector.unknown:
             count = len(detector.unknown)
             lines.insert(0, f"no boxes in {detector.path} for {count} of the images, e.g. {detector.unknown[0]}")
@@ -71,7 +71,7 @@ def predict(config: DictConfig) -> None:
 
 
 def _summary_lines(summary: Summary, options: Options, ignored: int, seconds: float) -> list[str]:
-    """Return the printed lines: how many people were found in what, and which files were written."""
+    """Return the lines to print: how many people were found in which sources, and which files were written."""
     lines = []
     if summary.empty:
         names = ", ".join(summary.empty[:8]) + (", …" if len(summary.empty) > 8 else "")
@@ -79,14 +79,13 @@ def _summary_lines(summary: Summary, options: Options, ignored: int, seconds: fl
     for video in summary.videos:
         lines.append(f"{video['video']}: people in {video['frames_with_people']} of {video['frames']} frames")
         if video["ends_early"]:
-            lines.append(
-                f"{video['video']}: ends early, {video['frames']} of {video['frames_expected']} frames are there"
-            )
+            lines.append(f"{video['video']}: ends early, after {video['frames']} of {video['frames_expected']} frames")
     if ignored:
-        lines.append(f"left out as no images, hidden, or drawn by an earlier call: {ignored} files")
+        lines.append(f"left out (not images, hidden, or drawn by an earlier call): {ignored} files")
     rate = f"{summary.images / seconds:.3g} a second" if seconds > 0 else ""
     lines.append(
-        f"{_counted(summary.people, 'person', 'people')} in {_counted(summary.images, 'image', 'images')}, {rate}; "
+        f"{_count_with_noun(summary.people, 'person', 'people')} in "
+        f"{_count_with_noun(summary.images, 'image', 'images')}, {rate}; "
         f"wrote {options.out}: poses.json, poses.csv"
     )
     if options.draw and summary.images:
@@ -94,8 +93,8 @@ def _summary_lines(summary: Summary, options: Options, ignored: int, seconds: fl
     return lines
 
 
-def _counted(number: int, one: str, several: str) -> str:
-    return f"{number} {one if number == 1 else several}"
+def _count_with_noun(count: int, singular: str, plural: str) -> str:
+    return f"{count} {singular if count == 1 else plural}"
 
 
 def _print_skipped(summary: Summary) -> None:
@@ -115,6 +114,7 @@ def _raise_for_skipped(summary: Summary) -> None:
 
 
 def _source_list(value: Any) -> list[str | int]:
+    """Return the setting `source` as a list of names and camera numbers. Raises UserError if it is anything else."""
     values = list(value) if isinstance(value, ListConfig) else [value]
     if not values or not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in values):
         raise UserError(f"source: must be a name, a camera's number, or a list of them, got {value!r}")
@@ -122,6 +122,7 @@ def _source_list(value: Any) -> list[str | int]:
 
 
 def _positive_int_or_none(config: DictConfig, name: str) -> int | None:
+    """Return the setting with this name. Raises UserError unless it is a positive whole number or null."""
     value = config[name]
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise UserError(f"{name}: must be a whole number above 0, or null, got {value!r}")
@@ -129,19 +130,21 @@ def _positive_int_or_none(config: DictConfig, name: str) -> int | None:
 
 
 def _bool_setting(config: DictConfig, name: str) -> bool:
+    """Return the setting with this name. Raises UserError unless it is true or false."""
     if not isinstance(config[name], bool):
         raise UserError(f"{name}: must be true or false, got {config[name]!r}")
     return bool(config[name])
 
 
 def _score_setting(value: Any) -> float | None:
+    """Return the setting `score`. Raises UserError unless it is a number or null."""
     if value is not None and (not isinstance(value, int | float) or isinstance(value, bool) or value != value):
         raise UserError(f"score: must be a number, or null, got {value!r}")
     return None if value is None else float(value)
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the console script hmlpe-predict."""
     run_app("predict", predict)
 
 

@@ -44,22 +44,22 @@ class PrepareSettings(Settings):
 
 
 def prepare_pack(config: DictConfig) -> None:
-    """Prepare the configured sets, or check the pack that is there, and say what it holds."""
-    from hmlpe.data.collection import sets_of
+    """Prepare a pack of crops from the configured sets, or check the existing pack, and print a summary of it."""
+    from hmlpe.data.collection import build_data_sets
     from hmlpe.data.pack import check_pack
     from hmlpe.data.prepare import prepare
     from hmlpe.files import read_json
 
-    settings = PrepareSettings.of(config)
+    settings = PrepareSettings.from_config(config)
     data, how = settings.data, settings.prepare
     folder, name = Path(data.pack), str(data.name)
     if not name.strip(".") or Path(name).name != name or not is_plain(name):
-        raise UserError(f"data.name: must be a plain name, as a folder gets it, got {name!r}")
+        raise UserError(f"data.name: must be a plain name, as it names a folder, got {name!r}")
     if how.check:
-        print(summary(folder, "is whole", check_pack(folder)))
+        print(pack_summary(folder, "is intact", check_pack(folder)))
         return
     before = read_json(folder / "manifest.json") if (folder / "manifest.json").is_file() else None
-    sets, absent = sets_of(data)
+    sets, absent = build_data_sets(data)
     manifest, was_there = prepare(
         sets,
         skeleton=make("skeleton", settings.skeleton),
@@ -72,12 +72,12 @@ def prepare_pack(config: DictConfig) -> None:
         absent=absent,
         keep_neighbours=data.keep_neighbours,
     )
-    state = "is prepared already" if was_there else "prepared"
+    state = "is already prepared" if was_there else "prepared"
     if isinstance(before, dict) and not was_there:
         changed = [name for key, name in SETTINGS.items() if before.get(key) != manifest.get(key)]
         held = ", ".join(before.get("sources", {})) or "other people"
-        state += f" in place of one of {held}, with other {', '.join(changed) or 'people'}"
-    print(summary(folder, state, manifest))
+        state += f", replacing a pack of {held} with different {', '.join(changed) or 'people'}"
+    print(pack_summary(folder, state, manifest))
     sheet = folder / "sheet.png"
     if how.sheet and not sheet.exists():
         _draw_sheet(settings, folder, sheet)
@@ -85,38 +85,44 @@ def prepare_pack(config: DictConfig) -> None:
         print(f"look at some of them before you train: {sheet}")
 
 
-def summary(folder: Path, state: str, manifest: dict[str, Any]) -> str:
-    """Return lines that say what the pack holds, who is left out, and why.
+def pack_summary(folder: Path, state: str, manifest: dict[str, Any]) -> str:
+    """Return a summary of a pack for the terminal: how many people it holds, and how many are left out, and why.
 
     If there are several sets, each has a line of its own.
+
+    Args:
+        folder: the pack's folder.
+        state: what has been done with the pack, e.g. "prepared".
+        manifest: the content of its manifest.json.
     """
     sets = manifest["sets"]
     several = len(sets) > 1
-    lines = [f"{folder} {state}: {_people_in_words(manifest if several else next(iter(sets.values())))}"]
+    lines = [f"{folder} {state}: {_count_people_in_words(manifest if several else next(iter(sets.values())))}"]
     if several:
-        lines += [f"  {name}: {_people_in_words(one)}" for name, one in sets.items()]
+        lines += [f"  {name}: {_count_people_in_words(one)}" for name, one in sets.items()]
     for name, one in sets.items():
-        lines += [f"  {name}: {line}" for line in _warnings(one)]
+        lines += [f"  {name}: {line}" for line in _set_warnings(one)]
     lines += [f"  {line}" for line in _attribute_lines(manifest)]
     if manifest["absent"]:
         lines.append(f"  not in it: {', '.join(manifest['absent'])}")
     return "\n".join(lines)
 
 
-def _people_in_words(of: dict[str, Any]) -> str:
-    counts = of["counts"]
+def _count_people_in_words(manifest: dict[str, Any]) -> str:
+    """Return the numbers of people kept and left out, in words, of a manifest or of a set's entry in it."""
+    counts = manifest["counts"]
     left_out = [
         f"{' and '.join(f'{count} {split}' for split, count in splits.items() if count)} people ({reason})"
-        for reason, splits in of["skipped_counts"].items()
+        for reason, splits in manifest["skipped_counts"].items()
     ]
-    left_out += [f"{count} annotations ({reason})" for reason, count in of.get("not_people", {}).items()]
+    left_out += [f"{count} annotations ({reason})" for reason, count in manifest.get("not_people", {}).items()]
     return f"{counts['train']} train and {counts['test']} test people" + (
         f"; left out: {', '.join(left_out)}" if left_out else ""
     )
 
 
 def _attribute_lines(manifest: dict[str, Any]) -> list[str]:
-    """Return a line for each attribute: for how many people of each split its value is known."""
+    """Return a line for each attribute that says for how many people of each split its value is known."""
     from hmlpe.data.pack import attributes_in
 
     lines = []
@@ -126,25 +132,26 @@ def _attribute_lines(manifest: dict[str, Any]) -> list[str]:
             f"{sum(of[split] for of in said)} of {manifest['counts'][split]} {split}" for split in ("train", "test")
         ]
         what = f" ({', '.join(one.classes)})" if one.classes else ""
-        lines.append(f"attribute {one.name}{what}: known of {' and '.join(counts)} people")
+        lines.append(f"attribute {one.name}{what}: known for {' and '.join(counts)} people")
     return lines
 
 
-def _warnings(of: dict[str, Any]) -> list[str]:
-    """Return warnings about a set's splits.
+def _set_warnings(set_manifest: dict[str, Any]) -> list[str]:
+    """Return warnings about a set's splits, from the set's entry in the manifest.
 
-    They say whether both splits have people of the same shots, and whether most training people are left out as
+    There is one if both splits have people of the same camera shots, and one if most training people are left out as
     near-duplicates of test images.
     """
     from hmlpe.data.leaks import NEAR_DUPLICATE
 
-    near, count, found = of["neighbours"], of["counts"]["annotated_train"], []
+    near, count, found = set_manifest["neighbours"], set_manifest["counts"]["annotated_train"], []
     if near["shots"]:
         found.append(
-            f"{near['test_images']} of {of['images']['test']} test images are of shots that {near['train_people']} "
-            "training people are of, too (named in manifest.json; data.keep_neighbours=false leaves them out)"
+            f"{near['test_images']} of {set_manifest['images']['test']} test images share shots with "
+            f"{near['train_people']} training people (listed in manifest.json; data.keep_neighbours=false leaves them "
+            "out)"
         )
-    lost = of["skipped_counts"].get(NEAR_DUPLICATE, {"train": 0})["train"]
+    lost = set_manifest["skipped_counts"].get(NEAR_DUPLICATE, {"train": 0})["train"]
     if 2 * lost > count:
         found.append(
             f"{lost} of {count} training people are near-duplicates of test images: does the camera stand still? "
@@ -154,6 +161,7 @@ def _warnings(of: dict[str, Any]) -> list[str]:
 
 
 def _draw_sheet(settings: PrepareSettings, folder: Path, sheet: Path) -> None:
+    """Draw a contact sheet of some people of the pack in `folder`, with their labels, into the file `sheet`."""
     from hmlpe.data.pack import labels_of, open_pack
     from hmlpe.data.sheet import draw_sheet, sample_rows
 
@@ -165,7 +173,7 @@ def _draw_sheet(settings: PrepareSettings, folder: Path, sheet: Path) -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the console script hmlpe-prepare."""
     run_app("prepare", prepare_pack, {"--check": "prepare.check=true"}, PrepareSettings.model_fields)
 
 

@@ -9,7 +9,7 @@ import sys
 def enter_folder() -> None:
     """Change to the folder in which the sweep was started, and extend the path for imports.
 
-    Ray starts the process in another folder; relative paths hold from the sweep's. The folders of the sweep's
+    Ray starts the process in another folder; relative paths refer to the sweep's folder. The folders of the sweep's
     PYTHONPATH are put, in their order, before the installed packages, so that a user's own task is found as it was
     where the sweep was started.
 

@@ -26,8 +26,8 @@ class ReportSettings(Settings, extra="forbid"):
 
 
 def report(config: DictConfig) -> None:
-    """Write the study's report and print its table; with `watch`, serve its page until Ctrl-C instead."""
-    settings = ReportSettings.of(config)
+    """Write the study's report and print its table; with the setting `watch`, serve its page until Ctrl-C instead."""
+    settings = ReportSettings.from_config(config)
     study = Path(str(settings.paths.outputs)) / str(settings.study)
     check_published(settings.published)
     if settings.watch:
@@ -40,7 +40,7 @@ def report(config: DictConfig) -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the console script hmlpe-report."""
     run_app("report", report)
 
 

@@ -21,24 +21,25 @@ log = logging.getLogger(__name__)
 def train(config: DictConfig) -> float | None:
     """Run the configured training, or its stages in order.
 
-    Returns the objective (of the last stage), which sweepers such as Optuna optimise; None if nothing is run, or if it
-    has no value.
+    Returns:
+        The objective (of the last stage), i.e. the metric that sweepers such as Optuna optimise; None on a dry run, or
+        if it has no value.
     """
-    from hmlpe.tracking.load import forget_one_run
+    from hmlpe.tracking.load import remove_single_run_variables
     from hmlpe.training.build import build_data
     from hmlpe.training.devices import check_devices, check_sweep
     from hmlpe.training.settings import TrainSettings
-    from hmlpe.training.stages import stages_of
+    from hmlpe.training.stages import all_stage_settings
 
-    hydra, settings = HydraConfig.get(), TrainSettings.of(config)
+    hydra, settings = HydraConfig.get(), TrainSettings.from_config(config)
     if hydra.mode == RunMode.MULTIRUN:  # a swept trainer.devices: this row fails
         check_sweep(settings.trainer, hydra.launcher._target_)
     if hydra.mode == RunMode.MULTIRUN or settings.stages:
-        forget_one_run()
+        remove_single_run_variables()
     if not settings.stages:
         return train_one(settings, Path(hydra.runtime.output_dir))
     words: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
-    stages, found = stages_of(settings, words), None
+    stages, found = all_stage_settings(settings, words), None
     for stage in stages:  # what cannot work is said before the first one has run for hours
         check_devices(stage.trainer, stage.optim.batch_size)
         build_data(stage)
@@ -49,21 +50,21 @@ def train(config: DictConfig) -> float | None:
 
 
 def train_one(settings: TrainSettings, folder: Path) -> float | None:
-    """Train and evaluate one run and return its objective; None if that has no value.
+    """Train and evaluate one run in its folder, and return its objective; None if the objective has no value.
 
     On a dry run, only log what would be done and return None.
     """
-    from hmlpe.runs.folder import objective_of
-    from hmlpe.training.run import look, run
+    from hmlpe.runs.folder import objective_value
+    from hmlpe.training.run import find_run_state, run
 
     if settings.sweep.dry_run:
-        log.info("%s: %s; nothing is run (sweep.dry_run)", folder, look(settings, folder).describe())
+        log.info("%s: %s; nothing is run (sweep.dry_run)", folder, find_run_state(settings, folder).describe())
         return None
-    return objective_of(run(settings, folder), settings.objective)
+    return objective_value(run(settings, folder), settings.objective)
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the console script hmlpe-train."""
     run_app("train", train)
 
 

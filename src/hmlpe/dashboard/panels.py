@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from wandb_workspaces.reports import v2 as wr
 
 from hmlpe.dashboard.study import LoggedMetric, Study
-from hmlpe.report.runs import base_of
+from hmlpe.report.runs import base_task_of
 from hmlpe.tracking.mirror import STEP_AXIS, THRESHOLD_AXIS
 
 ROW = "row.name"  # key of the row's name in a run's configuration; a row's seeds are drawn as a band around their mean
@@ -25,12 +25,12 @@ class Section(NamedTuple):
 
 
 def sections_of(study: Study) -> list[Section]:
-    """Return all metrics of the study in panels, grouped by subject; sections without a panel are left out."""
+    """Return the sections of panels that show all metrics of the study; sections without a panel are left out."""
 
-    def of(*kinds: str) -> list[LoggedMetric]:
+    def of_kind(*kinds: str) -> list[LoggedMetric]:
         return [metric for metric in study.metrics if metric.info.kind in kinds]
 
-    errors, gradients, scores = of("error"), of("gradient"), of("protocol", "score", "check")
+    errors, gradients, scores = of_kind("error"), of_kind("gradient"), of_kind("protocol", "score", "check")
     of_trunk = [metric for metric in gradients if metric.info.shown]  # the others are of single layers
     norms, cosines = ([n for n in of_trunk if bool(n.info.task) == wanted] for wanted in (True, False))
     titles = dict.fromkeys(metric.info.section for metric in scores)
@@ -38,20 +38,27 @@ def sections_of(study: Study) -> list[Section]:
     found = [
         Section("Weight against both errors", [*_scatter_plots(study, errors), *_bar_plots(errors, by=_task_title)]),
         Section("Curves by row", _validation_plots(errors)),
-        *(Section(title or "Other scores", _of_section(study, own)) for title, own in by_section.items()),
+        *(Section(title or "Other scores", _section_plots(study, own)) for title, own in by_section.items()),
         Section(
-            "Pictures", [wr.MediaBrowser(title=_title(key), media_keys=[key], num_columns=2) for key in study.pictures]
+            "Pictures",
+            [wr.MediaBrowser(title=_picture_title(key), media_keys=[key], num_columns=2) for key in study.pictures],
         ),
         Section("Gradients at the trunk", [*_step_plots(norms, log_y=True), *_step_plots(cosines, range_y=(-1, 1))]),
         Section("Gradients at each layer", _layer_plots([metric for metric in gradients if not metric.info.shown])),
-        Section("Weights of the tasks", _step_plots(of("weight"), log_y=True)),
-        Section("Losses and rates", [*_step_plots(of("loss"), log_y=True), *_step_plots(of("rate"), together=True)]),
+        Section("Weights of the tasks", _step_plots(of_kind("weight"), log_y=True)),
+        Section(
+            "Losses and rates",
+            [*_step_plots(of_kind("loss"), log_y=True), *_step_plots(of_kind("rate"), together=True)],
+        ),
     ]
-    return [Section(title, _laid_out(panels)) for title, panels in found if panels]
+    return [Section(title, _with_layout(panels)) for title, panels in found if panels]
 
 
-def _of_section(study: Study, metrics: Sequence[LoggedMetric]) -> list[Any]:
-    """Return curves over thresholds if there are any, validation metrics over the steps, and final numbers as bars."""
+def _section_plots(study: Study, metrics: Sequence[LoggedMetric]) -> list[Any]:
+    """Return the panels of one section's metrics.
+
+    They are curves over thresholds if there are any, validation metrics over the steps, and final numbers as bars.
+    """
     if any(metric.info.curve for metric in metrics):  # the points of a curve share a panel
         return [
             *_threshold_plots(study, metrics),
@@ -62,7 +69,10 @@ def _of_section(study: Study, metrics: Sequence[LoggedMetric]) -> list[Any]:
 
 
 def _scatter_plots(study: Study, errors: Sequence[LoggedMetric]) -> list[Any]:
-    """Return scatter plots with a point per run; a weight of 0 is not on their log axis, so it is only in the bars."""
+    """Return scatter plots of each error over each task's weight, with a point per run.
+
+    The axis of the weight is logarithmic, so runs with a weight of 0 are not shown.
+    """
     tested = [metric for metric in errors if metric.split == "test"]
     return [
         wr.ScatterPlot(
@@ -72,12 +82,13 @@ def _scatter_plots(study: Study, errors: Sequence[LoggedMetric]) -> list[Any]:
             log_x=True,
         )
         for weight in study.tasks
-        if weight != base_of(study.runs)
+        if weight != base_task_of(study.runs)
         for metric in tested
     ]
 
 
 def _threshold_plots(study: Study, metrics: Sequence[LoggedMetric]) -> list[Any]:
+    """Return a line plot for each curve over thresholds that the metrics belong to."""
     return [
         wr.LinePlot(
             title=f"{metric.info.section} {metric.info.label} over the threshold, {metric.split}".replace("_", " "),
@@ -94,28 +105,37 @@ def _threshold_plots(study: Study, metrics: Sequence[LoggedMetric]) -> list[Any]
 def _validation_plots(
     metrics: Sequence[LoggedMetric], by: Callable[[LoggedMetric], str] = lambda metric: metric.title
 ) -> list[Any]:
-    """Return plots of validation metrics over the steps."""
+    """Return line plots of the validation metrics over the steps; metrics with the same `by` share a plot."""
     curves = [metric for metric in metrics if metric.split == "val"]
     return [
         wr.LinePlot(title=title, x=STEP_AXIS, y=[metric.name for metric in group], groupby=wr.Config(ROW), **BAND)
-        for title, group in _grouped(curves, by)
+        for title, group in _group_metrics(curves, by)
     ]
 
 
 def _bar_plots(metrics: Sequence[LoggedMetric], by: Callable[[LoggedMetric], str] | None = None) -> list[Any]:
-    """Return bars of the numbers that a run has once, at its end, one panel per split or as `by` groups them."""
+    """Return bar plots of the metrics that a run has once, at its end.
+
+    Metrics with the same `by` share a plot; by default, those of one section and split.
+    """
     once = [metric for metric in metrics if metric.split != "val"]
     titles = by or (lambda metric: f"{metric.info.section or metric.info.title}, {metric.split}")
     return [
         wr.BarPlot(
             title=title, metrics=[metric.name for metric in group], groupby=wr.Config(ROW), orientation="v", **BAND
         )
-        for title, group in _grouped(once, titles)
+        for title, group in _group_metrics(once, titles)
     ]
 
 
 def _step_plots(metrics: Sequence[LoggedMetric], together: bool = False, **options: Any) -> list[Any]:
-    """Return plots of numbers that are logged at training steps, in one panel or one panel each."""
+    """Return line plots of metrics that are logged at training steps: one plot for all if `together`, else one each.
+
+    Args:
+        metrics: the metrics.
+        together: whether all metrics share a plot.
+        options: further arguments of `wr.LinePlot`.
+    """
     groups = [("all", list(metrics))] if together and metrics else [(metric.title, [metric]) for metric in metrics]
     return [
         wr.LinePlot(
@@ -131,7 +151,7 @@ def _step_plots(metrics: Sequence[LoggedMetric], together: bool = False, **optio
 
 
 def _layer_plots(metrics: Sequence[LoggedMetric]) -> list[Any]:
-    """Return a panel for each norm and cosine of gradients, with a line per layer."""
+    """Return a line plot for each gradient norm and each cosine similarity of gradients, with a line per layer."""
     groups: dict[str, list[str]] = {}
     for metric in metrics:
         groups.setdefault(metric.name.rpartition("/")[2], []).append(metric.name)
@@ -149,28 +169,31 @@ def _layer_plots(metrics: Sequence[LoggedMetric]) -> list[Any]:
 
 
 def _task_title(metric: LoggedMetric) -> str:
-    """Return the title of the panel that errors of a task share; other tasks' errors have another scale."""
+    """Return the title of the panel in which a task's errors are drawn; other tasks' errors have another scale."""
     return f"{metric.info.title} by row"
 
 
 def _group_title(metric: LoggedMetric) -> str:
-    """Return the title of the panel that thresholds of a group of joints and the mean of their curve share."""
+    """Return the title of the panel for the curve of a group of joints: its thresholds and its mean."""
     return f"{metric.info.section} {metric.info.label}, {metric.split}"
 
 
-def _grouped(
+def _group_metrics(
     metrics: Sequence[LoggedMetric], by: Callable[[LoggedMetric], str]
 ) -> list[tuple[str, list[LoggedMetric]]]:
+    """Group the metrics by the title that `by` gives them, and return titles and metrics in order of appearance."""
     titles = list(dict.fromkeys(map(by, metrics)))  # in order of appearance
     ordered = sorted(metrics, key=lambda metric: titles.index(by(metric)))
     return [(title, list(group)) for title, group in groupby(ordered, by)]
 
 
-def _title(name: str) -> str:
+def _picture_title(name: str) -> str:
+    """Return the title of the pictures logged under this name: `media/part_maps` gives `part maps`."""
     return name.partition("/")[2].replace("_", " ").replace("/", ", ") if "/" in name else name.replace("_", " ")
 
 
-def _laid_out(panels: list[Any]) -> list[Any]:
+def _with_layout(panels: list[Any]) -> list[Any]:
+    """Set each panel's place and size in W&B's grid, in rows of `PANELS_PER_LINE`, and return the panels."""
     for number, panel in enumerate(panels):
         row, column = divmod(number, PANELS_PER_LINE)
         panel.layout = wr.Layout(x=column * WIDTH, y=row * HEIGHT, w=WIDTH, h=HEIGHT)

@@ -6,10 +6,10 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from hmlpe.report.runs import collect
+from hmlpe.report.runs import collect_runs
 from hmlpe.report.summary import tasks_of
 from hmlpe.runs.curves import logged_names
-from hmlpe.runs.metric import MetricInfo, info_of, merge_infos, split_of
+from hmlpe.runs.metric import MetricInfo, find_metric_info, merge_infos, metric_split
 from hmlpe.runs.result import Run
 
 log = logging.getLogger(__name__)
@@ -17,19 +17,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoggedMetric:
-    """A metric that a run has logged: its name and its description."""
+    """A metric that a run has logged, by its name in the logs, with its description."""
 
     name: str
     info: MetricInfo
 
     @property
     def split(self) -> str:
-        """The split that it was measured on; train for what is logged while training."""
-        return split_of(self.name)
+        """Return the split that the metric was measured on; `train` for what is logged while training."""
+        return metric_split(self.name)
 
     @property
     def title(self) -> str:
-        """The metric's title.
+        """Return the metric's title for a panel.
 
         For results of an evaluation (protocol, score, error, check) it includes the split, e.g. `…, test`; for values
         logged during training it does not.
@@ -60,17 +60,23 @@ class Study:
 
     @property
     def curves(self) -> dict[str, LoggedMetric]:
-        """One metric of each curve over thresholds on test people, by the curve's name in W&B."""
+        """Return, for each curve over thresholds on test people, one of its metrics, by the curve's name in W&B."""
         tested = (metric for metric in self.metrics if metric.split.startswith("test"))
         return {f"curve/{metric.split}/{metric.info.curve[0]}": metric for metric in tested if metric.info.curve}
 
 
 def read_study(folder: Path, name: str) -> Study:
-    """Read the study `name` from `folder`. Raises UserError: no study, or a broken result (`report.runs.collect`)."""
-    runs = collect(folder)
+    """Read the study `name` from its folder.
+
+    Raises:
+        UserError: there is no such study, or the result of a run is broken.
+    """
+    runs = collect_runs(folder)
     infos = merge_infos(run.infos for run in runs)
     order = {info: place for place, info in enumerate(infos.values())}
-    found = {key: info_of(infos, key) for key in {key for run in runs for key in logged_names(run.file.parent)}}
+    found = {
+        key: find_metric_info(infos, key) for key in {key for run in runs for key in logged_names(run.file.parent)}
+    }
     metrics = [LoggedMetric(key, info) for key, info in found.items() if info is not None]
     unknown = sorted(key for key, info in found.items() if info is None)
     if unknown:

@@ -16,8 +16,11 @@ TABLE, JOB = "study", "summary"  # the table's key, and the W&B job type of the 
 _FACTS = ("epochs", "steps", "best_epoch", "seconds", "checkpoint_rule", "error")
 
 
-def rows_of(study: Study) -> tuple[list[str], list[list[Any]]]:
-    """Return the names of the columns, and a line per run: row, status, weights, numbers (None if missing), facts."""
+def table_rows(study: Study) -> tuple[list[str], list[list[Any]]]:
+    """Return the names of the columns, and the cells of a line for each run.
+
+    Columns are row, seed, status, the tasks' weights, the metrics (None if a run lacks one), and facts about the run.
+    """
     keys = [column.key for column in columns_of(study.runs)]
     header = ["row", "seed", "status", *(f"weight_{task}" for task in study.tasks), *keys, *_FACTS, "code"]
     lines = []
@@ -30,14 +33,21 @@ def rows_of(study: Study) -> tuple[list[str], list[list[Any]]]:
 
 
 def send_table(study: Study, folder: Path, project: str, entity: str | None, mode: str) -> Path:
-    """Write the table's W&B run into `folder`, or send it with mode "online". Return the folder of its files.
+    """Log the study's table in a W&B run of its own, and return the folder of that run's files.
+
+    Args:
+        study: the study.
+        folder: the folder in which W&B writes the run.
+        project: the W&B project.
+        entity: the W&B user or team; None: the default of the key.
+        mode: "online" to send the run to W&B, "offline" to write it only.
 
     Raises:
         Exception: whatever W&B raises.
     """
     wandb = load_wandb()
     name = f"summary-{digest_of([project, study.name])}"
-    header, lines = rows_of(study)
+    header, lines = table_rows(study)
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob(f"wandb/offline-run-*-{name}"):
         shutil.rmtree(old)
@@ -54,13 +64,13 @@ def send_table(study: Study, folder: Path, project: str, entity: str | None, mod
         resume="allow" if mode == "online" else None,
     )
     try:
-        run.log({TABLE: wandb.Table(columns=[*header], data=_typed(lines))})
+        run.log({TABLE: wandb.Table(columns=[*header], data=_with_one_type_per_column(lines))})
     finally:
         run.finish()
     return Path(run.dir).parent
 
 
-def _typed(lines: Sequence[Sequence[Any]]) -> list[list[Any]]:
+def _with_one_type_per_column(lines: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """Convert numbers to float, except the seed, as a column of a W&B table has one type."""
     return [[float(cell) if isinstance(cell, int) and place > 1 else cell for place, cell in enumerate(line)]
             for line in lines]  # fmt: skip

@@ -14,14 +14,14 @@ from hmlpe.dashboard.study import Study
 from hmlpe.dashboard.table import JOB, TABLE
 from hmlpe.errors import UserError
 from hmlpe.files import read_json, write_json_atomic
-from hmlpe.report.runs import base_of
+from hmlpe.report.runs import base_task_of
 
 N_OPEN = 4  # number of sections that are unfolded at first
 PUBLISHED = "published.json"  # the addresses of workspace and report, beside the specifications
 
 
 def workspace_of(study: Study, sections: list[Section], entity: str, project: str) -> ws.Workspace:
-    """Return the workspace of the study's runs, grouped by row."""
+    """Return a W&B workspace (not saved yet) that shows the sections, with the study's runs grouped by row."""
     return ws.Workspace(
         entity=entity,
         project=project,
@@ -31,12 +31,12 @@ def workspace_of(study: Study, sections: list[Section], entity: str, project: st
             for number, (title, panels) in enumerate(sections)
         ],
         settings=ws.WorkspaceSettings(max_runs=100),
-        runset_settings=ws.RunsetSettings(filters=_runs_of(study), groupby=[ws.Config(ROW)]),
+        runset_settings=ws.RunsetSettings(filters=_runs_filter(study), groupby=[ws.Config(ROW)]),
     )
 
 
 def report_of(study: Study, sections: list[Section], entity: str, project: str) -> wr.Report:
-    """Return a report with text, the study's table, and the same panels."""
+    """Return a W&B report (not saved yet) with a text, the study's table, and the sections."""
 
     def runs(name: str, filters: str, groups: list[str]) -> wr.Runset:
         return wr.Runset(entity=entity, project=project, name=name, filters=filters, groupby=groups)
@@ -46,17 +46,17 @@ def report_of(study: Study, sections: list[Section], entity: str, project: str) 
             f"{len(study.runs)} runs of {len({run.row for run in study.runs})} rows. A band is the deviation over "
             f"seeds. The record is the study's folder; hmlpe-dashboard made this report and overwrites it."
         ),
-        wr.H2("A line a run"),
+        wr.H2("One line per run"),
         wr.PanelGrid(
             runsets=[runs("summary", f"JobType = '{JOB}' and Group = '{study.name}'", [])],
             panels=[wr.WeavePanelSummaryTable(table_name=TABLE, layout=wr.Layout(x=0, y=0, w=24, h=12))],
         ),
     ]
     for title, panels in sections:
-        grid = wr.PanelGrid(runsets=[runs(study.name, _runs_of(study), [f"config.{ROW}"])], panels=panels)
+        grid = wr.PanelGrid(runsets=[runs(study.name, _runs_filter(study), [f"config.{ROW}"])], panels=panels)
         blocks += [wr.H2(title), grid]
     described = (
-        f"Weights of {', '.join(task for task in study.tasks if task != base_of(study.runs))} against both errors"
+        f"Weights of {', '.join(task for task in study.tasks if task != base_task_of(study.runs))} against both errors"
     )
     return wr.Report(
         project=project, entity=entity, title=title_of(study), description=described, blocks=blocks, width="fluid"
@@ -64,11 +64,12 @@ def report_of(study: Study, sections: list[Section], entity: str, project: str) 
 
 
 def title_of(study: Study) -> str:
-    """Return the title of workspace and report."""
+    """Return the title of the study's workspace and report."""
     return f"{study.name}: hmlpe"
 
 
-def _runs_of(study: Study) -> str:
+def _runs_filter(study: Study) -> str:
+    """Return the W&B filter expression that selects the study's runs, without the run of the table."""
     return f"Group = '{study.name}' and JobType != '{JOB}'"
 
 
@@ -96,6 +97,7 @@ def publish(workspace: ws.Workspace, report: wr.Report, folder: Path) -> dict[st
 
 
 def _save_workspace(workspace: ws.Workspace, url: str | None) -> str:
+    """Save the workspace in place of the one at `url`, or as a new one, and return its URL."""
     with suppress(ValueError):  # it has been deleted
         if url is not None:
             old = ws.Workspace.from_url(url)
@@ -106,6 +108,7 @@ def _save_workspace(workspace: ws.Workspace, url: str | None) -> str:
 
 
 def _save_report(report: wr.Report, url: str | None) -> str:
+    """Save the report in place of the one at `url`, or as a new one, and return its URL."""
     with suppress(ValueError, TypeError):  # as above
         if url is not None:
             report.id = wr.Report.from_url(url).id

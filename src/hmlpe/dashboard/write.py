@@ -17,7 +17,7 @@ WORKSPACE, REPORT = "workspace.json", "report.json"
 
 
 def write_dashboard(outputs: Path, name: str, project: str, entity: str | None = None, mode: str = "offline") -> str:
-    """Write the specifications, then the table; with mode "online" send both.
+    """Write the specifications of a study's workspace and report, and its table; with mode "online", send all to W&B.
 
     Args:
         outputs: the folder of all studies.
@@ -62,7 +62,7 @@ def write_dashboard(outputs: Path, name: str, project: str, entity: str | None =
 
 
 def default_entity() -> str:
-    """Return the default entity of the W&B key. Raises UserError: no key, or W&B cannot be reached."""
+    """Return the user or team that the W&B key belongs to. Raises UserError: no key, or W&B cannot be reached."""
     try:
         return str(load_wandb().Api().default_entity)
     except Exception as error:  # errors of the network or the key

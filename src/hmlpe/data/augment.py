@@ -24,13 +24,13 @@ PROBES = (
 )
 
 
-class View(NamedTuple):
-    """An augmented view of a crop.
+class CropView(NamedTuple):
+    """A crop after augmentation.
 
     Attributes:
-        image: the pixels of the view.
-        joints_px: joints in pixels of the view; in a mirrored view, left and right have swapped names.
-        mirrored: the view shows the person mirrored.
+        image: (height, width, 3) uint8 pixels of the view.
+        joints_px: (joint, 2) in pixels of the view; in a mirrored view, left and right joints are swapped.
+        mirrored: whether the view shows the person mirrored.
     """
 
     image: Picture
@@ -39,7 +39,7 @@ class View(NamedTuple):
 
 
 class Augmentation:
-    """Applies albumentations' transforms to image and joints alike, then perhaps a mirror that swaps left and right.
+    """Augments crops: applies albumentations' transforms to image and joints, and then mirrors some of them.
 
     Albumentations keeps a random state of its own, which repeats in every worker: it is reseeded for each sample from
     the generator that is passed in.
@@ -49,42 +49,44 @@ class Augmentation:
     configured transforms.
 
     Args:
-        transforms: albumentations transforms, drawn anew for each sample. They must return uint8 pictures of three
-            channels and the network's input size (see `check`), and must not mirror, as the names of joints would not
-            follow.
-        mirror: probability of the mirror.
-        skeleton: its mirror pairs swap.
+        transforms: albumentations' transforms, with random parameters that are drawn for each sample. They must return
+            uint8 images of three channels and the network's input size (see `check`), and must not mirror, as left and
+            right joints would not be swapped.
+        mirror: probability that a crop is mirrored horizontally, which swaps left and right joints.
+        skeleton: gives the pairs of left and right joints.
     """
 
     def __init__(self, transforms: Sequence[Transform], mirror: float | int, skeleton: Skeleton) -> None:
-        mirrors = [name for one in _flat(transforms) if (name := _mirror_reason(one))]
+        mirrors = [name for one in _flatten(transforms) if (name := _mirror_reason(one))]
         if mirrors:
-            raise _mirrored_error(mirrors[0])
+            raise _mirroring_error(mirrors[0])
         points = A.KeypointParams(format="xy", remove_invisible=False)  # joints outside the crop keep their place
         self.transform = A.Compose(list(transforms), keypoint_params=points)
         self.flip = A.HorizontalFlip(p=1)
         self.mirror = mirror
         self.mirror_order = skeleton.mirror_order
 
-    def __call__(self, crop: Crop, joints_px: Joints, rng: np.random.Generator) -> View:
-        """Return an augmented view of the crop. Joints are in pixels, NaN where unknown, both before and after.
+    def __call__(self, crop: Crop, joints_px: Joints, rng: np.random.Generator) -> CropView:
+        """Return an augmented view of the crop, with random numbers from `rng`.
+
+        Joints (joint, 2) are in pixels of the crop, and of the view; NaN where unknown.
 
         Raises:
             UserError: the transforms add or remove joints, or return a picture that the network cannot take.
         """
         known = np.isfinite(joints_px).all(axis=1)
         filled = np.where(known[:, None], joints_px, 0.0)
-        image, joints = _transformed(self.transform, crop, filled, int(rng.integers(2**31)))
+        image, joints = _apply_transforms(self.transform, crop, filled, int(rng.integers(2**31)))
         joints = np.where(known[:, None], joints, np.nan)
         if rng.random() < self.mirror:
-            return View(self.flip.apply(image), mirrored(joints, image.shape[1], self.mirror_order), True)
-        return View(image, joints, False)
+            return CropView(self.flip.apply(image), mirror_joints(joints, image.shape[1], self.mirror_order), True)
+        return CropView(image, joints, False)
 
     def check(self, size_px: int, crop_px: int) -> None:
-        """Check on random views, before training, that the network can be trained on them and evaluated on plain crops.
+        """Check on random views, before training, that the network can be trained on what the transforms return.
 
         Args:
-            size_px: side of the network's input.
+            size_px: side of the network's input, which every view must have.
             crop_px: side of the pack's crops.
 
         Raises:
@@ -96,7 +98,7 @@ class Augmentation:
         for transform in (self.transform, _always_applied(self.transform)):
             for seed in range(PROBES):
                 try:
-                    image, ((x, y), (x1, y1), (x2, y2)) = _transformed(transform, crop, corners, seed)
+                    image, ((x, y), (x1, y1), (x2, y2)) = _apply_transforms(transform, crop, corners, seed)
                 except UserError:
                     raise
                 except Exception as error:  # a transform may raise anything
@@ -104,7 +106,7 @@ class Augmentation:
                     raise UserError(f"augment: its transforms fail on a crop of {crop_px} px ({said})") from error
                 check_size(image, size_px)
                 if (x1 - x) * (y2 - y) < (x2 - x) * (y1 - y):
-                    raise _mirrored_error("a transform")
+                    raise _mirroring_error("a transform")
 
 
 def check_size(image: Picture, size_px: int) -> None:
@@ -112,15 +114,15 @@ def check_size(image: Picture, size_px: int) -> None:
     height, width, _ = image.shape
     if (height, width) != (size_px, size_px):
         raise UserError(
-            f"augment: its transforms give views of {width} x {height} px, the network takes {size_px} x {size_px} "
-            "(size_px); e.g. a RandomCrop of that size makes them so"
+            f"augment: its transforms give views of {width} x {height} px, but the network takes {size_px} x {size_px} "
+            "(size_px); e.g. a RandomCrop gives that size"
         )
 
 
-def _transformed(
+def _apply_transforms(
     transform: A.Compose, crop: Crop, joints_px: Float[np.ndarray, "point 2"], seed: int
 ) -> tuple[Picture, Float[np.ndarray, "point 2"]]:
-    """Return the augmented crop and its joints for this seed; all given joints must be known.
+    """Return the transformed crop and its joints, with the random numbers of this seed; all joints must be known.
 
     Raises:
         UserError: the transforms give an image of a wrong type or shape, or another number of joints.
@@ -131,24 +133,24 @@ def _transformed(
     if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3):
         kind = f"{getattr(image, 'dtype', '')} {type(image).__name__} of shape {tuple(image.shape)}"
         raise UserError(
-            f"augment: its transforms give a {kind}, the network is fed uint8 (height, width, 3), 0 to 255, and "
-            "subtracts its mean image itself; leave out Normalize, ToFloat, ToTensorV2, and what changes the channels"
+            f"augment: its transforms give a {kind}, but the network takes uint8 (height, width, 3), 0 to 255, and "
+            "subtracts its mean image itself; leave out Normalize, ToFloat, ToTensorV2, and all that changes channels"
         )
     if len(joints) != len(joints_px):
         raise UserError(
             f"augment: its transforms make {len(joints)} joints out of {len(joints_px)}; a border_mode that reflects "
-            "the image does so, use 1 (replicate)"
+            "the image does this; use 1 (replicate)"
         )
     return image, joints
 
 
 def _always_applied(transform: A.Compose) -> A.Compose:
-    """Return a copy in which every transform that may happen does, and all choices are equally likely.
+    """Return a copy in which every transform is always applied, unless its probability is 0.
 
-    Probabilities above 0 become 1.
+    Where one of several transforms is chosen (OneOf), those with a probability above 0 become equally likely.
     """
     changed = deepcopy(transform)
-    for one in _flat(changed.transforms):
+    for one in _flatten(changed.transforms):
         if one.p and not isinstance(one, A.OneOrOther):  # its p chooses between two transforms
             one.p = 1.0
         if hasattr(one, "transforms_ps"):
@@ -157,28 +159,32 @@ def _always_applied(transform: A.Compose) -> A.Compose:
     return changed
 
 
-def _mirror_reason(one: Transform) -> str:
-    """Return the reason why a transform mirrors, by its name or settings, or "" if nothing indicates that it does."""
-    name = type(one).__name__
-    if isinstance(one, A.Affine) and not one.keep_ratio:  # with keep_ratio a scale of -1 in x and y is half a turn
-        products = [x * y for x in one.scale["x"] for y in one.scale["y"]]
+def _mirror_reason(transform: Transform) -> str:
+    """Return why a transform mirrors images, judged by its class and settings; "" if nothing indicates that it does."""
+    name = type(transform).__name__
+    if (
+        isinstance(transform, A.Affine) and not transform.keep_ratio
+    ):  # with keep_ratio a scale of -1 in x and y is half a turn
+        products = [x * y for x in transform.scale["x"] for y in transform.scale["y"]]
         return f"{name} with a negative scale" if min(products) < 0 else ""
     return name if name in MIRRORS else ""
 
 
-def _mirrored_error(what: str) -> UserError:
-    return UserError(f"augment: {what} mirrors, and left and right would not change places; use mirror")
+def _mirroring_error(what: str) -> UserError:
+    """Return the error for `what`, a transform that mirrors images."""
+    return UserError(f"augment: {what} mirrors without swapping left and right; use mirror")
 
 
-def _flat(transforms: Iterable[Transform]) -> Iterator[Transform]:
+def _flatten(transforms: Iterable[Transform]) -> Iterator[Transform]:
+    """Yield all transforms, each composition (e.g. OneOf) followed by its members."""
     for transform in transforms:
         yield transform
         if isinstance(transform, A.BaseCompose):
-            yield from _flat(transform)
+            yield from _flatten(transform)
 
 
 def _reseed(transforms: Iterable[Transform], seeds: Iterator[int]) -> None:
-    """Give each transform a seed of its own: Compose.set_random_seed gives all the same, so that their draws are equal.
+    """Seed each transform differently; Compose.set_random_seed would give all the same seed, and so equal draws.
 
     A composition (OneOf) passes its seed to its members, so these are seeded after it.
     """
@@ -188,8 +194,14 @@ def _reseed(transforms: Iterable[Transform], seeds: Iterator[int]) -> None:
             _reseed(transform, seeds)
 
 
-def mirrored(joints_px: Joints, width_px: int, mirror_order: Sequence[int]) -> Joints:
-    """Return the joints of the mirrored crop: x becomes width - 1 - x, and left and right swap."""
+def mirror_joints(joints_px: Joints, width_px: int, mirror_order: Sequence[int]) -> Joints:
+    """Return the joints (joint, 2) of the mirrored crop: x becomes width - 1 - x, and left and right joints swap.
+
+    Args:
+        joints_px: (joint, 2) in pixels of the crop.
+        width_px: width of the crop.
+        mirror_order: for each joint, the index of its mirror partner (`Skeleton.mirror_order`).
+    """
     flipped = joints_px[list(mirror_order)].copy()
     flipped[:, 0] = width_px - 1 - flipped[:, 0]
     return flipped

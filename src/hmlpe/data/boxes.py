@@ -1,4 +1,4 @@
-"""The bounding box around a person that the network sees, and how its factors are fitted (paper section 4; FACTS 5)."""
+"""The rule for the person box that the network sees, and the fit of its scale factors (paper section 4; FACTS 5)."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def _is_number(value: object) -> bool:
 
 @dataclass(frozen=True)
 class BoxRule:
-    """How a person's box is made, for each split.
+    """The rule by which a data set's person boxes are made, for each split.
 
     Attributes:
-        train: "detection" scales the detector's box; "window" scales the one that was made from the ground truth or
-            drawn by the annotator (`record.Person.window_px`); "truth" is the box around all known joints, with the
-            margin.
+        train: rule for training people. "detection" scales the detector's box (`record.Person.detection_px`); "window"
+            scales the box that was made from the ground truth or drawn by the annotator (`record.Person.window_px`);
+            "truth" takes the box around all known joints, with the margin.
         test: the same choice for test people; all but "detection" are oracles there, and the protocol says so.
-        factors: (across, up, down) of `geometry.scale_box`, for "detection" and "window".
-        window_factors: the same for windows, those of `record.Person.window_px` and those that a person detector gives
-            at prediction, where `detection` is a different kind of box; None: `factors`, if "window" is the rule of a
-            split.
+        factors: (across, up, down) of `geometry.scale_box`, by which "detection" and "window" scale the box.
+        window_factors: (across, up, down) for upper-body windows, which are `record.Person.window_px` and those of a
+            person detector at prediction; set it where the set's own detections are another kind of box. None:
+            `factors` are used if "window" is the rule of a split.
         margin: margin of `geometry.bounding_box`, for "truth" and for `cover`.
-        aspect: height over width of a scaled box, measured from its top; None: as scaled.
+        aspect: height over width of a scaled box, whose top stays; None: as scaled.
         cover: enlarge a training box until all known joints lie inside with the margin (paper section 4).
     """
 
@@ -69,13 +69,13 @@ class BoxRule:
             raise UserError(f"data.boxes.aspect: must be above 0, or null, got {self.aspect!r}")
         if self.aspect is not None and {self.train, self.test} == {"truth"}:
             raise UserError(
-                "data.boxes.aspect: is of a scaled box, and all boxes are around the true joints; leave it null"
+                "data.boxes.aspect: is for scaled boxes, but all boxes are around the true joints; leave it null"
             )
         if self.cover not in (True, False):
             raise UserError(f"data.boxes.cover: must be true or false, got {self.cover!r}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain containers, for the manifest."""
+        """Return the rule as a dictionary of JSON values, for the manifest."""
         return {
             "train": self.train,
             "test": self.test,
@@ -86,39 +86,39 @@ class BoxRule:
             "window_factors": None if self.window_factors is None else [float(one) for one in self.window_factors],
         }
 
-    def of(self, split: str) -> str:
-        """Return the rule of a split."""
+    def rule_of(self, split: str) -> str:
+        """Return the rule for a split's people: "detection", "window" or "truth"."""
         return self.train if split == "train" else self.test
 
     @property
-    def from_window(self) -> tuple[float, float, float] | None:
-        """Return (across, up, down) from a person's window to the box, or None if the set has no rule for windows."""
+    def factors_from_window(self) -> tuple[float, float, float] | None:
+        """Return the factors (across, up, down) that scale an upper-body window to the box; None if there are none."""
         if self.window_factors is None and "window" not in (self.train, self.test):
             return None
         across, up, down = (float(factor) for factor in self.window_factors or self.factors)
         return across, up, down
 
     def box_px(self, person: Person) -> Float[np.ndarray, " 4"] | None:
-        """Return the person's box in image pixels, or None if there is nothing to make it from.
+        """Return the person's box x0 y0 x1 y1 in image pixels, or None if the rule cannot be applied to this person.
 
-        That is the case without a detection, without a window, or with too few known joints, as `RULES` says for each
-        rule.
+        The person then has no detection, no window, or too few known joints, depending on the rule (see `RULES`).
 
         Raises:
             UserError: the box has no area or is too large; the message names the record.
         """
-        rule = self.of(person.split)
+        rule = self.rule_of(person.split)
         around = bounding_box(person.joints_px, self.margin)
         given = around if rule == "truth" else getattr(person, f"{rule}_px")
         if np.isnan(given).any() or (rule == "truth" and not (given[2:] - given[:2] >= 1).all()):
             return None
-        box = self._checked(given if rule == "truth" else self._scaled(given, rule), person, rule)
+        box = self._checked_box(given if rule == "truth" else self._scaled_box(given, rule), person, rule)
         if self.cover and person.split == "train":
-            box = self._checked(union(box, around), person, rule)
+            box = self._checked_box(union(box, around), person, rule)
         return box
 
-    def _scaled(self, given_px: Float[np.ndarray, " 4"], rule: str) -> Float[np.ndarray, " 4"]:
-        own = self.from_window if rule == "window" else None
+    def _scaled_box(self, given_px: Float[np.ndarray, " 4"], rule: str) -> Float[np.ndarray, " 4"]:
+        """Return a detection or window scaled by the factors, with the height that `aspect` requires."""
+        own = self.factors_from_window if rule == "window" else None
         across, up, down = own or (float(factor) for factor in self.factors)
         box = scale_box(given_px, (across, up, down))
         if self.aspect is not None:
@@ -126,7 +126,8 @@ class BoxRule:
         return box
 
     @staticmethod
-    def _checked(box: Float[np.ndarray, " 4"], person: Person, rule: str) -> Float[np.ndarray, " 4"]:
+    def _checked_box(box: Float[np.ndarray, " 4"], person: Person, rule: str) -> Float[np.ndarray, " 4"]:
+        """Return the box. Raises UserError if it has no area or is too large."""
         if not (np.isfinite(box).all() and (box[2:] - box[:2] >= 1).all()):
             raise UserError(f"{person.where}: the person's box ({rule}) has no area: {box.round(1).tolist()}")
         if (box[2:] - box[:2] > LARGEST_PX).any():
@@ -135,16 +136,16 @@ class BoxRule:
 
 
 @dataclass(frozen=True)
-class Fit:
-    """One choice of factors and what it cuts off.
+class FactorFit:
+    """A choice of scale factors, and how many joints and people its boxes cut off.
 
     Attributes:
         factors: (across, up, down) of `geometry.scale_box`.
         joints_cut: number of known joints outside the box.
         joints: number of known joints.
-        people_cut: number of people with a joint outside.
+        people_cut: number of people with a known joint outside the box.
         people: number of people.
-        area: area of the box over that of the detection.
+        area: area of the scaled box over that of the detection.
     """
 
     factors: tuple[float, float, float]
@@ -157,31 +158,31 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class NormalisedJoints:
-    """Joints in units of their person's detection: (0, 0) is its centre, (±1, ±1) are its corners; NaN where unknown.
+    """Joint positions relative to their person's detection: (0, 0) is its centre, (±1, ±1) are its corners.
 
     Attributes:
         rule: the kind of box that stands for the detection: "detection" or "window".
-        points: (person, joint, 2) coordinates.
+        points: (person, joint, 2) relative coordinates, NaN where unknown.
     """
 
     rule: str
     points: Float[np.ndarray, "person joint 2"]
 
     @property
-    def known(self) -> Bool[np.ndarray, "person joint"]:
-        """Return which joints are known."""
+    def is_known(self) -> Bool[np.ndarray, "person joint"]:
+        """Return a mask (person, joint) of the joints that are known."""
         return np.asarray(np.isfinite(self.points).all(axis=-1))
 
-    def evaluate(self, factors: Sequence[float | int]) -> Fit:
-        """Return what a choice of factors cuts off."""
+    def evaluate(self, factors: Sequence[float | int]) -> FactorFit:
+        """Count the joints and people that boxes scaled by these factors cut off."""
         across, up, down = (float(factor) for factor in factors)
         x, y = self.points[..., 0], self.points[..., 1]
         inside = (np.abs(x) <= across) & (y >= -1 - up) & (y <= 1 + down)
-        cut = self.known & ~inside
-        return Fit(
+        cut = self.is_known & ~inside
+        return FactorFit(
             factors=(across, up, down),
             joints_cut=int(cut.sum()),
-            joints=int(self.known.sum()),
+            joints=int(self.is_known.sum()),
             people_cut=int(cut.any(axis=1).sum()),
             people=len(cut),
             area=across * (2 + up + down) / 2,
@@ -189,12 +190,12 @@ class NormalisedJoints:
 
 
 def normalised_joints(people: Sequence[Person], boxes: BoxRule) -> NormalisedJoints:
-    """Return the joints of the training people in units of their detection, or of their window if none has a detection.
+    """Return the training people's joints relative to their detections, or to their windows if none has a detection.
 
     People without such a box are left out.
 
     Raises:
-        UserError: no training person has either.
+        UserError: no training person has a detection or a window.
     """
     train = [person for person in people if person.split == "train"]
     for rule, given in (("detection", [p.detection_px for p in train]), ("window", [p.window_px for p in train])):
@@ -208,22 +209,25 @@ def normalised_joints(people: Sequence[Person], boxes: BoxRule) -> NormalisedJoi
     raise UserError(f"no training person has a box to scale: boxes are made by rule {boxes.train!r}")
 
 
-def fit_factors(training: NormalisedJoints, share: float) -> Fit:
-    """Find the smallest box that holds at least `share` of the known joints; factors are rounded up to hundredths."""
-    x, y = np.abs(training.points[training.known]).T[0], training.points[training.known][:, 1]
+def fit_factors(training: NormalisedJoints, share: float) -> FactorFit:
+    """Return the factors of the smallest box that contains at least `share` of the known joints.
+
+    The factors are rounded up to hundredths.
+    """
+    x, y = np.abs(training.points[training.is_known]).T[0], training.points[training.is_known][:, 1]
     wanted = int(np.ceil(share * len(x)))
-    best: Fit | None = None
-    for across in np.unique(_rounded_up(np.quantile(x, np.linspace(max(share - 0.05, 0), 1, STEPS)))):
-        for up in np.unique(_rounded_up(np.quantile(-1 - y, np.linspace(max(share - 0.05, 0), 1, STEPS)))):
+    best: FactorFit | None = None
+    for across in np.unique(_round_up_to_hundredths(np.quantile(x, np.linspace(max(share - 0.05, 0), 1, STEPS)))):
+        for up in np.unique(_round_up_to_hundredths(np.quantile(-1 - y, np.linspace(max(share - 0.05, 0), 1, STEPS)))):
             below = y[(x <= across) & (-1 - y <= up)]
             if len(below) < wanted:
                 continue
-            down = _rounded_up(np.partition(below, wanted - 1)[wanted - 1] - 1)
+            down = _round_up_to_hundredths(np.partition(below, wanted - 1)[wanted - 1] - 1)
             if best is None or across * (2 + up + down) / 2 < best.area:
                 best = training.evaluate((across, up, float(down)))
     assert best is not None  # the largest candidate holds all joints
     return best
 
 
-def _rounded_up(values: np.ndarray | np.floating) -> np.ndarray:
+def _round_up_to_hundredths(values: np.ndarray | np.floating) -> np.ndarray:
     return np.asarray(np.ceil(values * 100 - 1e-9) / 100)

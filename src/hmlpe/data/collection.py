@@ -10,31 +10,33 @@ from typing import Any
 
 from hmlpe.data.boxes import BoxRule
 from hmlpe.data.record import Attribute
-from hmlpe.data.selection import DataSet, set_names
+from hmlpe.data.selection import DataSet, parse_set_names
 from hmlpe.data.sources.attributes import parse_attributes
 from hmlpe.errors import UserError
 from hmlpe.settings import DataSettings, SetSettings, make
 
 
-def sets_of(data: DataSettings) -> tuple[list[DataSet], list[str]]:
-    """Return the data sets to prepare, and the names of known sets that are not among them.
+def build_data_sets(data: DataSettings) -> tuple[list[DataSet], list[str]]:
+    """Build the data sets that the configuration selects, e.g. for `hmlpe-prepare`.
 
     The settings of a single set have `source` and `boxes`. Those of several have them under `known.<name>`; each set
-    lies in
-    its own `root`, or else in the subfolder of `root` that has its name.
+    lies in its own `root`, or else in the subfolder of `root` that has its name.
+
+    Returns:
+        The selected data sets, and the names under `known` that are not selected or not on disk.
 
     Raises:
-        UserError: a name is unknown, a chosen set is missing, or no set is there at all.
+        UserError: a selected name is not under `known`, a selected set is not on disk, or no set is on disk at all.
     """
     if data.known is None:
-        one = _single_set(data)
+        one = _settings_of_single_set(data)
         return [DataSet(make("data.source", one.source), make("data.boxes", one.boxes))], []
     found = []
-    for name, member in _chosen(data).items():
+    for name, member in _chosen_sets(data).items():
         given = {}
         if "root" in member.source and member.source["root"] is None:
             if data.root is None:
-                raise UserError(f"data.root: is not set; it must name the folder that holds {_folders(data)}")
+                raise UserError(f"data.root: is not set; it must name the folder that holds {_folder_names(data)}")
             folder = Path(str(data.root)).expanduser() / name
             if not folder.is_dir() and data.sets is None:
                 continue
@@ -45,20 +47,20 @@ def sets_of(data: DataSettings) -> tuple[list[DataSet], list[str]]:
             source = make(f"data.known.{name}.source", member.source, **given)
             boxes = make(f"data.known.{name}.boxes", member.boxes)
         if source.name != name:
-            raise UserError(f"data.known.{name}: its source calls itself {source.name!r}; both must have one name")
+            raise UserError(f"data.known.{name}: its source calls itself {source.name!r}; both names must be the same")
         found.append(DataSet(source, boxes))
     if not found:
-        raise UserError(f"data.root: {data.root} holds none of {_folders(data)}")
+        raise UserError(f"data.root: {data.root} holds none of {_folder_names(data)}")
     return found, [name for name in data.known if name not in {one.source.name for one in found}]
 
 
 def box_rules(data: DataSettings, names: list[str]) -> Mapping[str, dict[str, Any]]:
-    """Return the configured box rules of the named sets, without reading the sets.
+    """Return set name -> its configured box rule as a dictionary (`BoxRule.as_dict`), without reading the sets.
 
     Sets without settings are left out.
     """
     found = {}
-    for name, member in _members(data, names).items():
+    for name, member in _settings_of_sets(data, names).items():
         with _correct_setting_names(data, name):
             rule: BoxRule = make("data.boxes", member.boxes)
         found[name] = rule.as_dict()
@@ -66,34 +68,35 @@ def box_rules(data: DataSettings, names: list[str]) -> Mapping[str, dict[str, An
 
 
 def configured_attributes(data: DataSettings, names: list[str]) -> Mapping[str, tuple[Attribute, ...]]:
-    """Return the attributes that the settings of the named sets declare, without reading the sets.
+    """Return set name -> the attributes that its settings declare, without reading the sets.
 
     Sets whose settings declare none are left out.
     """
     found = {}
-    for name, member in _members(data, names).items():
+    for name, member in _settings_of_sets(data, names).items():
         if "attributes" in member.source:
             with _correct_setting_names(data, name):
                 found[name] = tuple(one.attribute for one in parse_attributes(member.source["attributes"]))
     return found
 
 
-def _members(data: DataSettings, names: list[str]) -> dict[str, SetSettings]:
-    """Return the settings of those named sets that have any; the settings of a single set stand for every name."""
+def _settings_of_sets(data: DataSettings, names: list[str]) -> dict[str, SetSettings]:
+    """Return set name -> settings, for those named sets that have any; those of a single set stand for every name."""
     if data.known is None:
-        return dict.fromkeys(names, _single_set(data))
-    return {name: member for name, member in _chosen(data).items() if name in names}
+        return dict.fromkeys(names, _settings_of_single_set(data))
+    return {name: member for name, member in _chosen_sets(data).items() if name in names}
 
 
-def _single_set(data: DataSettings) -> SetSettings:
-    return SetSettings.of({key: value for key in ("source", "boxes") if (value := getattr(data, key))}, "data")
+def _settings_of_single_set(data: DataSettings) -> SetSettings:
+    """Return the settings of the only set, those directly under `data`."""
+    return SetSettings.from_config({key: value for key in ("source", "boxes") if (value := getattr(data, key))}, "data")
 
 
 @contextmanager
 def _correct_setting_names(data: DataSettings, name: str) -> Iterator[None]:
-    """Correct the names of settings in errors of one of several sets.
+    """Replace data.source and data.boxes in UserErrors by the settings' full names under data.known.<name>.
 
-    Sources and box rules call their settings data.source and data.boxes; with several sets these lie elsewhere.
+    Sources and box rules do not know that their set is one of several, and so whose settings are elsewhere.
     """
     try:
         yield
@@ -103,16 +106,18 @@ def _correct_setting_names(data: DataSettings, name: str) -> Iterator[None]:
         raise UserError(re.sub(r"\bdata\.(?=source\b|boxes\b)", f"data.known.{name}.", str(error))) from error
 
 
-def _chosen(data: DataSettings) -> dict[str, SetSettings]:
+def _chosen_sets(data: DataSettings) -> dict[str, SetSettings]:
+    """Return name -> settings of the sets in `data.sets`, or of all. Raises UserError if a name is unknown."""
     known = data.known or {}
     if data.sets is None:
         return known
-    names = set_names(data.sets, "data.sets")
+    names = parse_set_names(data.sets, "data.sets")
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UserError(f"data.sets: no set {unknown[0]!r}; there are {', '.join(known)}")
     return {name: known[name] for name in names}
 
 
-def _folders(data: DataSettings) -> str:
-    return ", ".join(f"{name}/" for name in _chosen(data))
+def _folder_names(data: DataSettings) -> str:
+    """Return the folder names of the chosen sets as one text, for messages."""
+    return ", ".join(f"{name}/" for name in _chosen_sets(data))

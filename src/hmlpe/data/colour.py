@@ -16,9 +16,9 @@ class PcaColourNoise(A.ImageOnlyTransform):  # type: ignore[misc] # albumentatio
     """Adds one random colour to all pixels, mostly along the axis in which the image's own colours differ most.
 
     The colour is normally distributed with mean 0; along each principal axis of the pixels' colours its standard
-    deviation is
-    `strength` times theirs. The idea is from Krizhevsky et al. 2012. A.FancyPCA does something else: it stretches the
-    colours about their mean, which stays; at its default of 0.1 a photo's pixels change by 0.1 of 255.
+    deviation is `strength` times theirs. The idea is from Krizhevsky et al. 2012. A.FancyPCA does something
+    else: it stretches the colours about their mean, which stays; at its default of 0.1 a photo's pixels change by 0.1
+    of 255.
 
     Args:
         strength: standard deviation of the noise, in standard deviations of the image's colours.
@@ -30,13 +30,13 @@ class PcaColourNoise(A.ImageOnlyTransform):  # type: ignore[misc] # albumentatio
         self.strength = strength
 
     def get_params(self) -> dict[str, Any]:
-        """Draw a normal number for each axis."""
+        """Draw a standard normal number for each of the three principal axes."""
         return {"draw": self.random_generator.standard_normal(3)}
 
     def apply(
         self, img: UInt8[np.ndarray, "height width 3"], draw: Float[np.ndarray, 3], **params: Any
     ) -> UInt8[np.ndarray, "height width 3"]:
-        """Return the image with its colours shifted."""
+        """Return the image with one random colour added to all pixels, made of the normal numbers `draw` (3,)."""
         covariance, _ = cv2.calcCovarMatrix(img.reshape(-1, 3), np.empty((1, 3)), _COVARIANCE)
         variances, axes = np.linalg.eigh(covariance)
         # The symmetric root of the covariance: the signs of the axes, which the solver chooses freely, cancel.

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hmlpe.data.augment import Augmentation, View, check_size
+from hmlpe.data.augment import Augmentation, CropView, check_size
 from hmlpe.data.pack import Labels
 from hmlpe.geometry import image_to_crop
 
@@ -28,32 +28,38 @@ Sample = dict[str, Tensor]
 """
 
 
-def random_batch(people: int, joints: int, attributes: int, size_px: int) -> Sample:
+def random_batch(people_count: int, joint_count: int, attribute_count: int, size_px: int) -> Sample:
     """Return a batch of random pixels and joints with all keys, shapes and types of a `Sample`, for timing.
 
-    No attribute in it is known.
+    All attributes in it are unknown (NaN).
+
+    Args:
+        people_count: number of people in the batch.
+        joint_count: number of joints of the skeleton.
+        attribute_count: number of attributes.
+        size_px: side of the network's input.
     """
-    joints_px = torch.rand(people, joints, 2) * size_px
+    joints_px = torch.rand(people_count, joint_count, 2) * size_px
     return {
-        "image": torch.randint(256, (people, 3, size_px, size_px), dtype=torch.uint8),
+        "image": torch.randint(256, (people_count, 3, size_px, size_px), dtype=torch.uint8),
         "joints_px": joints_px,
-        "occluded": torch.zeros(people, joints, dtype=torch.bool),
-        "attributes": torch.full((people, attributes), float("nan")),
-        "mirrored": torch.zeros(people, dtype=torch.bool),
+        "occluded": torch.zeros(people_count, joint_count, dtype=torch.bool),
+        "attributes": torch.full((people_count, attribute_count), float("nan")),
+        "mirrored": torch.zeros(people_count, dtype=torch.bool),
         "truth_px": joints_px,
-        "box_px": torch.tensor([0.0, 0, size_px, size_px]).repeat(people, 1),
-        "torso_px": torch.full((people,), size_px / 2),
-        "row": torch.arange(people),
+        "box_px": torch.tensor([0.0, 0, size_px, size_px]).repeat(people_count, 1),
+        "torso_px": torch.full((people_count,), size_px / 2),
+        "row": torch.arange(people_count),
     }
 
 
 class PeopleDataset(Dataset[Sample]):
-    """The people of one split.
+    """The people of one split, as samples for the network.
 
     Args:
-        crops: (person, size, size, 3) of the whole pack, memory-mapped: those to augment, or the test crops.
+        crops: (person, size, size, 3) crops of the whole pack, memory-mapped: training crops, or test crops.
         labels: labels of the whole pack.
-        rows: rows in the pack of this split's people.
+        rows: (row,) rows in the pack of this split's people.
         augmentation: augmentation of the crops; None serves them unchanged.
         seed: seed of the augmentation; a sample depends on (seed, epoch, row) alone.
         size_px: side of the network's input, which every view must have; None: the crops' side.
@@ -75,7 +81,7 @@ class PeopleDataset(Dataset[Sample]):
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the path of memory-mapped crops instead of a copy of them.
 
-        A loading process that is not a fork then maps the file, too.
+        A worker process that is not a fork then maps the file itself.
         """
         crops: Any = self.crops
         mapped = isinstance(crops, np.memmap) and not isinstance(crops.base, np.ndarray)  # the whole file, not a slice
@@ -94,7 +100,7 @@ class PeopleDataset(Dataset[Sample]):
         row = int(self.rows[index])
         crop, box = np.asarray(self.crops[row]), self.labels.box_px[row]
         joints, occluded = image_to_crop(self.labels.joints_px[row], box, len(crop)), self.labels.occluded[row]
-        view = View(crop, joints, False)
+        view = CropView(crop, joints, False)
         if self.augmentation is not None:
             view = self.augmentation(crop, joints, np.random.default_rng([self.seed, epoch, row]))
             check_size(view.image, self.size_px)
@@ -113,7 +119,10 @@ class PeopleDataset(Dataset[Sample]):
         }
 
     def all_labels(self) -> Sample:
-        """Return the labels of all people, as a `Sample` of their test crops without the image."""
+        """Return the labels of all people of this split as one batch, a `Sample` without "image".
+
+        Joints are in pixels of the test crops.
+        """
         rows = self.rows
         return {
             "joints_px": self.joints_px(),
@@ -127,14 +136,14 @@ class PeopleDataset(Dataset[Sample]):
         }
 
     def mean_image(self) -> Float[Tensor, "3 size size"]:
-        """Return the per-pixel mean of these people's crops, 0-255 (FACTS 3)."""
+        """Return the mean over people of each pixel of their crops, in 0 to 255 (FACTS 3)."""
         total = np.zeros(self.crops.shape[1:])
         for row in self.rows:
             total += self.crops[row]
         return torch.from_numpy((total / len(self.rows)).transpose(2, 0, 1).astype(np.float32))
 
     def joints_px(self) -> Float[Tensor, "row joint 2"]:
-        """Return everyone's joints in pixels of the test crop, NaN where unknown."""
+        """Return the joints of all people of this split in pixels of the test crop, NaN where unknown."""
         joints = image_to_crop(self.labels.joints_px[self.rows], self.labels.box_px[self.rows, None], self.size_px)
         return torch.from_numpy(joints.astype(np.float32))
 

@@ -22,14 +22,14 @@ _THIN_EDGE = (Stroke(linewidth=3, foreground="black"), Normal())
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """What is drawn of one person.
+class LabelledCrop:
+    """A person's crop with its labels, for drawing.
 
     Attributes:
         title: one line above the picture.
         image: the crop.
-        joints_px: joints in pixels of the crop; those that are NaN are not drawn.
-        occluded: joints that are drawn hollow.
+        joints_px: (joint, 2) in pixels of the crop; joints that are NaN are not drawn.
+        occluded: (joint,) mask of the occluded joints, which are drawn hollow.
     """
 
     title: str
@@ -38,30 +38,30 @@ class View:
     occluded: Bool[np.ndarray, " joint"]
 
 
-def draw_pose(ax: Axes, view: View, skeleton: Skeleton) -> None:
-    """Draw the crop with its joints and parts; whatever lies outside the crop is cut off."""
-    _show(ax, view.image)
+def draw_pose(ax: Axes, crop: LabelledCrop, skeleton: Skeleton) -> None:
+    """Draw the crop with its joints and parts (the sticks between joints), which are clipped at the crop's edges."""
+    _show_image(ax, crop.image)
     for part, ends in enumerate(skeleton.part_ends):
-        ax.plot(*view.joints_px[list(ends)].T, color=part_colour(part), lw=2.2, path_effects=_EDGE)
-    for joint, (x, y) in enumerate(view.joints_px):
+        ax.plot(*crop.joints_px[list(ends)].T, color=part_colour(part), lw=2.2, path_effects=_EDGE)
+    for joint, (x, y) in enumerate(crop.joints_px):
         _, colour, marker = side_of(skeleton, joint)
-        ax.plot(x, y, marker, **(_hollow(colour) if view.occluded[joint] else _solid(colour)), zorder=3)
+        ax.plot(x, y, marker, **(_hollow_marker(colour) if crop.occluded[joint] else _solid_marker(colour)), zorder=3)
 
 
-def draw_windows(ax: Axes, view: View, skeleton: Skeleton, windows: WindowGrid, turn: int) -> None:
-    """Draw the windows that contain one part.
+def draw_windows(ax: Axes, crop: LabelledCrop, skeleton: Skeleton, windows: WindowGrid, part_number: int) -> None:
+    """Draw, on the grey crop, the windows of the detection task that contain one part.
 
-    It is part number `turn`, modulo the number of parts, or the next part whose joints are known.
+    It is the part with the number `part_number`, modulo the number of parts, or the next part whose joints are known.
     """
-    pale = view.image.mean(axis=2, keepdims=True) * 0.6 + 90  # grey, so that the windows stand out
-    _show(ax, np.repeat(pale.astype(np.uint8), 3, axis=2))
+    pale = crop.image.mean(axis=2, keepdims=True) * 0.6 + 90  # grey, so that the windows stand out
+    _show_image(ax, np.repeat(pale.astype(np.uint8), 3, axis=2))
     names, ends = list(skeleton.parts), skeleton.part_ends
-    turns = [(turn + step) % len(ends) for step in range(len(ends))]
-    known = [part for part in turns if np.isfinite(view.joints_px[list(ends[part])]).all()]
+    turns = [(part_number + step) % len(ends) for step in range(len(ends))]
+    known = [part for part in turns if np.isfinite(crop.joints_px[list(ends[part])]).all()]
     text = "no part is known"
     if known:
         part, colour = known[0], part_colour(known[0])
-        stick, extent = view.joints_px[list(ends[part])], windows.extent_px
+        stick, extent = crop.joints_px[list(ends[part])], windows.extent_px
         corners = windows.corners().numpy()[windows.contains(torch.from_numpy(stick)).numpy()]
         centres = corners + extent / 2
         nearest = np.linalg.norm(centres - stick.mean(axis=0), axis=1).argsort(kind="stable")[:1]
@@ -71,34 +71,39 @@ def draw_windows(ax: Axes, view: View, skeleton: Skeleton, windows: WindowGrid, 
             ax.add_patch(Rectangle(tuple(corner), extent, extent, fc="none", ec=colour, lw=2, path_effects=_EDGE))
         ax.plot(*stick.T, color=colour, lw=2.2, path_effects=_EDGE)
         ax.plot(*centres.T, ".", ms=5, color="black")
-        text = f"{_words(names[part])}: {len(corners)} of {len(windows)} windows"
+        text = f"{_with_spaces(names[part])}: {len(corners)} of {len(windows)} windows"
     ax.text(2, 3, text, fontsize=8, va="top", parse_math=False, bbox={"fc": "white", "ec": "none", "pad": 1.5})
 
 
 def legend_entries(skeleton: Skeleton) -> list[Line2D]:
     """Return the legend's entries for the colours and markers of joints and parts."""
-    joints = [Line2D([], [], ls="", marker=marker, label=label, **_solid(colour)) for label, colour, marker in SIDES]
-    hollow = Line2D([], [], ls="", marker="o", label="marked occluded", **_hollow(SIDES[0].colour))
+    joints = [
+        Line2D([], [], ls="", marker=marker, label=label, **_solid_marker(colour)) for label, colour, marker in SIDES
+    ]
+    hollow = Line2D([], [], ls="", marker="o", label="marked occluded", **_hollow_marker(SIDES[0].colour))
     parts = [
-        Line2D([], [], color=part_colour(part), lw=2.2, path_effects=_EDGE, label=_words(name))
+        Line2D([], [], color=part_colour(part), lw=2.2, path_effects=_EDGE, label=_with_spaces(name))
         for part, name in enumerate(skeleton.parts)
     ]
     return [*joints, hollow, *parts]
 
 
-def _show(ax: Axes, image: np.ndarray) -> None:
+def _show_image(ax: Axes, image: np.ndarray) -> None:
+    """Draw an image without ticks, so that data coordinates are its pixels."""
     height, width = image.shape[:2]
     ax.imshow(image, interpolation="bilinear")
     ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=(), yticks=())
 
 
-def _solid(colour: str) -> dict[str, Any]:
+def _solid_marker(colour: str) -> dict[str, Any]:
+    """Return matplotlib's marker settings of a visible joint."""
     return {"ms": 6.5, "mfc": colour, "mec": "black", "mew": 0.8}
 
 
-def _hollow(colour: str) -> dict[str, Any]:
+def _hollow_marker(colour: str) -> dict[str, Any]:
+    """Return matplotlib's marker settings of an occluded joint."""
     return {"ms": 7.5, "mfc": "none", "mec": colour, "mew": 1.6, "path_effects": _THIN_EDGE}
 
 
-def _words(name: str) -> str:
+def _with_spaces(name: str) -> str:
     return name.replace("_", " ")

@@ -1,4 +1,4 @@
-"""The contact sheet: some people with their labels on one page, for visual inspection."""
+"""The contact sheet: an image that shows some people with their labels, for visual inspection."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hmlpe.data.drawing import View, draw_pose, draw_windows, legend_entries
-from hmlpe.data.pack import Columns, Labels, Pack
+from hmlpe.data.drawing import LabelledCrop, draw_pose, draw_windows, legend_entries
+from hmlpe.data.pack import Labels, Pack, PeopleColumns
 from hmlpe.errors import UserError
 from hmlpe.files import write_bytes_atomic
 from hmlpe.geometry import image_to_crop
@@ -39,18 +39,21 @@ def draw_sheet(
     rows: Sequence[int],
     path: Path,
 ) -> None:
-    """Draw people of the pack to the PNG `path`: the test crop with joints and parts, and the windows of one part.
+    """Draw people of the pack to the PNG file `path`: test crops with joints and parts, and windows of one part.
 
     Args:
         labels: labels of the whole pack, as used in training: the sheet shows what the network is taught.
+        skeleton: the pack's skeleton.
+        windows: the windows of the detection task.
         rows: rows of the people to draw; see `sample_rows`.
+        path: the PNG file to write.
 
     Raises:
         UserError: `rows` is empty.
     """
     views = [
-        View(
-            " · ".join([*_group(pack.people, row), f"row {row}", *_known(pack, row)]),
+        LabelledCrop(
+            " · ".join([*_set_and_split(pack.people, row), f"row {row}", *_known_attributes(pack, row)]),
             np.asarray(pack.test_crops[row]),
             image_to_crop(labels.joints_px[row], labels.box_px[row], pack.size_px),
             labels.occluded[row],
@@ -59,36 +62,38 @@ def draw_sheet(
     ]
     who = f"{pack.manifest['name']}: {len(views)} of {len(pack.crops)} people"
     size = f"{pack.size_px} x {pack.size_px} px"
-    draw_views(views, skeleton, windows, path, f"{who}, as the network sees them in testing ({size}).")
+    draw_labelled_crops(views, skeleton, windows, path, f"{who}, as the network sees them in testing ({size}).")
 
 
-def draw_views(views: Sequence[View], skeleton: Skeleton, windows: WindowGrid, path: Path, title: str) -> None:
-    """Draw `views`, crops of one size, to the PNG `path`; the same views always give the same bytes.
+def draw_labelled_crops(
+    crops: Sequence[LabelledCrop], skeleton: Skeleton, windows: WindowGrid, path: Path, title: str
+) -> None:
+    """Draw crops of one size to the PNG file `path`; the same crops always give the same bytes.
 
     The second picture of each person shows the windows of one part, in turn, so that every part is seen on some of the
     people.
 
     Raises:
-        UserError: there is nobody to draw.
+        UserError: `crops` is empty.
     """
-    if not views:
+    if not crops:
         raise UserError(f"{path}: there is nobody to draw")
-    high, wide = (side * _ZOOM for side in views[0].image.shape[:2])
-    columns = min(_COLUMNS, len(views))
+    high, wide = (side * _ZOOM for side in crops[0].image.shape[:2])
+    columns = min(_COLUMNS, len(crops))
     width = columns * (2 * wide + _GAP) + _GAP
     texts = [title, *(text.format(share=100 * windows.beta) for text in _EXPLANATION)]
     about = [line for text in texts for line in textwrap.wrap(text, int(width / 7.5))]
     entries = legend_entries(skeleton)
     deep = math.ceil(len(entries) * _ENTRY / width)
     head, foot = _LINE * len(about) + _GAP, _LINE * deep + _GAP
-    height = head + math.ceil(len(views) / columns) * (high + _TITLE) + foot
+    height = head + math.ceil(len(crops) / columns) * (high + _TITLE) + foot
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the user's own style must not change the bytes
         figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
         FigureCanvasAgg(figure)
         for number, line in enumerate(about):
             figure.text(_GAP / width, 1 - (_GAP / 2 + number * _LINE) / height, line, va="top", parse_math=False)
-        for index, view in enumerate(views):
+        for index, view in enumerate(crops):
             row, column = divmod(index, columns)
             left, bottom = _GAP + column * (2 * wide + _GAP), height - head - (row + 1) * (high + _TITLE)
             pose, part = (
@@ -96,7 +101,7 @@ def draw_views(views: Sequence[View], skeleton: Skeleton, windows: WindowGrid, p
             )
             pose.set_title(view.title, loc="left", fontsize=8.5, pad=3, parse_math=False)
             draw_pose(pose, view, skeleton)
-            draw_windows(part, view, skeleton, windows, turn=index)
+            draw_windows(part, view, skeleton, windows, part_number=index)
         across = math.ceil(len(entries) / deep)
         figure.legend(handles=entries, loc="lower center", ncols=across, frameon=False, fontsize=9, borderaxespad=0.2)
         image = io.BytesIO()
@@ -104,25 +109,25 @@ def draw_views(views: Sequence[View], skeleton: Skeleton, windows: WindowGrid, p
     write_bytes_atomic(path, image.getvalue())
 
 
-def sample_rows(people: Columns, count: int, seed: int) -> list[int]:
+def sample_rows(people: PeopleColumns, count: int, seed: int) -> list[int]:
     """Return the rows of `count` random people, or of all if there are fewer, spread evenly over sets and splits.
 
-    Every split of every set gives one person in turn until there are enough; they are ordered by set, split and row.
+    Every split of every set gives one person in turn until there are enough. The rows are sorted by set and split.
     """
     groups: dict[tuple[str, str], list[int]] = {}
     for row in np.random.default_rng(seed).permutation(len(people.split)).tolist():
-        groups.setdefault(_group(people, row), []).append(row)
+        groups.setdefault(_set_and_split(people, row), []).append(row)
     turns = sorted((place, group) for group, rows in groups.items() for place in range(len(rows)))
     return [row for _, row in sorted((group, groups[group][place]) for place, group in turns[: max(count, 0)])]
 
 
-def _known(pack: Pack, row: int) -> list[str]:
-    """Return the known attributes of a person as one text, cut to the room above the pictures; empty without any."""
+def _known_attributes(pack: Pack, row: int) -> list[str]:
+    """Return a person's known attributes as a list of one text, shortened for the title; empty if none is known."""
     pairs = zip(pack.attributes, pack.people.attributes[row].tolist(), strict=True)
-    said = [one.shown(value) for one, value in pairs if not math.isnan(value)]
+    said = [one.describe(value) for one, value in pairs if not math.isnan(value)]
     return [textwrap.shorten(" · ".join(said), 50, placeholder="…")] if said else []
 
 
-def _group(people: Columns, row: int) -> tuple[str, str]:
+def _set_and_split(people: PeopleColumns, row: int) -> tuple[str, str]:
     """Return the set and the split of a person."""
     return str(people.set[row]), str(people.split[row])

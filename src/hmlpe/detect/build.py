@@ -1,4 +1,4 @@
-"""Build the configured detector; settings of a wrong type are named first."""
+"""Build the configured person detector, after checking the types of its settings."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from hmlpe.settings import make, missing_settings
 TYPE_WORDS: dict[Any, str] = {**TYPE_NAMES, Mapping: TYPE_NAMES[dict], Sequence: TYPE_NAMES[list]}
 
 
-def mistyped_settings(name: str, values: Mapping[str, Any]) -> Iterator[str]:
+def mistyped_settings(prefix: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield one error line for each setting whose type differs from the annotation in the constructor.
 
     Settings that the constructor does not have are not reported here; `settings.make` refuses them.
 
     Args:
-        name: prefix of the settings' names in the lines.
-        values: `_target_` and the settings of an object, nested objects included. An annotation with a type that is
-            neither in `TYPE_WORDS` nor a class of hmlpe is not checked, but left to the constructor.
+        prefix: prefix of the settings' names in the lines, e.g. "detector".
+        settings: the settings of an object, with its class as `_target_`; nested objects are checked, too. A setting
+            whose annotation has a type that is neither in `TYPE_WORDS` nor a class of hmlpe is not checked here.
     """
     try:
-        target: Any = resolve_name(values["_target_"])
+        target: Any = resolve_name(settings["_target_"])
     except (ImportError, AttributeError, ValueError, TypeError):
-        yield f"{name}._target_: there is no {values['_target_']!r}"
+        yield f"{prefix}._target_: there is no {settings['_target_']!r}"
         return
     try:
         known = signature(target, eval_str=True).parameters
     except (NameError, TypeError, ValueError):
         return
-    for key, value in values.items():
+    for key, value in settings.items():
         if key in known:
-            yield from _mistyped_values(f"{name}.{key}", value, known[key].annotation)
+            yield from _mistyped_values(f"{prefix}.{key}", value, known[key].annotation)
 
 
-def _mistyped_values(name: str, value: Any, hint: Any) -> Iterator[str]:
-    """Yield one line for each value, at or below this one, that does not fit the type annotation."""
+def _mistyped_values(setting: str, value: Any, hint: Any) -> Iterator[str]:
+    """Yield one error line for the value, or for each value nested in it, that does not fit the annotation `hint`."""
     if isinstance(value, dict) and "_target_" in value:
-        yield from mistyped_settings(name, value)
+        yield from mistyped_settings(setting, value)
         return
     union = isinstance(hint, UnionType) or get_origin(hint) is Union
     allowed = {get_origin(one) or one: one for one in (get_args(hint) if union else (hint,))}
@@ -53,31 +53,32 @@ def _mistyped_values(name: str, value: Any, hint: Any) -> Iterator[str]:
         inner = get_args(one) or (Any,)
         if kind is Mapping and isinstance(value, dict):
             for key, item in value.items():
-                yield from _mistyped_values(f"{name}.{key}", item, inner[-1])
+                yield from _mistyped_values(f"{setting}.{key}", item, inner[-1])
             return
         if kind is Sequence and isinstance(value, list):
             for place, item in enumerate(value):
-                yield from _mistyped_values(f"{name}[{place}]", item, inner[0])
+                yield from _mistyped_values(f"{setting}[{place}]", item, inner[0])
             return
-        if _fits(value, kind):
+        if _has_type(value, kind):
             return
     words = [TYPE_WORDS.get(kind, f"a {kind.__name__}") for kind in allowed if not (kind is int and float in allowed)]
-    yield f"{name}: must be {' or '.join(words)}, got {'null' if value is None else repr(value)[:60]}"
+    yield f"{setting}: must be {' or '.join(words)}, got {'null' if value is None else repr(value)[:60]}"
 
 
-def _fits(value: Any, kind: type) -> bool:
+def _has_type(value: Any, kind: type) -> bool:
+    """Return whether the value is of this type; an int is a float, too, but a bool is no int."""
     if isinstance(value, bool):  # a bool is an int to Python
         return kind is bool
     return kind in TYPE_WORDS and kind is not Sequence and isinstance(value, (int, float) if kind is float else kind)
 
 
 def build_detector(settings: Mapping[str, Any] | None, factors: Sequence[float | int] | None = None) -> Detector:
-    """Build the configured detector.
+    """Return the person detector that the configuration describes.
 
     Args:
-        settings: a file of conf/detector, with overrides; it is not modified.
-        factors: (across, up, down), the box rule that the network was trained with (`geometry.scale_box`), for a
-            detector whose setting `factors` is open; None: there is no network.
+        settings: the group `detector` of the configuration (conf/detector), with overrides; it is not modified.
+        factors: (across, up, down) by which the network's boxes were scaled in training (`geometry.scale_box`); used
+            if the detector's own setting `factors` is missing or null. None: there is no network.
 
     Raises:
         UserError: no detector is configured, or a setting is missing or not valid; the message names the setting.

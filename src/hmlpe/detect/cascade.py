@@ -1,4 +1,4 @@
-"""Detect people by OpenCV's cascades of Haar features; boxes of faces and upper bodies become windows of one kind."""
+"""Detect people by OpenCV's cascades of Haar features; their boxes are mapped to upper-body windows."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def merge_windows(
     windows_px: Float[np.ndarray, "box 4"],
     scores: Float[np.ndarray, " box"],
     finder_ids: Int[np.ndarray, " box"],
-    overlap: float | int,
+    iou_threshold: float | int,
 ) -> Detections:
-    """Merge overlapping windows: non-maximum suppression in which different finders support each other.
+    """Merge overlapping windows into people, by non-maximum suppression that adds the scores of different finders.
 
     The window with the highest score absorbs all that overlap it and keeps its place. Its new score is the sum, over
     the finders, of their best score there. A person found by two finders thus counts more than one found by a single
     finder, but not more because one finder found them twice.
 
     Args:
-        windows_px: x0 y0 x1 y1.
-        scores: above 0, and comparable between finders.
-        finders: index of the finder (e.g. cascade) that found each window.
-        overlap: two windows belong to one person if their IoU is above this.
+        windows_px: (box, 4) windows x0 y0 x1 y1 in pixels.
+        scores: (box,) scores above 0 that are comparable between finders.
+        finder_ids: (box,) index of the finder (e.g. cascade) that found each window.
+        iou_threshold: two windows belong to one person if their IoU is above this.
 
     Returns:
         The people, the highest score first; the result does not depend on the order of the input.
@@ -49,7 +49,7 @@ def merge_windows(
     found, sums = [], []
     while len(order):
         first = order[0]
-        near = np.array([iou(windows_px[first], windows_px[other]) > overlap for other in order])
+        near = np.array([iou(windows_px[first], windows_px[other]) > iou_threshold for other in order])
         near[0] = True  # the window itself, even if it has no area
         own = order[near]
         found.append(windows_px[first])
@@ -61,17 +61,18 @@ def merge_windows(
 
 @dataclass(frozen=True)
 class Cascade:
-    """One cascade and how its boxes are interpreted.
+    """Settings of one OpenCV cascade: how it searches, and how its boxes become upper-body windows with scores.
 
     Attributes:
         file: path of the cascade's file; without a folder, a file that comes with OpenCV.
-        to_window: map from its box to the upper-body window.
-        scale_factor: ratio between successive sizes that are tried.
-        min_neighbours: how many hits at about the same place make a box, at least 1.
+        to_window: map from the cascade's box to the upper-body window.
+        scale_factor: ratio between successive box sizes that the search tries.
+        min_neighbours: number of hits at about the same place that are needed for a box, at least 1.
         least_px: side of the smallest box, in pixels of the image shrunk to `longest_px` (the cascade's shorter side).
-        zero: the sum of OpenCV's last stage that scores 0; these sums are not comparable between cascades.
+        zero: the last-stage sum (OpenCV's `levelWeights`) that is mapped to a score of 0; the sums of different
+            cascades are not comparable.
         weight: score per unit of the sum above `zero`.
-        mirror: search the mirrored image; profile faces look one way.
+        mirror: search the mirrored image, e.g. for profile faces, which look only one way in OpenCV's file.
     """
 
     file: str
@@ -95,18 +96,18 @@ class Cascade:
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise UserError(f"cascade {self.file}: {name} must be from {low:g} to {high:g}, got {value!r}")
 
-    def scores(self, sums: Float[np.ndarray, " box"]) -> Float[np.ndarray, " box"]:
-        """Turn OpenCV's sums of the last stage into scores above 0."""
+    def scores_from_sums(self, sums: Float[np.ndarray, " box"]) -> Float[np.ndarray, " box"]:
+        """Convert OpenCV's last-stage sums, one per box, to scores of at least `MIN_SCORE`."""
         return np.maximum(self.weight * (sums - self.zero), MIN_SCORE)
 
 
 class CascadeDetector:
-    """A detector that merges the windows of several cascades: one person's face and upper body become one window.
+    """A person detector that runs several cascades, e.g. of faces and bodies, and merges their windows into people.
 
     Args:
-        cascades: name -> cascade; None switches a cascade of the configuration off.
-        longest_px: images whose longer side exceeds this are shrunk to it.
-        overlap: windows with a larger IoU belong to one person.
+        cascades: name -> settings of a cascade; None switches that cascade off.
+        longest_px: largest longer side, in pixels, that is searched; larger images are shrunk to it.
+        overlap: IoU above which two windows belong to one person.
         least_score: people whose summed score is lower are dropped; -inf drops nobody.
 
     Raises:
@@ -130,7 +131,7 @@ class CascadeDetector:
         if math.isnan(least_score) or least_score == math.inf:
             raise UserError(f"detector.least_score: must be a number, got {least_score}")
         self.longest_px, self.overlap, self.least_score = longest_px, overlap, least_score
-        self._classifiers = {name: _load(cascade.file) for name, cascade in self.cascades.items()}
+        self._classifiers = {name: _load_classifier(cascade.file) for name, cascade in self.cascades.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings: OpenCV's classifiers cannot be pickled, so their files are read again."""
@@ -138,23 +139,27 @@ class CascadeDetector:
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str = "") -> Detections:
         """Return the people in an RGB image, the highest score first."""
-        return self.people_of(self.boxes(image))
+        return self.merge_boxes(self.detect_boxes(image))
 
-    def people_of(self, boxes: Mapping[str, CascadeBoxes]) -> Detections:
-        """Merge the cascades' boxes, as `boxes` returns them, into people."""
+    def merge_boxes(self, boxes: Mapping[str, CascadeBoxes]) -> Detections:
+        """Return the people that the cascades' boxes show, the highest score first.
+
+        Args:
+            boxes: name of the cascade -> its boxes and last-stage sums, see `detect_boxes`.
+        """
         windows, scores, finder_ids = [np.zeros((0, 4))], [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
         for number, (key, (edges, sums)) in enumerate(boxes.items()):
             windows.append(self.cascades[key].to_window(edges))
-            scores.append(self.cascades[key].scores(sums))
+            scores.append(self.cascades[key].scores_from_sums(sums))
             finder_ids.append(np.full(len(edges), number))
         found = merge_windows(np.concatenate(windows), np.concatenate(scores), np.concatenate(finder_ids), self.overlap)
         sure = found.scores >= self.least_score
         return Detections(found.windows_px[sure], found.scores[sure])
 
-    def boxes(self, image: UInt8[np.ndarray, "height width 3"]) -> dict[str, CascadeBoxes]:
-        """Return each cascade's own boxes and their sums of the last stage, in no fixed order.
+    def detect_boxes(self, image: UInt8[np.ndarray, "height width 3"]) -> dict[str, CascadeBoxes]:
+        """Return, for each cascade's name, its own boxes and their last-stage sums, in no fixed order.
 
-        Boxes are x0 y0 x1 y1 in image pixels.
+        The boxes (e.g. of faces) are x0 y0 x1 y1 in image pixels, not yet mapped to windows.
         """
         height, width = image.shape[:2]
         if not height or not width:
@@ -163,12 +168,13 @@ class CascadeDetector:
         size = np.array([width / grey.shape[1], height / grey.shape[0]] * 2)
         found = {}
         for key, cascade in self.cascades.items():
-            edges, sums = _detect(self._classifiers[key], cascade, grey)
+            edges, sums = _detect_boxes(self._classifiers[key], cascade, grey)
             found[key] = edges * size - 0.5, sums
         return found
 
 
-def _load(file: str) -> cv2.CascadeClassifier:
+def _load_classifier(file: str) -> cv2.CascadeClassifier:
+    """Load a cascade's XML file. Raises UserError if there is no such file, or OpenCV cannot read it."""
     path = Path(file).expanduser()
     if path == Path(path.name):
         path = Path(cv2.data.haarcascades) / path
@@ -194,8 +200,11 @@ def _to_grey(image: UInt8[np.ndarray, "height width 3"], longest_px: int) -> UIn
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
 
-def _detect(classifier: cv2.CascadeClassifier, cascade: Cascade, grey: Grey) -> CascadeBoxes:
-    """Return boxes, in pixel edges of the grey image counted from 0, and their sums of the last stage."""
+def _detect_boxes(classifier: cv2.CascadeClassifier, cascade: Cascade, grey: Grey) -> CascadeBoxes:
+    """Return the boxes x0 y0 x1 y1 that one cascade finds, and their last-stage sums.
+
+    Coordinates are pixels of the grey image, in which pixel i covers [i, i + 1].
+    """
     window = classifier.getOriginalWindowSize()
     least = [max(round(cascade.least_px * side / min(window)), side) for side in window]
     if grey.shape[1] < least[0] or grey.shape[0] < least[1]:

@@ -27,7 +27,7 @@ class Detections(NamedTuple):
 
 @runtime_checkable
 class Detector(Protocol):
-    """A person detector: finds people's upper bodies."""
+    """The interface of a person detector, which finds people's upper bodies in an image."""
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str) -> Detections:
         """Return the people in an RGB image, possibly none.
@@ -42,14 +42,13 @@ class WholeImage:
     """A detector that takes the whole image as one person's box.
 
     It returns the window that `geometry.scale_box` turns into the whole image. This is an upper-body window in the
-    sense of
-    `Detections` only if the image is cropped as the network's training boxes were.
+    sense of `Detections` only if the image is cropped as the network's training boxes were.
 
     Args:
         factors: (across, up, down) of `scale_box`, the same by which the window will be scaled.
 
     Raises:
-        UserError: no window gives an image by these factors.
+        UserError: the factors are not valid, so that no window could be scaled to the whole image.
     """
 
     def __init__(self, factors: Sequence[float | int]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from hmlpe.detect.box_map import BoxMap, map_parameters
+from hmlpe.detect.box_map import BoxMap, box_map_parameters
 from hmlpe.detect.cascade import CascadeBoxes
 from hmlpe.detect.match import DETECTED, index_of_detection
 from hmlpe.geometry import iou
@@ -24,13 +24,15 @@ QUARTILES = (0.25, 0.5, 0.75)
 
 @dataclass(frozen=True, eq=False)
 class BoxRelation:
-    """Statistics of a cascade's own boxes relative to the windows of the people that they show.
+    """How a cascade's own boxes lie relative to the upper-body windows of the people that they show.
 
     Attributes:
-        quartiles: (quartile, 3) of shift, top and height of the map (`BoxMap`) from box to window; NaN without boxes.
-        boxes: number of these boxes.
-        sum_low: 10 % quantile of the sums of boxes that show nobody: a value for a cascade's `zero`.
-        sum_true: median sum of boxes that show somebody: `weight` is 1 / (this - sum_low).
+        quartiles: (quartile, 3) quartiles of shift, top and height of the `BoxMap` from box to window; NaN without
+            boxes.
+        boxes: number of boxes that show somebody.
+        sum_low: 10 % quantile of the last-stage sums of boxes that show nobody: a value for a cascade's `zero`.
+        sum_true: median last-stage sum of boxes that show somebody: a cascade's `weight` is then
+            1 / (sum_true - sum_low).
     """
 
     quartiles: Float[np.ndarray, "quartile 3"]
@@ -40,8 +42,8 @@ class BoxRelation:
 
 
 @dataclass(frozen=True)
-class Score:
-    """How many people a detector found.
+class DetectionScore:
+    """Counts of the people that a detector found, and of its false windows.
 
     Attributes:
         people: number of people with a known window.
@@ -57,7 +59,7 @@ class Score:
 
     @property
     def recall(self) -> float:
-        """Return the share of the people that was found; NaN without people."""
+        """Return the share of the people that were found; NaN without people."""
         return self.found / self.people if self.people else float("nan")
 
     @property
@@ -66,25 +68,25 @@ class Score:
         return self.false / self.images if self.images else float("nan")
 
 
-def relate_boxes(truths: Sequence[Windows], found: Sequence[CascadeBoxes]) -> BoxRelation:
-    """Compare, over several images, the box with the highest sum near each person to that person's window.
+def relate_boxes(true_windows: Sequence[Windows], cascade_boxes: Sequence[CascadeBoxes]) -> BoxRelation:
+    """Return how a cascade's boxes lie relative to people's windows, over several images.
 
-    The sums of boxes near nobody are collected, too.
+    Each person's window is compared to the box near it that has the highest last-stage sum.
 
     Args:
-        truths: windows of the annotated people, by image.
-        found: the cascade's boxes and sums, by image.
+        true_windows: for each image, the windows of the annotated people.
+        cascade_boxes: for each image, the cascade's boxes and their last-stage sums.
     """
     rows: list[Float[np.ndarray, " 3"]] = []
     true: list[float] = []
     others: list[float] = []
-    for windows, (boxes, sums) in zip(truths, found, strict=True):
+    for windows, (boxes, sums) in zip(true_windows, cascade_boxes, strict=True):
         taken = np.zeros(len(boxes), dtype=bool)
         for window in windows:
-            near = _near(window, boxes)
+            near = _may_show_person(window, boxes)
             if near.any():
                 surest = int(np.flatnonzero(near)[sums[near].argmax()])
-                rows.append(map_parameters(window, boxes[surest]))
+                rows.append(box_map_parameters(window, boxes[surest]))
                 true.append(sums[surest])
             taken |= near
         others.extend(sums[~taken])
@@ -93,27 +95,29 @@ def relate_boxes(truths: Sequence[Windows], found: Sequence[CascadeBoxes]) -> Bo
     return BoxRelation(quartiles, len(rows), low, float(np.median(true)) if true else float("nan"))
 
 
-def score(truths: Sequence[Windows], found: Sequence[Windows]) -> Score:
-    """Count the people that the windows find.
+def score_windows(true_windows: Sequence[Windows], detected_windows: Sequence[Windows]) -> DetectionScore:
+    """Count, over several images, the people whom a detector's windows find, and the windows that show nobody.
 
     Args:
-        truths: windows of the annotated people, by image.
-        found: windows of the detector, by image.
+        true_windows: for each image, the windows of the annotated people.
+        detected_windows: for each image, the windows of the detector.
     """
     hits = false = 0
-    for windows, own in zip(truths, found, strict=True):
+    for windows, own in zip(true_windows, detected_windows, strict=True):
         hits += sum(index_of_detection(window, list(own)) is not None for window in windows)
         false += sum(all(iou(one, window) <= DETECTED for window in windows) for one in own)
-    return Score(sum(map(len, truths)), hits, false, len(truths))
+    return DetectionScore(sum(map(len, true_windows)), hits, false, len(true_windows))
 
 
-def score_of_boxes(truths: Sequence[Windows], found: Sequence[CascadeBoxes], to_window: BoxMap) -> Score:
-    """Return the `score` of a cascade's own boxes, each mapped to its window."""
-    return score(truths, [to_window(boxes) for boxes, _ in found])
+def score_cascade_boxes(
+    true_windows: Sequence[Windows], cascade_boxes: Sequence[CascadeBoxes], to_window: BoxMap
+) -> DetectionScore:
+    """Return the same counts as `score_windows` for a cascade's own boxes, mapped to windows by `to_window`."""
+    return score_windows(true_windows, [to_window(boxes) for boxes, _ in cascade_boxes])
 
 
-def _near(window: Float[np.ndarray, " 4"], boxes: Float[np.ndarray, "box 4"]) -> np.ndarray:
-    """Return which boxes may show the person with this window."""
+def _may_show_person(window: Float[np.ndarray, " 4"], boxes: Float[np.ndarray, "box 4"]) -> np.ndarray:
+    """Return a mask of the boxes that lie near enough to a person's window to show this person."""
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     height = window[3] - window[1]
     size = (boxes[:, 3] - boxes[:, 1]) / height

@@ -1,4 +1,4 @@
-"""Read bounding boxes that the user supplies in a file, CSV or COCO's JSON, strictly."""
+"""Read bounding boxes that the user supplies in a file, CSV or COCO's JSON; invalid files are refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def read_csv(path: Path) -> tuple[Boxes, Mapping[str, int]]:
     """Read the boxes of a table with the columns image, x0, y0, x1, y1 and optionally score; pixel centres at integers.
 
     Returns:
-        The boxes by image, and kind of content that was not read -> how often it occurs (`csv_file.Table`).
+        Image name -> its boxes (x0 y0 x1 y1 score); and kind of content that was ignored -> how often it occurs
+        (see `csv_file.Table`).
 
     Raises:
         UserError: the file is not readable or cut off, a column is missing, or the cells of a line are not a box.
@@ -40,21 +41,23 @@ def read_csv(path: Path) -> tuple[Boxes, Mapping[str, int]]:
     table = read_table(path, REQUIRED, OPTIONAL, may_be_empty=True)
     for row in table.rows:
         values = [
-            _number(row.cells.get(column, "1"), f"{row.where}, column {column}") for column in REQUIRED[1:] + OPTIONAL
+            _checked_number(row.cells.get(column, "1"), f"{row.where}, column {column}")
+            for column in REQUIRED[1:] + OPTIONAL
         ]
-        boxes.setdefault(_name(row.cells["image"], row.where), []).append(_checked(values, row.where))
+        boxes.setdefault(_checked_image_name(row.cells["image"], row.where), []).append(_checked_box(values, row.where))
     return boxes, table.ignored
 
 
 def read_coco(path: Path, images: Path | None, category: Category | None) -> Boxes:
-    """Read the boxes of a COCO file: its annotations, or a list of detections as COCO's tools write it.
+    """Read the boxes of a COCO file, either of annotations or of detections (COCO's results format).
 
     COCO's bbox is x, y, width and height from the image's corner, where pixel i covers [i, i + 1], so 0.5 is
-    subtracted. Crowds (iscrowd 1) are left out. The result has an entry for every listed image, also for those without
-    boxes.
+    subtracted. Crowds (iscrowd 1) are left out. Returned is image name -> its boxes (x0 y0 x1 y1 score); listed images
+    without boxes have an empty list.
 
     Args:
-        path: an object with "images" and "annotations", or a list of objects with image_id, bbox and optionally score.
+        path: file with an object with "images" and "annotations", or a list of objects with image_id, bbox and
+            optionally score.
         images: for a list of detections, the file whose "images" give the image of each id; None: image_id is the
             image's name.
         category: id or name of the only category to read; None: all boxes, which must be of one category.
@@ -63,10 +66,10 @@ def read_coco(path: Path, images: Path | None, category: Category | None) -> Box
         UserError: the file is not readable, a record is not a box, an image is unknown, or there are several categories
             and none is chosen.
     """
-    content = _json(path)
-    listing = content if isinstance(content, dict) else _json(images) if images else None
-    names = None if listing is None else _images(listing, path if isinstance(content, dict) else images)
-    chosen = _category(listing if isinstance(listing, dict) else {}, category, path)
+    content = _read_json(path)
+    listing = content if isinstance(content, dict) else _read_json(images) if images else None
+    names = None if listing is None else _read_image_names(listing, path if isinstance(content, dict) else images)
+    chosen = _category_id(listing if isinstance(listing, dict) else {}, category, path)
     kind = "annotation" if isinstance(content, dict) else "detection"
     records = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(records, list):
@@ -77,7 +80,7 @@ def read_coco(path: Path, images: Path | None, category: Category | None) -> Box
         where = f"{path}, {kind} at place {place}"
         if not isinstance(record, dict):
             raise UserError(f"{where}: must be an object, got {_short_repr(record)}")
-        of = _id(record.get("category_id"))
+        of = _normalise_id(record.get("category_id"))
         if record.get("iscrowd") == 1 or (chosen is not None and of != chosen):
             continue
         seen.add(_short_repr(of))
@@ -86,61 +89,65 @@ def read_coco(path: Path, images: Path | None, category: Category | None) -> Box
         box, score = record.get("bbox"), record.get("score", 1)
         if not isinstance(box, list) or len(box) != 4:
             raise UserError(f"{where}: 'bbox' must be a list of 4 numbers, got {_short_repr(box)}")
-        x, y, width, height, sure = (_number(value, where) for value in (*box, score))
+        x, y, width, height, sure = (_checked_number(value, where) for value in (*box, score))
         corners = [x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5, sure]
-        boxes.setdefault(_image_of(record, names, where), []).append(_checked(corners, where))
+        boxes.setdefault(_image_name_of(record, names, where), []).append(_checked_box(corners, where))
     return boxes
 
 
-def _images(listing: Any, path: Path | None) -> dict[Category, str]:
-    """Return id -> name of the listed images."""
+def _read_image_names(listing: Any, path: Path | None) -> dict[Category, str]:
+    """Return image id -> image name, from the "images" of a COCO file. Raises UserError if one is not valid."""
     records = listing.get("images") if isinstance(listing, dict) else None
     if not isinstance(records, list):
         raise UserError(f"{path}: must hold a list of 'images', whose ids the boxes refer to")
     names: dict[Category, str] = {}
     for place, record in enumerate(records, start=1):
         where = f"{path}, image at place {place}"
-        key = _id(record.get("id")) if isinstance(record, dict) else None
+        key = _normalise_id(record.get("id")) if isinstance(record, dict) else None
         if isinstance(key, bool) or not isinstance(key, int | str) or key in names:
-            raise UserError(f"{where}: must be an object with an 'id' of its own, got {_short_repr(key)}")
-        names[key] = _name(record.get("file_name"), where)
+            raise UserError(f"{where}: must be an object with a unique 'id', got {_short_repr(key)}")
+        names[key] = _checked_image_name(record.get("file_name"), where)
     return names
 
 
-def _image_of(record: Mapping[str, Any], names: Mapping[Category, str] | None, where: str) -> str:
-    key = record.get("image_id") if names is None else _id(record.get("image_id"))
+def _image_name_of(record: Mapping[str, Any], names: Mapping[Category, str] | None, where: str) -> str:
+    """Return the name of the image that a box refers to by "image_id": an id in `names`, or without `names` a name."""
+    key = record.get("image_id") if names is None else _normalise_id(record.get("image_id"))
     if names is None:
         if not isinstance(key, str):
-            raise UserError(f"{where}: 'image_id' is no name; name the file that lists the images with detector.images")
-        return _name(key, where)
+            raise UserError(f"{where}: 'image_id' is not a name; name the file listing the images: detector.images")
+        return _checked_image_name(key, where)
     if isinstance(key, bool) or not isinstance(key, int | str) or key not in names:
         raise UserError(f"{where}: there is no image with the id {_short_repr(key)}")
     return names[key]
 
 
-def _category(listing: Mapping[str, Any], category: Category | None, path: Path) -> Any:
-    """Return the id of the chosen category."""
+def _category_id(listing: Mapping[str, Any], category: Category | None, path: Path) -> Any:
+    """Return the id of the category that the user chose by name or id; None if none was chosen."""
     if not isinstance(category, str):
         return category
     listed = listing.get("categories")
     known = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    ids = [_id(one.get("id")) for one in known if one.get("name") == category]
+    ids = [_normalise_id(one.get("id")) for one in known if one.get("name") == category]
     if len(ids) != 1:
-        raise UserError(f"{path}: {len(ids)} categories are called {category!r}; detector.category may be an id, too")
+        raise UserError(f"{path}: {len(ids)} categories are called {category!r}; detector.category may also be an id")
     return ids[0]
 
 
-def _name(value: Any, where: str) -> str:
+def _checked_image_name(value: Any, where: str) -> str:
+    """Return an image name with forward slashes and in Unicode NFC. Raises UserError if it is no name."""
     if not isinstance(value, str) or not value.strip() or not is_plain(value):
         raise UserError(f"{where}: must name an image, got {_short_repr(value)}")
     return to_nfc(with_forward_slashes(value))
 
 
-def _id(value: Any) -> Any:
+def _normalise_id(value: Any) -> Any:
+    """Return an id in which a number written as text is a number; any other value is returned as it is."""
     return normalised_id(value) if isinstance(value, int | str) else value
 
 
-def _number(value: Any, where: str) -> float:
+def _checked_number(value: Any, where: str) -> float:
+    """Return the value as a float. Raises UserError if it is no number, or above `LARGEST_PX`."""
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -150,14 +157,15 @@ def _number(value: Any, where: str) -> float:
     return number
 
 
-def _checked(values: Sequence[float], where: str) -> Float[np.ndarray, " 5"]:
+def _checked_box(values: Sequence[float], where: str) -> Float[np.ndarray, " 5"]:
+    """Return x0 y0 x1 y1 score as an array. Raises UserError if the box has no area."""
     x0, y0, x1, y1, _ = values
     if x1 <= x0 or y1 <= y0:
         raise UserError(f"{where}: the box has no width or no height, from {x0:g}, {y0:g} to {x1:g}, {y1:g}")
     return np.array(values, dtype=np.float64)
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -166,9 +174,9 @@ def _text(path: Path) -> str:
         raise UserError(f"{path}: not readable ({error.strerror})") from error
 
 
-def _json(path: Path) -> Any:
+def _read_json(path: Path) -> Any:
     try:
-        return json.loads(_text(path))
+        return json.loads(_read_text(path))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable as JSON ({' '.join(str(error).split())}); is the file whole?") from error
 
@@ -178,23 +186,22 @@ def _short_repr(value: Any) -> str:
 
 
 class GivenBoxes:
-    """A detector that looks up the people of an image in a file.
+    """A person detector that looks up the boxes of an image in a file of the user's.
+
+    The file is one of:
 
     - CSV with the columns image,x0,y0,x1,y1 and optionally score: corners in image pixels, pixel CENTRES at integers,
-      so
-      that the whole of an image of 10 x 10 is -0.5,-0.5,9.5,9.5.
+      so that the whole of an image of 10 x 10 is -0.5,-0.5,9.5,9.5.
     - COCO's JSON: see `read_coco`; its boxes count from the pixels' corners, so 0.5 is subtracted.
 
     An image is looked up by its name relative to the folder of the images, or else by its base name, if only one image
-    of the
-    file and only one requested image has it. An image that is not in the file has no people, and is listed in
-    `unknown`;
-    what is not read of a table is counted in `ignored`.
+    of the file and only one requested image has it. An image that is not in the file has no people, and is listed in
+    `unknown`. Content of a table that is not read is counted in `ignored`.
 
     Args:
         file: path of a .csv or a .json.
-        to_window: map from the boxes to upper-body windows, a `BoxMap` or its shift, top and height; None: they are
-            such windows already (see `Detections`).
+        to_window: map from the file's boxes to upper-body windows, a `BoxMap` or its shift, top and height; None: the
+            boxes are such windows already (see `Detections`).
         images: only for a .json that is a list of detections: the COCO file that lists their images.
         category: only for .json: id or name of the category to read, "person" in COCO's own files.
 
@@ -212,7 +219,7 @@ class GivenBoxes:
         self.path = Path(file).expanduser()
         kind = self.path.suffix.lower()
         if kind not in (".csv", ".json"):
-            raise UserError(f"detector.file: {file!r} must be a .csv, or a .json of COCO's kind")
+            raise UserError(f"detector.file: {file!r} must be a .csv, or a .json in COCO's format")
         if isinstance(to_window, Mapping):
             if set(to_window) != {"shift", "top", "height"}:
                 raise UserError(
@@ -227,7 +234,7 @@ class GivenBoxes:
         for name, boxes in read.items():
             key = posixpath.normpath(name)
             if key in self._found:
-                raise UserError(f"{self.path}: the image {key!r} is written in two ways; write it in one")
+                raise UserError(f"{self.path}: the image {key!r} is written in two ways; use one")
             table = np.array(boxes).reshape(-1, 5)
             table = table[np.argsort(-table[:, 4], kind="stable")]
             windows = table[:, :4] if to_window is None else to_window(table[:, :4])
@@ -240,17 +247,23 @@ class GivenBoxes:
 
     @property
     def unknown(self) -> list[str]:
-        """Return the requested images that are not in the file, in the order of the first request."""
+        """Return the names of requested images that the file does not list, in the order of their first request."""
         return list(self._unknown)
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str) -> Detections:
-        """Return the image's people, the highest score first.
+        """Return the people whom the file lists for the image, the highest score first.
+
+        There are none if the file does not list the image (its name is then in `unknown`).
+
+        Args:
+            image: the RGB image; only its size is used.
+            name: name of the image.
 
         Raises:
             UserError: the name fits several images of the file, one image of the file fits several requested names, or
-                a window lies outside the image.
+                a person box lies outside the image.
         """
-        entry = self._entry(name)
+        entry = self._matching_image(name)
         if entry is None:
             self._unknown[name] = None
             return Detections(np.zeros((0, 4)), np.zeros(0))
@@ -266,17 +279,17 @@ class GivenBoxes:
             )
         return Detections(windows.copy(), found.scores.copy())
 
-    def _entry(self, name: str) -> str | None:
-        """Return the name in the file of the requested image, or None if it is not there."""
+    def _matching_image(self, name: str) -> str | None:
+        """Return the name by which the file lists the requested image, or None. Raises UserError if it is ambiguous."""
         asked = to_nfc(posixpath.normpath(Path(name).as_posix()))
         entry: str | None = asked
         if asked not in self._found:
             alike = self._by_base.get(posixpath.basename(asked), [])
             if len(alike) > 1:
-                raise UserError(f"{self.path}: image {name!r} could be {alike[0]!r} or {alike[1]!r}; write its folder")
+                raise UserError(f"{self.path}: image {name!r} could be {alike[0]!r} or {alike[1]!r}; add its folder")
             entry = alike[0] if alike else None
         if entry is not None and self._asked.setdefault(entry, asked) != asked:
             raise UserError(
-                f"{self.path}: its image {entry!r} could be {self._asked[entry]!r} or {asked!r}; write its folder"
+                f"{self.path}: its image {entry!r} could be {self._asked[entry]!r} or {asked!r}; add its folder"
             )
         return entry

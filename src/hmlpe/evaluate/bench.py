@@ -13,18 +13,18 @@ import torch
 
 from hmlpe.evaluate.network import estimate_in_given_boxes
 from hmlpe.evaluate.people import truth_of
-from hmlpe.predict.graph import exported_program, onnx_bytes
+from hmlpe.predict.graph import export_program, onnx_bytes
 from hmlpe.predict.onnx_file import OnnxEstimator
-from hmlpe.predict.timing import Latency, latency
-from hmlpe.predict.trained import TorchEstimator, Trained, card_of
+from hmlpe.predict.timing import Latency, measure_latency
+from hmlpe.predict.trained import TorchEstimator, TrainedModel, model_card_of
 from hmlpe.predict.trained import build_model as build_pose_model
 from hmlpe.settings import make
-from hmlpe.training.build import build_data, build_model, build_tasks, start_from_statistics
+from hmlpe.training.build import build_data, build_model, build_tasks, set_mean_image_and_biases
 from hmlpe.training.settings import TrainSettings
 
 
 class EvaluationSpeed(NamedTuple):
-    """The speed of evaluation, as medians over rounds in each of which both ways run once.
+    """The speed of evaluation, as medians over rounds; in each round, the forward pass and the evaluation run once.
 
     Attributes:
         bare: images per second of the forward pass on batches that are in memory.
@@ -40,7 +40,7 @@ class EvaluationSpeed(NamedTuple):
     ratio: float
     people: int
     seconds: float
-    one: Latency
+    crop_latency: Latency
 
 
 def bench_evaluation(settings: TrainSettings, rounds: int) -> EvaluationSpeed:
@@ -57,12 +57,12 @@ def bench_evaluation(settings: TrainSettings, rounds: int) -> EvaluationSpeed:
     """
     data = build_data(settings)
     model = build_model(settings, build_tasks(settings, [attribute.name for attribute in data.attributes]))
-    start_from_statistics(model, data, settings.optim.start_at_mean)
+    set_mean_image_and_biases(model, data, settings.optim.start_at_mean)
     pose_model = build_pose_model(settings.tree, model.network.state_dict(), None)
-    trained = Trained(pose_model, card_of(settings.tree, {}), settings.tree)
+    trained = TrainedModel(pose_model, model_card_of(settings.tree, {}), settings.tree)
     estimator, batch = TorchEstimator(trained), settings.optim.batch_size
     rows = data.plain["test"].rows
-    truth = truth_of(data.pack.people.rows(rows), make("skeleton", settings.skeleton), settings.data.sides, True)
+    truth = truth_of(data.pack.people.select_rows(rows), make("skeleton", settings.skeleton), settings.data.sides, True)
     crops = np.asarray(data.pack.test_crops[rows])
     images = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
     times: list[tuple[float, float]] = []
@@ -77,9 +77,9 @@ def bench_evaluation(settings: TrainSettings, rounds: int) -> EvaluationSpeed:
     bare, whole = np.array(times[1:]).T  # the first round warms up
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"  # its outputs are not checked, as an untrained network's logits may be huge
-        path.write_bytes(onnx_bytes(exported_program(trained), trained))
+        path.write_bytes(onnx_bytes(export_program(trained), trained))
         by_onnx = OnnxEstimator(path, torch.get_num_threads())
-        one = latency(estimator, by_onnx)
+        one = measure_latency(estimator, by_onnx)
     ratio = statistics.median(bare / whole)
     people = len(rows)
     return EvaluationSpeed(

@@ -34,9 +34,13 @@ class Draws:
     shots: int
     level: float
 
-    def score(self, shares: Float[np.ndarray, " draw"]) -> Score:
-        """Return the value of the original sample, which is the first share, with the interval from the other draws."""
-        return Score(float(shares[0]), *bootstrap_interval(shares[1:].astype(float), self.level, self.shots))
+    def score(self, values: Float[np.ndarray, " draw"]) -> Score:
+        """Return a statistic's value on the original sample, with its bootstrap interval.
+
+        Args:
+            values: the statistic on each draw; the first is the value on the original sample.
+        """
+        return Score(float(values[0]), *bootstrap_interval(values[1:].astype(float), self.level, self.shots))
 
 
 class Bootstrap:
@@ -51,8 +55,8 @@ class Bootstrap:
     def __init__(self, draws: int = 2000, level: float = 0.95, seed: int = 0) -> None:
         self.draws, self.level, self.seed = draws, level, seed
 
-    def of(self, shots: Sequence[str]) -> Draws:
-        """Return the samples of these people; people of one shot are drawn together.
+    def draw(self, shots: Sequence[str]) -> Draws:
+        """Draw the bootstrap samples of people; people of one shot are drawn together.
 
         Args:
             shots: the shot of each person.

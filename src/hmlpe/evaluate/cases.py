@@ -11,27 +11,27 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from hmlpe.data.collection import sets_of
+from hmlpe.data.collection import build_data_sets
 from hmlpe.data.dataset import PeopleDataset
 from hmlpe.data.pack import Pack, open_pack
 from hmlpe.data.record import Source
-from hmlpe.data.selection import DataSet, record_of, set_names
+from hmlpe.data.selection import DataSet, annotation_place, parse_set_names
 from hmlpe.detect.build import build_detector
 from hmlpe.detect.detector import Detections, Detector
-from hmlpe.detect.match import assign
+from hmlpe.detect.match import match_people
 from hmlpe.errors import UserError
 from hmlpe.evaluate.network import check_skeleton, estimate_in_given_boxes, estimate_mean_pose, select_test_people
-from hmlpe.evaluate.people import Estimates, Truth, annotated_test_people, joint_estimates, truth_of
+from hmlpe.evaluate.people import Estimates, Truth, annotated_test_people, estimates_from_joints, truth_of
 from hmlpe.evaluate.plausible import plausibility_warnings
 from hmlpe.evaluate.predictions import Reader, check_exists, read_predictions
 from hmlpe.evaluate.reference import reference_of
 from hmlpe.evaluate.settings import EvaluateSettings
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.predict.estimator import IDENTITY_FACTORS, Estimator
-from hmlpe.predict.open import ONNX, open_estimator, trusted
+from hmlpe.predict.open import ONNX, open_estimator, parse_trust
 from hmlpe.predict.people import PosePredictor
 from hmlpe.settings import make
-from hmlpe.training.build import build_data, check_settings
+from hmlpe.training.build import build_data, check_pack_settings
 
 CHUNK = 32  # the number of images in memory at once
 NO_RULE = "the set has no rule from windows to boxes, so windows are the boxes"
@@ -40,7 +40,7 @@ BOX_LABELS = {"detection": "given", "window": "true window", "truth": "true join
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One method on one data set, which is not scored yet.
+    """One method to be scored on one data set.
 
     Attributes:
         method, boxes, annotated, without_image, identity, notes: see `Record`.
@@ -62,55 +62,66 @@ class Case:
     find_warnings: Callable[[Estimates], list[str]] | None = None
 
 
-def cases(settings: EvaluateSettings) -> Iterator[Case]:
+def cases_to_score(settings: EvaluateSettings) -> Iterator[Case]:
     """Yield the cases that the settings name: a network in a pack's or in detected boxes, or a predictions file."""
     if settings.predictions is not None:
-        yield from _cases_of_file(settings, Path(settings.predictions))
+        yield from _cases_of_predictions_file(settings, Path(settings.predictions))
         return
     assert settings.checkpoint is not None
     path = Path(settings.checkpoint)
-    estimator = _estimator(settings, path)
+    estimator = _open_estimator(settings, path)
     check_skeleton(estimator, make("skeleton", settings.skeleton))
     identity = {"method": digest_of_file(path), "fires": str(settings.fires)}
     if settings.detector is None:
-        yield from _cases_in_pack(settings, estimator, identity)
+        yield from _cases_in_pack_boxes(settings, estimator, identity)
     else:
-        yield from _cases_in_images(settings, estimator, identity)
+        yield from _cases_in_detected_boxes(settings, estimator, identity)
 
 
-def _estimator(settings: EvaluateSettings, path: Path) -> Estimator:
+def _open_estimator(settings: EvaluateSettings, path: Path) -> Estimator:
+    """Open the network at `path` on the device that the settings choose."""
     import torch
 
     on_gpu = settings.trainer.accelerator != "cpu" and path.suffix.lower() != ONNX and torch.cuda.is_available()
     return open_estimator(
-        path, "cuda" if on_gpu else "cpu", settings.trainer.threads, settings.fires, trusted(settings.trust)
+        path, "cuda" if on_gpu else "cpu", settings.trainer.threads, settings.fires, parse_trust(settings.trust)
     )
 
 
-def _cases_in_pack(settings: EvaluateSettings, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
+def _cases_in_pack_boxes(settings: EvaluateSettings, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
+    """Yield the cases of the network, and of the mean pose, in the pack's boxes, for each tested data set.
+
+    Args:
+        settings: the settings of the evaluation.
+        estimator: the network.
+        identity: digests that identify the network, see `Record.identity`.
+
+    Raises:
+        UserError: the pack has no people to test, or does not fit the settings.
+    """
     skeleton, data = make("skeleton", settings.skeleton), settings.data
     pack = open_pack(Path(data.pack), skeleton)
-    check_settings(data, pack)
+    check_pack_settings(data, pack)
     manifest, of_val = pack.manifest, settings.split == "val"
     other = estimator.card.made_by.get("data") != manifest["digest"]
-    notes = "trained on another pack than is tested" if other else ""
-    training = build_data(settings, estimator.card.size_px).plain if len(pack.indices("train")) else {}
+    notes = "trained on a pack other than the tested one" if other else ""
+    training = build_data(settings, estimator.card.size_px).plain if len(pack.rows_of_split("train")) else {}
     if of_val and not training:
-        raise UserError(f"split: {data.pack} has no training people, and so none who validate")
+        raise UserError(f"split: {data.pack} has no training people, so none for validation")
     validating = training["val"].rows if of_val else np.array([], dtype=np.int64)
     names = _tested_set_names(settings, pack, validating)
     sources = {} if settings.zoom == 1 else _checked_sources(settings, pack, names)
     for name in names:
         if of_val:
             rows = validating[pack.people.set[validating] == name]
-            people, count = pack.people.rows(rows), len(rows)
+            people, count = pack.people.select_rows(rows), len(rows)
         else:
             rows, people = select_test_people(pack, name)
             count = manifest["sets"][name]["counts"]["annotated_test"]
         without_image = count - len(people.image)
         if data.subset is not None:
             rows = rows[: data.subset]
-            people = people.rows(np.arange(len(rows)))
+            people = people.select_rows(np.arange(len(rows)))
         truth = truth_of(people, skeleton, data.sides, data.use_occluded)
         rule = manifest["boxes"][name]["train" if of_val else "test"]
         zoom = "" if settings.zoom == 1 else f" x {settings.zoom:g}"
@@ -131,22 +142,23 @@ def _cases_in_pack(settings: EvaluateSettings, estimator: Estimator, identity: d
         yield Case(
             method="mean pose",
             boxes=BOX_LABELS[rule],
-            estimate=partial(_mean_pose, training["train"], pack, rows, truth),
+            estimate=partial(_estimate_training_mean_pose, training["train"], pack, rows, truth),
             identity={**own, "method": "mean pose", "boxes": BOX_LABELS[rule]},
             notes=part,
             **about,
         )
 
 
-def _mean_pose(training: PeopleDataset, pack: Pack, rows: np.ndarray, truth: Truth) -> Estimates:
+def _estimate_training_mean_pose(training: PeopleDataset, pack: Pack, rows: np.ndarray, truth: Truth) -> Estimates:
+    """Return the predictions of a method that puts the training people's mean pose into every box."""
     return estimate_mean_pose(training.mean_pose_px().numpy().astype(np.float64), pack, rows, truth)
 
 
-def _tested_set_names(settings: EvaluateSettings, pack: Pack, validating: np.ndarray) -> list[str]:
+def _tested_set_names(settings: EvaluateSettings, pack: Pack, val_rows: np.ndarray) -> list[str]:
     """Return the names of the pack's data sets whose people are evaluated. Raises UserError if there are none."""
     there, wanted = list(pack.manifest["sets"]), settings.data.test_sets
-    names = there if wanted is None or settings.split == "val" else set_names(wanted, "data.test_sets")
-    held = set(pack.people.set[validating if settings.split == "val" else pack.indices("test")].tolist())
+    names = there if wanted is None or settings.split == "val" else parse_set_names(wanted, "data.test_sets")
+    held = set(pack.people.set[val_rows if settings.split == "val" else pack.rows_of_split("test")].tolist())
     found = [name for name in names if name in held]
     if not found:
         raise UserError(f"{settings.data.pack}: the pack has no {settings.split} people of {', '.join(names)}")
@@ -159,21 +171,33 @@ def _checked_sources(settings: EvaluateSettings, pack: Pack, names: list[str]) -
     Raises:
         UserError: the settings do not name the source of a set, or its data are not those that the pack was made from.
     """
-    found = {one.source.name: one.source for one in sets_of(settings.data)[0]}
+    found = {one.source.name: one.source for one in build_data_sets(settings.data)[0]}
     for name in names:
         if name not in found:
-            raise UserError(f"zoom: {settings.zoom} looks into the images of {name}; give their data.root")
+            raise UserError(f"zoom: {settings.zoom} needs the images of {name}; give their data.root")
         if found[name].fingerprint() != pack.manifest["sources"][name]:
             raise UserError(
-                f"zoom: {settings.zoom} looks into the images of {name}, and the pack {settings.data.pack} was "
+                f"zoom: {settings.zoom} needs the images of {name}, but the pack {settings.data.pack} was "
                 "prepared from others; give their data.root, or prepare them again"
             )
     return {name: found[name] for name in names}
 
 
-def _cases_in_images(settings: EvaluateSettings, estimator: Estimator, identity: dict[str, str]) -> Iterator[Case]:
+def _cases_in_detected_boxes(
+    settings: EvaluateSettings, estimator: Estimator, identity: dict[str, str]
+) -> Iterator[Case]:
+    """Yield, for each tested data set, the case of the network in the boxes of a person detector.
+
+    Args:
+        settings: the settings of the evaluation.
+        estimator: the network.
+        identity: digests that identify the network, see `Record.identity`.
+
+    Raises:
+        UserError: images are missing, or no person has a window with which detections could be matched.
+    """
     data = settings.data
-    for one in _tested_sets(settings):
+    for one in _tested_data_sets(settings):
         people = annotated_test_people(one)
         there = has_image(one.source, tuple(map(str, people.where)))
         if not there.all() and not data.allow_missing:
@@ -182,10 +206,10 @@ def _cases_in_images(settings: EvaluateSettings, estimator: Estimator, identity:
                 "them, or go on without: data.allow_missing=true"
             )
         rows = np.flatnonzero(there)[: data.subset]
-        truth = truth_of(people.rows(rows), make("skeleton", settings.skeleton), data.sides, data.use_occluded)
+        truth = truth_of(people.select_rows(rows), make("skeleton", settings.skeleton), data.sides, data.use_occluded)
         if not np.isfinite(truth.window_px).all(1).any():
-            raise UserError(f"{one.source.name}: nobody has a window to tell whose detection it is")
-        factors = one.boxes.from_window or IDENTITY_FACTORS
+            raise UserError(f"{one.source.name}: no person has a window to match a detection with")
+        factors = one.boxes.factors_from_window or IDENTITY_FACTORS
         across, up, down = factors
         detector = build_detector(settings.detector, factors)
         progress = settings.trainer.progress != "none"
@@ -212,7 +236,8 @@ def _cases_in_images(settings: EvaluateSettings, estimator: Estimator, identity:
                 "boxes": digest_of([settings.detector, list(factors)]),
                 "subset": str(data.subset),
             },
-            notes=(f"windows scaled by {across:g}, {up:g}, {down:g}" if one.boxes.from_window else NO_RULE) + part,
+            notes=(f"windows scaled by {across:g}, {up:g}, {down:g}" if one.boxes.factors_from_window else NO_RULE)
+            + part,
         )
 
 
@@ -222,11 +247,16 @@ def _detector_name(settings: EvaluateSettings) -> str:
     return f"boxes of {Path(str(file)).name}" if file else str(settings.detector_name or target.rpartition(".")[2])
 
 
-def _cases_of_file(settings: EvaluateSettings, path: Path) -> Iterator[Case]:
+def _cases_of_predictions_file(settings: EvaluateSettings, path: Path) -> Iterator[Case]:
+    """Yield the one case of a file with another method's predictions.
+
+    Raises:
+        UserError: there is no such file, or the settings name more than one data set.
+    """
     check_exists(path)
-    sets = _tested_sets(settings)
+    sets = _tested_data_sets(settings)
     if len(sets) > 1:
-        raise UserError("predictions: are of one set; name it, e.g. data=buffy")
+        raise UserError("predictions: must be for one set; name it, e.g. data=buffy")
     (one,) = sets
     people = annotated_test_people(one)
     sides, use_occluded = settings.data.sides, settings.data.use_occluded
@@ -251,9 +281,12 @@ def _cases_of_file(settings: EvaluateSettings, path: Path) -> Iterator[Case]:
     )
 
 
-def _read_predictions(path: Path, truth: Truth, form: Reader | None, source: Source) -> Estimates:
-    """Return the file's predictions, with a note on the joints that are defined in another way in other data sets."""
-    found = read_predictions(path, truth, form)
+def _read_predictions(path: Path, truth: Truth, reader: Reader | None, source: Source) -> Estimates:
+    """Return the predictions of a file.
+
+    A note tells which joints this data set defines differently from other data sets.
+    """
+    found = read_predictions(path, truth, reader)
     given = [] if found.joints_px is None else np.isfinite(found.joints_px).all(-1).any(0)
     names = [joint for joint, known in zip(truth.skeleton.joints, given, strict=False) if known]
     meanings: Mapping[str, str] = getattr(source, "meanings", {})
@@ -261,12 +294,12 @@ def _read_predictions(path: Path, truth: Truth, form: Reader | None, source: Sou
     return replace(found, missing="; ".join(part for part in (found.missing, ", ".join(said)) if part))
 
 
-def _tested_sets(settings: EvaluateSettings) -> list[DataSet]:
-    """Return the configured data sets that are tested."""
-    found = sets_of(settings.data)[0]
+def _tested_data_sets(settings: EvaluateSettings) -> list[DataSet]:
+    """Return the data sets that the setting data.test_sets names; all configured ones if it is null."""
+    found = build_data_sets(settings.data)[0]
     if settings.data.test_sets is None:
         return found
-    names = set_names(settings.data.test_sets, "data.test_sets")
+    names = parse_set_names(settings.data.test_sets, "data.test_sets")
     return [one for one in found if one.source.name in names]
 
 
@@ -275,27 +308,28 @@ def estimate_in_detected_boxes(
     detector: Detector,
     source: Source,
     truth: Truth,
-    factors: tuple[float, float, float],
+    box_factors: tuple[float, float, float],
     batch_size: int,
     progress: bool = True,
 ) -> Estimates:
     """Detect people in every image, and estimate the poses of those who are annotated.
 
-    Detections are matched with annotated people by `detect.match.assign`.
+    Detections are matched with annotated people by `detect.match.match_people`.
 
     Args:
         estimator: the network.
         detector: the person detector.
         source: reads the images.
         truth: the ground truth of the annotated people.
-        factors: (across, up, down) from a window to the box that the network sees (`geometry.scale_box`).
+        box_factors: factors (across, up, down) from a detected window to the box that the network sees
+            (`geometry.scale_box`).
         batch_size: the number of crops in a batch.
         progress: whether to show a progress bar.
 
     Raises:
         UserError: an image is missing or broken.
     """
-    predictor = PosePredictor(detector, estimator, batch_size, factors)
+    predictor = PosePredictor(detector, estimator, batch_size, box_factors)
     joints, confidence = np.full_like(truth.joints_px, np.nan), np.full(truth.joints_px.shape[:2], np.nan)
     detected = np.zeros(len(truth), dtype=bool)
     names = list(dict.fromkeys(truth.images))
@@ -306,36 +340,41 @@ def estimate_in_detected_boxes(
             chunk = names[start : start + CHUNK]
             images = [source.image(name) for name in chunk]
             found = [detector(image, name) for image, name in zip(images, chunk, strict=True)]
-            matches = [_matches(one, truth, people_of[name]) for one, name in zip(found, chunk, strict=True)]
+            matches = [_match_detections(one, truth, people_of[name]) for one, name in zip(found, chunk, strict=True)]
             extra += sum(len(one.scores) - len(set(own.values())) for one, own in zip(found, matches, strict=True))
-            chosen = [_selected(one, list(own.values())) for one, own in zip(found, matches, strict=True)]
+            chosen = [_select_detections(one, list(own.values())) for one, own in zip(found, matches, strict=True)]
             poses = predictor.poses_of(images, chosen)
             for own, people in zip(matches, poses, strict=True):
                 for person, pose in zip(own, people, strict=True):
                     joints[person], confidence[person], detected[person] = pose.joints_px, pose.confidence, True
             bar.update(len(chunk))
     known = np.isfinite(confidence).any()
-    missing = f"{extra} windows of nobody in {len(names)} images"
-    return joint_estimates(truth, joints, detected, confidence if known else None, missing)
+    missing = f"{extra} windows match no person, in {len(names)} images"
+    return estimates_from_joints(truth, joints, detected, confidence if known else None, missing)
 
 
 def has_image(source: Source, locations: tuple[str, ...]) -> np.ndarray:
-    """Return, for the test people of these records, whether their image exists.
+    """Return a mask of the test people whose image exists.
 
     Args:
         source: the data set.
         locations: (person,) as in `Truth.locations`.
     """
     missing = set(source.missing_images())
-    lost = {record_of(person) for person in source.people() if person.image in missing}
+    lost = {annotation_place(person) for person in source.people() if person.image in missing}
     return np.array([where not in lost for where in locations])
 
 
-def _matches(found: Detections, truth: Truth, people: list[int]) -> dict[int, int]:
-    """Return person -> detection, as indices, for the annotated people of one image who are detected."""
-    matches = assign(list(truth.window_px[people]), list(found.windows_px))
-    return {people[index]: box for index, box in matches.items()}
+def _match_detections(detections: Detections, truth: Truth, people_in_image: list[int]) -> dict[int, int]:
+    """Match the detections of one image with its annotated people.
+
+    Returns:
+        The index of the detection for each detected person, by the person's index in `truth`.
+    """
+    matches = match_people(list(truth.window_px[people_in_image]), list(detections.windows_px))
+    return {people_in_image[index]: box for index, box in matches.items()}
 
 
-def _selected(found: Detections, indices: list[int]) -> Detections:
-    return Detections(found.windows_px[indices], found.scores[indices])
+def _select_detections(detections: Detections, indices: list[int]) -> Detections:
+    """Return only the detections with these indices, in this order."""
+    return Detections(detections.windows_px[indices], detections.scores[indices])

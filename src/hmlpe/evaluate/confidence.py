@@ -10,19 +10,19 @@ from jaxtyping import Bool, Float
 
 from hmlpe.evaluate.bootstrap import Bootstrap
 from hmlpe.evaluate.people import Estimates, Truth
-from hmlpe.evaluate.protocols import no_torso_reason, unknown_items
+from hmlpe.evaluate.protocols import groups_with_unknown_items, no_torso_reason
 from hmlpe.evaluate.settings import ConfidenceSettings
 
 KEPT_SHARES = tuple(share / 20 for share in range(1, 21))
 
 
-def accuracy_over_kept(hits: Bool[np.ndarray, " joint"], confidence: Float[np.ndarray, " joint"]) -> list[float]:
-    """Return the accuracy of the most confident joints, for each share of `KEPT_SHARES` that is kept.
+def accuracy_at_kept_shares(hits: Bool[np.ndarray, " joint"], confidence: Float[np.ndarray, " joint"]) -> list[float]:
+    """Return the accuracy of the most confident joints, for each share of joints in `KEPT_SHARES`.
 
     Joints of equal confidence each count with their mean accuracy, so that their order does not matter.
 
     Args:
-        hits: (joint,) whether the joint is right.
+        hits: (joint,) whether the joint's prediction is right.
         confidence: (joint,) its confidence.
     """
     values, group = np.unique(-confidence, return_inverse=True)
@@ -33,19 +33,19 @@ def accuracy_over_kept(hits: Bool[np.ndarray, " joint"], confidence: Float[np.nd
     return [float(sums[count - 1] / count) for count in counts]
 
 
-def confidence_ranking(
+def configured_ranking(
     truth: Truth,
     estimates: Estimates,
     counted: Bool[np.ndarray, " person"],
     settings: ConfidenceSettings | None,
     bootstrap: Bootstrap,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Return the results of `ranking` for the configured groups, and the reasons why groups have no result.
+    """Return the results of `ranking_by_group` for the configured groups, and why other groups have no result.
 
     Args:
         truth: the ground truth.
         estimates: the predictions, with their confidence.
-        counted: (person,) whether the person counts.
+        counted: (person,) whether the person is scored.
         settings: `groups`, name -> joints, and `at`, the threshold; None: no ranking is wanted.
         bootstrap: draws the samples for the intervals.
 
@@ -58,13 +58,13 @@ def confidence_ranking(
     if not np.isfinite(truth.torso_px).any():
         return {}, {"confidence": no_torso_reason(truth)}
     groups = settings.groups or {}
-    unknown = unknown_items(groups, truth.skeleton.joints, "joint")
+    unknown = groups_with_unknown_items(groups, truth.skeleton.joints, "joint")
     known = {name: joints for name, joints in groups.items() if name not in unknown}
-    found = ranking(truth, estimates, counted, known, settings.at, bootstrap)
+    found = ranking_by_group(truth, estimates, counted, known, settings.at, bootstrap)
     return found, {f"confidence {name}": reason for name, reason in unknown.items()}
 
 
-def ranking(
+def ranking_by_group(
     truth: Truth,
     estimates: Estimates,
     counted: Bool[np.ndarray, " person"],
@@ -72,15 +72,15 @@ def ranking(
     threshold: float,
     bootstrap: Bootstrap,
 ) -> dict[str, dict[str, Any]]:
-    """Return, for each group of joints, how well the confidence ranks the errors.
+    """Measure, for each group of joints, how well the confidence ranks the errors: are confident joints right?
 
     A joint is right by MODEC's rule at the threshold. Joints without an estimate, a ground truth, a torso length or a
     confidence do not count, and a group without any joint is left out.
 
     Returns:
         For each group: the shares kept and the accuracy at each, the accuracy if an oracle ranked the joints, the
-        accuracy of all joints, the gain of keeping the more confident half with its interval, the number of joints, and
-        the threshold. Empty if the method gives no joints or no confidence.
+            accuracy of all joints, the gain of keeping the more confident half with its interval, the number of joints,
+            and the threshold. Empty if the method gives no joints or no confidence.
     """
     if estimates.joints_px is None or estimates.confidence is None:
         return {}
@@ -94,36 +94,38 @@ def ranking(
             continue
         place = rows, np.array(columns)[which]
         hits, confidence = error[place] <= threshold, estimates.confidence[place]
-        curve = accuracy_over_kept(hits, confidence)
+        curve = accuracy_at_kept_shares(hits, confidence)
         found[name] = {
             "kept": list(KEPT_SHARES),
             "accuracy": curve,
-            "oracle": accuracy_over_kept(hits, hits.astype(float)),
+            "oracle": accuracy_at_kept_shares(hits, hits.astype(float)),
             "overall": float(hits.mean()),
-            "gain_at_half": _gain(rows, hits, confidence, truth, bootstrap),
+            "gain_at_half": _gain_at_half(rows, hits, confidence, truth, bootstrap),
             "joints": len(hits),
             "threshold": float(threshold),
         }
     return found
 
 
-def _gain(
-    rows: np.ndarray, hits: np.ndarray, confidence: np.ndarray, truth: Truth, bootstrap: Bootstrap
+def _gain_at_half(
+    person_rows: np.ndarray, hits: np.ndarray, confidence: np.ndarray, truth: Truth, bootstrap: Bootstrap
 ) -> list[float]:
-    """Return the accuracy of the more confident half minus that of all, and its bootstrap interval over people.
+    """Return by how much the more confident half of the joints is more accurate than all joints: [gain, low, high].
+
+    Low and high are the ends of its bootstrap interval over people.
 
     Args:
-        rows: (joint,) the index of each joint's person in the ground truth.
-        hits: (joint,) whether the joint is right.
+        person_rows: (joint,) the index of each joint's person in the ground truth.
+        hits: (joint,) whether the joint's prediction is right.
         confidence: (joint,) its confidence.
         truth: the ground truth.
         bootstrap: draws the samples.
     """
-    people, person = np.unique(rows, return_inverse=True)
+    people, person = np.unique(person_rows, return_inverse=True)
     half = KEPT_SHARES.index(0.5)
     gains = []
-    draws = bootstrap.of([truth.shots[row] for row in people])
+    draws = bootstrap.draw([truth.shots[row] for row in people])
     for counts in draws.counts.astype(int):
         drawn = np.repeat(np.arange(len(hits)), counts[person])
-        gains.append(accuracy_over_kept(hits[drawn], confidence[drawn])[half] - hits[drawn].mean())
+        gains.append(accuracy_at_kept_shares(hits[drawn], confidence[drawn])[half] - hits[drawn].mean())
     return list(draws.score(np.array(gains)))

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from tqdm import tqdm
 
-from hmlpe.data.pack import Columns, Pack
+from hmlpe.data.pack import Pack, PeopleColumns
 from hmlpe.data.record import Source
 from hmlpe.errors import UserError
-from hmlpe.evaluate.people import Estimates, Truth, joint_estimates
+from hmlpe.evaluate.people import Estimates, Truth, estimates_from_joints
 from hmlpe.geometry import crop_resized, crop_to_image
 from hmlpe.predict.estimator import Estimator, Poses
 from hmlpe.skeleton import Skeleton
@@ -24,12 +24,12 @@ def check_skeleton(estimator: Estimator, skeleton: Skeleton) -> None:
     """Raise UserError unless the network has the same joints and parts as the data."""
     if estimator.card.skeleton != skeleton:
         raise UserError(
-            f"checkpoint: {estimator.card.name} has another skeleton (joints "
-            f"{', '.join(estimator.card.skeleton.joints)}) than the data; give the skeleton it was trained with"
+            f"checkpoint: {estimator.card.name} has a different skeleton (joints "
+            f"{', '.join(estimator.card.skeleton.joints)}) from the data; give the skeleton it was trained with"
         )
 
 
-def zoomed(box_px: Float[np.ndarray, "*box 4"], zoom: float | int) -> Float[np.ndarray, "*box 4"]:
+def zoom_boxes(box_px: Float[np.ndarray, "*box 4"], zoom: float | int) -> Float[np.ndarray, "*box 4"]:
     """Return boxes with the same centres, and sides of `zoom` times the length.
 
     >>> zoomed(np.array([0.0, 0.0, 10.0, 20.0]), 2).tolist()
@@ -39,7 +39,7 @@ def zoomed(box_px: Float[np.ndarray, "*box 4"], zoom: float | int) -> Float[np.n
     return np.concatenate([centre - zoom * half, centre + zoom * half], axis=-1)
 
 
-def select_test_people(pack: Pack, name: str) -> tuple[Rows, Columns]:
+def select_test_people(pack: Pack, name: str) -> tuple[Rows, PeopleColumns]:
     """Return the test people of a data set in a pack.
 
     Args:
@@ -52,7 +52,7 @@ def select_test_people(pack: Pack, name: str) -> tuple[Rows, Columns]:
     """
     rows = np.flatnonzero((pack.people.split == "test") & (pack.people.set == name))
     missed = np.flatnonzero((pack.missed.split == "test") & (pack.missed.set == name))
-    return rows, pack.people.rows(rows).followed_by(pack.missed.rows(missed))
+    return rows, pack.people.select_rows(rows).concatenate(pack.missed.select_rows(missed))
 
 
 def estimate_in_given_boxes(
@@ -86,14 +86,14 @@ def estimate_in_given_boxes(
     pack.check_size(estimator.card.size_px)
     if zoom != 1 and source is None:
         raise ValueError("another zoom needs the images")
-    poses = list(_poses(estimator, pack, rows, batch_size, zoom, source, progress))
-    boxes = zoomed(pack.people.box_px[rows], zoom)
+    poses = list(_estimate_batches(estimator, pack, rows, batch_size, zoom, source, progress))
+    boxes = zoom_boxes(pack.people.box_px[rows], zoom)
     crop_px = np.concatenate([found.joints_px for found in poses]).astype(np.float64)
     joints = crop_to_image(crop_px, boxes[:, None], estimator.card.size_px)
     confidence = np.concatenate([found.confidence for found in poses]).astype(np.float64)
-    sure = _with_missed(confidence, truth) if np.isfinite(confidence).any() else None
-    return joint_estimates(
-        truth, _with_missed(joints, truth), _has_crop(rows, truth), sure, by_detector=len(rows) < len(truth)
+    sure = _append_nan_for_missed(confidence, truth) if np.isfinite(confidence).any() else None
+    return estimates_from_joints(
+        truth, _append_nan_for_missed(joints, truth), _has_crop(rows, truth), sure, by_detector=len(rows) < len(truth)
     )
 
 
@@ -106,12 +106,12 @@ def estimate_mean_pose(pose_px: Float[np.ndarray, "joint 2"], pack: Pack, rows: 
     """
     boxes = pack.people.box_px[rows]
     joints = crop_to_image(np.broadcast_to(pose_px, (len(rows), *pose_px.shape)), boxes[:, None], pack.size_px)
-    return joint_estimates(
-        truth, _with_missed(joints, truth), _has_crop(rows, truth), by_detector=len(rows) < len(truth)
+    return estimates_from_joints(
+        truth, _append_nan_for_missed(joints, truth), _has_crop(rows, truth), by_detector=len(rows) < len(truth)
     )
 
 
-def _poses(
+def _estimate_batches(
     estimator: Estimator,
     pack: Pack,
     rows: Rows,
@@ -120,35 +120,39 @@ def _poses(
     source: Source | None,
     progress: bool,
 ) -> Iterator[Poses]:
-    """Yield the poses of one batch after another; the next batch is read while the network runs."""
+    """Yield the network's poses of each batch of people in turn; the next batch is read while the network runs."""
     starts = range(0, len(rows), batch_size)
     with (
         ThreadPoolExecutor(1) as reader,
         tqdm(total=len(rows), unit="people", disable=None if progress else True) as bar,
     ):
-        waiting = [reader.submit(_crops, pack, rows[:batch_size], zoom, source)]
+        waiting = [reader.submit(_read_crops, pack, rows[:batch_size], zoom, source)]
         for start in starts:
             crops = waiting.pop().result()
             if start + batch_size < len(rows):
                 following = rows[start + batch_size : start + 2 * batch_size]
-                waiting.append(reader.submit(_crops, pack, following, zoom, source))
+                waiting.append(reader.submit(_read_crops, pack, following, zoom, source))
             yield estimator(crops)
             bar.update(len(crops))
 
 
-def _crops(pack: Pack, rows: Rows, zoom: float | int, source: Source | None) -> UInt8[np.ndarray, "crop size size 3"]:
+def _read_crops(
+    pack: Pack, rows: Rows, zoom: float | int, source: Source | None
+) -> UInt8[np.ndarray, "crop size size 3"]:
+    """Return the crops of these rows: those in the pack, or for another zoom than 1, new ones cut out of the images."""
     if zoom == 1 or source is None:
         return np.asarray(pack.test_crops[rows])
-    boxes = zoomed(pack.people.box_px[rows], zoom)
+    boxes = zoom_boxes(pack.people.box_px[rows], zoom)
     images = (source.image(str(name)) for name in pack.people.image[rows])
     return np.stack([crop_resized(image, box, pack.size_px) for image, box in zip(images, boxes, strict=True)])
 
 
-def _with_missed(values: Float[np.ndarray, row * rest], truth: Truth) -> Float[np.ndarray, person * rest]:
-    """Return the values of the people with a crop, followed by NaN for the people without."""
+def _append_nan_for_missed(values: Float[np.ndarray, row * rest], truth: Truth) -> Float[np.ndarray, person * rest]:
+    """Return the values of the people with a crop, followed by NaN for the people of `truth` without."""
     nothing = np.full((len(truth) - len(values), *values.shape[1:]), np.nan)
     return np.concatenate([values, nothing])
 
 
 def _has_crop(rows: Rows, truth: Truth) -> Bool[np.ndarray, " person"]:
+    """Return a mask of the people of `truth` who have a crop, who come first."""
     return np.arange(len(truth)) < len(rows)

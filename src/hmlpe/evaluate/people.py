@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from hmlpe.data.pack import Columns, columns_of, labels_of
+from hmlpe.data.pack import PeopleColumns, columns_of, labels_of
 from hmlpe.data.record import Person
-from hmlpe.data.selection import DataSet, Member
+from hmlpe.data.selection import DataSet, SelectedPerson
 from hmlpe.data.sources.sticks import ARMS
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
@@ -55,17 +55,21 @@ class Truth:
         return len(self.images)
 
     @property
-    def known(self) -> Bool[np.ndarray, " person"]:
-        """Whether a joint or a stick of the person is known; other people count in no share of joints or sticks."""
+    def has_annotation(self) -> Bool[np.ndarray, " person"]:
+        """Return a mask of the people with a known joint or stick; others are in no share of joints or sticks."""
         joints, sticks = np.isfinite(self.joints_px).all(-1), np.isfinite(self.sticks_px).all((-1, -2))
         return np.asarray(joints.any(-1) | sticks.any(-1))
 
     def shots_of(self, counted: Bool[np.ndarray, " person"]) -> list[str]:
-        """Return the shots of the people who count."""
+        """Return the shot of each person who is scored, as `Bootstrap.draw` takes them.
+
+        Args:
+            counted: (person,) whether the person is scored.
+        """
         return [shot for shot, counts in zip(self.shots, counted, strict=True) if counts]
 
 
-def truth_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool) -> Truth:
+def truth_of(people: PeopleColumns, skeleton: Skeleton, sides: str, use_occluded: bool) -> Truth:
     """Return the ground truth of people of one data set.
 
     Args:
@@ -91,24 +95,24 @@ def truth_of(people: Columns, skeleton: Skeleton, sides: str, use_occluded: bool
         torso_px=labels.torso_px,
         window_px=people.window_px,
         sticks=STICKS if has_sticks else tuple(skeleton.parts),
-        sticks_px=own if has_sticks else parts_of(labels.joints_px, skeleton),
+        sticks_px=own if has_sticks else part_ends_px(labels.joints_px, skeleton),
         free_ends=has_sticks,
     )
 
 
-def parts_of(
+def part_ends_px(
     joints_px: Float[np.ndarray, "person joint 2"], skeleton: Skeleton
 ) -> Float[np.ndarray, "person part 2 2"]:
-    """Return the two ends of every part of the skeleton; the skeleton may have no parts."""
+    """Return the pixel coordinates of the two ends of every part of the skeleton, which may have no parts."""
     return joints_px[:, np.array(skeleton.part_ends, dtype=np.int64).reshape(-1, 2)]
 
 
-def annotated_test_people(data_set: DataSet) -> Columns:
+def annotated_test_people(data_set: DataSet) -> PeopleColumns:
     """Return all annotated test people of a data set, with or without an image. Raises UserError if there are none."""
     people: Sequence[Person] = [person for person in data_set.source.people() if person.split == "test"]
     if not people:
         raise UserError(f"{data_set.source.name}: the set has no test people")
-    members = [Member(data_set, person, np.full(4, np.nan)) for person in people]
+    members = [SelectedPerson(data_set, person, np.full(4, np.nan)) for person in people]
     return columns_of(members)
 
 
@@ -137,48 +141,53 @@ class Estimates:
     by_detector: bool = True
 
 
-def sticks_of(joints_px: Float[np.ndarray, "person joint 2"], truth: Truth) -> Float[np.ndarray, "person stick 2 2"]:
-    """Return the sticks of `Truth.sticks` between predicted joints.
+def sticks_from_joints(
+    joints_px: Float[np.ndarray, "person joint 2"], truth: Truth
+) -> Float[np.ndarray, "person stick 2 2"]:
+    """Return the sticks named in `Truth.sticks`, in pixels, as the lines between predicted joints.
 
     For the six sticks of the stickmen data sets only those of the arms are made: torso and head stay NaN. Their left is
     the left side of the image, which is the person's right (FACTS 5).
     """
     if truth.sticks != STICKS:
-        return parts_of(joints_px, truth.skeleton)
+        return part_ends_px(joints_px, truth.skeleton)
     found = np.full((len(joints_px), len(STICKS), 2, 2), np.nan)
     for side, (upper, lower) in ARMS.items():
         shoulder, elbow, wrist = (
-            _joint(joints_px, truth.skeleton, f"{side}_{j}") for j in ("shoulder", "elbow", "wrist")
+            _joint_or_nan(joints_px, truth.skeleton, f"{side}_{j}") for j in ("shoulder", "elbow", "wrist")
         )
         found[:, upper] = np.stack([shoulder, elbow], axis=1)
         found[:, lower] = np.stack([elbow, wrist], axis=1)
     return found
 
 
-def _joint(
+def _joint_or_nan(
     joints_px: Float[np.ndarray, "person joint 2"], skeleton: Skeleton, name: str
 ) -> Float[np.ndarray, "person 2"]:
+    """Return the coordinates of the named joint; NaN if the skeleton does not have it."""
     if name not in skeleton.joints:
         return np.full((len(joints_px), 2), np.nan)
     return joints_px[:, skeleton.joints.index(name)]
 
 
-def joint_estimates(
+def estimates_from_joints(
     truth: Truth,
     joints_px: Float[np.ndarray, "person joint 2"],
     detected: Bool[np.ndarray, " person"] | None = None,
     confidence: Float[np.ndarray, "person joint"] | None = None,
-    missing: str = "",
+    missing_note: str = "",
     by_detector: bool = True,
 ) -> Estimates:
-    """Return the estimates of a method that predicts joints; their sticks are made of the joints.
+    """Return the estimates of a method that predicts joints; the sticks lie between its joints.
 
     Args:
         truth: the ground truth of the people.
         joints_px: see `Estimates`.
         detected: see `Estimates`; None: every person for whom a joint is predicted.
-        confidence, missing, by_detector: see `Estimates`.
+        confidence, missing_note, by_detector: see `Estimates`.
     """
     if detected is None:
         detected = np.isfinite(joints_px).all(-1).any(-1)
-    return Estimates(joints_px, sticks_of(joints_px, truth), np.asarray(detected), confidence, missing, by_detector)
+    return Estimates(
+        joints_px, sticks_from_joints(joints_px, truth), np.asarray(detected), confidence, missing_note, by_detector
+    )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from hmlpe.evaluate.people import STICKS, Estimates, Truth, joint_estimates
+from hmlpe.evaluate.people import STICKS, Estimates, Truth, estimates_from_joints
 from hmlpe.evaluate.reference import Reference
 from hmlpe.metrics.pcp import strict_errors
 
@@ -38,16 +38,18 @@ def plausibility_warnings(truth: Truth, estimates: Estimates, reference: Referen
         estimates: the predictions for the same people.
         reference: what else they are compared with.
     """
-    found = [*_swapped(truth, estimates, reference)]
-    found += [] if found else _resized(truth, estimates)
-    found += [] if found else _below_mean_pose(truth, estimates, reference)
-    return [*found, *_repeated(truth, estimates), *_outside(estimates, reference)]
+    found = [*_swap_warnings(truth, estimates, reference)]
+    found += [] if found else _resize_warnings(truth, estimates)
+    found += [] if found else _mean_pose_warnings(truth, estimates, reference)
+    return [*found, *_repeated_point_warnings(truth, estimates), *_outside_warnings(estimates, reference)]
 
 
-def near_truth(truth: Truth, estimates: Estimates) -> NearTruth:
-    """Return which predictions are near the ground truth: 1 if near, 0 if not, NaN if either is unknown.
+def is_near_truth(truth: Truth, estimates: Estimates) -> NearTruth:
+    """Tell which predictions are near the ground truth.
 
-    The items are joints; if the method predicts sticks only, they are sticks.
+    Returns:
+        (person, item) 1 if near, 0 if not, NaN if the prediction or the truth is unknown. The items are joints; if the
+        method predicts sticks only, they are sticks.
     """
     if estimates.joints_px is None:
         errors = strict_errors(
@@ -63,36 +65,39 @@ def near_truth(truth: Truth, estimates: Estimates) -> NearTruth:
     return np.where(np.isfinite(error), error <= limit, np.nan)
 
 
-def _swapped(truth: Truth, estimates: Estimates, reference: Reference) -> Iterator[str]:
-    """Warn if left and right, x and y, the conventions of sides or the order of people seem to be exchanged."""
-    as_is = near_truth(truth, estimates)
-    sides = near_truth(truth, _mirrored(truth, estimates))
+def _swap_warnings(truth: Truth, estimates: Estimates, reference: Reference) -> Iterator[str]:
+    """Yield a warning if left and right, x and y, the conventions of sides or the order of people seem exchanged."""
+    as_is = is_near_truth(truth, estimates)
+    sides = is_near_truth(truth, _exchange_left_right(truth, estimates))
     changes = np.array(_mirror_order(truth, estimates)) != np.arange(as_is.shape[1])
-    said = _gain_in_words(as_is[:, changes], sides[:, changes])
+    said = _describe_gain(as_is[:, changes], sides[:, changes])
     if said:
         yield f"left and right seem to be exchanged: {said} with them the other way round (docs/predictions.md, Sides)"
     elif reference.other_sides is not None:
-        other = near_truth(reference.other_sides, estimates)
+        other = is_near_truth(reference.other_sides, estimates)
         differ = reference.sides_differ
-        said = _gain_in_words(as_is[differ][:, changes], other[differ][:, changes])
+        said = _describe_gain(as_is[differ][:, changes], other[differ][:, changes])
         if said:
             yield (
-                f"the sides seem to be those of data.sides={reference.other_name}: of the {differ.sum()} people whose "
+                f"the sides seem to be those of data.sides={reference.other_name}: for the {differ.sum()} people whose "
                 f"labels differ, {said} by these"
             )
-    said = _gain_in_words(as_is, near_truth(truth, _with_points_changed(estimates, lambda points: points[..., ::-1])))
+    said = _describe_gain(as_is, is_near_truth(truth, _apply_to_points(estimates, lambda points: points[..., ::-1])))
     if said:
         yield f"x and y seem to be exchanged: {said} with them the other way round"
     for step, word in ((1, "after"), (-1, "before")):
-        said = _gain_in_words(
-            as_is, near_truth(truth, _with_points_changed(estimates, partial(np.roll, shift=-step, axis=0)))
+        said = _describe_gain(
+            as_is, is_near_truth(truth, _apply_to_points(estimates, partial(np.roll, shift=-step, axis=0)))
         )
         if said:
-            yield f"the people seem to be shifted, by one or more: {said} with everyone's answer from the one {word}"
+            yield f"the people seem to be shifted, by one or more: {said} with answers taken from the person {word}"
 
 
-def _resized(truth: Truth, estimates: Estimates) -> Iterator[str]:
-    """Warn if the pixels seem to be those of resized images, with one factor for x and one for y for all people."""
+def _resize_warnings(truth: Truth, estimates: Estimates) -> Iterator[str]:
+    """Yield a warning if the pixels seem to be those of resized images.
+
+    One factor for x and one for y, the same for all people, are tried.
+    """
     if estimates.joints_px is None:  # the sticks' midpoints, as a data set may leave the order of a stick's ends open
         points, true = estimates.sticks_px.mean(2), truth.sticks_px.mean(2)
     else:
@@ -103,10 +108,10 @@ def _resized(truth: Truth, estimates: Estimates) -> Iterator[str]:
     factors = np.median(true[known] / points[known], axis=0)
     if not (np.isfinite(factors) & (factors > 0)).all() or (abs(np.log(factors)) < np.log(MIN_RESIZE_FACTOR)).all():
         return
-    said = _gain_in_words(
-        near_truth(truth, estimates),
-        near_truth(truth, _with_points_changed(estimates, lambda place: place * factors)),
-        by=MIN_RESIZE_GAIN,
+    said = _describe_gain(
+        is_near_truth(truth, estimates),
+        is_near_truth(truth, _apply_to_points(estimates, lambda place: place * factors)),
+        min_gain=MIN_RESIZE_GAIN,
     )
     if said:
         across, down = factors
@@ -116,40 +121,42 @@ def _resized(truth: Truth, estimates: Estimates) -> Iterator[str]:
         )
 
 
-def _below_mean_pose(truth: Truth, estimates: Estimates, reference: Reference) -> Iterator[str]:
-    """Warn if the training people's mean pose, placed in everyone's box, is nearer to the ground truth."""
+def _mean_pose_warnings(truth: Truth, estimates: Estimates, reference: Reference) -> Iterator[str]:
+    """Yield a warning if the training people's mean pose, placed in everyone's box, is nearer to the ground truth."""
     if reference.mean_pose_px is None:
         return
-    pose = joint_estimates(truth, reference.mean_pose_px)
+    pose = estimates_from_joints(truth, reference.mean_pose_px)
     if estimates.joints_px is None:
         pose = replace(pose, joints_px=None)
-    said = _gain_in_words(near_truth(truth, estimates), near_truth(truth, pose), by=0.0)
+    said = _describe_gain(is_near_truth(truth, estimates), is_near_truth(truth, pose), min_gain=0.0)
     if said:
         yield f"worse than the mean pose of the set's training people: {said} with that pose in everyone's box"
 
 
-def _gain_in_words(as_is: NearTruth, other: NearTruth, by: float = MIN_GAIN) -> str:
-    """Return how many more points would be near the ground truth, as text; empty unless it is clearly more.
+def _describe_gain(as_is: NearTruth, changed: NearTruth, min_gain: float = MIN_GAIN) -> str:
+    """Return a text that says how many more points are near the truth after a change of the predictions.
+
+    It is empty unless there clearly are more.
 
     Args:
         as_is: which predictions are near the ground truth.
-        other: the same for the changed predictions, or for other ones.
-        by: the smallest gain of the share of near points that counts.
+        changed: which are after the change, or which of other predictions are.
+        min_gain: the smallest increase of the share of near points that is reported.
     """
-    both = np.isfinite(as_is) & np.isfinite(other)
+    both = np.isfinite(as_is) & np.isfinite(changed)
     people = both.any(1)
     if people.sum() < MIN_PEOPLE:
         return ""
-    own, instead = (np.where(both, values, 0)[people].sum(1) / both[people].sum(1) for values in (as_is, other))
+    own, instead = (np.where(both, values, 0)[people].sum(1) / both[people].sum(1) for values in (as_is, changed))
     gain = instead - own
-    if gain.mean() <= max(by, MIN_STANDARD_ERRORS * gain.std(ddof=1) / np.sqrt(len(gain))):
+    if gain.mean() <= max(min_gain, MIN_STANDARD_ERRORS * gain.std(ddof=1) / np.sqrt(len(gain))):
         return ""
     return f"{100 * own.mean():.0f} % of the points are near the truth, {100 * instead.mean():.0f} %"
 
 
-def _repeated(truth: Truth, estimates: Estimates) -> Iterator[str]:
-    """Warn if a point is at the same place in many people, or if two joints often are at one place."""
-    points, names = _points(truth, estimates)
+def _repeated_point_warnings(truth: Truth, estimates: Estimates) -> Iterator[str]:
+    """Yield a warning if a point is at the same place in many people, or if two joints often are at one place."""
+    points, names = _named_points(truth, estimates)
     still = []
     for name, own in zip(names, points.swapaxes(0, 1), strict=True):
         places, counts = np.unique(own[np.isfinite(own).all(1)], axis=0, return_counts=True)
@@ -157,7 +164,7 @@ def _repeated(truth: Truth, estimates: Estimates) -> Iterator[str]:
             x, y = places[counts.argmax()]
             still.append(f"{name} is at ({x:g}, {y:g}) in {counts.max()} of {counts.sum()} people")
     if still:
-        yield f"one point repeats: {_first_of(still)}; what is not predicted is empty or NaN"
+        yield f"one point repeats: {_first_and_count(still)}; leave what is not predicted empty or NaN"
     if still or estimates.joints_px is None:  # with sticks, two ends may rightly be at one place
         return
     one = []
@@ -165,17 +172,18 @@ def _repeated(truth: Truth, estimates: Estimates) -> Iterator[str]:
         same = (points[:, i] == points[:, j]).all(1)
         known = np.isfinite(points[:, [i, j]]).all((1, 2))
         if _is_frequent(int(same.sum()), int(known.sum())):
-            one.append(f"{names[i]} and {names[j]} are one place in {same.sum()} of {known.sum()} people")
+            one.append(f"{names[i]} and {names[j]} are at the same place in {same.sum()} of {known.sum()} people")
     if one:
-        yield f"one point repeats: {_first_of(one)}"
+        yield f"one point repeats: {_first_and_count(one)}"
 
 
-def _first_of(said: list[str]) -> str:
-    return said[0] if len(said) == 1 else f"{said[0]}, and {len(said) - 1} more like it"
+def _first_and_count(messages: list[str]) -> str:
+    """Return the first message, and how many more there are."""
+    return messages[0] if len(messages) == 1 else f"{messages[0]}, and {len(messages) - 1} more like it"
 
 
-def _outside(estimates: Estimates, reference: Reference) -> Iterator[str]:
-    """Warn if more than half of the points lie outside their images."""
+def _outside_warnings(estimates: Estimates, reference: Reference) -> Iterator[str]:
+    """Yield a warning if more than half of the points lie outside their images."""
     points = estimates.sticks_px if estimates.joints_px is None else estimates.joints_px
     points = points.reshape(len(points), -1, 2)
     size = reference.sizes_px[:, None]
@@ -187,23 +195,26 @@ def _outside(estimates: Estimates, reference: Reference) -> Iterator[str]:
 
 
 def _is_frequent(count: int, total: int) -> bool:
+    """Return whether `count` of `total` people are so many that a repeated point is suspicious."""
     return count >= max(MIN_PEOPLE, MIN_REPEATED_SHARE * total)
 
 
-def _points(truth: Truth, estimates: Estimates) -> tuple[Float[np.ndarray, "person point 2"], list[str]]:
+def _named_points(truth: Truth, estimates: Estimates) -> tuple[Float[np.ndarray, "person point 2"], list[str]]:
+    """Return the predicted joints, or else the ends of the predicted sticks, and the name of each point."""
     if estimates.joints_px is not None:
         return estimates.joints_px, list(truth.skeleton.joints)
     names = [f"{stick}_{end}" for stick in truth.sticks for end in (1, 2)]
     return estimates.sticks_px.reshape(len(truth), -1, 2), names
 
 
-def _with_points_changed(estimates: Estimates, change: Callable[[np.ndarray], np.ndarray]) -> Estimates:
-    """Return the predictions with a function applied to their points."""
-    joints = None if estimates.joints_px is None else change(estimates.joints_px).copy()
-    return replace(estimates, joints_px=joints, sticks_px=change(estimates.sticks_px).copy())
+def _apply_to_points(estimates: Estimates, function: Callable[[np.ndarray], np.ndarray]) -> Estimates:
+    """Return the predictions with `function` applied to the arrays of joints and of sticks."""
+    joints = None if estimates.joints_px is None else function(estimates.joints_px).copy()
+    return replace(estimates, joints_px=joints, sticks_px=function(estimates.sticks_px).copy())
 
 
-def _mirrored(truth: Truth, estimates: Estimates) -> Estimates:
+def _exchange_left_right(truth: Truth, estimates: Estimates) -> Estimates:
+    """Return the predictions with left and right joints, or sticks, exchanged."""
     order = _mirror_order(truth, estimates)
     if estimates.joints_px is None:
         return replace(estimates, sticks_px=estimates.sticks_px[:, order])

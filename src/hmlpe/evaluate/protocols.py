@@ -26,7 +26,7 @@ RATE = "rate"  # the label of a detection rate, the score that is not of a group
 
 
 class Measured(NamedTuple):
-    """The results of a protocol.
+    """The results of scoring predictions by a protocol.
 
     Attributes:
         scores: the scores by name.
@@ -39,8 +39,8 @@ class Measured(NamedTuple):
     infos: dict[str, MetricInfo]
 
 
-def share(protocol: str, heading: str, shown: bool = True, **more: Any) -> MetricInfo:
-    """Return the description of a score that is a share of joints, sticks or people, for a protocol's table.
+def share_info(protocol: str, heading: str, shown: bool = True, **more: Any) -> MetricInfo:
+    """Return the description (`MetricInfo`) of a score that is a share of joints, sticks or people.
 
     Args:
         protocol: the protocol's name.
@@ -68,10 +68,14 @@ class Protocol(ABC):
 
     @abstractmethod
     def why_not(self, truth: Truth, estimates: Estimates) -> str:
-        """Return the reason why the protocol does not apply, as text; empty if it applies."""
+        """Return a text that says why the protocol does not apply to these predictions; empty if it applies."""
 
-    def unknown(self, truth: Truth) -> dict[str, str]:
-        """Return the groups without a score, as the data lack one of their joints or sticks, with the reasons."""
+    def groups_without_score(self, truth: Truth) -> dict[str, str]:
+        """Return which configured groups of joints or sticks get no score, as the data lack one of their items.
+
+        Returns:
+            The reason, by the group's name.
+        """
         return {}
 
     @abstractmethod
@@ -83,7 +87,7 @@ class Protocol(ABC):
         Args:
             truth: the ground truth.
             estimates: the predictions.
-            counted: (person,) whether the person counts; a person without a prediction counts as wrong.
+            counted: (person,) whether the person is scored; one without a prediction is scored as wrong.
             bootstrap: draws the samples for the intervals.
         """
 
@@ -105,35 +109,38 @@ class PdjModec(Protocol):
         self.groups, self.at, self.each_at = groups, list(at), each_at
         wrong = [t for t in (*self.at, each_at) if t not in THRESHOLDS]
         if wrong:
-            raise UserError(f"protocol.pdj_modec: thresholds are 0.01, 0.02 ... 0.2, got {wrong[0]!r}")
+            raise UserError(f"protocol.pdj_modec: thresholds must be 0.01, 0.02 ... 0.2, got {wrong[0]!r}")
 
     def why_not(self, truth: Truth, estimates: Estimates) -> str:
-        """Return the reason if there are no predicted joints, or no torso lengths."""
+        """Return why MODEC's curves do not apply: no predicted joints, or no torso lengths; empty if they apply."""
         if estimates.joints_px is None:
-            return "the predictions give sticks, no joints"
+            return "the predictions give sticks, not joints"
         return "" if np.isfinite(truth.torso_px).any() else no_torso_reason(truth)
 
-    def unknown(self, truth: Truth) -> dict[str, str]:
+    def groups_without_score(self, truth: Truth) -> dict[str, str]:
         """Return the groups with a joint that is not in the skeleton, with the reasons."""
-        return unknown_items(self.groups, truth.skeleton.joints, "joint")
+        return groups_with_unknown_items(self.groups, truth.skeleton.joints, "joint")
 
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
     ) -> Measured:
-        """Return `pdj_modec_<group>@<threshold>` and `..._auc`; single joints have the former at `each_at` only."""
+        """Return `pdj_modec_<group>@<threshold>` and `pdj_modec_<group>_auc`, the mean over the thresholds.
+
+        Single joints only have `pdj_modec_<joint>@<each_at>`.
+        """
         assert estimates.joints_px is not None
-        answered = _is_predicted(estimates.joints_px)
+        answered = _is_predicted_for_anyone(estimates.joints_px)
         singles = {joint: [joint] for joint in truth.skeleton.joints}
-        groups = _fully_predicted({**self.groups, **singles}, truth.skeleton.joints, answered)
+        groups = _fully_predicted_groups({**self.groups, **singles}, truth.skeleton.joints, answered)
         metric = ModecPDJ(truth.skeleton, groups)
-        metric.update(*(_counted_rows(of, counted) for of in (estimates.joints_px, truth.joints_px, truth.torso_px)))
-        draws, errors = bootstrap.of(truth.shots_of(counted)), metric.all_errors().numpy()
+        metric.update(*(_counted_tensor(of, counted) for of in (estimates.joints_px, truth.joints_px, truth.torso_px)))
+        draws, errors = bootstrap.draw(truth.shots_of(counted)), metric.all_errors().numpy()
         scores: Scores = {}
         curves: Curves = {}
         infos: dict[str, MetricInfo] = {}
 
         def add(name: str, score: Score, heading: str, shown: bool) -> None:
-            scores[name], infos[name] = score, share(self.name, heading, shown)
+            scores[name], infos[name] = score, share_info(self.name, heading, shown)
 
         for group, items in metric.groups.items():
             words, single = group.replace("_", " "), group in singles
@@ -169,35 +176,38 @@ class PcpStrict(Protocol):
             raise UserError(f"protocol.{self.name}.threshold: must be a number above 0, got {threshold!r}")
 
     def metric(self, truth: Truth, groups: Groups) -> StrictPCP:
-        """Return the metric (of torchmetrics) for the sticks of this ground truth."""
+        """Build the torchmetrics metric for the sticks of this ground truth."""
         return StrictPCP(truth.sticks, groups, self.threshold, truth.free_ends)
 
     def why_not(self, truth: Truth, estimates: Estimates) -> str:
-        """Return the reason if no stick is both annotated and predicted for some person."""
+        """Return why PCP does not apply: no stick is both annotated and predicted; empty if it applies."""
         if not truth.sticks:
             return "the skeleton has no parts"
         known = np.isfinite(truth.sticks_px).all((-1, -2)) & np.isfinite(estimates.sticks_px).all((-1, -2))
         return "" if known.any() else "no stick is both annotated and predicted"
 
-    def unknown(self, truth: Truth) -> dict[str, str]:
-        """Return the groups with a stick that neither the data set, the skeleton nor the stickmen sets have."""
-        return unknown_items(self.groups, (*truth.sticks, *truth.skeleton.parts, *STICKS), "stick")
+    def groups_without_score(self, truth: Truth) -> dict[str, str]:
+        """Return the groups with a stick that no data set of this skeleton or of stickmen has, with the reasons."""
+        return groups_with_unknown_items(self.groups, (*truth.sticks, *truth.skeleton.parts, *STICKS), "stick")
 
     def updated_metric(self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"]) -> StrictPCP:
-        """Return the metric, updated with the errors of the people who count; each single stick is a group, too."""
-        answered = _is_predicted(estimates.sticks_px.reshape(*estimates.sticks_px.shape[:2], 4))
+        """Build the metric, and update it with the predictions for the people who are scored.
+
+        Each single stick is a group, too.
+        """
+        answered = _is_predicted_for_anyone(estimates.sticks_px.reshape(*estimates.sticks_px.shape[:2], 4))
         singles = {stick: [stick] for stick in truth.sticks}
-        groups = _fully_predicted({**self.groups, **singles}, truth.sticks, answered)
+        groups = _fully_predicted_groups({**self.groups, **singles}, truth.sticks, answered)
         metric = self.metric(truth, groups)
-        metric.update(_counted_rows(estimates.sticks_px, counted), _counted_rows(truth.sticks_px, counted))
+        metric.update(_counted_tensor(estimates.sticks_px, counted), _counted_tensor(truth.sticks_px, counted))
         return metric
 
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
     ) -> Measured:
-        """Return `pcp_strict_<group>`, and the curves of the groups."""
+        """Return `pcp_strict_<group>`, the share of right sticks, and the groups' curves over the threshold."""
         metric = self.updated_metric(truth, estimates, counted)
-        draws, errors = bootstrap.of(truth.shots_of(counted)), metric.all_errors().numpy()
+        draws, errors = bootstrap.draw(truth.shots_of(counted)), metric.all_errors().numpy()
 
         def score(group: str, threshold: float) -> Score:
             return draws.score(metric.reduction(group, threshold)(errors, draws.counts))
@@ -206,16 +216,16 @@ class PcpStrict(Protocol):
         scores = {f"{self.name}_{group}": score(group, self.threshold) for group in metric.groups}
         return Measured(scores, curves, self.infos(metric))
 
-    def infos(self, metric: StrictPCP, part: str = "") -> dict[str, MetricInfo]:
+    def infos(self, metric: StrictPCP, prefix: str = "") -> dict[str, MetricInfo]:
         """Return the descriptions of the groups' scores; those of single sticks are not shown in the table.
 
         Args:
             metric: the metric with the groups.
-            part: a text that stands before the group in the names, such as total_.
+            prefix: the text between the protocol and the group in the scores' names, such as total_.
         """
         return {
-            f"{self.name}_{part}{group}": share(
-                self.name, f"{part}{group}".replace("_", " "), group in self.groups, people=self.people
+            f"{self.name}_{prefix}{group}": share_info(
+                self.name, f"{prefix}{group}".replace("_", " "), group in self.groups, people=self.people
             )
             for group in metric.groups
         }
@@ -229,7 +239,7 @@ class PcpOfficial(PcpStrict):
     counts_everyone = True
 
     def metric(self, truth: Truth, groups: Groups) -> StrictPCP:
-        """Return the metric (of torchmetrics) for the sticks of this ground truth."""
+        """Build the torchmetrics metric for the sticks of this ground truth."""
         return OfficialPCP(truth.sticks, groups, self.threshold)
 
     def scores(
@@ -242,13 +252,13 @@ class PcpOfficial(PcpStrict):
         """
         everyone = np.ones(len(truth), dtype=bool)
         metric = self.updated_metric(truth, estimates, everyone)
-        detected, draws = estimates.detected, bootstrap.of(truth.shots)
+        detected, draws = estimates.detected, bootstrap.draw(truth.shots)
         errors = np.where(detected[:, None], metric.all_errors().numpy(), np.nan)
         rate = (draws.counts @ detected.astype(float)) / draws.counts.sum(1)
         scores, infos = dict[str, Score](), dict[str, MetricInfo]()
         if estimates.by_detector:
             name = f"{self.name}_detection_rate"
-            scores[name], infos[name] = draws.score(rate), share(self.name, "detection rate", label=RATE)
+            scores[name], infos[name] = draws.score(rate), share_info(self.name, "detection rate", label=RATE)
         shares = {group: metric.reduction(group, self.threshold)(errors, draws.counts) for group in metric.groups}
         scores |= {f"{self.name}_{group}": draws.score(own) for group, own in shares.items()}
         infos |= self.infos(metric)
@@ -258,18 +268,21 @@ class PcpOfficial(PcpStrict):
         return Measured(scores, {}, infos)
 
 
-def _counted_rows(values: Float[np.ndarray, person * rest], counted: Bool[np.ndarray, " person"]) -> Tensor:
+def _counted_tensor(values: Float[np.ndarray, person * rest], counted: Bool[np.ndarray, " person"]) -> Tensor:
+    """Return the values of the people who are scored, as a tensor."""
     return torch.from_numpy(np.asarray(values, dtype=np.float64)[counted])
 
 
-def _is_predicted(values: Float[np.ndarray, "person item number"]) -> Bool[np.ndarray, " item"]:
-    """Return which items the method predicts for at least one person."""
+def _is_predicted_for_anyone(values: Float[np.ndarray, "person item number"]) -> Bool[np.ndarray, " item"]:
+    """Return a mask of the items (joints or sticks) that the method predicts for at least one person."""
     return np.asarray(np.isfinite(values).all(-1).any(0))
 
 
-def _fully_predicted(groups: Groups, items: Sequence[str], answered: Bool[np.ndarray, " item"]) -> dict[str, list[str]]:
-    """Return the groups of which the method predicts every item."""
-    there = {item for item, known in zip(items, answered, strict=True) if known}
+def _fully_predicted_groups(
+    groups: Groups, items: Sequence[str], is_predicted: Bool[np.ndarray, " item"]
+) -> dict[str, list[str]]:
+    """Return the groups of which the method predicts every item (joint or stick)."""
+    there = {item for item, known in zip(items, is_predicted, strict=True) if known}
     return {name: list(own) for name, own in groups.items() if set(own) <= there}
 
 
@@ -278,11 +291,11 @@ def no_torso_reason(truth: Truth) -> str:
     return f"{truth.data} has no torso length (no hips)"
 
 
-def unknown_items(groups: Groups, items: Sequence[str], word: str) -> dict[str, str]:
-    """Return the groups that have an item which is not among these, with the reason why they have no score.
+def groups_with_unknown_items(groups: Groups, known_items: Sequence[str], item_kind: str) -> dict[str, str]:
+    """Return the groups that name an item not in `known_items`, with the reason why they have no score.
 
-    >>> unknown_items({"wrist": ["left_wrist"], "knee": ["left_knee"]}, ["left_wrist"], "joint")
+    >>> groups_with_unknown_items({"wrist": ["left_wrist"], "knee": ["left_knee"]}, ["left_wrist"], "joint")
     {'knee': "no joint 'left_knee' in the data"}
     """
-    lost = {name: [item for item in own if item not in items] for name, own in groups.items()}
-    return {name: f"no {word} {own[0]!r} in the data" for name, own in lost.items() if own}
+    lost = {name: [item for item in own if item not in known_items] for name, own in groups.items()}
+    return {name: f"no {item_kind} {own[0]!r} in the data" for name, own in lost.items() if own}

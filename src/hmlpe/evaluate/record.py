@@ -33,11 +33,11 @@ class Record:
         scores: name -> value, low, high, in [0, 1]; None where there was nothing to measure.
         curves: protocol -> group -> threshold -> value, low, high.
         not_applicable: protocol -> the reason why it was not applied.
-        ranking: how well the confidence ranks the errors, by group (`confidence.ranking`).
+        ranking: how well the confidence ranks the errors, by group (`confidence.ranking_by_group`).
         notes: remarks that a reader of the numbers needs.
         identity: digests and names of what was scored, on which data, in which boxes; a record is not replaced by one
             of another identity unless overwriting is allowed.
-        settings: digests of the settings that all records of a table must share (`settings.settings_of`).
+        settings: digests of the settings that all records of a table must share (`settings.shared_settings_digests`).
         described: score -> its description, the fields of a `runs.metric.MetricInfo`.
         axes: protocol -> the labels of its curves' axes: the threshold's, and the share's.
         warnings: warnings about likely mistakes in the predictions (`plausible.plausibility_warnings`).
@@ -66,31 +66,32 @@ class Record:
 
     @property
     def infos(self) -> dict[str, MetricInfo]:
-        """The description of each score."""
+        """Return the description of each score, by the score's name."""
         return {name: MetricInfo(**info) for name, info in self.described.items()}
 
     @property
     def file_stem(self) -> str:
-        """The name of the record's file, without the suffix."""
+        """Return the name of the record's file without its suffix, made of method, boxes and people."""
         return "__".join(
             re.sub(r"[^A-Za-z0-9._+-]+", "-", part).strip("-.") for part in (self.method, self.boxes, self.people)
         )
 
 
-def json_scores(scores: Mapping[Any, Score]) -> Numbers:
-    """Return scores for JSON: keys as text, and None for NaN.
+def scores_for_json(scores: Mapping[Any, Score]) -> Numbers:
+    """Convert scores to lists (value, low, high) for JSON: keys become text, and NaN becomes None.
 
     >>> json_scores({"pcp": Score(0.5, float("nan"), float("nan")), 0.2: Score(1.0, 0.9, 1.0)})
     {'pcp': [0.5, None, None], '0.20': [1.0, 0.9, 1.0]}
     """
-    return {_key(key): [None if math.isnan(v) else v for v in score] for key, score in scores.items()}
+    return {_json_key(key): [None if math.isnan(v) else v for v in score] for key, score in scores.items()}
 
 
-def _key(key: Any) -> str:
+def _json_key(key: Any) -> str:
+    """Return a key as text; a threshold gets two decimals."""
     return f"{key:.2f}" if isinstance(key, float) else str(key)
 
 
-def check_name_free(folder: Path, record: Record) -> None:
+def check_no_other_record(folder: Path, record: Record) -> None:
     """Raise UserError if the folder has a record of the same file name, but of other settings or another identity."""
     path = folder / f"{record.file_stem}.json"
     if not path.is_file():
@@ -113,7 +114,7 @@ def write_record(folder: Path, record: Record, overwrite: bool) -> Path:
         UserError: there is a record of something else under that name, and `overwrite` is False.
     """
     if not overwrite:
-        check_name_free(folder, record)
+        check_no_other_record(folder, record)
     path = folder / f"{record.file_stem}.json"
     write_json_atomic(path, asdict(record))
     return path

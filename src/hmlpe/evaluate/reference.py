@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from hmlpe.data.pack import Columns, columns_of, labels_of
+from hmlpe.data.pack import PeopleColumns, columns_of, labels_of
 from hmlpe.data.record import Person
-from hmlpe.data.selection import DataSet, Member
+from hmlpe.data.selection import DataSet, SelectedPerson
 from hmlpe.data.sources.folder import FileSource
 from hmlpe.data.sources.images import image_size
 from hmlpe.data.sources.own import OwnSource
@@ -26,7 +26,7 @@ MAX_SIZES_READ = 200  # the largest number of images whose size is read
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Reference values for the people of a `Truth`, in its order.
+    """What predictions for the people of a `Truth` are compared with, besides that truth, in its order.
 
     Attributes:
         mean_pose_px: (person, joint, 2) the mean pose of the training people, placed in each person's box, in image
@@ -44,8 +44,8 @@ class Reference:
     sizes_px: Float[np.ndarray, "person 2"]
 
 
-def reference_of(data_set: DataSet, people: Columns, truth: Truth, sides: str, use_occluded: bool) -> Reference:
-    """Return the reference values for the test people of a data set.
+def reference_of(data_set: DataSet, people: PeopleColumns, truth: Truth, sides: str, use_occluded: bool) -> Reference:
+    """Return what a file's predictions for the test people of a data set are compared with.
 
     Args:
         data_set: the data set.
@@ -58,20 +58,20 @@ def reference_of(data_set: DataSet, people: Columns, truth: Truth, sides: str, u
     other = truth_of(people, truth.skeleton, other_name, use_occluded)
     sides_differ = ~np.isclose(other.joints_px, truth.joints_px, equal_nan=True).all((1, 2))
     return Reference(
-        mean_pose_px=_mean_pose(data_set, truth, sides, use_occluded),
+        mean_pose_px=_mean_pose_in_boxes(data_set, truth, sides, use_occluded),
         other_sides=other if sides_differ.any() else None,
         sides_differ=sides_differ,
         other_name=other_name,
-        sizes_px=_sizes(data_set, truth),
+        sizes_px=_image_sizes(data_set, truth),
     )
 
 
-def _mean_pose(
+def _mean_pose_in_boxes(
     data_set: DataSet, truth: Truth, sides: str, use_occluded: bool
 ) -> Float[np.ndarray, "person joint 2"] | None:
     """Return the training people's mean pose in each test person's box; None if there are no training people."""
-    everyone = [(person, _box(data_set, person)) for person in data_set.source.people()]
-    members = [Member(data_set, p, box) for p, box in everyone if p.split == "train" and np.isfinite(box).all()]
+    everyone = [(person, _box_or_nan(data_set, person)) for person in data_set.source.people()]
+    members = [SelectedPerson(data_set, p, box) for p, box in everyone if p.split == "train" and np.isfinite(box).all()]
     if not members:
         return None
     columns = columns_of(members)
@@ -84,7 +84,8 @@ def _mean_pose(
     return crop_to_image(np.broadcast_to(mean, truth.joints_px.shape), tested[:, None], 1)
 
 
-def _box(data_set: DataSet, person: Person) -> Float[np.ndarray, " 4"]:
+def _box_or_nan(data_set: DataSet, person: Person) -> Float[np.ndarray, " 4"]:
+    """Return the person's box (x0, y0, x1, y1) in pixels; NaN if there is none, or if the record is faulty."""
     with suppress(UserError):  # a faulty record is no error here: the person has no box
         box = data_set.boxes.box_px(person)
         if box is not None:
@@ -92,7 +93,8 @@ def _box(data_set: DataSet, person: Person) -> Float[np.ndarray, " 4"]:
     return np.full(4, np.nan)
 
 
-def _sizes(data_set: DataSet, truth: Truth) -> Float[np.ndarray, "person 2"]:
+def _image_sizes(data_set: DataSet, truth: Truth) -> Float[np.ndarray, "person 2"]:
+    """Return width and height of each person's image; NaN where unknown, and beyond `MAX_SIZES_READ` images."""
     found = np.full((len(truth), 2), np.nan)
     if not isinstance(data_set.source, FileSource):
         return found

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from hmlpe.errors import UserError
-from hmlpe.evaluate.cases import Case, cases
-from hmlpe.evaluate.confidence import confidence_ranking
+from hmlpe.evaluate.cases import Case, cases_to_score
+from hmlpe.evaluate.confidence import configured_ranking
 from hmlpe.evaluate.people import Estimates
 from hmlpe.evaluate.protocols import Protocol, Scores
-from hmlpe.evaluate.record import Numbers, Record, json_scores
-from hmlpe.evaluate.settings import EvaluateSettings, check_folder, settings_of
-from hmlpe.evaluate.write import check_fits
+from hmlpe.evaluate.record import Numbers, Record, scores_for_json
+from hmlpe.evaluate.settings import EvaluateSettings, create_writable_folder, shared_settings_digests
+from hmlpe.evaluate.write import check_record_fits
 from hmlpe.runs.metric import MetricInfo
 from hmlpe.settings import make
 from hmlpe.training.devices import check_devices
@@ -30,26 +30,26 @@ def evaluate(settings: EvaluateSettings) -> Iterator[Record]:
             anything is scored.
     """
     check_devices(settings.trainer, settings.optim.batch_size)
-    check_folder(Path(settings.out))
+    create_writable_folder(Path(settings.out))
     bootstrap = make("bootstrap", settings.tree["bootstrap"])
     protocols = [make(f"protocol.{name}", one) for name, one in settings.protocol.items()]
     chosen = settings.chosen_people
-    found = list(cases(settings))
+    found = list(cases_to_score(settings))
     for case in found:
         for people in chosen:
-            draft = record_of(case, people, settings)
-            check_fits(Path(settings.out) / draft.data, draft, settings.overwrite)
+            draft = record_without_scores(case, people, settings)
+            check_record_fits(Path(settings.out) / draft.data, draft, settings.overwrite)
     for case in found:
         estimates = case.estimate()
         detected = int(estimates.detected.sum())
         for place, people in enumerate(chosen):
             if place and people == "detected" and detected in (0, len(case.truth)):
                 continue  # nobody to score, or the same people as in the record of all people
-            yield score(case, estimates, people, protocols, settings, bootstrap)
+            yield score_case(case, estimates, people, protocols, settings, bootstrap)
 
 
-def record_of(case: Case, people: str, settings: EvaluateSettings) -> Record:
-    """Return the record of a case, still without scores.
+def record_without_scores(case: Case, people: str, settings: EvaluateSettings) -> Record:
+    """Return the record of a case as it is before scoring: with its settings and identity, without scores.
 
     Args:
         case: the case.
@@ -73,11 +73,11 @@ def record_of(case: Case, people: str, settings: EvaluateSettings) -> Record:
         ranking={},
         notes=case.notes,
         identity=case.identity,
-        settings=settings_of(settings),
+        settings=shared_settings_digests(settings),
     )
 
 
-def score(
+def score_case(
     case: Case, estimates: Estimates, people: str, protocols: list[Protocol], settings: EvaluateSettings, bootstrap: Any
 ) -> Record:
     """Score a case, and return its record.
@@ -96,12 +96,12 @@ def score(
     truth = case.truth
     counted = np.ones(len(truth), dtype=bool) if people == "whole" else estimates.detected
     if not counted.any():
-        raise UserError(f"{case.method}: nobody of {len(truth)} people is detected; there is nothing to score")
-    known = counted & truth.known
+        raise UserError(f"{case.method}: none of {len(truth)} people is detected; there is nothing to score")
+    known = counted & truth.has_annotation
     if not known.any():
-        raise UserError(f"{case.method}: of none of {counted.sum()} people is a joint known; there is nothing to score")
+        raise UserError(f"{case.method}: none of {counted.sum()} people has a known joint; there is nothing to score")
     lost = int((counted & ~known).sum())
-    unknown = f"of {lost} of {counted.sum()} people no joint is known, and they count in no PDJ or PCP" if lost else ""
+    unknown = f"{lost} of {counted.sum()} people have no known joint and count in no PDJ or PCP" if lost else ""
     scores: Scores = {}
     curves: dict[str, dict[str, Numbers]] = {}
     reasons: dict[str, str] = {}
@@ -109,21 +109,21 @@ def score(
     for protocol in protocols:
         reason = protocol.why_not(truth, estimates) if estimates.detected.any() else "nobody is found"
         if protocol.counts_everyone and people == "detected":
-            reason = "it looks at all people by itself: people=whole"
+            reason = "it always counts all people: people=whole"
         if reason:
             reasons[protocol.name] = reason
             continue
-        reasons |= {f"{protocol.name} {group}": why for group, why in protocol.unknown(truth).items()}
+        reasons |= {f"{protocol.name} {group}": why for group, why in protocol.groups_without_score(truth).items()}
         found = protocol.scores(truth, estimates, counted, bootstrap)
         scores |= found.scores
         infos |= found.infos
-        curves[protocol.name] = {group: json_scores(curve) for group, curve in found.curves.items()}
-    ranked, unranked = confidence_ranking(truth, estimates, counted, settings.confidence, bootstrap)
+        curves[protocol.name] = {group: scores_for_json(curve) for group, curve in found.curves.items()}
+    ranked, unranked = configured_ranking(truth, estimates, counted, settings.confidence, bootstrap)
     return replace(
-        record_of(case, people, settings),
+        record_without_scores(case, people, settings),
         counted=int(counted.sum()),
         detected=int(estimates.detected.sum()),
-        scores=json_scores(scores),
+        scores=scores_for_json(scores),
         curves=curves,
         described={name: info.model_dump(mode="json", exclude_defaults=True) for name, info in infos.items()},
         axes={protocol.name: list(protocol.axes) for protocol in protocols if protocol.name in curves},

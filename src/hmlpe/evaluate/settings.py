@@ -47,7 +47,7 @@ class EvaluateSettings(TrainSettings):
     people: Annotated[People | list[People], Field(min_length=1, description="whole or detected, or a list of both")]
     split: Literal["test", "val"]
     zoom: Annotated[float, Field(ge=0.1, le=10)]
-    trust: Any  # checked by `predict.open.trusted`
+    trust: Any  # checked by `predict.open.parse_trust`
     fires: Any  # checked by `predict.model.check_fires`
     bootstrap: BootstrapSettings
     confidence: ConfidenceSettings | None
@@ -75,17 +75,17 @@ class EvaluateSettings(TrainSettings):
             raise UserError("data.subset: is not for a predictions file, which answers for everyone")
         elsewhere = self.predictions is not None or self.detector is not None
         if self.split == "val" and elsewhere:
-            raise UserError("split: val is for a network in the pack's boxes alone")
+            raise UserError("split: val is only for a network in the pack's boxes")
         if self.zoom != 1 and elsewhere:
-            raise UserError("zoom: is for a network in the pack's boxes alone")
+            raise UserError("zoom: is only for a network in the pack's boxes")
 
     @property
     def chosen_people(self) -> list[str]:
-        """The values of the setting `people`, each once."""
+        """Return the values of the setting `people` as a list, each once."""
         return list(dict.fromkeys([self.people] if isinstance(self.people, str) else self.people))
 
 
-def settings_of(settings: EvaluateSettings) -> dict[str, str]:
+def shared_settings_digests(settings: EvaluateSettings) -> dict[str, str]:
     """Return digests of the settings that all records of one table must share.
 
     These are the settings of each protocol, of the labels, and of the intervals.
@@ -108,11 +108,11 @@ def _check_group_chosen(value: object, group: str, files: Sequence[str]) -> None
     given = ", ".join(f"{group}.{key!s}" for key in values) or f"{value!r}"
     fit = next((file for key, file in FILE_OF_SETTING.items() if key in values and file in files), files[0])
     raise UserError(
-        f"{group}: {given} without saying of what; say {group}={fit} before it (there are {', '.join(files)})"
+        f"{group}: {given} is given, but no {group}; put {group}={fit} before it (there are {', '.join(files)})"
     )
 
 
-def check_folder(folder: Path) -> None:
+def create_writable_folder(folder: Path) -> None:
     """Create the folder unless it exists. Raises UserError if files cannot be written into it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from hmlpe.errors import UserError
 from hmlpe.evaluate.protocols import RATE
-from hmlpe.evaluate.record import Numbers, Record, check_name_free, read_records, write_record
+from hmlpe.evaluate.record import Numbers, Record, check_no_other_record, read_records, write_record
 from hmlpe.files import write_bytes_atomic, write_text_atomic
 from hmlpe.palette import PART_COLOURS
 from hmlpe.report.published import Row, split_by_sides
@@ -70,7 +70,7 @@ def table_rows(records: Sequence[Record], published: Sequence[Row]) -> list[Tabl
 
 
 def check_comparable(records: Sequence[Record]) -> None:
-    """Raise UserError if records in a folder differ in the settings of a protocol, of the labels or intervals."""
+    """Raise UserError if the records do not share the settings of the protocols, labels and intervals."""
     first: dict[str, tuple[str, Record]] = {}
     for record in records:
         for name, digest in {**record.settings, "annotated people": str(record.annotated)}.items():
@@ -83,15 +83,15 @@ def check_comparable(records: Sequence[Record]) -> None:
                 )
 
 
-def render_csv(lines: Sequence[TableRow]) -> str:
-    """Return the table as CSV: a line for each method, with all scores and intervals as shares from 0 to 1.
+def render_csv(table_rows: Sequence[TableRow]) -> str:
+    """Return the table as CSV text: a line for each method, with all scores and intervals as shares from 0 to 1.
 
     The names of the columns begin with their protocol.
     """
-    names = list(dict.fromkeys(name for line in lines for name in line.scores))
+    names = list(dict.fromkeys(name for line in table_rows for name in line.scores))
     header = ["method", "boxes", "people", *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]
     rows = []
-    for line in lines:
+    for line in table_rows:
         values = [value for name in names for value in line.scores.get(name, [None] * 3)]
         rows.append([line.method, line.boxes, line.people, *("" if v is None else f"{v:.6f}" for v in values)])
     return csv_text(header, rows)
@@ -125,7 +125,7 @@ def render_markdown(data: str, lines: Sequence[TableRow], notes: Sequence[str], 
                 line.method,
                 line.boxes,
                 line.detected if detected else line.people,
-                *(_cell(line, name) for name in names),
+                *(_format_score(line, name) for name in names),
             ]
             for line in rows
         ]
@@ -134,7 +134,8 @@ def render_markdown(data: str, lines: Sequence[TableRow], notes: Sequence[str], 
     return "\n".join([*text, *(f"- {note}" for note in notes)]) + "\n"
 
 
-def _cell(line: TableRow, name: str) -> str:
+def _format_score(line: TableRow, name: str) -> str:
+    """Return a score of the row as text, in per cent with its interval."""
     value, low, high = line.scores.get(name, [None] * 3)
     if value is None:
         return EMPTY
@@ -168,7 +169,7 @@ def draw_curves(data: str, records: Sequence[Record], lines: Sequence[TableRow],
             colour = COLOURS[kinds.index(_legend_label(record)) % len(COLOURS)]
             _draw_curve(axis, record, protocol, group, colour, band=len(shown) <= MAX_BANDS)
         for index, line in enumerate(line for line in lines if line.boxes == PUBLISHED):
-            _draw_points(axis, line, f"{protocol}_{group}@", MARKERS[index % len(MARKERS)])
+            _draw_published_points(axis, line, f"{protocol}_{group}@", MARKERS[index % len(MARKERS)])
         axis.set(xlabel=axes[protocol][0], ylabel=axes[protocol][1], ylim=(0, 100))
         axis.set_title(f"{protocol}: {group.replace('_', ' ')}", fontsize=10)
         axis.grid(color="0.92")
@@ -177,20 +178,20 @@ def draw_curves(data: str, records: Sequence[Record], lines: Sequence[TableRow],
     }
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2, fontsize=8)
     figure.suptitle(data, fontsize=11)
-    _save(figure, path)
+    _save_png(figure, path)
     return True
 
 
-def draw_ranking(found: Mapping[str, Mapping[str, Any]], title: str, path: Path) -> None:
+def draw_ranking(ranking: Mapping[str, Mapping[str, Any]], title: str, path: Path) -> None:
     """Draw, with a panel for each group, the accuracy over the share of joints kept, and that of an oracle's ranking.
 
     Args:
-        found: the results of `confidence.ranking`.
+        ranking: the results of `confidence.ranking_by_group`.
         title: the title.
         path: the picture to write.
     """
-    figure = Figure(figsize=(4.2 * len(found), 3.6), layout="constrained")
-    for axis, (name, one) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
+    figure = Figure(figsize=(4.2 * len(ranking), 3.6), layout="constrained")
+    for axis, (name, one) in zip(figure.subplots(1, len(ranking), squeeze=False)[0], ranking.items(), strict=True):
         share = 100 * np.array(one["kept"])
         axis.plot(share, 100 * np.array(one["oracle"]), color="0.7", lw=1.2, label="an oracle's ranking")
         axis.plot(share, 100 * np.array(one["accuracy"]), color=COLOURS[0], marker="o", ms=3.5, label="by confidence")
@@ -201,10 +202,11 @@ def draw_ranking(found: Mapping[str, Mapping[str, Any]], title: str, path: Path)
         axis.grid(color="0.92")
     figure.axes[0].legend(fontsize=8, loc="lower left")
     figure.suptitle(title, fontsize=10)
-    _save(figure, path)
+    _save_png(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save_png(figure: Figure, path: Path) -> None:
+    """Write the figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     write_bytes_atomic(path, buffer.getvalue())
@@ -217,6 +219,7 @@ def _legend_label(record: Record) -> str:
 
 
 def _draw_curve(axis: Axes, record: Record, protocol: str, group: str, colour: str, band: bool) -> None:
+    """Draw one curve of a record over the thresholds, with its interval as a band if `band` is true."""
     curve = record.curves.get(protocol, {}).get(group)
     if curve is None:
         return
@@ -228,27 +231,35 @@ def _draw_curve(axis: Axes, record: Record, protocol: str, group: str, colour: s
         axis.fill_between(at, shares[:, 1], shares[:, 2], color=colour, alpha=0.15, lw=0)
 
 
-def _draw_points(axis: Axes, line: TableRow, prefix: str, marker: str) -> None:
+def _draw_published_points(axis: Axes, line: TableRow, prefix: str, marker: str) -> None:
+    """Draw a published method's scores over the thresholds, as markers.
+
+    Args:
+        axis: where to draw.
+        line: the method's row of the table.
+        prefix: the start of the scores' names, which the threshold follows.
+        marker: the shape of the markers.
+    """
     found = {float(name.removeprefix(prefix)): v for name, (v, *_) in line.scores.items() if name.startswith(prefix)}
     if found:
         values = [100 * value for value in found.values() if value is not None]
         axis.plot(list(found), values, marker, color="0.35", mfc="none", ms=6, label=f"{line.method} ({line.people})")
 
 
-def check_fits(folder: Path, record: Record, overwrite: bool) -> None:
-    """Raise UserError if the record cannot be written into the folder.
+def check_record_fits(folder: Path, record: Record, overwrite: bool) -> None:
+    """Raise UserError if the record must not be written into the folder.
 
     That is so if it differs from the other records in shared settings, or would replace a record of something else
     although `overwrite` is False. The scores are not needed, so that this can be checked before anything is scored.
     """
     if not overwrite:
-        check_name_free(folder, record)
+        check_no_other_record(folder, record)
     check_comparable([*(one for one in read_records(folder) if one.file_stem != record.file_stem), record])
 
 
 def write_evaluation(folder: Path, record: Record, overwrite: bool) -> list[Path]:
     """Write the record, and a figure of its ranking by confidence if it has one. Return the paths of the files."""
-    check_fits(folder, record, overwrite)  # once written, one that does not fit would make every later one fail
+    check_record_fits(folder, record, overwrite)  # once written, one that does not fit would make every later one fail
     written = [write_record(folder, record, overwrite)]
     if record.ranking:
         picture = folder / f"{record.file_stem}_confidence.png"
@@ -269,7 +280,7 @@ def write_comparison(folder: Path, data: str, published: Sequence[Row]) -> list[
     lines = table_rows(records, published)
     notes = [
         "Intervals: bootstrap over shots, or images where no shots are known, each with all its people. "
-        "A column is of one protocol; – is not measured."
+        "Each column is of one protocol; – means not measured."
     ]
     if any(record.method == "mean pose" for record in records):
         notes.append("mean pose: of the training people of the pack whose people are tested.")
@@ -278,13 +289,13 @@ def write_comparison(folder: Path, data: str, published: Sequence[Row]) -> list[
     notes.append(f"Left and right: sides={sides}.")
     if others:
         methods = ", ".join(dict.fromkeys(str(one["method"]) for one in others))
-        notes.append(f"Published under sides={others[0]['sides']}, and so in no table of sides={sides}: {methods}.")
+        notes.append(f"Published under sides={others[0]['sides']}, so not in a table of sides={sides}: {methods}.")
     if not shown:
         notes.append("No published numbers of this set under these protocols and sides are known here.")
     lost = {record.without_image for record in records} - {0}
     if lost:
         annotated = max(record.annotated for record in records)
-        notes.append(f"{max(lost)} of {annotated} test people have no image here; published rows stand on all.")
+        notes.append(f"{max(lost)} of {annotated} test people have no image here; published rows include all.")
     notes += sorted({f"{record.method} ({record.boxes}): {record.notes}." for record in records if record.notes})
     notes += sorted({f"**{one.method} ({one.boxes}): {doubt}.**" for one in records for doubt in one.warnings})
     notes += sorted({f"{one['method']}: {one['source']}." for one in shown if one.get("source")})
@@ -296,8 +307,8 @@ def write_comparison(folder: Path, data: str, published: Sequence[Row]) -> list[
     return [folder / "table.csv", folder / "table.md", *([folder / "curves.png"] if drawn else [])]
 
 
-def summary(record: Record) -> str:
-    """Return a text with all scores of a record, to four decimals."""
+def record_summary(record: Record) -> str:
+    """Return a text for the console with all scores of a record, to four decimals."""
     people = f"{record.counted} of {record.annotated} people count ({record.people}), {record.detected} detected"
     lost = f", {record.without_image} without an image" if record.without_image else ""
     lines = [f"{record.method} on {record.data}, boxes: {record.boxes}; {people}{lost}; sides={record.sides}"]

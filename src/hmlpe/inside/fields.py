@@ -42,36 +42,47 @@ class ReceptiveField(NamedTuple):
     start: Pair
 
     def through_layer(self, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> ReceptiveField:
-        """Return the receptive field of a further layer with this kernel, stride, padding and dilation.
+        """Return the receptive field of a layer that follows this one, with this kernel, stride, padding and dilation.
 
-        (It is the recursion x <- x s, extent <- extent s + k - s, applied from the input forward.)
+        It is the usual recursion, applied from the input forward: jump <- jump * s, extent <- extent + (k - 1) * jump.
         """
         axes = range(2)
         return ReceptiveField(
-            _pair(self.extent[a] + dilation[a] * (kernel[a] - 1) * self.stride[a] for a in axes),
-            _pair(self.stride[a] * stride[a] for a in axes),
-            _pair(self.start[a] - padding[a] * self.stride[a] for a in axes),
+            _to_pair(self.extent[a] + dilation[a] * (kernel[a] - 1) * self.stride[a] for a in axes),
+            _to_pair(self.stride[a] * stride[a] for a in axes),
+            _to_pair(self.start[a] - padding[a] * self.stride[a] for a in axes),
         )
 
-    def corners(self, unit: Int[Tensor, "*batch 2"]) -> Int[Tensor, "*batch 2"]:
-        """Return the first pixel (row, column) of the windows of units, given as (row, column)."""
-        return unit * unit.new_tensor(self.stride) + unit.new_tensor(self.start)
+    def corners(self, units: Int[Tensor, "*batch 2"]) -> Int[Tensor, "*batch 2"]:
+        """Return the first pixel of the receptive fields of units.
 
-    def centres(self, unit: Int[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
-        """Return the centres (x, y) of the windows of units, given as (row, column).
+        Args:
+            units: (..., 2) row and column of each unit in the feature map.
 
-        They are in pixels of the input, whose centres are at integer coordinates.
+        Returns:
+            (..., 2) row and column of the pixel in the input.
         """
-        return (self.corners(unit) + (torch.tensor(self.extent) - 1) / 2).flip(-1)
+        return units * units.new_tensor(self.stride) + units.new_tensor(self.start)
+
+    def centres(self, units: Int[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
+        """Return the centres of the receptive fields of units.
+
+        Args:
+            units: (..., 2) row and column of each unit in the feature map.
+
+        Returns:
+            (..., 2) x and y in the input, whose pixel centres are at integer coordinates.
+        """
+        return (self.corners(units) + (torch.tensor(self.extent) - 1) / 2).flip(-1)
 
 
 class _NoField(NamedTuple):
-    """The reason why a layer has no receptive field of one size."""
+    """States why a layer has no receptive field of one size."""
 
     why: str
 
 
-def fields_of(network: nn.Module, image: Tensor, layers: Sequence[str]) -> dict[str, ReceptiveField]:
+def receptive_fields(network: nn.Module, image: Tensor, layers: Sequence[str]) -> dict[str, ReceptiveField]:
     """Return the receptive fields of the named layers' outputs.
 
     Args:
@@ -87,15 +98,15 @@ def fields_of(network: nn.Module, image: Tensor, layers: Sequence[str]) -> dict[
     for layer in layers:
         check_layer(network, layer)
     trace, found = _Trace(), dict[str, ReceptiveField | _NoField]()
-    with _hooks(modules, trace, found, layers), evaluation_mode(network), torch.no_grad(), trace:
+    with _record_fields(modules, trace, found, layers), evaluation_mode(network), torch.no_grad(), trace:
         trace.seen[image] = ReceptiveField((1, 1), (1, 1), (0, 0))
         network(image)
     for layer in layers:
         if layer not in found:
-            raise UserError(f"layers: {layer} does not run on an image, or gives no map")
+            raise UserError(f"layers: {layer} is not run on an image, or outputs no map")
         field = found[layer]
         if isinstance(field, _NoField):
-            raise UserError(f"layers: {layer}: its units see no window of one size, as {field.why}")
+            raise UserError(f"layers: {layer}: its units have no fixed window size, as {field.why}")
     return {layer: field for layer in layers if isinstance(field := found[layer], ReceptiveField)}
 
 
@@ -108,7 +119,7 @@ def check_layer(network: nn.Module, layer: str) -> None:
 
 
 class _Trace(TorchDispatchMode):
-    """Derives the receptive field of each tensor from those of the operation's inputs, operation by operation."""
+    """Computes the receptive field of every tensor of a forward pass, operation by operation."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -116,26 +127,28 @@ class _Trace(TorchDispatchMode):
         self.inside: list[str] = []  # names of the modules that are running, the innermost last
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation, and store the receptive field of its outputs."""
         kwargs = kwargs or {}
         found = func(*args, **kwargs)
         fields = [self.seen[one] for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor) and one in self.seen]
         if fields:
-            field = self._of(func, args, kwargs, fields)
+            field = self._output_field(func, args, kwargs, fields)
             for one in tree_leaves(found):
                 if isinstance(one, Tensor):
                     self.seen[one] = field
         return found
 
-    def _of(
-        self, func: Any, args: Any, kwargs: Any, fields: list[ReceptiveField | _NoField]
+    def _output_field(
+        self, func: Any, args: Any, kwargs: Any, input_fields: list[ReceptiveField | _NoField]
     ) -> ReceptiveField | _NoField:
+        """Return the receptive field of an operation's output, given those of its inputs."""
         name, where = func.overloadpacket.__name__, self.inside[-1] if self.inside else "the network"
-        for one in fields:
+        for one in input_fields:
             if isinstance(one, _NoField):
                 return one
-        if any(one != fields[0] for one in fields):
+        if any(one != input_fields[0] for one in input_fields):
             return _NoField(f"{where} joins branches whose windows differ")
-        (field, *_) = fields
+        (field, *_) = input_fields
         assert isinstance(field, ReceptiveField)
         given = {one.name: one.default_value for one in func._schema.arguments if one.has_default_value()}
         given |= dict(zip((one.name for one in func._schema.arguments), args, strict=False)) | kwargs
@@ -155,20 +168,26 @@ class _Trace(TorchDispatchMode):
         if name == "constant_pad_nd":  # pad: (left, right, top, bottom)
             pad = [int(one) for one in given["pad"]]
             first = (pad[2] if len(pad) > 2 else 0, pad[0])
-            return field._replace(start=_pair(field.start[a] - first[a] * field.stride[a] for a in range(2)))
+            return field._replace(start=_to_pair(field.start[a] - first[a] * field.stride[a] for a in range(2)))
         if "batch_norm" in name and given.get("training"):
-            return _NoField(f"{where} normalises by the batch and the whole map")
+            return _NoField(f"{where} normalises over the batch and the whole map")
         joins = name == "cat" and given.get("dim") == 1
         if torch.Tag.pointwise in func.tags or name.rstrip("_") in _SAME or "batch_norm" in name or joins:
             return field
-        return _NoField(f"{where} does {name}, which is neither a convolution, a pooling nor the same at every place")
+        return _NoField(f"{where} calls {name}, which is neither convolution, pooling nor pointwise")
 
 
 @contextmanager
-def _hooks(
-    modules: Mapping[str, nn.Module], trace: _Trace, found: dict[str, ReceptiveField | _NoField], layers: Sequence[str]
+def _record_fields(
+    modules: Mapping[str, nn.Module],
+    trace: _Trace,
+    fields_by_layer: dict[str, ReceptiveField | _NoField],
+    layers: Sequence[str],
 ) -> Iterator[None]:
-    """Register hooks, inside the `with` block, by which the trace knows the running module, and `found` is filled."""
+    """Track the running module in `trace`, and record each named layer's receptive field in `fields_by_layer`.
+
+    This is done by forward hooks, which are removed at the end of the `with` block.
+    """
 
     def before(module: nn.Module, args: Any, name: str) -> None:
         trace.inside.append(name or type(module).__name__)
@@ -177,9 +196,9 @@ def _hooks(
         trace.inside.pop()
         if isinstance(module, _LOCAL) and args and args[0] in trace.seen:
             trace.seen[output] = trace.seen[args[0]]
-        if name in layers and name not in found and isinstance(output, Tensor) and output in trace.seen:
+        if name in layers and name not in fields_by_layer and isinstance(output, Tensor) and output in trace.seen:
             field = trace.seen[output]
-            found[name] = field if output.ndim == 4 else _NoField("it gives no map")
+            fields_by_layer[name] = field if output.ndim == 4 else _NoField("it outputs no map")
 
     handles = []
     for name, module in modules.items():
@@ -207,12 +226,13 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 def _as_pair(value: Any, if_empty: Pair = (0, 0)) -> Pair:
     """Return a number, or a list of one or two numbers, as a pair.
 
-    An empty list gives `if_empty`: torch writes the stride of a pooling so if it equals the kernel.
+    An empty list gives `if_empty`: PyTorch stores a pooling's stride as [] if it equals the kernel size.
     """
     values = [value] if isinstance(value, int) else list(value)
     return (int(values[0]), int(values[-1])) if values else if_empty
 
 
-def _pair(values: Iterator[int]) -> Pair:
+def _to_pair(values: Iterator[int]) -> Pair:
+    """Return two values, for the axes down and across, as a tuple."""
     down, across = values
     return down, across

@@ -16,8 +16,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hmlpe.inside.inspection import Filter, Layer
-from hmlpe.pictures import Tiles, blank_figure, to_colours, to_uint8
+from hmlpe.inside.inspection import FilterPattern, LayerResults
+from hmlpe.pictures import Tiles, apply_colormap, blank_figure, to_uint8
 from hmlpe.runs.curves import Curves
 from hmlpe.runs.metric import LAYER_GRADIENT
 
@@ -43,8 +43,8 @@ class MarkedWindows(NamedTuple):
     patches: UInt8[np.ndarray, "map 3 down across"]
 
 
-def waves_figure(filters: Sequence[Filter]) -> Figure:
-    """Draw the frequency, orientation and colour of the first layer's filters."""
+def filters_figure(filters: Sequence[FilterPattern]) -> Figure:
+    """Draw the frequency, orientation and colour of each first-layer filter, as a point in a polar plot."""
     figure = blank_figure(5.4, 4.0)
     ax = figure.add_subplot(projection="polar")
     for found in filters:
@@ -54,19 +54,21 @@ def waves_figure(filters: Sequence[Filter]) -> Figure:
         )  # fmt: skip
     ax.set(thetamin=0, thetamax=180)
     ax.tick_params(labelsize=7)
-    ax.set_title("First-layer filters: frequency (cycles a pixel) over orientation;\nlarger: more oriented", fontsize=9)
+    ax.set_title(
+        "First-layer filters: frequency (cycles per pixel) over orientation;\nlarger: more oriented", fontsize=9
+    )
     bar = figure.colorbar(ScalarMappable(Normalize(0, 1), "viridis"), ax=ax, orientation="horizontal", shrink=0.7)
-    bar.set_label("share of colour in the energy", fontsize=8)
+    bar.set_label("colour's share of the energy", fontsize=8)
     return figure
 
 
-def averages_figure(name: str, layer: Layer, prefers: Sequence[str]) -> Figure:
+def average_patches_figure(layer_name: str, layer: LayerResults, preferred_joints: Sequence[str]) -> Figure:
     """Draw the average backtracked patch of each map and, below it, the null picture and the spread over people.
 
     Args:
-        name: name of the layer.
+        layer_name: name of the layer.
         layer: the results for the layer.
-        prefers: the joint that each map prefers, in words.
+        preferred_joints: for each map, a label with the joint that it prefers.
     """
     average = layer.average
     middle = average.null.mean()
@@ -81,42 +83,50 @@ def averages_figure(name: str, layer: Layer, prefers: Sequence[str]) -> Figure:
     tiles = Tiles(
         [[to_uint8(kind[number]) for number in row] for row in rows for kind in kinds],
         captions=[
-            [f"{number}\n{prefers[number]}" for number in row] if kind == 0 else [] for row in rows for kind in range(3)
+            [f"{number}\n{preferred_joints[number]}" for number in row] if kind == 0 else []
+            for row in rows
+            for kind in range(3)
         ],
         row_labels=["average", "null", "spread"] * len(rows),
     )
-    title = f"{name}: average backtracked patch of {average.people} training people, contrast times {127 / reach:.1f}"
-    return tiles.figure(title, [("magma", 0.0, widest, "spread: std over people, 0-255")])
+    title = f"{layer_name}: average backtracked patch of {average.people} training people, contrast × {127 / reach:.1f}"
+    return tiles.draw(title, [("magma", 0.0, widest, "spread: std over people, 0-255")])
 
 
-def mosaic_figure(name: str, mosaic: UInt8[np.ndarray, "map patch 3 down across"]) -> Figure:
-    """Draw the real patches nearest to each map's average, which are cut out of the data's images."""
+def nearest_patches_figure(layer_name: str, mosaic: UInt8[np.ndarray, "map patch 3 down across"]) -> Figure:
+    """Draw, in a row for each map, the image patches that are nearest to the map's average patch."""
     rows = [[patch.transpose(1, 2, 0) for patch in patches] for patches in mosaic]
-    return Tiles(rows, captions=[], row_labels=[str(number) for number in range(len(rows))]).figure(
-        f"{name}: the real patches nearest to the average", []
+    return Tiles(rows, captions=[], row_labels=[str(number) for number in range(len(rows))]).draw(
+        f"{layer_name}: the real patches nearest to the average", []
     )
 
 
-def positions_figure(
-    name: str, layer: Layer, joints_px: Float[np.ndarray, "person joint 2"], joints: Sequence[str], count: int = 8
+def response_positions_figure(
+    layer_name: str,
+    layer: LayerResults,
+    joints_px: Float[np.ndarray, "person joint 2"],
+    joints: Sequence[str],
+    map_count: int = 8,
 ) -> Figure:
     """Draw histograms of where the most selective maps respond, relative to the joint that each prefers.
 
     The upper row is relative to the person's own joint, the lower row to another person's joint.
 
     Args:
-        name: name of the layer.
+        layer_name: name of the layer.
         layer: the results for the layer.
         joints_px: the people's joints in crop pixels, NaN where unknown.
         joints: names of the joints.
-        count: number of maps.
+        map_count: number of maps.
     """
     found = layer.joints
-    order = np.argsort(-found.index)[:count]
+    order = np.argsort(-found.index)[:map_count]
     reach = joints_px[np.isfinite(joints_px)].max(initial=1.0) / 3
     others = np.random.default_rng(0).permutation(len(joints_px))
     figure = blank_figure(1.5 * len(order) + 0.9, 3.9)
-    figure.suptitle(f"{name}: where the most selective maps answer, relative to the joint they prefer", fontsize=11)
+    figure.suptitle(
+        f"{layer_name}: where the most selective maps respond, relative to the joint they prefer", fontsize=11
+    )
     axes = figure.subplots(2, len(order), squeeze=False, sharex=True, sharey=True)
     counts = []
     bins = np.linspace(-reach, reach, 33)
@@ -145,14 +155,14 @@ def positions_figure(
     return figure
 
 
-def removal_figure(layers: Mapping[str, Layer], joints: Sequence[str], parts: Sequence[str]) -> Figure:
-    """Draw the cost of removing each map over the map's selectivity, and which joints and parts the cost concerns."""
+def removal_cost_figure(layers: Mapping[str, LayerResults], joints: Sequence[str], parts: Sequence[str]) -> Figure:
+    """Draw the increase of errors when a map is removed, against the map's selectivity, and by joint and part."""
     with_loss = {name: (layer, layer.removal) for name, layer in layers.items() if layer.removal is not None}
     kinds = [
         (title, label, words, kind)
         for title, label, words, kind in (
-            ("Joints", "mean joint error grows by, crop px", joints, "joints_px"),
-            ("Parts", "E_d of a part grows by", parts, "parts"),
+            ("Joints", "increase in mean joint error, crop px", joints, "joints_px"),
+            ("Parts", "increase in E_d of a part", parts, "parts"),
         )
         if any(getattr(loss, kind).shape[1] for _, loss in with_loss.values())
     ]
@@ -171,7 +181,7 @@ def removal_figure(layers: Mapping[str, Layer], joints: Sequence[str], parts: Se
         left.axhline(0, color="#999999", lw=0.8)
         left.set_xlabel("selectivity index of the map", fontsize=8)
         left.set_ylabel(label, fontsize=8)
-        left.set_title(f"{title}: without one map", fontsize=9)
+        left.set_title(f"{title}: with one map removed", fontsize=9)
         left.legend(fontsize=8, frameon=False)
         left.tick_params(labelsize=7)
         shown = np.concatenate(blocks).T
@@ -186,7 +196,10 @@ def removal_figure(layers: Mapping[str, Layer], joints: Sequence[str], parts: Se
 
 
 def gradients_figure(curves: Curves) -> Figure | None:
-    """Draw the norms and cosines of the tasks' gradients at each layer during training; None if not logged."""
+    """Draw, for each layer over the epochs, the norms of the tasks' gradients and their cosine similarities.
+
+    Returns None if the run did not log them.
+    """
     logged = {
         name.removeprefix(LAYER_GRADIENT): curve for name, curve in curves.items() if name.startswith(LAYER_GRADIENT)
     }
@@ -215,8 +228,13 @@ def gradients_figure(curves: Curves) -> Figure | None:
     return figure
 
 
-def rows_figure(table: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
-    """Draw the measures of the rows, layer by layer: a dot for each run, a dash for the mean over seeds."""
+def row_measures_figure(table: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
+    """Draw the measures of a study's rows, layer by layer: a dot for each run, a dash for the mean over seeds.
+
+    Args:
+        table: the table of `rows.rows_table`.
+        measures: the title of each measure, by its column.
+    """
     layers, rows = list(table.layer.unique()), list(table.row.unique())
     shown = [name for name in measures if table[name].notna().any()]
     figure = blank_figure(max(3.2 * len(shown), 4.0) + 0.12 * len(rows) * len(shown), 4.4)
@@ -238,12 +256,12 @@ def rows_figure(table: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
     return figure
 
 
-def people_figure(people: Sequence[Sequence[MarkedWindows]]) -> Figure:
+def person_patches_figure(people: Sequence[Sequence[MarkedWindows]]) -> Figure:
     """Draw, for each person and layer, the windows of the most responsive maps on the crop, and their patches."""
     lines = [one for person in people for one in person]
     count = max(len(one.maps) for one in lines)
     figure = blank_figure(2.0 + 0.95 * count, 1.85 * len(lines) + 0.5)
-    figure.suptitle("Backtracked patches of the most responsive maps, the largest answer first", fontsize=11)
+    figure.suptitle("Backtracked patches of the most responsive maps, the strongest response first", fontsize=11)
     axes = figure.subplots(len(lines), count + 1, squeeze=False, width_ratios=(2, *([1] * count)))
     for line, (first, *rest) in zip(lines, axes, strict=True):
         first.imshow(line.crop)
@@ -275,15 +293,15 @@ def part_maps_figure(
     regressed: Float[np.ndarray, "person part row column"],
     parts: Sequence[str],
 ) -> Figure:
-    """Draw part maps of people: true, detected, made from the regressed joints, and detected minus regressed."""
+    """Draw part maps of people: true, detected, computed from the regressed joints, and detected minus regressed."""
     rows: list[list[UInt8[np.ndarray, "height width 3"]]] = []
     for person, crop in enumerate(crops):
         lines = [(one[person], "viridis", 0.0) for one in (truth, detected, regressed)]
         lines.append((detected[person] - regressed[person], "RdBu_r", -1.0))
-        rows += [[crop, *(to_colours(one, colours, low) for one in maps)] for maps, colours, low in lines]
+        rows += [[crop, *(apply_colormap(one, colours, low) for one in maps)] for maps, colours, low in lines]
     words = ["true", "detected", "regressed", "detected −\nregressed"] * len(crops)
     heads = [["crop", *(part.replace(" ", "\n", 1) for part in parts)], *([] for _ in rows[1:])]
-    return Tiles(rows, heads, words).figure(
+    return Tiles(rows, heads, words).draw(
         "Which windows hold which part? What the two tasks say, and where they disagree",
         [("viridis", 0.0, 1.0, "probability"), ("RdBu_r", -1.0, 1.0, "detected minus regressed")],
     )

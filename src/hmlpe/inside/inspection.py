@@ -15,7 +15,15 @@ from tqdm import tqdm
 
 from hmlpe.inside.fields import evaluation_mode
 from hmlpe.inside.responses import MAX_VALUES, InspectedNetwork, PatchAverage, PatchAverager, nearest_patches
-from hmlpe.inside.selectivity import DRAWS, NEAR, SIGNIFICANCE, Information, Selectivity, part_middles, selectivity
+from hmlpe.inside.selectivity import (
+    DRAWS,
+    NEAR,
+    SIGNIFICANCE,
+    PartInformation,
+    Selectivity,
+    measure_selectivity,
+    part_middles,
+)
 from hmlpe.network import HeterogeneousNet
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
@@ -25,7 +33,7 @@ GREY = np.array([0.299, 0.587, 0.114])  # weights of R, G and B in the luminance
 
 
 @dataclass(frozen=True)
-class People:
+class ShownPeople:
     """The people who are shown to a network.
 
     Attributes:
@@ -39,7 +47,7 @@ class People:
     joints_px: Float[Tensor, "row joint 2"]
 
 
-class Layer(NamedTuple):
+class LayerResults(NamedTuple):
     """The results for one layer's maps.
 
     Attributes:
@@ -79,22 +87,22 @@ class Inspection:
 
     network: InspectedNetwork
     skeleton: Skeleton
-    filters: list[Filter]
-    layers: dict[str, Layer] = field(default_factory=dict)
+    filters: list[FilterPattern]
+    layers: dict[str, LayerResults] = field(default_factory=dict)
     train: int = 0
     test: int = 0
 
     @property
     def words(self) -> str:
-        """Return a summary in words, one line per layer."""
+        """Return a summary as text, with one line per layer."""
         lines = [f"{self.train} training people, {self.test} test people"]
         for name, layer in self.layers.items():
             found = layer.joints
             sure = (found.index_p < SIGNIFICANCE).sum()
             best = int(found.index.argmax())
             lines.append(
-                f"{name}: {sure} of {len(found.index)} maps follow a joint beyond chance, one most of all; map {best} "
-                f"the most ({self.skeleton.joints[found.best[best]]}, index {found.index[best]:.2f}, "
+                f"{name}: {sure} of {len(found.index)} maps follow one joint most, beyond chance; the clearest: map "
+                f"{best} ({self.skeleton.joints[found.best[best]]}, index {found.index[best]:.2f}, "
                 f"p {found.index_p[best]:.3f})"
             )
         return "\n".join(lines)
@@ -102,8 +110,8 @@ class Inspection:
 
 def inspect_network(
     network: nn.Module,
-    train: People,
-    test: People,
+    train: ShownPeople,
+    test: ShownPeople,
     skeleton: Skeleton,
     layers: Sequence[str] | None = None,
     tasks: Mapping[str, Task] | None = None,
@@ -113,7 +121,7 @@ def inspect_network(
     mosaic: int = 0,
     progress: bool = True,
 ) -> Inspection:
-    """Inspect the layers of a network.
+    """Measure what the layers of a network have learnt.
 
     Args:
         network: takes (batch, 3, size, size) uint8, RGB; see `responses.InspectedNetwork`.
@@ -136,16 +144,18 @@ def inspect_network(
     opened = InspectedNetwork(network, size, layers)
     averages = {layer: PatchAverager(layer, opened.fields[layer]) for layer in opened.layers}
     train_units: dict[str, list[tuple[Int[np.ndarray, " row"], Tensor]]] = {layer: [] for layer in opened.layers}
-    for responses in opened.responses(train.crops, train.rows, words="training people" if progress else None):
+    for responses in opened.responses(train.crops, train.rows, progress_label="training people" if progress else None):
         for layer, average in averages.items():
             average.update(responses)
             train_units[layer].append((responses.people, responses.units[layer]))
     ends = torch.tensor(skeleton.part_ends, dtype=torch.long).reshape(-1, 2)
-    counted = {layer: Information(layer, opened.fields[layer], ends, beta, test.joints_px) for layer in opened.layers}
+    counted = {
+        layer: PartInformation(layer, opened.fields[layer], ends, beta, test.joints_px) for layer in opened.layers
+    }
     test_units: dict[str, list[tuple[Int[np.ndarray, " row"], Tensor]]] = {layer: [] for layer in opened.layers}
     means: dict[str, Tensor] = {}
     values: dict[str, list[Tensor]] = {layer: [] for layer in opened.layers}
-    for responses in opened.responses(test.crops, test.rows, words="test people" if progress else None):
+    for responses in opened.responses(test.crops, test.rows, progress_label="test people" if progress else None):
         for layer, information in counted.items():
             if information.applies:
                 information.update(responses)
@@ -164,13 +174,13 @@ def inspect_network(
     joints = test.joints_px.numpy().astype(np.float64)
     for layer in opened.layers:
         where = opened.fields[layer]
-        mean, units = averages[layer].average(), _in_order_of_rows(test_units[layer])
+        mean, units = averages[layer].average(), _units_in_row_order(test_units[layer])
         places = where.centres(units).numpy().astype(np.float64)
         words = f"permutations, {layer}" if progress else None
         sticks = part_middles(joints, skeleton)
         of_parts = None
         if np.isfinite(sticks).all(-1).any():
-            of_parts = selectivity(places, sticks, near * size, draws, words=words)
+            of_parts = measure_selectivity(places, sticks, near * size, draws, progress_label=words)
         bits = counted[layer].bits() if counted[layer].applies else None
         removal = None
         measured: dict[str, Task] = {
@@ -178,18 +188,25 @@ def inspect_network(
         }
         if measured and isinstance(network, HeterogeneousNet):
             words = f"without maps of {layer}" if progress else None
-            removal = removal_cost(
-                network, measured, layer, means[layer].float(), test.crops, test.rows, test.joints_px, words=words
+            removal = measure_removal_cost(
+                network,
+                measured,
+                layer,
+                means[layer].float(),
+                test.crops,
+                test.rows,
+                test.joints_px,
+                progress_label=words,
             )
-        found.layers[layer] = Layer(
+        found.layers[layer] = LayerResults(
             average=mean,
-            joints=selectivity(places, joints, near * size, draws, words=words),
+            joints=measure_selectivity(places, joints, near * size, draws, progress_label=words),
             parts=of_parts,
             bits=bits and bits[0],
             bits_null=bits and bits[1],
             removal=removal,
             mosaic=nearest_patches(
-                train.crops, train.rows, _in_order_of_rows(train_units[layer]), where, mean.mean, mosaic
+                train.crops, train.rows, _units_in_row_order(train_units[layer]), where, mean.mean, mosaic
             )
             if mosaic
             else None,
@@ -199,17 +216,19 @@ def inspect_network(
     return found
 
 
-def _in_order_of_rows(parts: list[tuple[Int[np.ndarray, " row"], Tensor]]) -> Int[Tensor, "row map 2"]:
-    """Join the batches, and return the units of all people in the order of the people's rows.
+def _units_in_row_order(batches: list[tuple[Int[np.ndarray, " row"], Tensor]]) -> Int[Tensor, "row map 2"]:
+    """Join the batches, and sort the units by the people's rows.
 
-    A batch is (indices of its people among the rows, the unit (row, column) of every map's largest response).
+    Args:
+        batches: for each batch, the indices of its people among the rows, and (person, map, 2) the row and column of
+            the unit with the largest response.
     """
-    people = np.concatenate([people for people, _ in parts])
-    return torch.cat([units for _, units in parts])[torch.from_numpy(np.argsort(people))]
+    people = np.concatenate([people for people, _ in batches])
+    return torch.cat([units for _, units in batches])[torch.from_numpy(np.argsort(people))]
 
 
-class Filter(NamedTuple):
-    """The pattern to which one filter of the first layer responds.
+class FilterPattern(NamedTuple):
+    """The image pattern (wave and colour) to which one filter of the first layer responds most.
 
     Attributes:
         frequency: frequency of the filter's strongest wave in cycles per pixel, 0 to 0.71; 0 if it has no contrast.
@@ -225,12 +244,12 @@ class Filter(NamedTuple):
     colour: float
 
 
-def describe_filters(weights: Float[np.ndarray, "map 3 down across"]) -> list[Filter]:
+def describe_filters(weights: Float[np.ndarray, "map 3 down across"]) -> list[FilterPattern]:
     """Describe each filter of a first layer whose input is RGB."""
     return [_describe_filter(one.astype(np.float64)) for one in weights]
 
 
-def _describe_filter(weight: Float[np.ndarray, "3 down across"]) -> Filter:
+def _describe_filter(weight: Float[np.ndarray, "3 down across"]) -> FilterPattern:
     grey = np.tensordot(GREY, weight, axes=1)
     centred = grey - grey.mean()
     power = np.abs(np.fft.fft2(centred, s=(SPECTRUM_SIZE, SPECTRUM_SIZE))) ** 2
@@ -240,7 +259,7 @@ def _describe_filter(weight: Float[np.ndarray, "3 down across"]) -> Filter:
     energy = (weight**2).sum()
     colour = float(1 - 3 * (shade**2).sum() / energy) if energy else 0.0
     if total < 1e-20:
-        return Filter(0.0, 0.0, 0.0, max(colour, 0.0))
+        return FilterPattern(0.0, 0.0, 0.0, max(colour, 0.0))
     peak = np.unravel_index(power.argmax(), power.shape)
     wave = np.arctan2(down[peak], across[peak])  # the direction in which the brightness changes
     angles = np.arctan2(down, across)
@@ -248,11 +267,11 @@ def _describe_filter(weight: Float[np.ndarray, "3 down across"]) -> Filter:
     # Crests are perpendicular to the wave's direction. Rows count downwards, while angles are given as seen,
     # counter-clockwise, hence the minus sign.
     orientation = float(np.degrees(-wave) + 90) % 180
-    return Filter(float(np.hypot(down[peak], across[peak])), orientation, float(oriented), max(colour, 0.0))
+    return FilterPattern(float(np.hypot(down[peak], across[peak])), orientation, float(oriented), max(colour, 0.0))
 
 
 class RemovalCost(NamedTuple):
-    """The growth of the errors when a map is removed, i.e. replaced by its mean over people.
+    """How much the errors increase when a map is removed, i.e. replaced by its mean over people.
 
     Attributes:
         joints_px: (map, joint) growth of the mean joint error, in crop pixels; empty without a joint regression.
@@ -264,17 +283,17 @@ class RemovalCost(NamedTuple):
 
 
 @torch.inference_mode()
-def removal_cost(
+def measure_removal_cost(
     network: HeterogeneousNet,
     tasks: dict[str, Task],
     layer: str,
-    mean: Float[Tensor, "map row column"],
+    mean_maps: Float[Tensor, "map row column"],
     crops: UInt8[np.ndarray, "person size size 3"],
     rows: Int[np.ndarray, " person"],
     joints_px: Float[Tensor, "person joint 2"],
-    words: str | None = None,
+    progress_label: str | None = None,
 ) -> RemovalCost:
-    """Remove each map of a layer in turn, and return how much the errors grow.
+    """Remove each map of a layer in turn, and measure how much the tasks' errors increase.
 
     The layers before it run only once for all maps.
 
@@ -282,40 +301,50 @@ def removal_cost(
         network: the network.
         tasks: the trained tasks, by the names of their heads.
         layer: name of the layer.
-        mean: the maps' mean response over people, at each place.
+        mean_maps: the maps' mean response over people, at each place.
         crops: the crops of many people.
         rows: rows of the people who are shown to the network.
         joints_px: the joints of these people, in crop pixels, NaN where unknown.
-        words: label of a progress bar; None shows no bar.
+        progress_label: label of a progress bar; None shows no bar.
     """
-    names, copies = list(tasks), len(mean) + 1
+    names, copies = list(tasks), len(mean_maps) + 1
     device = next(network.parameters()).device
-    joints_px, mean = joints_px.to(device), mean.to(device)
-    batch = min(64, max(1, MAX_VALUES // (copies * mean.numel())))
+    joints_px, mean_maps = joints_px.to(device), mean_maps.to(device)
+    batch = min(64, max(1, MAX_VALUES // (copies * mean_maps.numel())))
     sums: dict[str, Tensor] = {}
     with (
         evaluation_mode(network),
-        _without_each(network.get_submodule(layer), mean),
-        tqdm(total=len(rows), desc=words, unit="people", disable=None if words else True) as bar,
+        _remove_each_map(network.get_submodule(layer), mean_maps),
+        tqdm(total=len(rows), desc=progress_label, unit="people", disable=None if progress_label else True) as bar,
     ):
         for start in range(0, len(rows), batch):
             part = rows[start : start + batch]
             images = torch.from_numpy(np.array(crops[part])).permute(0, 3, 1, 2).contiguous().to(device)
             truth = joints_px[start : start + batch]
             outputs = network.head_outputs(network.features(images), names)
-            for name, found in _errors(tasks, outputs, truth, copies).items():
+            for name, found in _error_sums(tasks, outputs, truth, copies).items():
                 sums[name] = sums[name] + found if name in sums else found
             bar.update(len(part))
     means = {name: (total[:, :, 0] / total[:, :, 1]).numpy() for name, total in sums.items()}  # NaN: known for nobody
     growth = {name: values[1:] - values[:1] for name, values in means.items()}  # the first is the complete network
-    empty = np.zeros((len(mean), 0))
+    empty = np.zeros((len(mean_maps), 0))
     return RemovalCost(growth.get("joints", empty), growth.get("parts", empty))
 
 
-def _errors(
+def _error_sums(
     tasks: dict[str, Task], outputs: dict[str, Tensor], truth: Float[Tensor, "person joint 2"], copies: int
 ) -> dict[str, Float[Tensor, "copy item 2"]]:
-    """Return the sum of the errors and the number of people with known truth, by copy of the network and item."""
+    """Sum the errors of each copy of the network over a batch.
+
+    Args:
+        tasks: the tasks, by the names of their heads.
+        outputs: the heads' outputs for `copies` repetitions of the batch, one after another.
+        truth: the true joints of the batch, in crop pixels.
+        copies: the number of copies of the network: the complete one, and one without each map.
+
+    Returns:
+        By kind of item ("joints" or "parts"): the sum of the errors, and the number of people whose truth is known.
+    """
     found = {}
     for name, task in tasks.items():
         if isinstance(task, JointRegression):
@@ -334,15 +363,15 @@ def _errors(
 
 
 @contextmanager
-def _without_each(module: nn.Module, mean: Float[Tensor, "map row column"]) -> Iterator[None]:
+def _remove_each_map(module: nn.Module, mean_maps: Float[Tensor, "map row column"]) -> Iterator[None]:
     """Make a layer repeat its output for a batch: unchanged, then without its first map, without its second, etc.
 
-    This holds inside the `with` block. A missing map is replaced by its mean.
+    This holds inside the `with` block. A removed map is replaced by its mean over people.
     """
 
     def replace(_: nn.Module, args: Any, output: Tensor) -> Tensor:
-        every = torch.cat([output] * (len(mean) + 1))  # keeps the memory layout, on which speed depends
-        for number, one in enumerate(mean, start=1):
+        every = torch.cat([output] * (len(mean_maps) + 1))  # keeps the memory layout, on which speed depends
+        for number, one in enumerate(mean_maps, start=1):
             every[number * len(output) : (number + 1) * len(output), number - 1] = one
         return every
 

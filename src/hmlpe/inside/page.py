@@ -11,14 +11,14 @@ import pandas as pd
 from hmlpe.errors import UserError
 from hmlpe.inside.record import COLUMNS, MAPS, Record
 from hmlpe.inside.selectivity import SIGNIFICANCE
-from hmlpe.web import STYLE, content_of, data_link, render
+from hmlpe.web import STYLE, data_uri, read_as_markup, render
 
 HERE = Path(__file__).parent
 MAX_MAPS = 12  # maps that the table shows
 
 
-def page_section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, bytes]) -> dict[str, Any]:
-    """Return what the macro `inspected` of section.html.j2 shows.
+def section_context(record: Record, maps: pd.DataFrame, pictures: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return the template context of the macro `inspected` in section.html.j2, which shows an inspection.
 
     Args:
         record: the record of the inspection.
@@ -52,18 +52,18 @@ def page_section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, byte
             f"{line['joint_hits']:.0%}",
             f"{line['joint_chance']:.0%}",
             f"{line['joint_index_p']:.3f}",
-            _number(line, "bits", "{:.3f}"),
-            _number(line, "joint_error_growth_px", "{:+.2f}"),
+            _format_cell(line, "bits", "{:.3f}"),
+            _format_cell(line, "joint_error_growth_px", "{:+.2f}"),
         )
         for _, line in top.iterrows()
     ]
     return {
         "about": (
-            f"{record.network}, {record.checkpoint}, shown people of {record.dataset}: averages of {record.train} "
-            f"training people; all else of {record.test} test people. Near is within {record.near_px:.1f} crop pixels "
-            f"along each axis. Selective: a joint is followed beyond chance, one most of all, p < {SIGNIFICANCE:g} by "
-            "permuting people, corrected for the maps of the layer; people of one film resemble each other, so that p "
-            "is too small by an unknown amount."
+            f"{record.network}, {record.checkpoint}, on people from {record.dataset}: averages over {record.train} "
+            f"training people; all else over {record.test} test people. Near means within {record.near_px:.1f} crop "
+            f"pixels along each axis. Selective: follows one joint most, beyond chance, p < {SIGNIFICANCE:g} by "
+            "permuting people, corrected for the number of maps in the layer; people from one film resemble each "
+            "other, so p is too small by an unknown amount."
         ),
         "layers_head": (
             "layer",
@@ -72,13 +72,13 @@ def page_section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, byte
             "maps",
             "selective",
             "mean index",
-            "bits more than others'",
+            "bits beyond place",
         ),
         "layers": layers,
         "maps_head": ("map", "prefers", "index", "hits", "by chance", "p", "bits", "error without, px"),
         "maps": lines,
         "pictures": [
-            {"title": one.title, "words": one.words, "link": data_link("image/png", pictures[one.file])}
+            {"title": one.title, "words": one.words, "link": data_uri("image/png", pictures[one.file])}
             for one in record.pictures
             if one.file in pictures
         ],
@@ -86,7 +86,7 @@ def page_section(record: Record, maps: pd.DataFrame, pictures: Mapping[str, byte
 
 
 def build_page(record: Record, tables: Mapping[str, str], maps: pd.DataFrame, pictures: Mapping[str, bytes]) -> str:
-    """Return the HTML page.
+    """Return the HTML page that shows an inspection.
 
     Args:
         record: the record of the inspection.
@@ -99,12 +99,13 @@ def build_page(record: Record, tables: Mapping[str, str], maps: pd.DataFrame, pi
         [HERE],
         {
             "title": record.network,
-            "style": content_of(STYLE),
-            "one": page_section(record, maps, pictures),
-            "downloads": [(name, data_link("text/csv", text.encode())) for name, text in tables.items()],
+            "style": read_as_markup(STYLE),
+            "one": section_context(record, maps, pictures),
+            "downloads": [(name, data_uri("text/csv", text.encode())) for name, text in tables.items()],
         },
     )
 
 
-def _number(line: Any, name: str, form: str) -> str:
-    return form.format(line[name]) if name in line and pd.notna(line[name]) else "–"
+def _format_cell(row: Any, column: str, number_format: str) -> str:
+    """Return a number of the table as text; a dash if the column or the value is missing."""
+    return number_format.format(row[column]) if column in row and pd.notna(row[column]) else "–"

@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from hmlpe.checked import first_problem
 from hmlpe.errors import UserError
 from hmlpe.files import read_json, write_bytes_atomic, write_json_atomic, write_text_atomic
-from hmlpe.inside.inspection import Inspection, Layer
+from hmlpe.inside.inspection import Inspection, LayerResults
 from hmlpe.inside.selectivity import SIGNIFICANCE, Selectivity
 
 VERSION = 1
@@ -107,11 +107,11 @@ class Record(BaseModel):
     pictures: list[Picture]
 
 
-def layer_records(found: Inspection) -> list[LayerRecord]:
-    """Return the numbers of each inspected layer."""
+def layer_records(inspection: Inspection) -> list[LayerRecord]:
+    """Return the numbers of each inspected layer that inspection.json holds."""
     records = []
-    for name, layer in found.layers.items():
-        where = found.network.fields[name]
+    for name, layer in inspection.layers.items():
+        where = inspection.network.fields[name]
         beyond = None if layer.bits is None or layer.bits_null is None else (layer.bits - layer.bits_null).max(axis=1)
         records.append(
             LayerRecord(
@@ -124,13 +124,14 @@ def layer_records(found: Inspection) -> list[LayerRecord]:
                 selective=int((layer.joints.index_p < SIGNIFICANCE).sum()),
                 index=round(float(layer.joints.index.mean()), 4),
                 bits=None if beyond is None else round(float(beyond.mean()), 4),
-                used=_used(layer),
+                used=_index_cost_correlation(layer),
             )
         )
     return records
 
 
-def _used(layer: Layer) -> float | None:
+def _index_cost_correlation(layer: LayerResults) -> float | None:
+    """Return Spearman's correlation, over a layer's maps, of selectivity index and removal cost; None if undefined."""
     if layer.removal is None or not layer.removal.joints_px.shape[1]:
         return None
     index, growth = layer.joints.index, np.nanmean(layer.removal.joints_px, axis=1)
@@ -139,18 +140,19 @@ def _used(layer: Layer) -> float | None:
     return round(float(spearmanr(index, growth).statistic), 4)
 
 
-def maps_table(found: Inspection) -> pd.DataFrame:
-    """Return a table with one line per map.
+def maps_table(inspection: Inspection) -> pd.DataFrame:
+    """Return a table with one line per map of each layer, as in maps.csv.
 
-    It holds what the map prefers and by how much, the information it gives, and the errors' growth without it.
+    A line has what the map prefers and by how much, the information it gives, and how much errors increase without it.
     """
-    joints, parts = found.skeleton.joints, list(found.skeleton.parts)
+    joints, parts = inspection.skeleton.joints, list(inspection.skeleton.parts)
     return pd.DataFrame(
-        [line for name, layer in found.layers.items() for line in _map_lines(name, layer, joints, parts)]
+        [line for name, layer in inspection.layers.items() for line in _rows_of_maps(name, layer, joints, parts)]
     )
 
 
-def _map_lines(name: str, layer: Layer, joints: tuple[str, ...], parts: list[str]) -> list[dict[str, Any]]:
+def _rows_of_maps(name: str, layer: LayerResults, joints: tuple[str, ...], parts: list[str]) -> list[dict[str, Any]]:
+    """Return the lines of `maps_table` for one layer, as dicts by column."""
     lines = []
     contrast = layer.average.contrast
     for number in range(len(layer.joints.index)):
@@ -181,15 +183,18 @@ def _map_lines(name: str, layer: Layer, joints: tuple[str, ...], parts: list[str
     return lines
 
 
-def landmarks_table(found: Inspection) -> pd.DataFrame:
-    """Return a table with one line for each map and joint, and each map and part; `maps_table` shows a selection."""
+def landmarks_table(inspection: Inspection) -> pd.DataFrame:
+    """Return a table with one line for each pair of map and joint, or map and part, as in landmarks.csv.
+
+    `maps_table` shows only the landmark that each map prefers.
+    """
     lines = []
-    for name, layer in found.layers.items():
+    for name, layer in inspection.layers.items():
         kinds: list[tuple[str, Selectivity, tuple[str, ...], np.ndarray | None]] = [
-            ("joint", layer.joints, found.skeleton.joints, None)
+            ("joint", layer.joints, inspection.skeleton.joints, None)
         ]
         if layer.parts is not None:
-            kinds.append(("part", layer.parts, tuple(found.skeleton.parts), layer.bits))
+            kinds.append(("part", layer.parts, tuple(inspection.skeleton.parts), layer.bits))
         for kind, one, names, bits in kinds:
             growth = (
                 None if layer.removal is None else layer.removal.joints_px if kind == "joint" else layer.removal.parts
@@ -217,11 +222,18 @@ def landmarks_table(found: Inspection) -> pd.DataFrame:
 
 
 def write_record(
-    folder: Path, record: Record, tables: Mapping[str, pd.DataFrame], pictures: Mapping[str, bytes], page: str
+    folder: Path, record: Record, tables: Mapping[str, pd.DataFrame], pictures: Mapping[str, bytes], page_html: str
 ) -> list[Path]:
-    """Write an inspection's folder and return the files.
+    """Write an inspection's folder, and return the paths of the files.
 
     The record is written last, so that a folder with a record is complete.
+
+    Args:
+        folder: the folder, which is created; pictures of an earlier inspection in it are removed.
+        record: the record of the inspection.
+        tables: the tables to write as CSV, by file name.
+        pictures: contents of the picture files, by file name.
+        page_html: the page of `page.build_page`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECORD).unlink(missing_ok=True)
@@ -231,7 +243,7 @@ def write_record(
         write_bytes_atomic(folder / name, content)
     for name, table in tables.items():
         write_text_atomic(folder / name, table.to_csv(index=False, float_format="%.5g", lineterminator="\n"))
-    write_text_atomic(folder / "inspection.html", page)
+    write_text_atomic(folder / "inspection.html", page_html)
     write_json_atomic(folder / RECORD, record.model_dump(mode="json"))
     return [folder / name for name in (*pictures, *tables, "inspection.html", RECORD)]
 
@@ -247,11 +259,11 @@ def read_record(folder: Path) -> tuple[Record, pd.DataFrame] | None:
         return None
     given = read_json(path)
     if isinstance(given, dict) and given.get("version") != VERSION:
-        raise UserError(f"{path}: is of version {given.get('version')}, this hmlpe reads {VERSION}; inspect again")
+        raise UserError(f"{path}: is version {given.get('version')}, this hmlpe reads {VERSION}; inspect again")
     try:
         return Record.model_validate(given), pd.read_csv(folder / MAPS, dtype=COLUMNS, keep_default_na=True)
     except ValidationError as error:
         wrong = first_problem(error, Record, given).file_message()
-        raise UserError(f"{path}: is no inspection ({wrong}); inspect again") from error
+        raise UserError(f"{path}: is not an inspection ({wrong}); inspect again") from error
     except (OSError, ValueError) as error:  # no such columns, no numbers, no UTF-8
         raise UserError(f"{folder / MAPS}: cannot be read ({' '.join(str(error).split())}); inspect again") from error

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from hmlpe.errors import UserError
-from hmlpe.inside.fields import ReceptiveField, check_layer, evaluation_mode, fields_of
+from hmlpe.inside.fields import ReceptiveField, check_layer, evaluation_mode, receptive_fields
 from hmlpe.network import HeterogeneousNet
 
 MAX_VALUES = 16_000_000
@@ -21,27 +21,27 @@ MAX_VALUES = 16_000_000
 
 
 def patches_at(
-    images: UInt8[Tensor, "person 3 height width"], unit: Int[Tensor, "person map 2"], field: ReceptiveField
+    images: UInt8[Tensor, "person 3 height width"], units: Int[Tensor, "person map 2"], field: ReceptiveField
 ) -> UInt8[Tensor, "person map 3 down across"]:
-    """Return the pixels in the window (receptive field) of each unit; zero outside of the image.
+    """Cut the receptive field (window) of each unit out of the images; pixels outside of an image are zero.
 
     Args:
         images: the images.
-        unit: row and column of one unit per person and map.
+        units: (person, map, 2) row and column of one unit per person and map.
         field: the receptive field of the maps' layer.
     """
-    (down, across), first = field.extent, field.corners(unit)
+    (down, across), first = field.extent, field.corners(units)
     height, width = images.shape[-2:]
     low = (-first.amin(dim=(0, 1))).clamp(min=0).tolist()
     high = (first.amax(dim=(0, 1)) + torch.tensor([down - height, across - width])).clamp(min=0).tolist()
     padded = torch.nn.functional.pad(images, (low[1], high[1], low[0], high[0]))
     windows = padded.unfold(2, down, 1).unfold(3, across, 1)  # a view: (person, 3, row, column, down, across)
-    person = torch.arange(len(images))[:, None].expand(unit.shape[:2])
+    person = torch.arange(len(images))[:, None].expand(units.shape[:2])
     return windows[person, :, first[..., 0] + low[0], first[..., 1] + low[1]]
 
 
 class PatchAverage(NamedTuple):
-    """Of one layer's backtracked patches.
+    """The average of one layer's backtracked patches, for each map.
 
     Attributes:
         mean, spread: (map, 3, down, across), 0-255: the mean and the standard deviation over people.
@@ -56,7 +56,7 @@ class PatchAverage(NamedTuple):
 
     @property
     def contrast(self) -> Float[np.ndarray, " map"]:
-        """Return the standard deviation of the mean picture's pixels, relative to that of the null picture.
+        """Return each map's contrast: the standard deviation of its mean picture, relative to that of the null picture.
 
         It is 1 if the mean shows no more than the null picture.
         """
@@ -79,7 +79,7 @@ class PatchAverager:
         self.null: Tensor | None = None
 
     def update(self, responses: LayerResponses) -> None:
-        """Add the patches of a batch."""
+        """Add the patches at the units that respond most to the people of a batch."""
         units = responses.units[self.layer]
         size = 3 * self.field.extent[0] * self.field.extent[1] * len(units)
         parts: dict[str, list[Tensor]] = {"sum": [], "squares": [], "null": []}
@@ -105,34 +105,34 @@ class PatchAverager:
 def nearest_patches(
     crops: UInt8[np.ndarray, "person size size 3"],
     rows: Int[np.ndarray, " person"],
-    unit: Int[Tensor, "person map 2"],
+    units: Int[Tensor, "person map 2"],
     field: ReceptiveField,
-    mean: Float[np.ndarray, "map 3 down across"],
-    count: int,
-    batch: int = 64,
+    mean_patches: Float[np.ndarray, "map 3 down across"],
+    per_map: int,
+    batch_size: int = 64,
 ) -> UInt8[np.ndarray, "map place 3 down across"]:
-    """Return the real patches that are nearest to the average of their map, the nearest first.
+    """Return the image patches that are nearest to the average patch of their map, the nearest first.
 
     Args:
         crops: the crops of many people.
-        rows: the people's rows in `crops`, in the order of `unit`.
-        unit: row and column of each map's largest response.
+        rows: the people's rows in `crops`, in the order of `units`.
+        units: (person, map, 2) row and column of each map's largest response.
         field: the receptive field of the maps' layer.
-        mean: the average patch of each map.
-        count: number of patches per map.
-        batch: number of people that are processed at a time.
+        mean_patches: the average patch of each map.
+        per_map: number of patches per map.
+        batch_size: number of people that are processed at a time.
     """
-    centre = torch.from_numpy(mean)
+    centre = torch.from_numpy(mean_patches)
     best: Tensor | None = None
     kept: Tensor | None = None
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
+    for start in range(0, len(rows), batch_size):
+        part = rows[start : start + batch_size]
         images = torch.from_numpy(np.stack([np.asarray(crops[row]) for row in part])).permute(0, 3, 1, 2)
-        patches = patches_at(images.contiguous(), unit[start : start + batch], field)
+        patches = patches_at(images.contiguous(), units[start : start + batch_size], field)
         distance = (patches.float() - centre).square().mean(dim=(2, 3, 4))
         joined = patches if kept is None else torch.cat([kept, patches])
         distances = distance if best is None else torch.cat([best, distance])
-        best, order = distances.topk(min(count, len(distances)), dim=0, largest=False)
+        best, order = distances.topk(min(per_map, len(distances)), dim=0, largest=False)
         kept = joined.gather(0, order[:, :, None, None, None].expand(-1, -1, *joined.shape[2:]))
     assert kept is not None
     return kept.transpose(0, 1).numpy()
@@ -173,24 +173,25 @@ class InspectedNetwork:
         self.network, self.size_px = network, size_px
         self.convolutions = [name for name, one in network.named_modules() if isinstance(one, nn.Conv2d)]
         if not self.convolutions:
-            raise UserError(f"checkpoint: its network, a {type(network).__name__}, has no convolution to look into")
-        self.layers = self.convolutions if layers is None else [self._named(layer) for layer in layers]
+            raise UserError(f"checkpoint: its network, a {type(network).__name__}, has no convolution to inspect")
+        self.layers = self.convolutions if layers is None else [self._full_layer_name(layer) for layer in layers]
         self.device = next(network.parameters()).device
         image = torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=self.device)
-        self.fields: dict[str, ReceptiveField] = fields_of(
+        self.fields: dict[str, ReceptiveField] = receptive_fields(
             _ForwardOnly(network), image, [f"network.{one}" for one in self.layers]
         )
         self.fields = {name.removeprefix("network."): field for name, field in self.fields.items()}
 
-    def _named(self, layer: str) -> str:
+    def _full_layer_name(self, layer: str) -> str:
+        """Return the full name of the layer whose name ends in `layer`. Raises UserError if it is not exactly one."""
         names = [name for name, _ in self.network.named_modules() if name == layer or name.endswith(f".{layer}")]
         if len(names) > 1 and layer not in names:
-            raise UserError(f"layers: {layer} may be any of {', '.join(names)}; give the whole name")
+            raise UserError(f"layers: {layer} matches {', '.join(names)}; give the full name")
         check_layer(self.network, layer if layer in names or not names else names[0])
         return layer if layer in names else names[0]
 
     def first_filters(self) -> Float[Tensor, "map 3 down across"] | None:
-        """Return the weights of the first convolution; None if its input does not have three channels."""
+        """Return the weights of the first convolution; None if its input is not RGB (three channels)."""
         first = self.network.get_submodule(self.convolutions[0])
         assert isinstance(first, nn.Conv2d)
         return first.weight.detach().float().cpu() if first.weight.shape[1] == 3 else None
@@ -199,27 +200,31 @@ class InspectedNetwork:
         self,
         crops: UInt8[np.ndarray, "person size size 3"],
         rows: Int[np.ndarray, " person"],
-        batch: int = 64,
-        words: str | None = None,
+        batch_size: int = 64,
+        progress_label: str | None = None,
     ) -> Iterator[LayerResponses]:
-        """Yield the responses to people, batch by batch, in a fixed random order.
+        """Run the network on people, and yield the responses of its layers, batch by batch, in a fixed random order.
 
         The order is random because neighbours in a set are often from the same film.
 
         Args:
             crops: the crops of many people, memory-mapped.
             rows: rows of the people who are shown to the network.
-            batch: approximate number of people in a batch.
-            words: label of a progress bar; None shows no bar.
+            batch_size: approximate number of people in a batch.
+            progress_label: label of a progress bar; None shows no bar.
         """
         order = np.random.default_rng(0).permutation(len(rows))
         # Batches of about equal size, so that none has only one person.
-        parts = np.array_split(order, max(1, round(len(rows) / batch)))
-        with tqdm(total=len(rows), desc=words, unit="people", disable=None if words else True) as bar:
+        parts = np.array_split(order, max(1, round(len(rows) / batch_size)))
+        with tqdm(total=len(rows), desc=progress_label, unit="people", disable=None if progress_label else True) as bar:
             for part in parts:
                 images = torch.from_numpy(np.array(crops[rows[part]])).permute(0, 3, 1, 2).contiguous().to(self.device)
-                with torch.no_grad(), evaluation_mode(self.network), _captured(self.network, self.layers) as maps:
-                    _run(self.network, images)
+                with (
+                    torch.no_grad(),
+                    evaluation_mode(self.network),
+                    _capture_outputs(self.network, self.layers) as maps,
+                ):
+                    _run_inspected_layers(self.network, images)
                 units, values = {}, {}
                 for layer, found in maps.items():
                     flat = found.float().flatten(2)
@@ -233,18 +238,19 @@ class InspectedNetwork:
 
 
 class _ForwardOnly(nn.Module):
-    """A module whose forward pass calls the network as `_run` does."""
+    """Wraps a network so that its forward pass runs only what is inspected, see `_run_inspected_layers`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, image: Tensor) -> None:
-        """Run the network."""
-        _run(self.network, image)
+        """Run the network on an image; its output is not needed."""
+        _run_inspected_layers(self.network, image)
 
 
-def _run(network: nn.Module, image: Tensor) -> None:
+def _run_inspected_layers(network: nn.Module, image: Tensor) -> None:
+    """Run the network on an image; of a heterogeneous network only the shared layers, not the heads."""
     if isinstance(network, HeterogeneousNet):
         network(image, tasks=())  # the shared layers alone
     else:
@@ -252,8 +258,8 @@ def _run(network: nn.Module, image: Tensor) -> None:
 
 
 @contextmanager
-def _captured(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Record the outputs of the layers while the network runs inside the `with` block."""
+def _capture_outputs(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Yield a dict that gets the output of each layer when the network runs inside the `with` block."""
     found: dict[str, Tensor] = {}
 
     def keep(layer: str, output: Any) -> None:

@@ -17,7 +17,7 @@ from hmlpe.files import write_bytes_atomic, write_text_atomic
 from hmlpe.inside import figures
 from hmlpe.inside.record import MAPS, Record
 from hmlpe.inside.selectivity import SIGNIFICANCE
-from hmlpe.pictures import png
+from hmlpe.pictures import png_bytes
 from hmlpe.row_name import FIXED
 
 TABLE, FIGURE, TRENDS = "rows.csv", "rows.png", "trends.csv"
@@ -25,23 +25,23 @@ UNTRAINED = "untrained"
 MEASURES = {
     "index": "mean selectivity index",
     "selective": "maps beyond chance",
-    "bits": "bits on a part beyond place",
-    "used": "rank correlation of a map's index\nand what its absence costs joints",
+    "bits": "bits about a part beyond place",
+    "used": "rank correlation of a map's index\nand the joint error without it",
 }
 DRAWS = 9999
 
 
-def rows_table(records: Sequence[Record], base: str) -> pd.DataFrame:
+def rows_table(records: Sequence[Record], base_task: str) -> pd.DataFrame:
     """Return a table with one line for each run and layer, in the order of the records.
 
     Args:
         records: the records of the inspected runs.
-        base: the task whose weight divides the sum of the other tasks' weights, to give the relative weight.
+        base_task: the base task, whose weight divides the sum of the other tasks' weights, to give the relative weight.
     """
     lines = []
     for record in records:
-        weight = record.weights.get(base, 0.0)
-        others = sum(one for task, one in record.weights.items() if task != base)
+        weight = record.weights.get(base_task, 0.0)
+        others = sum(one for task, one in record.weights.items() if task != base_task)
         relative = others / weight if weight else math.inf if others else math.nan
         if record.row == UNTRAINED:  # an untrained network has no weight, though its record carries a run's
             relative = math.nan
@@ -57,11 +57,12 @@ def rows_table(records: Sequence[Record], base: str) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def trends(table: pd.DataFrame) -> pd.DataFrame:
-    """Return Spearman's correlation with the relative weight, for each layer and measure, over runs of fixed weights.
+def weight_trends(table: pd.DataFrame) -> pd.DataFrame:
+    """Measure how each layer's measures grow with the relative weight, over the runs with fixed weights.
 
-    p is two-sided. It comes from permuting the runs' weights within each seed, as runs of one seed share their initial
-    weights.
+    Returns:
+        A line for each layer and measure: Spearman's correlation rho, and its two-sided p. The p comes from permuting
+            the runs' weights within each seed, as runs of one seed share their initial weights.
     """
     rows = table[np.isfinite(table.relative_weight) & (table.row != UNTRAINED) & (table.balance == FIXED)]
     rng, lines = np.random.default_rng(0), []
@@ -83,7 +84,7 @@ def trends(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_rows(
-    folder: Path, records: Sequence[Record], maps: Sequence[pd.DataFrame], base: str
+    folder: Path, records: Sequence[Record], maps: Sequence[pd.DataFrame], base_task: str
 ) -> tuple[pd.DataFrame, list[Path]]:
     """Write the tables, trends and figure of a study's inspected runs; return the trends, and the files.
 
@@ -91,11 +92,11 @@ def write_rows(
         folder: the folder to write to.
         records: the records of the inspected runs.
         maps: the table of `record.maps_table` of each record.
-        base: see `rows_table`.
+        base_task: see `rows_table`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    table = rows_table(records, base)
-    found = trends(table)
+    table = rows_table(records, base_task)
+    found = weight_trends(table)
     every = pd.concat(
         [
             pd.concat([pd.DataFrame({"row": record.row, "seed": record.seed}, index=own.index), own], axis=1)
@@ -104,17 +105,17 @@ def write_rows(
     )
     for name, one in ((TABLE, table), (TRENDS, found), (MAPS, every)):
         write_text_atomic(folder / name, one.to_csv(index=False, float_format="%.5g", lineterminator="\n"))
-    write_bytes_atomic(folder / FIGURE, png(figures.rows_figure(table, MEASURES)))
+    write_bytes_atomic(folder / FIGURE, png_bytes(figures.row_measures_figure(table, MEASURES)))
     return found, [folder / name for name in (TABLE, TRENDS, MAPS, FIGURE)]
 
 
-def in_words(found: pd.DataFrame) -> str:
-    """Return the trends in words, one line each; or why there are none."""
+def describe_trends(trends: pd.DataFrame) -> str:
+    """Return the trends as text, one line each; if there are none, a line that says why."""
     words: Mapping[str, str] = {name: " ".join(text.split()) for name, text in MEASURES.items()}
     lines = [
         f"{line.layer}: {words[str(line.measure)]} "
         f"{'shows no trend' if line.p > SIGNIFICANCE else 'grows' if line.rho > 0 else 'falls'} with the weight, "
         f"rho {line.rho:+.2f}, p {line.p:.4f}, {line.runs} runs"
-        for line in found.itertuples()
+        for line in trends.itertuples()
     ]
-    return "\n".join(lines) or "no trend over the weight: that takes at least three weights and measures that differ"
+    return "\n".join(lines) or "no trend over the weight: this needs at least three weights and differing measures"

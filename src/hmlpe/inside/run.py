@@ -16,7 +16,7 @@ from hmlpe.data.dataset import PeopleDataset
 from hmlpe.data.pack import Pack, labels_of, open_pack
 from hmlpe.errors import UserError
 from hmlpe.inside import figures
-from hmlpe.inside.inspection import Inspection, People, inspect_network
+from hmlpe.inside.inspection import Inspection, ShownPeople, inspect_network
 from hmlpe.inside.page import build_page
 from hmlpe.inside.record import (
     FOLDER,
@@ -39,7 +39,7 @@ from hmlpe.runs.folder import CHOSEN, RESULT
 from hmlpe.settings import Component, DataSettings, NonNegativeInt, PathSettings, PositiveInt, Settings, Text
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
-from hmlpe.tasks.detection import to_grid
+from hmlpe.tasks.detection import windows_to_grid
 from hmlpe.training.build import build_model, build_tasks
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import ModelSettings
@@ -73,7 +73,7 @@ class InspectSettings(Settings, extra="forbid"):
     def check_all(self) -> None:
         """Raise UserError unless exactly one of checkpoint and study is given, and the device exists."""
         if (self.checkpoint is None) == (self.study is None):
-            raise UserError("give either checkpoint=PATH, one network, or study=NAME, all finished runs of a study")
+            raise UserError("give either checkpoint=PATH (one network) or study=NAME (all finished runs of a study)")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UserError("device: there is no GPU here that torch can use; set device=cpu")
 
@@ -104,10 +104,10 @@ def inspect_checkpoint(
     model = load_model(path, settings.trust).eval()
     config = model.config
     skeleton = Skeleton(**{key: config["skeleton"][key] for key in ("joints", "parts", "mirror")})
-    data = settings.data or DataSettings.of(config["data"], "data")
+    data = settings.data or DataSettings.from_config(config["data"], "data")
     pack = open_pack(Path(data.pack), skeleton)
     pack.check_size(int(config["size_px"]))
-    train, test = (_people(pack, skeleton, data, split, settings) for split in ("train", "test"))
+    train, test = (_load_people(pack, skeleton, data, split, settings) for split in ("train", "test"))
     tasks = {name: model.tasks[name] for name in model.balance.active}
     if settings.device == "cuda":
         torch.backends.cudnn.allow_tf32 = False  # TF32, which is the default, rounds inside convolutions
@@ -129,7 +129,7 @@ def inspect_checkpoint(
     )
     run = path.parent.parent
     curves = read_curves(run, None) if (run / RESULT).is_file() else {}
-    drawn = [] if untrained else _pictures(found, model, test, settings, curves)
+    drawn = [] if untrained else _draw_pictures(found, model, test, settings, curves)
     row = UNTRAINED if untrained else str(config["row"]["name"])
     record = Record(
         version=VERSION,
@@ -154,7 +154,7 @@ def inspect_checkpoint(
     tables = {MAPS: maps_table(found), LANDMARKS: landmarks_table(found)}
     texts = {name: table.to_csv(index=False, float_format="%.5g") for name, table in tables.items()}
     written = write_record(
-        folder or _own_folder(path, settings),
+        folder or _default_folder(path, settings),
         record,
         tables,
         contents,
@@ -163,9 +163,12 @@ def inspect_checkpoint(
     return found, record, written
 
 
-def untrained_network(model: MultiTaskPose, people: People) -> HeterogeneousNet:
-    """Return the network with freshly drawn weights; the statistics of its batch normalisation are those of people."""
-    settings = ModelSettings.of(model.config)
+def untrained_network(model: MultiTaskPose, people: ShownPeople) -> HeterogeneousNet:
+    """Return the same network with newly initialised weights.
+
+    The statistics of its batch normalisation are computed from `people`.
+    """
+    settings = ModelSettings.from_config(model.config)
     network = build_model(settings, build_tasks(settings, attributes=None)).network
     network.mean_image.copy_(model.network.mean_image)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -180,8 +183,8 @@ def untrained_network(model: MultiTaskPose, people: People) -> HeterogeneousNet:
     return network.eval()
 
 
-def _own_folder(checkpoint: Path, settings: InspectSettings) -> Path:
-    """Return the folder `inspected` of the run, or of the checkpoint's folder if that is not in a run.
+def _default_folder(checkpoint: Path, settings: InspectSettings) -> Path:
+    """Return the folder to write to by default: `inspected` in the run's folder, or beside a checkpoint of no run.
 
     The name of another checkpoint than the evaluated one, and of other people than the run's own, is appended.
     """
@@ -191,8 +194,11 @@ def _own_folder(checkpoint: Path, settings: InspectSettings) -> Path:
     return (run if (run / RESULT).is_file() else checkpoint.parent) / f"{FOLDER}{own}{people}"
 
 
-def _people(pack: Pack, skeleton: Skeleton, data: DataSettings, split: str, settings: InspectSettings) -> People:
-    rows = pack.indices(split)
+def _load_people(
+    pack: Pack, skeleton: Skeleton, data: DataSettings, split: str, settings: InspectSettings
+) -> ShownPeople:
+    """Return the pack's people of a split, or as many of them as the settings ask for. Raises UserError: too few."""
+    rows = pack.rows_of_split(split)
     if settings.people is not None and settings.people < len(rows):  # random, as the first ones may be from one film
         rows = np.sort(np.random.default_rng(0).permutation(rows)[: settings.people])
     asked = {"people": 2, "mosaic": settings.mosaic}
@@ -200,22 +206,22 @@ def _people(pack: Pack, skeleton: Skeleton, data: DataSettings, split: str, sett
         asked = {"people": 2, "persons": settings.persons if isinstance(settings.persons, int) else 0}
     for name, least in asked.items():
         if len(rows) < least:
-            raise UserError(f"{name}: patches of {least} people are asked for; there are {len(rows)} {split} people")
+            raise UserError(f"{name}: patches of {least} people requested; there are only {len(rows)} {split} people")
     if split == "test":
-        _persons(settings, len(rows))
+        _drawn_people(settings, len(rows))
     labels = labels_of(pack.people, skeleton, data.sides, data.use_occluded)
     dataset = PeopleDataset(pack.test_crops, labels, rows)
-    return People(pack.test_crops, np.asarray(rows), dataset.joints_px())
+    return ShownPeople(pack.test_crops, np.asarray(rows), dataset.joints_px())
 
 
-def _pictures(
-    found: Inspection, model: MultiTaskPose, test: People, settings: InspectSettings, curves: Curves
+def _draw_pictures(
+    found: Inspection, model: MultiTaskPose, test: ShownPeople, settings: InspectSettings, curves: Curves
 ) -> list[tuple[Picture, bytes]]:
-    """Draw all pictures; return each with its file's content."""
+    """Draw all pictures of an inspection; return each with the content of its PNG file."""
     drawn: list[tuple[Picture, bytes]] = []
 
     def add(file: str, title: str, words: str, figure: Figure, people: bool = False) -> None:
-        drawn.append((Picture(file=file, title=title, words=words, people=people), pictures.png(figure)))
+        drawn.append((Picture(file=file, title=title, words=words, people=people), pictures.png_bytes(figure)))
 
     joints = [name.replace("_", " ") for name in found.skeleton.joints]
     parts = list(found.skeleton.parts)
@@ -225,15 +231,15 @@ def _pictures(
         add(
             "filters.png",
             "First-layer filters",
-            "Each over its own largest weight; below its number the frequency (cycles a pixel) and the orientation of "
-            "the wave that it answers to most.",
-            pictures.filters(weights.numpy(), words),
+            "Each divided by its own largest weight; below its number, the frequency (cycles per pixel) and "
+            "orientation of the wave that it responds to most.",
+            pictures.draw_filters(weights.numpy(), words),
         )
         add(
             "waves.png",
             "What the filters look for",
             "The frequency of each filter over its orientation.",
-            figures.waves_figure(found.filters),
+            figures.filters_figure(found.filters),
         )
     truth = test.joints_px.numpy()
     for name, layer in found.layers.items():
@@ -244,54 +250,54 @@ def _pictures(
         add(
             f"averages_{end}.png",
             f"Average patches of {end}",
-            f"The mean of the windows that each map of {end} answers to most, one of each of {layer.average.people} "
-            "training people; below it the same places in other people's crops, which is what places alone make, and "
-            "the spread over people. Named: the joint that the map prefers, and its index.",
-            figures.averages_figure(name, layer, prefers),
+            f"The mean of the windows that each map of {end} responds to most, one from each of "
+            f"{layer.average.people} training people; below it, the same places in other people's crops (the effect of "
+            "place alone) and the spread over people. Labels: the joint that the map prefers, and its index.",
+            figures.average_patches_figure(name, layer, prefers),
         )
         if layer.mosaic is not None:
             add(
                 f"mosaic_{end}.png",
                 f"Real patches nearest to the averages of {end}",
-                "A row a map, the nearest first.",
-                figures.mosaic_figure(name, layer.mosaic),
+                "One row per map, the nearest first.",
+                figures.nearest_patches_figure(name, layer.mosaic),
                 people=True,
             )
     for name, layer in found.layers.items():
         end = name.rpartition(".")[2]
         add(
             f"positions_{end}.png",
-            f"Where maps of {end} answer",
-            "Of the test people, relative to the joint that the map prefers: above their own, below another person's.",
-            figures.positions_figure(name, layer, truth, joints),
+            f"Where maps of {end} respond",
+            "For the test people, relative to the joint that the map prefers; top: their own, below: another person's.",
+            figures.response_positions_figure(name, layer, truth, joints),
         )
     if any(layer.removal is not None for layer in found.layers.values()):
         add(
             "removal.png",
             "What is lost without a map",
-            "Each map in turn answers its mean over people, so that it tells nothing; how much errors grow.",
-            figures.removal_figure(found.layers, joints, parts),
+            "Each map in turn is set to its mean over people, so that it tells nothing; shown is how much errors grow.",
+            figures.removal_cost_figure(found.layers, joints, parts),
         )
     gradients = figures.gradients_figure(curves)
     if gradients is not None:
         add(
             "gradients.png",
             "Gradients of the tasks",
-            "Of the unweighted losses at each layer's weights, the mean over an epoch's logged steps: how "
+            "Gradients of the unweighted losses at each layer's weights, averaged over an epoch's logged steps: how "
             "large they are, and whether two of them point the same way.",
             gradients,
         )
-    persons = _persons(settings, len(test.rows))
+    persons = _drawn_people(settings, len(test.rows))
     if len(persons):
         add(
             "people.png",
             "Backtracked patches of single people",
-            "The windows of the maps that answer most, each measured by its own mean and spread over the test people, "
+            "The windows of the maps that respond most, relative to each map's mean and spread over the test people, "
             "drawn on the crop, and cut out of it.",
-            figures.people_figure(_marked(found, test, persons, settings.patches)),
+            figures.person_patches_figure(_most_responsive_windows(found, test, persons, settings.patches)),
             people=True,
         )
-        maps = _part_maps(model, test, persons)
+        maps = _part_maps_of_people(model, test, persons)
         if maps is not None:
             add(
                 "part_maps.png",
@@ -304,8 +310,12 @@ def _pictures(
     return drawn
 
 
-def _persons(settings: InspectSettings, count: int) -> np.ndarray:
-    """Return the people whose patches are drawn, as indices among the test people."""
+def _drawn_people(settings: InspectSettings, count: int) -> np.ndarray:
+    """Return the people whose patches are drawn, as indices among the test people.
+
+    Raises:
+        UserError: the settings name a person who does not exist.
+    """
     if isinstance(settings.persons, int):
         return np.sort(np.random.default_rng(0).permutation(count)[: settings.persons])
     beyond = [person for person in settings.persons if person >= count]
@@ -314,18 +324,23 @@ def _persons(settings: InspectSettings, count: int) -> np.ndarray:
     return np.array(settings.persons, dtype=np.int64)
 
 
-def _marked(found: Inspection, test: People, persons: np.ndarray, count: int) -> list[list[figures.MarkedWindows]]:
-    """Return the most responsive maps of each layer but the first (unless it is the only one), for each person."""
+def _most_responsive_windows(
+    found: Inspection, test: ShownPeople, people: np.ndarray, map_count: int
+) -> list[list[figures.MarkedWindows]]:
+    """Return the windows of the most responsive maps, for each person and layer.
+
+    The first layer is left out unless it is the only one.
+    """
     network, marked = found.network, list[list[figures.MarkedWindows]]()
     layers = network.layers[1:] or network.layers
-    for person in persons:
+    for person in people:
         row = test.rows[[person]]
         (responses,) = network.responses(test.crops, row)
         lines = []
         for layer in layers:
             values, units, where = responses.values[layer][0], responses.units[layer], network.fields[layer]
             mean, std = torch.from_numpy(found.layers[layer].response_stats).unbind(1)
-            order = ((values - mean) / std.clamp(min=1e-9)).argsort(descending=True)[:count]
+            order = ((values - mean) / std.clamp(min=1e-9)).argsort(descending=True)[:map_count]
             lines.append(
                 figures.MarkedWindows(
                     crop=np.asarray(test.crops[row[0]]),
@@ -340,10 +355,10 @@ def _marked(found: Inspection, test: People, persons: np.ndarray, count: int) ->
 
 
 @torch.inference_mode()
-def _part_maps(
-    model: MultiTaskPose, test: People, persons: np.ndarray
+def _part_maps_of_people(
+    model: MultiTaskPose, test: ShownPeople, persons: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    """Return crops and three kinds of part maps: true, detected, and made from the regressed joints.
+    """Return crops and three kinds of part maps of people: true, detected, and computed from the regressed joints.
 
     Returns None unless both a joint regression and a part detection were trained.
     """
@@ -365,5 +380,7 @@ def _part_maps(
     truth = test.joints_px[torch.from_numpy(persons)].to(model.device)
     of_truth, of_regression = (detector.target({"joints_px": joints}) for joints in (truth, joints_px))
     true = of_truth.values.where(of_truth.known, torch.nan)
-    one, two, three = (to_grid(maps.reshape(shape).cpu().numpy()) for maps in (true, detected, of_regression.values))
+    one, two, three = (
+        windows_to_grid(maps.reshape(shape).cpu().numpy()) for maps in (true, detected, of_regression.values)
+    )
     return crops, one, two, three

@@ -65,33 +65,33 @@ class Selectivity:
 
     @property
     def hits_above_chance(self) -> Float[np.ndarray, "map landmark"]:
-        """Return the hits minus those by chance."""
+        """Return the excess: the share of hits minus the share of hits by chance."""
         return np.asarray(self.hits - self.chance)
 
     @property
     def best(self) -> Int[np.ndarray, " map"]:
-        """Return the preferred landmark of each map: the one with the largest excess."""
+        """Return the index of each map's preferred landmark, which has the largest excess."""
         return np.asarray(np.nanargmax(self.hits_above_chance, axis=1))
 
 
-def selectivity(
-    place_px: Float[np.ndarray, "person map 2"],
+def measure_selectivity(
+    places_px: Float[np.ndarray, "person map 2"],
     landmarks_px: Float[np.ndarray, "person landmark 2"],
     near_px: float | int,
     draws: int = DRAWS,
     seed: int = 0,
-    words: str | None = None,
+    progress_label: str | None = None,
 ) -> Selectivity:
-    """Return the selectivity of maps for landmarks.
+    """Measure how selective maps are for landmarks.
 
     Args:
-        place_px: place of each map's largest response, (x, y) in crop pixels.
+        places_px: place of each map's largest response to each person, (x, y) in crop pixels.
         landmarks_px: places of the landmarks, (x, y) in crop pixels, NaN where unknown.
         near_px: largest distance, along each axis, that counts as near.
         draws: number of permutations of people, which give the hits by chance: a map that always responds at the same
             place has some.
         seed: seed of the permutations.
-        words: label of a progress bar; None shows no bar.
+        progress_label: label of a progress bar; None shows no bar.
 
     Raises:
         UserError: no landmark of any person is known.
@@ -99,22 +99,23 @@ def selectivity(
     known = torch.from_numpy(np.isfinite(landmarks_px).all(-1))
     there = known.any(0)
     if not there.any():
-        raise UserError("data: no joint is known of any of the people that are looked at")
+        raise UserError("data: none of the inspected people has a known joint")
     if not there.all():
         return _with_nan_columns(
-            there.numpy(), selectivity(place_px, landmarks_px[:, there.numpy()], near_px, draws, seed, words)
+            there.numpy(),
+            measure_selectivity(places_px, landmarks_px[:, there.numpy()], near_px, draws, seed, progress_label),
         )
-    counted = _Offsets(torch.from_numpy(place_px), torch.from_numpy(landmarks_px), known, near_px)
-    seen, offset = counted.densest()
+    counted = _OffsetCounts(torch.from_numpy(places_px), torch.from_numpy(landmarks_px), known, near_px)
+    seen, offset = counted.densest_square()
     generator = torch.Generator().manual_seed(seed)
     drawn = []
-    for _ in tqdm(range(draws), desc=words, unit="draws", disable=None if words else True):
-        drawn.append(counted.densest(torch.randperm(len(known), generator=generator))[0])
+    for _ in tqdm(range(draws), desc=progress_label, unit="draws", disable=None if progress_label else True):
+        drawn.append(counted.densest_square(torch.randperm(len(known), generator=generator))[0])
     null = torch.stack(drawn).double()
     chance, spread = null.mean(0), null.std(0)
     spread = torch.where(spread > 1e-9, spread, torch.inf)  # values that cannot vary get z = 0
     z, largest = (seen - chance) / spread, ((null - chance) / spread).amax(dim=(1, 2))
-    index, indices = _index(seen - chance), _index(null - chance).amax(1)
+    index, indices = _selectivity_index(seen - chance), _selectivity_index(null - chance).amax(1)
     return Selectivity(
         hits=seen.double().numpy(),
         chance=chance.numpy(),
@@ -127,22 +128,27 @@ def selectivity(
     )
 
 
-def _with_nan_columns(there: Bool[np.ndarray, " landmark"], found: Selectivity) -> Selectivity:
-    """Return the selectivity with NaN added for each landmark that is known for nobody."""
+def _with_nan_columns(is_known: Bool[np.ndarray, " landmark"], selectivity: Selectivity) -> Selectivity:
+    """Return the selectivity with NaN inserted for the landmarks that are known for nobody.
+
+    Args:
+        is_known: (landmark,) whether the landmark is known for anybody.
+        selectivity: the selectivity for the known landmarks.
+    """
 
     def filled(values: Float[np.ndarray, "map some *more"]) -> Float[np.ndarray, "map landmark *more"]:
-        every = np.full((len(values), len(there), *values.shape[2:]), np.nan)
-        every[:, there] = values
+        every = np.full((len(values), len(is_known), *values.shape[2:]), np.nan)
+        every[:, is_known] = values
         return every
 
-    people = np.zeros(len(there), dtype=found.people.dtype)
-    people[there] = found.people
-    per_pair = {name: filled(getattr(found, name)) for name in ("hits", "chance", "z", "p", "offset_px")}
-    return replace(found, people=people, **per_pair)
+    people = np.zeros(len(is_known), dtype=selectivity.people.dtype)
+    people[is_known] = selectivity.people
+    per_pair = {name: filled(getattr(selectivity, name)) for name in ("hits", "chance", "z", "p", "offset_px")}
+    return replace(selectivity, people=people, **per_pair)
 
 
-class _Offsets:
-    """Counts, for each pair of map and landmark, the people by their offset (response - landmark), in a grid's cells.
+class _OffsetCounts:
+    """Counts people by their offset (response - landmark), in the cells of a grid, for each pair of map and landmark.
 
     The grid is the same for all permutations of people.
     """
@@ -167,10 +173,10 @@ class _Offsets:
         self.size = pairs.numel() * self.down * self.across
         self.base = pairs * self.down * self.across
 
-    def densest(
+    def densest_square(
         self, order: Int[Tensor, " person"] | None = None
     ) -> tuple[Float[Tensor, "map landmark"], Float[Tensor, "map landmark 2"]]:
-        """Return the largest share of people whose offsets lie in one square, and that square's middle in pixels.
+        """Find the square that holds the most offsets; return its share of the people, and its middle in pixels.
 
         Args:
             order: a permutation of people, whose responses are combined with the landmarks; None for no permutation.
@@ -190,28 +196,34 @@ class _Offsets:
         return most / self.known.sum(0).clamp(min=1), middle * self.cell
 
 
-def _index(excess: Float[Tensor, "*draw map landmark"]) -> Float[Tensor, "*draw map"]:
+def _selectivity_index(excess: Float[Tensor, "*draw map landmark"]) -> Float[Tensor, "*draw map"]:
+    """Return the largest excess of each map over its landmarks minus the second largest; negative ones count as 0."""
     padded = torch.nn.functional.pad(excess, (1, 0)).clamp(min=0)  # the padding is a landmark without excess
     best = padded.topk(2, dim=-1).values
     return best[..., 0] - best[..., 1]
 
 
-def _p_values(drawn: Float[Tensor, " draw"], values: Float[Tensor, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Return p-values: the share of values at least as large, among the draws and the observed value itself."""
-    beyond = (drawn.reshape(-1, *[1] * values.ndim) >= values - 1e-9).sum(0)
-    return np.asarray(((1 + beyond) / (1 + len(drawn))).numpy())
+def _p_values(null_draws: Float[Tensor, " draw"], values: Float[Tensor, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """Return p-values: the share of null draws, with the observed value added to them, that are at least as large.
+
+    Args:
+        null_draws: (draw,) the statistic under permutations of people.
+        values: the observed values.
+    """
+    beyond = (null_draws.reshape(-1, *[1] * values.ndim) >= values - 1e-9).sum(0)
+    return np.asarray(((1 + beyond) / (1 + len(null_draws))).numpy())
 
 
 def part_middles(
     joints_px: Float[np.ndarray, "person joint 2"], skeleton: Skeleton
 ) -> Float[np.ndarray, "person part 2"]:
-    """Return the middles of the parts; NaN where an end is unknown."""
+    """Return the point halfway between the two ends of each part, in pixels; NaN where an end is unknown."""
     ends = np.array(skeleton.part_ends, dtype=np.int64).reshape(-1, 2)
     return np.asarray(joints_px[:, ends].mean(axis=2))
 
 
-class Information:
-    """Mutual information between a unit's response and whether its window contains a part.
+class PartInformation:
+    """Accumulates the mutual information between a unit's response and whether its window contains a part.
 
     The window is the unit's receptive field; the indicator is that of the paper's section 3.2.
 
@@ -240,11 +252,11 @@ class Information:
 
     @property
     def applies(self) -> bool:
-        """Return whether the windows are squares on a square grid, as the indicator needs, and there are parts."""
+        """Return whether the indicator is defined: square windows on a square grid, and a skeleton with parts."""
         return len(set(self.field.extent)) == len(set(self.field.stride)) == 1 and len(self.ends) > 0
 
     def update(self, responses: LayerResponses) -> None:
-        """Add the counts of a batch."""
+        """Add a batch's responses to the counts."""
         maps = responses.maps[self.layer]
         side = max(maps.shape[-2:])
         skip = -(-side // MAX_UNITS_ACROSS)
@@ -264,31 +276,32 @@ class Information:
             bins.reshape(len(flat), len(maps), -1), len(BIN_QUANTILES) + 1
         ).float()  # map, person, unit, bin
         for name, shift in (("counts", 0), ("null", 1)):
-            found = _counted(hot, holds.roll(shift, 0).flatten(2), known.roll(shift, 0))
+            found = _joint_counts(hot, holds.roll(shift, 0).flatten(2), known.roll(shift, 0))
             before = getattr(self, name)
             setattr(self, name, found if before is None else before + found)
 
     def bits(self) -> tuple[Float[np.ndarray, "map part"], Float[np.ndarray, "map part"]]:
-        """Return two mutual informations, in bits: with the person's own parts, and with those of another person.
+        """Return two mutual informations per map and part, in bits: with people's own parts, and with other people's.
 
-        The second is the information that places alone give.
+        The second is the information that the places of units alone give.
         """
         assert self.counts is not None and self.null is not None
-        return _information(self.counts).numpy(), _information(self.null).numpy()
+        return _mutual_information_bits(self.counts).numpy(), _mutual_information_bits(self.null).numpy()
 
 
-def _counted(
+def _joint_counts(
     hot: Float[Tensor, "map person unit bin"],
     holds: Bool[Tensor, "person part unit"],
     known: Bool[Tensor, "person part"],
 ) -> Float[Tensor, "map bin part 2"]:
+    """Count the units by response bin and by whether their window contains the part; unknown parts do not count."""
     weights = known[..., None].float()
     both = torch.stack([(~holds).float() * weights, holds.float() * weights])  # 2, person, part, unit
     return torch.einsum("mpub,hpku->mbkh", hot, both).double()
 
 
-def _information(counts: Float[Tensor, "map bin part 2"]) -> Float[Tensor, "map part"]:
-    """Return the mutual information of bin and indicator, in bits."""
+def _mutual_information_bits(counts: Float[Tensor, "map bin part 2"]) -> Float[Tensor, "map part"]:
+    """Return the mutual information of response bin and indicator for each map and part, in bits."""
     joint = counts / counts.sum(dim=(1, 3), keepdim=True).clamp(min=1)
     product = joint.sum(1, keepdim=True) * joint.sum(3, keepdim=True)
     ratio = torch.where(joint > 0, joint / product.clamp(min=1e-300), torch.ones_like(joint))

@@ -30,8 +30,8 @@ _KINDS = {
 }
 
 
-def upgraded(run: Run) -> Run:
-    """Return the run with descriptions of its metrics added.
+def upgrade_run(run: Run) -> Run:
+    """Return a run of the tag faults-1 with descriptions of its metrics added.
 
     A run in today's form is returned unchanged, and so is one that neither has finished nor has a configuration file.
     """
@@ -57,8 +57,8 @@ def upgraded(run: Run) -> Run:
     return replace(run, result=run.result.model_copy(update=told))
 
 
-def with_errors(run: Run, people: People) -> People:
-    """Return the per-person arrays of a run of that tag, with the errors that its metrics recompute from the arrays."""
+def with_recomputed_errors(run: Run, people: People) -> People:
+    """Return the people's arrays of a run of that tag, with each metric's errors, recomputed from the arrays, added."""
     arrays = {name: torch.from_numpy(one) for name, one in people.arrays.items() if one.dtype.kind == "f"}
     errors = {f"{ERRORS}{name}": one[:, None].numpy() for name, one in arrays.items() if name.endswith("_error")}
     for metric in (one for metrics in metrics_of(run).values() for one in metrics if isinstance(one, PersonMetric)):
@@ -70,26 +70,31 @@ def with_errors(run: Run, people: People) -> People:
 
 
 def metrics_of(run: Run) -> dict[str, list[Any]]:
-    """Return the metrics of the run's configuration, by task.
+    """Build the metrics of the run's configuration; return lists of them, by task.
 
     Raises:
         UserError: the configuration is missing or is not that of a run.
     """
     config = read_config(run.file.parent)
     try:
-        skeleton = Skeleton(**_arguments(config["skeleton"]))
-        return {task: [_metric(node, skeleton) for node in named.values()] for task, named in config["metrics"].items()}
+        skeleton = Skeleton(**_constructor_arguments(config["skeleton"]))
+        return {
+            task: [_build_metric(node, skeleton) for node in named.values()]
+            for task, named in config["metrics"].items()
+        }
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise not_a_run_error(run.file.parent / CONFIG, error) from error
 
 
-def _metric(node: Mapping[str, Any], skeleton: Skeleton) -> Metric:
+def _build_metric(node: Mapping[str, Any], skeleton: Skeleton) -> Metric:
+    """Build the metric that a node of the configuration describes. Raises UserError for a class of another version."""
     kind = _KINDS.get(node["_target_"])
     if kind is None:
-        raise UserError(f"metrics: {node['_target_']}: no metric of this version; train it again")
-    given = {**_arguments(node), **({"skeleton": skeleton} if kind not in (PixelError,) else {})}
+        raise UserError(f"metrics: {node['_target_']}: not a metric of this version; train it again")
+    given = {**_constructor_arguments(node), **({"skeleton": skeleton} if kind not in (PixelError,) else {})}
     return kind(**given)
 
 
-def _arguments(node: Mapping[str, Any]) -> dict[str, Any]:
+def _constructor_arguments(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a config node without _target_ and the like."""
     return {key: value for key, value in node.items() if not key.startswith("_")}

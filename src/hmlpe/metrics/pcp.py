@@ -18,7 +18,7 @@ Sticks = Float[Tensor, "batch stick 2 2"]
 
 
 def strict_errors(predicted_px: AnySticks, truth_px: AnySticks, free_ends: bool) -> Float[Tensor, "*batch"]:
-    """Return the larger distance of the two ends, in lengths of the true stick.
+    """Return each stick's error: the larger distance of its two ends, divided by the length of the true stick.
 
     For a true stick of length zero the error is 0 if the prediction is exact and infinite otherwise.
 
@@ -27,22 +27,22 @@ def strict_errors(predicted_px: AnySticks, truth_px: AnySticks, free_ends: bool)
         truth_px: the true end points.
         free_ends: whether the order of the end points has no meaning, so that the better of the two pairings counts.
     """
-    length = _length(truth_px)
-    error = _worse_end(predicted_px - truth_px)
+    length = _stick_length(truth_px)
+    error = _larger_end_distance(predicted_px - truth_px)
     if free_ends:
-        error = torch.minimum(error, _worse_end(predicted_px.flip(-2) - truth_px))
+        error = torch.minimum(error, _larger_end_distance(predicted_px.flip(-2) - truth_px))
     return torch.where(error == 0, error, error / length)
 
 
 def official_errors(predicted_px: AnySticks, truth_px: AnySticks) -> Float[Tensor, "*batch"]:
-    """Return the errors by the official Buffy tool's rule, in lengths of the true stick.
+    """Return each stick's error by the official Buffy tool's rule, divided by the length of the true stick.
 
     The error is the larger of the mean parallel and the mean perpendicular distance of the ends. The estimated stick's
     FIRST end is paired with whichever true end is nearer, its second end with the other one. Each end's error is split
     into a part parallel to the true stick and a part perpendicular to it; the absolute parts are averaged over both
     ends.
     """
-    length = _length(truth_px)
+    length = _stick_length(truth_px)
     first = (predicted_px[..., :1, :] - truth_px).norm(dim=-1)
     turned = (first[..., 1] < first[..., 0])[..., None, None]
     truth = torch.where(turned, truth_px.flip(-2), truth_px)
@@ -54,11 +54,13 @@ def official_errors(predicted_px: AnySticks, truth_px: AnySticks) -> Float[Tenso
     return torch.maximum(parallel, perpendicular) / length
 
 
-def _length(sticks_px: AnySticks) -> Float[Tensor, "*batch"]:
+def _stick_length(sticks_px: AnySticks) -> Float[Tensor, "*batch"]:
+    """Return the length of each stick, in pixels."""
     return _norm(sticks_px[..., 1, :] - sticks_px[..., 0, :])
 
 
-def _worse_end(error_px: AnySticks) -> Float[Tensor, "*batch"]:
+def _larger_end_distance(error_px: AnySticks) -> Float[Tensor, "*batch"]:
+    """Return the larger of the two ends' distances from the truth, in pixels."""
     return _norm(error_px).amax(-1)
 
 
@@ -91,15 +93,18 @@ class StrictPCP(GroupMetric):
         self.threshold, self.free_ends = threshold, free_ends
 
     def update(self, predicted_sticks_px: Sticks, true_sticks_px: Sticks) -> None:
-        """Add a batch; a stick with an unknown true end is left out, and one that is not predicted (NaN) is wrong."""
+        """Add a batch.
+
+        Sticks with an unknown true end are left out, and those that are not predicted (NaN) are wrong.
+        """
         self.add(self.stick_errors(predicted_sticks_px, true_sticks_px), true_sticks_px.flatten(2).isfinite().all(-1))
 
     def stick_errors(self, predicted_px: Sticks, truth_px: Sticks) -> Float[Tensor, "batch stick"]:
-        """Return the error of each stick, in lengths of the true stick."""
+        """Return the error of each stick, divided by the length of the true stick."""
         return strict_errors(predicted_px, truth_px, self.free_ends)
 
     def infos(self) -> dict[str, MetricInfo]:
-        """Return the descriptions of the numbers `<protocol>_<group>`, each in [0, 1]."""
+        """Return the descriptions of the metric's numbers, `<protocol>_<group>`, each in [0, 1]."""
         words = self.protocol.removeprefix("pcp_")
         return {
             f"{self.protocol}_{name}": MetricInfo(
@@ -115,7 +120,7 @@ class StrictPCP(GroupMetric):
         }
 
     def reduction(self, group: str, threshold: float) -> Reduction:
-        """Return the reduction that computes the share of a group's sticks within `threshold`."""
+        """Return the function of the errors that gives the share of a group's sticks within `threshold`."""
         return Reduction(
             errors=self.array,
             items=self.groups[group],
@@ -135,7 +140,7 @@ class OfficialPCP(StrictPCP):
     inclusive = False
 
     def stick_errors(self, predicted_px: Sticks, truth_px: Sticks) -> Float[Tensor, "batch stick"]:
-        """Return the error of each stick, in lengths of the true stick."""
+        """Return the error of each stick, divided by the length of the true stick."""
         return official_errors(predicted_px, truth_px)
 
 

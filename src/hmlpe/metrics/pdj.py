@@ -47,9 +47,9 @@ class ModecPDJ(GroupMetric):
         self.add(error, (truth_px.sum(-1) + torso_px[:, None]).isfinite())
 
     def infos(self) -> dict[str, MetricInfo]:
-        """Return the descriptions of the numbers.
+        """Return the descriptions of the metric's numbers.
 
-        They are `pdj_modec_<group>@<threshold>` for each threshold, and `pdj_modec_<group>_auc`, the curve's mean.
+        They are `pdj_modec_<group>@<threshold>`, and `pdj_modec_<group>_auc`, the mean over the thresholds.
         """
         found = {}
         for name, items in self.groups.items():

@@ -16,7 +16,7 @@ from hmlpe.runs.metric import MetricInfo, Reduction
 
 
 class PersonArrays(Metric):
-    """Collects named arrays with one entry per person, gathered over batches and processes.
+    """Collects named arrays with one entry per person, over all batches and processes.
 
     The result is ordered by the people's row numbers in the pack, however they were spread over batches and processes.
 
@@ -30,14 +30,19 @@ class PersonArrays(Metric):
         for name in self.names:
             self.add_state(name, [], dist_reduce_fx="cat")
 
-    def update(self, row: Int[Tensor, " batch"], **found: Shaped[Tensor, "batch ..."]) -> None:
-        """Add a batch; arrays that are not among `names` are left out."""
-        for name, value in {"row": row, **found}.items():
+    def update(self, row: Int[Tensor, " batch"], **arrays: Shaped[Tensor, "batch ..."]) -> None:
+        """Add a batch.
+
+        Args:
+            row: (batch,) the people's rows in the pack.
+            arrays: values for these people, by name; those that are not among `names` are left out.
+        """
+        for name, value in {"row": row, **arrays}.items():
             if name in self.names:
                 getattr(self, name).append(value.detach())
 
     def compute(self) -> dict[str, Tensor]:
-        """Return `row` (person,), in increasing order, and every named array (person, ...) in that order."""
+        """Return `row` (person,) in increasing order, and every named array (person, ...) in the same order."""
         found = {name: dim_zero_cat(getattr(self, name)) for name in self.names}
         order = torch.argsort(found["row"])
         return {name: value[order] for name, value in found.items()}
@@ -65,7 +70,7 @@ class PersonMetric(Metric):
 
     @abstractmethod
     def infos(self) -> dict[str, MetricInfo]:
-        """Return a description of each number, by name, with the reduction that computes it from the errors."""
+        """Return the description of each number that the metric gives, by name, with its reduction of the errors."""
 
     def add(self, errors: Float[Tensor, "batch item"], known: Bool[Tensor, "batch item"]) -> None:
         """Add the errors of a batch.
@@ -76,8 +81,8 @@ class PersonMetric(Metric):
         self.errors.append(torch.where(errors.isnan(), missed, errors).where(known, torch.nan).detach())
 
     @property
-    def last(self) -> Float[Tensor, "batch item"]:
-        """Return the errors of the batch that was added last."""
+    def last_errors(self) -> Float[Tensor, "batch item"]:
+        """Return the errors of the batch that was added last, (batch, item)."""
         return self.errors[-1]
 
     def all_errors(self) -> Float[Tensor, "person item"]:
@@ -85,7 +90,7 @@ class PersonMetric(Metric):
         return dim_zero_cat(self.errors) if len(self.errors) else torch.empty(0, 1)
 
     def number(self, name: str, counts: Float[Tensor, "draw person"] | None = None) -> Float[Tensor, " draw"]:
-        """Return one of the numbers for each of several resamplings of the people.
+        """Compute one of the metric's numbers for each of several resamplings of the people.
 
         Args:
             name: name of the number, as in `infos`.
@@ -97,7 +102,7 @@ class PersonMetric(Metric):
         return torch.from_numpy(reduction(errors, None if counts is None else counts.double().numpy()))
 
     def compute(self) -> dict[str, Tensor]:
-        """Return all numbers, with each person counted once."""
+        """Return all of the metric's numbers, by name, with each person counted once."""
         errors = self.all_errors().cpu().numpy() if len(self.errors) else None
         found = {}
         for name, info in self.infos().items():
@@ -130,11 +135,11 @@ class GroupMetric(PersonMetric):
 
 
 class TaskError(PersonMetric):
-    """A task's own error: its unweighted loss, averaged over the people whose ground truth is at least partly known.
+    """A task's unweighted loss, averaged over the people whose ground truth is at least partly known.
 
-    Two existing means are wrong here and not used: Lightning's mean over processes (2.6) divides by the mean of
-    the processes' counts, rounded down to a whole number; torchmetrics' MeanMetric (1.9), when it keeps NaN, forgets
-    the weights.
+    Two existing means are wrong here and not used: Lightning's mean over processes (2.6) divides by the mean of the
+    processes' counts, rounded down to a whole number; torchmetrics' MeanMetric (1.9), when it keeps NaN, forgets the
+    weights.
 
     Args:
         task: name of the task.

@@ -16,7 +16,7 @@ COLLAPSED = 0.1  # predictions that vary less, relative to the truth, are about 
 
 
 class PixelError(PersonMetric):
-    """Mean distance of predicted and true joints, in pixels of the network's crop."""
+    """Computes the mean distance of predicted and true joints, in pixels of the network's crop."""
 
     def __init__(self) -> None:
         super().__init__("error_px")
@@ -36,7 +36,7 @@ class PixelError(PersonMetric):
 
 
 class Spread(Metric):
-    """Spread of the predictions relative to that of the ground truth.
+    """Computes the spread (variation over people) of the predictions relative to that of the ground truth.
 
     0 means the same pose for every image, 1 that the predictions vary as much as the true poses. It is the square root
     of the ratio of two total variances over people, of the predicted and of the true coordinates of the joints in the
@@ -68,7 +68,7 @@ class Spread(Metric):
         return {"spread": MetricInfo(title="spread of predictions", kind="check", section=SECTION, below=COLLAPSED)}
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the number `spread`."""
+        """Return the relative spread, as `spread`."""
         known = self.count > 0
         mean = self.sums[:, known] / self.count[known]
         predicted = (mean[1] - mean[0] ** 2).clamp(min=0).sum()  # a NaN from a broken prediction stays NaN

@@ -16,7 +16,7 @@ from hmlpe.skeleton import Skeleton
 
 
 class MapAP(Metric):
-    """Average precision of each item's window classifiers, over all windows and people together.
+    """Computes the average precision of each item's window classifiers, over all windows and people together.
 
     Args:
         items: names of the items (parts, joints), one per map.
@@ -35,9 +35,11 @@ class MapAP(Metric):
         self.add_state("truth", [], dist_reduce_fx="cat")
 
     def add(self, maps: Float[Tensor, "batch item window"], truth: Float[Tensor, "batch item window"]) -> None:
-        """Add a batch.
+        """Add a batch of predicted and true maps.
 
-        A window where the ground truth of an item (a part or joint) is NaN does not count for that item.
+        Args:
+            maps: the probability that the window contains the item (a part or joint).
+            truth: 1 if it does, 0 if not; a window with NaN does not count for that item.
         """
         self.scores.append(maps.transpose(1, 2).flatten(0, 1))
         self.truth.append(truth.transpose(1, 2).flatten(0, 1))
@@ -52,7 +54,10 @@ class MapAP(Metric):
         return {self.name: MetricInfo(title=self.title, **told)} | single
 
     def compute(self) -> dict[str, Tensor]:
-        """Return `<name>_<item>` for each item, and `<name>`, the mean over the items that occur in some window."""
+        """Return the average precision of each item, as `<name>_<item>`, and their mean, as `<name>`.
+
+        An item that is in no window has NaN, and does not count in the mean.
+        """
         scores, truth = dim_zero_cat(self.scores), dim_zero_cat(self.truth)
         found = {}
         for i, item in enumerate(self.items):

@@ -34,12 +34,12 @@ class HeterogeneousNet(nn.Module):
     ) -> None:
         super().__init__()
         self.trunk, self.scale = trunk, scale
-        maps, height, width = trunk.shapes(size_px)[-1]
+        maps, height, width = trunk.output_shapes(size_px)[-1]
         self.heads = nn.ModuleDict({n: head(inputs=maps * height * width, outputs=k) for n, k in outputs.items()})
         self.register_buffer("mean_image", torch.zeros(3, size_px, size_px))
 
     def head(self, task: str) -> Head:
-        """Return the head of a task."""
+        """Return the head of the task with this name."""
         head = self.heads[task]
         assert isinstance(head, Head)
         return head
@@ -54,7 +54,10 @@ class HeterogeneousNet(nn.Module):
         return self.head_outputs(self.features(image), tasks)
 
     def features(self, image: UInt8[Tensor, "batch 3 size size"]) -> Float[Tensor, "_ feature"]:
-        """Return the trunk's features of the images, flattened: the input of all heads."""
+        """Return the trunk's features of the images, (batch, feature), flattened: the input of all heads.
+
+        The images are RGB, 0-255; the mean image is subtracted here.
+        """
         x = (image.to(self.mean_image.dtype) - self.mean_image) * self.scale
         features: Tensor = self.trunk(x.contiguous(memory_format=torch.channels_last)).flatten(1)
         return features

@@ -36,7 +36,7 @@ def he_(network: HeterogeneousNet, last: float) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             _zero_bias(module)
     for task in network.heads:
-        nn.init.normal_(network.head(task).last.weight, std=last)
+        nn.init.normal_(network.head(task).output_layer.weight, std=last)
 
 
 def _zero_bias(module: nn.Conv2d | nn.Linear) -> None:

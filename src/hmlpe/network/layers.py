@@ -22,7 +22,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
     """
 
     def forward(self, x: Float[Tensor, "batch map height width"]) -> Float[Tensor, "batch map height width"]:
-        """Normalise each map.
+        """Return `x` with each feature map normalised to zero mean and unit variance, then scaled and shifted.
 
         The mean is computed first, then the squared deviations from it: one pass over sums would lose digits.
         """
@@ -47,7 +47,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 def all_reduce_sum(value: Float[Tensor, " map"]) -> Float[Tensor, " map"]:
-    """Return the sum over all processes; differentiable."""
+    """Return the elementwise sum of a tensor over all processes; gradients flow through it."""
     found: Tensor = AllReduceSum.apply(value)  # type: ignore[no-untyped-call]
     return found
 
@@ -130,8 +130,12 @@ class Trunk(nn.Sequential):
                 layers[f"relu{i}"] = nn.ReLU()
         super().__init__(layers)
 
-    def shapes(self, size_px: int) -> list[tuple[int, int, int]]:
-        """Return (maps, height, width) of a square input and after each convolution and each pooling, in order."""
+    def output_shapes(self, size_px: int) -> list[tuple[int, int, int]]:
+        """Return (maps, height, width) of a square input, then of the output of each convolution and pooling, in order.
+
+        Args:
+            size_px: side of the input in pixels.
+        """
         device = next(self.parameters()).device
         x, found = torch.zeros(1, 3, size_px, size_px, device=device), [(3, size_px, size_px)]
         with torch.no_grad():
@@ -165,7 +169,7 @@ class Head(nn.Sequential):
         )
 
     @property
-    def last(self) -> nn.Linear:
+    def output_layer(self) -> nn.Linear:
         """Return the last layer, which computes the task's outputs."""
         layer = self.fc3
         assert isinstance(layer, nn.Linear)

@@ -1,4 +1,4 @@
-"""The interface of pose estimators, which run a network's file, and the types of what they take and give."""
+"""Define the interface of pose estimators, which run a network's file, and the types of their inputs and outputs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from jaxtyping import Float, UInt8
 
 from hmlpe.skeleton import Skeleton
 
-Factors = tuple[float, float, float]
-IDENTITY_FACTORS: Factors = (1.0, 0.0, 0.0)
-"""The factors of `geometry.scale_box` that leave a window as it is."""
+BoxFactors = tuple[float, float, float]
+IDENTITY_FACTORS: BoxFactors = (1.0, 0.0, 0.0)
+"""The factors of `geometry.scale_box` that leave a box as it is."""
 POSE_OUTPUTS = ("joints_px", "confidence", "part_maps")
 """The names of the outputs for poses, in the order in which a network gives them; others are of further tasks."""
 
 
 @dataclass(frozen=True)
-class Card:
-    """The description of a trained network that its file holds beside the weights.
+class ModelCard:
+    """The description of a trained network, which is stored in its file beside the weights.
 
     Attributes:
         name: study/row_s<seed> of the run that trained the network.
         skeleton: the joints and parts of its outputs.
         size_px: the side in pixels of the crops that it takes.
         windows: count, stride_px, extent_px and beta of the part detectors' window grid (`windows.WindowGrid`).
-        factors: (across, up, down) of `geometry.scale_box`, from the window that a person detector gives to the box of
-            the crop; None: the data sets that it was trained on have no rule for that, and windows are taken as boxes.
+        factors: (across, up, down) of `geometry.scale_box`, by which the upper-body box of a person detector becomes
+            the box of the crop; None: its training data have no rule for that, and detected boxes stay as they are.
         tasks: the names of the tasks that it was trained for.
         made_by: digests of the code, data and configuration that the run was made with.
     """
@@ -38,27 +38,27 @@ class Card:
     skeleton: Skeleton
     size_px: int
     windows: Mapping[str, float]
-    factors: Factors | None
+    factors: BoxFactors | None
     tasks: tuple[str, ...]
     made_by: Mapping[str, str]
 
     @property
-    def from_window(self) -> Factors:
-        """The factors from windows to boxes; those that change nothing if the network has none."""
+    def factors_or_identity(self) -> BoxFactors:
+        """Return `factors`, or if they are None the identity: (1, 0, 0), by which boxes stay as they are."""
         return self.factors or IDENTITY_FACTORS
 
     @property
-    def without_rule(self) -> str:
-        """A warning for the user of a network without factors; empty if the network has factors."""
+    def no_factors_warning(self) -> str:
+        """Return a warning for the user that the network has no `factors`; empty if it has them."""
         if self.factors is not None:
             return ""
         return (
-            f"{self.name}: its data have no rule from a detector's window to the network's box, so windows are taken "
-            "as the boxes; give boxes like those of its training (detector=given)"
+            f"{self.name}: its data have no rule to turn a detector's window into the network's box, so windows are "
+            "used as boxes; give boxes like those it was trained on (detector=given)"
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the card as plain containers, for JSON."""
+        """Return the card as dicts and lists, for JSON."""
         return {
             "name": self.name,
             "skeleton": self.skeleton.as_dict(),
@@ -70,8 +70,8 @@ class Card:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Card:
-        """Return the card from the result of `as_dict`.
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelCard:
+        """Build the card from the result of `as_dict`.
 
         Raises:
             KeyError, TypeError, ValueError: something is missing or is not of the right type.
@@ -109,17 +109,17 @@ class Poses(NamedTuple):
     others: Mapping[str, np.ndarray] = MappingProxyType({})
 
     @classmethod
-    def from_outputs(cls, found: Mapping[str, np.ndarray]) -> Poses:
-        """Return the poses from a network's outputs, given by name."""
-        others = {name: value for name, value in found.items() if name not in POSE_OUTPUTS}
-        return cls(found["joints_px"], found["confidence"], found.get("part_maps"), others)
+    def from_outputs(cls, outputs: Mapping[str, np.ndarray]) -> Poses:
+        """Build the poses from a network's outputs by name: those of `POSE_OUTPUTS`, and those of further tasks."""
+        others = {name: value for name, value in outputs.items() if name not in POSE_OUTPUTS}
+        return cls(outputs["joints_px"], outputs["confidence"], outputs.get("part_maps"), others)
 
 
 @runtime_checkable
 class Estimator(Protocol):
-    """A callable that estimates the poses in a batch of crops, with the card of its network."""
+    """A callable that estimates the poses in a batch of crops, with the model card of its network."""
 
-    card: Card
+    card: ModelCard
 
     def __call__(self, crops: UInt8[np.ndarray, "crop size size 3"]) -> Poses:
         """Estimate the poses in RGB crops, whose side is `card.size_px`."""

@@ -25,10 +25,10 @@ from hmlpe.errors import UserError, install_command
 from hmlpe.files import write_bytes_atomic
 from hmlpe.geometry import crop_resized
 from hmlpe.predict.estimator import Poses
-from hmlpe.predict.graph import ProgramRunner, exported_program, onnx_bytes, program_bytes
+from hmlpe.predict.graph import ExportedProgramRunner, export_program, onnx_bytes, program_bytes
 from hmlpe.predict.model import PoseModel
 from hmlpe.predict.onnx_file import KEY, OnnxEstimator, metadata_json, parse_metadata
-from hmlpe.predict.trained import DESIGN, TorchEstimator, Trained, build_model
+from hmlpe.predict.trained import DESIGN, TorchEstimator, TrainedModel, build_model
 from hmlpe.training.trusted import blame_file
 
 TOLERANCE = 1e-5
@@ -45,11 +45,10 @@ class Deviation(NamedTuple):
     """The largest absolute differences between the outputs of an exported file and those of the network.
 
     Attributes:
-        joints: the difference of joint positions in crop sizes, the unit in which the network regresses them, so that
-            1e-5 is about 0.001 pixels.
+        joints: the difference of joint positions, as a share of the crop's side; 1e-5 is about 0.001 pixels.
         part_maps: the difference of part probabilities and of the outputs of further tasks; 0 if there are none.
-        confidence: the difference of confidences where there is no tie (see `ties`), given the joints and part maps of
-            the file itself; 0 without part detectors.
+        confidence: the difference of confidences where there is no tie (see `has_tie`), given the joints and part maps
+            of the file itself; 0 without part detectors.
         compared: the share of the confidences that are compared, as there is no tie.
     """
 
@@ -60,17 +59,17 @@ class Deviation(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """The largest of the three differences; NaN if one of them is NaN."""
+        """Return the largest of the three differences; NaN if one of them is NaN."""
         return float(np.max([self.joints, self.part_maps, self.confidence]))
 
 
-def check_outputs(what: str, model: PoseModel, run: Callable[[Crops], Poses], size_px: int) -> Deviation:
-    """Compare a file's outputs with the network's on noise, drawn people, black and white, at several batch sizes.
+def check_outputs(file_name: str, model: PoseModel, estimate: Callable[[Crops], Poses], size_px: int) -> Deviation:
+    """Compare an exported file's outputs with the network's on `probe_crops`, at several batch sizes.
 
     Args:
-        what: the file's name, for the error message.
+        file_name: the file's name, for the error message.
         model: the network, on the CPU.
-        run: a function that runs the exported file.
+        estimate: a function that runs the exported file.
         size_px: the side of the crops in pixels.
 
     Returns:
@@ -82,49 +81,49 @@ def check_outputs(what: str, model: PoseModel, run: Callable[[Crops], Poses], si
     crops, found = probe_crops(size_px), []
     for size in BATCHES:
         for start in range(0, len(crops) - size + 1, max(size, len(crops) // 4)):
-            found.append(deviation(model, crops[start : start + size], run))
+            found.append(output_deviation(model, crops[start : start + size], estimate))
     joints, maps, confidence, compared = np.array(found).T
     worst = Deviation(float(joints.max()), float(maps.max()), float(confidence.max()), float(compared.mean()))
     if not worst.largest <= TOLERANCE:  # NaN too
         raise UserError(
-            f"{what}: its outputs differ from the network's by {worst.largest:.1e} (joints in crop sizes, or "
+            f"{file_name}: its outputs differ from the network's by {worst.largest:.1e} (joints in crop sizes, or "
             f"probabilities), more than {TOLERANCE:g}; nothing was written"
         )
     return worst
 
 
 @torch.inference_mode()
-def deviation(model: PoseModel, crops: Crops, run: Callable[[Crops], Poses]) -> Deviation:
-    """Return the differences on one batch.
+def output_deviation(model: PoseModel, crops: Crops, estimate: Callable[[Crops], Poses]) -> Deviation:
+    """Return the differences between an exported file's outputs and the network's on one batch.
 
     They are infinite if the file has outputs of other names than the network, or if its confidences are NaN for other
     joints.
     """
     expected = model(torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))))
-    poses = run(crops)
-    joints = _largest(torch.from_numpy(poses.joints_px) - expected["joints_px"]) / crops.shape[1]
+    poses = estimate(crops)
+    joints = _largest_absolute(torch.from_numpy(poses.joints_px) - expected["joints_px"]) / crops.shape[1]
     there = {*poses.others, *(() if poses.part_maps is None else ("part_maps",))}
     if there != expected.keys() - {"joints_px", "confidence"}:
         return Deviation(joints, np.inf, np.inf, 0.0)
-    others = [_largest(torch.from_numpy(value) - expected[name]) for name, value in poses.others.items()]
+    others = [_largest_absolute(torch.from_numpy(value) - expected[name]) for name, value in poses.others.items()]
     confidence = torch.from_numpy(poses.confidence)
     if poses.part_maps is None:
         return Deviation(joints, max([0.0, *others]), 0.0 if bool(confidence.isnan().all()) else np.inf, 1.0)
     part_maps, own_px = torch.from_numpy(poses.part_maps), torch.from_numpy(poses.joints_px)
     # From the file's own joints: that a deviation of 1e-7 moves a window over a threshold is not an error of the file.
     wanted = model.confidence(own_px, part_maps)
-    clear = ~ties(model, own_px, part_maps)
-    maps = float(np.max([_largest(part_maps - expected["part_maps"]), *others]))
+    clear = ~has_tie(model, own_px, part_maps)
+    maps = float(np.max([_largest_absolute(part_maps - expected["part_maps"]), *others]))
     if not torch.equal(wanted.isnan(), confidence.isnan()):
         return Deviation(joints, maps, np.inf, 0.0)
     difference = (confidence - wanted)[clear & ~wanted.isnan()]
-    return Deviation(joints, maps, _largest(difference), float(clear.float().mean()))
+    return Deviation(joints, maps, _largest_absolute(difference), float(clear.float().mean()))
 
 
-def ties(
+def has_tie(
     model: PoseModel, joints_px: Float[Tensor, "batch joint 2"], part_maps: Float[Tensor, "batch part window"]
 ) -> Bool[Tensor, "batch joint"]:
-    """Return the joints whose confidence has a tie, where rounding decides whether a window counts.
+    """Return whether each joint's confidence has a tie, i.e. whether rounding decides if a window counts in it.
 
     That is so if, to within `TIE_MARGIN`, the share of a stick's length inside a window is equal to beta, or the
     window's probability to `fires`.
@@ -140,7 +139,7 @@ def ties(
 
 @cache
 def probe_crops(size_px: int) -> Crops:
-    """Return 22 crops to compare outputs on: 5 of noise, 5 of blurred noise, 10 of drawn people, a black, a white one.
+    """Return 22 crops to compare outputs on: 5 of noise, 5 blurred, 10 of synthetic people, one black and one white.
 
     The array (22, size, size, 3) is read-only, as it is cached.
     """
@@ -155,13 +154,13 @@ def probe_crops(size_px: int) -> Crops:
     return crops
 
 
-def _largest(difference: Tensor) -> float:
-    """Return the largest absolute value: NaN if a value is NaN, 0 if there are no values."""
+def _largest_absolute(difference: Tensor) -> float:
+    """Return the largest absolute value in the tensor: NaN if a value is NaN, 0 if there are no values."""
     return float(difference.abs().max()) if difference.numel() else 0.0
 
 
-def safetensors_bytes(trained: Trained) -> bytes:
-    """Return the content of a safetensors file: the network's weights, with its card and configuration as metadata."""
+def safetensors_bytes(trained: TrainedModel) -> bytes:
+    """Return the content of a safetensors file: weights, and as metadata the model card and configuration."""
     from safetensors.torch import save
 
     weights = {name: value.contiguous() for name, value in trained.model.network.state_dict().items()}
@@ -169,7 +168,7 @@ def safetensors_bytes(trained: Trained) -> bytes:
     return save(weights, {KEY: metadata_json(trained.card, trained.model.fires), DESIGN_KEY: json.dumps(design)})
 
 
-def load_safetensors(path: Path, trust: Sequence[str] = ()) -> Trained:
+def load_safetensors(path: Path, trust: Sequence[str] = ()) -> TrainedModel:
     """Load the network from a safetensors file that hmlpe-export wrote.
 
     Args:
@@ -190,22 +189,24 @@ def load_safetensors(path: Path, trust: Sequence[str] = ()) -> Trained:
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a safetensors file ({' '.join(str(error).split())})") from error
     if KEY not in metadata or DESIGN_KEY not in metadata:
-        raise UserError(f"{path}: safetensors, but not of hmlpe-export: its metadata have no {KEY!r}")
+        raise UserError(f"{path}: safetensors, but not from hmlpe-export: its metadata have no {KEY!r}")
     card, fires = parse_metadata(metadata[KEY], path)
     with blame_file(path):
         design = json.loads(metadata[DESIGN_KEY])
-        return Trained(build_model(design, weights, fires, trust), card, design)
+        return TrainedModel(build_model(design, weights, fires, trust), card, design)
 
 
 class ExportedFile(NamedTuple):
-    """A file that was written, its size in bytes, and how far its outputs differ from the network's."""
+    """A file that `export` wrote, its size in bytes, and how far its outputs differ from the network's."""
 
     path: Path
     size: int
     deviation: Deviation
 
 
-def export(trained: Trained, folder: Path, formats: Sequence[str], trust: Sequence[str] = ()) -> list[ExportedFile]:
+def export(
+    trained: TrainedModel, folder: Path, formats: Sequence[str], trust: Sequence[str] = ()
+) -> list[ExportedFile]:
     """Export the network to `folder` in these formats. All files are checked before the first one is written.
 
     Args:
@@ -213,6 +214,9 @@ def export(trained: Trained, folder: Path, formats: Sequence[str], trust: Sequen
         folder: the folder to write into.
         formats: names of formats, the keys of `FILES`.
         trust: see `load_trained`.
+
+    Returns:
+        The written files.
 
     Raises:
         UserError: an unknown format, a package that is not installed, a folder that cannot be written to, or a file
@@ -247,21 +251,26 @@ def open_exported(path: Path, trust: Sequence[str] = ()) -> Callable[[Crops], Po
     if path.suffix == ".onnx":
         return OnnxEstimator(path, torch.get_num_threads())
     if path.suffix == ".pt2":
-        return ProgramRunner(path.read_bytes())
+        return ExportedProgramRunner(path.read_bytes())
     return TorchEstimator(load_safetensors(path, trust))
 
 
 class _FileContents:
-    """Makes the content of the file for a format; the formats onnx and torch_export share one exported graph."""
+    """A callable that makes the content of a network's file in a format.
 
-    def __init__(self, trained: Trained) -> None:
+    The formats onnx and torch_export share one exported graph.
+    """
+
+    def __init__(self, trained: TrainedModel) -> None:
         self.trained = trained
 
     @cached_property
     def program(self) -> ExportedProgram:
-        return exported_program(self.trained)
+        """Return the graph that torch.export makes of the network."""
+        return export_program(self.trained)
 
-    def __call__(self, name: str) -> bytes:
-        if name == "safetensors":
+    def __call__(self, format_name: str) -> bytes:
+        """Return the bytes of the file in this format, a key of `FILES`."""
+        if format_name == "safetensors":
             return safetensors_bytes(self.trained)
-        return (onnx_bytes if name == "onnx" else program_bytes)(self.program, self.trained)
+        return (onnx_bytes if format_name == "onnx" else program_bytes)(self.program, self.trained)

@@ -1,4 +1,4 @@
-"""Export a network as a graph: by torch.export, and from its program to ONNX."""
+"""Export a network as a graph: by torch.export, and from the exported program to ONNX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.export import Dim, ExportedProgram
 
 from hmlpe.predict.estimator import Poses
 from hmlpe.predict.onnx_file import INPUT, KEY, metadata_json
-from hmlpe.predict.trained import Trained
+from hmlpe.predict.trained import TrainedModel
 
 if TYPE_CHECKING:
     import onnx
@@ -29,11 +29,11 @@ CHATTER = {  # loggers, and the lowest level at which their messages matter to a
 }
 
 
-def exported_program(trained: Trained) -> ExportedProgram:
-    """Export the network with torch.export, for any batch size."""
+def export_program(trained: TrainedModel) -> ExportedProgram:
+    """Export the network with torch.export, for uint8 crops (batch, 3, size, size) of any batch size."""
     size = trained.card.size_px
     example = torch.zeros(2, 3, size, size, dtype=torch.uint8)  # two crops: with one, the batch size would be fixed
-    with quiet():
+    with silence_exporter():
         program = torch.export.export(trained.model, (example,), dynamic_shapes=({0: Dim("batch")},), strict=False)
     for module in program.graph_module.modules():
         for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
@@ -41,31 +41,31 @@ def exported_program(trained: Trained) -> ExportedProgram:
     return program
 
 
-def program_bytes(program: ExportedProgram, trained: Trained) -> bytes:
-    """Return the content of a `.pt2` file, with the network's card in its extra file `hmlpe`."""
+def program_bytes(program: ExportedProgram, trained: TrainedModel) -> bytes:
+    """Return the content of a `.pt2` file, with the model card in its extra file `hmlpe`."""
     file = io.BytesIO()
-    with quiet():
+    with silence_exporter():
         torch.export.save(program, file, extra_files={KEY: metadata_json(trained.card, trained.model.fires)})
     return file.getvalue()
 
 
-class ProgramRunner:
-    """Runs the content of a `.pt2` file on crops, as an `Estimator` does."""
+class ExportedProgramRunner:
+    """A function from crops to poses that runs an exported program, from the content of its `.pt2` file."""
 
     def __init__(self, content: bytes) -> None:
-        with quiet():
+        with silence_exporter():
             self.run: Any = torch.export.load(io.BytesIO(content)).module()
 
     @torch.inference_mode()
     def __call__(self, crops: UInt8[np.ndarray, "crop size size 3"]) -> Poses:
-        """Estimate the poses in RGB crops."""
+        """Estimate the poses in RGB crops, whose side is the one that the network was exported with."""
         found = self.run(torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))))
         return Poses.from_outputs({name: value.numpy() for name, value in found.items()})
 
 
-def onnx_bytes(program: ExportedProgram, trained: Trained) -> bytes:
-    """Return the content of an `.onnx` file, which includes the weights and, as metadata, the network's card."""
-    with quiet():
+def onnx_bytes(program: ExportedProgram, trained: TrainedModel) -> bytes:
+    """Return the content of an `.onnx` file, which includes the weights and, as metadata, the model card."""
+    with silence_exporter():
         made = torch.onnx.export(
             program,
             dynamo=True,
@@ -76,14 +76,17 @@ def onnx_bytes(program: ExportedProgram, trained: Trained) -> bytes:
         )
     assert made is not None
     proto = made.model_proto
-    _tidy(proto)
+    _strip_exporter_notes(proto)
     proto.metadata_props.add(key=KEY, value=metadata_json(trained.card, trained.model.fires))
     content: bytes = proto.SerializeToString()
     return content
 
 
-def _tidy(proto: onnx.ModelProto) -> None:
-    """Name the first axis `batch`, and remove the exporter's notes on its source code and this machine's folders."""
+def _strip_exporter_notes(proto: onnx.ModelProto) -> None:
+    """Name the first axis `batch`, and remove the exporter's notes on its source code and this machine's folders.
+
+    The model is changed in place.
+    """
     graph = proto.graph
     axis = graph.input[0].type.tensor_type.shape.dim[0].dim_param
     for value in (*graph.input, *graph.output, *graph.value_info):
@@ -96,8 +99,8 @@ def _tidy(proto: onnx.ModelProto) -> None:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the exporter's messages that are meant for its own developers."""
+def silence_exporter() -> Iterator[None]:
+    """Silence, in the `with` block, the exporter's messages that are meant for its own developers."""
     before = {name: logging.getLogger(name).level for name in CHATTER}
     for name, level in CHATTER.items():
         logging.getLogger(name).setLevel(level)

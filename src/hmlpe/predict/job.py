@@ -1,4 +1,4 @@
-"""One job of hmlpe-predict: its options, the work from sources to pictures and poses, and its summary."""
+"""Run one job of hmlpe-predict, from the sources to pictures and poses, with its options and its summary."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Options:
 
 @dataclass
 class Summary:
-    """What a job has done so far.
+    """The counts and lists that a job has collected so far.
 
     Attributes:
         images: the number of photos and frames that were processed.
@@ -78,7 +78,16 @@ class Summary:
 
 @dataclass
 class Job:
-    """What the functions of one job share. `stop_requested` returns whether the user has asked the job to end."""
+    """The objects that the functions of one job share.
+
+    Attributes:
+        predictor: the person detector and pose estimator.
+        options: the options of the job.
+        names: gives out the names of drawn pictures and videos.
+        files: writes the poses.
+        summary: what has been done so far, updated as the job goes on.
+        stop_requested: a function that returns whether the user has asked the job to end.
+    """
 
     predictor: PosePredictor
     options: Options
@@ -88,30 +97,33 @@ class Job:
     stop_requested: Callable[[], bool]
 
     def detect(self, image: Image, name: str) -> Detections:
-        """Return the detections whose score is not below `options.score`, at most `options.people` of them."""
+        """Detect the people in an image; keep at most `options.people`, of a score not below `options.score`."""
         windows, scores = self.predictor.detector(image, name)
         least = self.options.score
         kept = np.flatnonzero(~(scores < least)) if least is not None else np.arange(len(scores))  # NaN is kept
         return Detections(windows[kept[: self.options.people]], scores[kept[: self.options.people]])
 
 
-def run(found: FoundSources, predictor: PosePredictor, options: Options, detector: str = "") -> Summary:
-    """Process all sources, in order; what fails is skipped and noted in the summary.
+def run_job(found: FoundSources, predictor: PosePredictor, options: Options, detector: str = "") -> Summary:
+    """Estimate and write the poses in all sources, in order; those that fail are skipped and noted in the summary.
 
     Ctrl-C ends the job early, with complete files.
 
     Args:
         found: the photos, videos and cameras.
         predictor: finds people and their poses.
-        options: what to write, and limits.
-        detector: the detector's name, for the files.
+        options: the options of the job: what to write where, and limits.
+        detector: the person detector's name, for the files.
+
+    Returns:
+        What was done.
 
     Raises:
         UserError: the results cannot be written, or maps are wanted from a network without part detectors.
     """
     card = predictor.estimator.card
     if options.maps and predictor.estimator(np.zeros((1, card.size_px, card.size_px, 3), np.uint8)).part_maps is None:
-        raise UserError(f"maps: the network {card.name} has no part detectors; leave maps=true away")
+        raise UserError(f"maps: the network {card.name} has no part detectors; remove maps=true")
     summary = Summary(skipped=[*found.skipped])
     names = OutputNames(options.out, (item.path for item in found.items if not isinstance(item, Camera)))
     try:
@@ -178,14 +190,15 @@ def _photos_in_chunks(photos: Sequence[Photo], job: Job) -> Iterator[list[Detect
 
 
 def _write_photo(seen: DetectedPhoto, people: Sequence[FoundPerson], job: Job) -> None:
+    """Write the poses in a photo and, if the options say so, its pictures, and count them in the summary."""
     name, image, out, card = seen.photo.name, seen.image, job.options.out, job.predictor.estimator.card
     more: dict[str, Any] = {}
     if job.options.draw:
-        path = job.names.new(name, "_pose" + suffix_for(name, image))
+        path = job.names.unused_path(name, "_pose" + suffix_for(name, image))
         save_picture(path, draw_people(image, people, card.skeleton))
         more["picture"] = path.relative_to(out).as_posix()
     if job.options.maps:
-        paths = [job.names.new(name, f"_maps{number}.png") for number in range(1, len(people) + 1)]
+        paths = [job.names.unused_path(name, f"_maps{number}.png") for number in range(1, len(people) + 1)]
         for path, person in zip(paths, people, strict=True):
             save_picture(path, draw_maps(image, person, card))
         more["maps"] = [path.relative_to(out).as_posix() for path in paths]
@@ -197,7 +210,7 @@ def _write_photo(seen: DetectedPhoto, people: Sequence[FoundPerson], job: Job) -
 
 
 def process_video(source: Video | Camera, job: Job) -> None:
-    """Estimate and write the poses in all frames, in order, with a few in memory at a time.
+    """Estimate and write the poses in all frames of a video or camera, in order, with a few in memory at a time.
 
     A video or camera that cannot be read is skipped.
     """
@@ -216,16 +229,16 @@ def _process_frames(source: Video | Camera, frames: Frames, job: Job) -> None:
         if not job.summary.stopped:
             raise UserError(f"{source.path if isinstance(source, Video) else source.name}: no frame could be read")
         return
-    path = job.names.new(source.name, "_pose.mp4") if job.options.draw else None
+    path = job.names.unused_path(source.name, "_pose.mp4") if job.options.draw else None
     people = with_people = 0
     start = first[0][0].time_s
     pace = Pace(frames.rate, uneven=True)  # for a camera: its frames come as fast as they are processed
     if path is not None and isinstance(source, Video):
         pace = measure_pace(source, frames.rate, job.options.frames)
     output = nullcontext(None) if path is None else open_video_writer(path, pace.rate)
-    with progress_bar(frames.count, source.name, " frames") as progress, output as drawn:
+    with progress_bar(frames.count, source.name, " frames") as progress, output as writer:
         for chunk in chain([first], stream):
-            found = _write_frames(source, chunk, drawn, start if pace.uneven else None, job)
+            found = _write_frames(source, chunk, writer, start if pace.uneven else None, job)
             people, with_people = people + sum(found), with_people + sum(number > 0 for number in found)
             progress.update(len(chunk))
     job.summary.videos.append(
@@ -245,9 +258,10 @@ def _process_frames(source: Video | Camera, frames: Frames, job: Job) -> None:
 
 
 def _frames_in_chunks(source: Video | Camera, frames: Frames, job: Job) -> Iterator[list[DetectedFrame]]:
-    """Yield chunks of frames whose crops share batches; each is read only when it is needed.
+    """Yield chunks of frames with their detections; the crops of a chunk share batches.
 
-    Ctrl-C ends the frames. For a camera that is the regular end; a video then counts as stopped.
+    A chunk is read only when it is needed. Ctrl-C ends the frames. For a camera that is the regular end; a video then
+    counts as stopped.
     """
     if job.stop_requested():
         job.summary.stopped = True
@@ -266,14 +280,14 @@ def _frames_in_chunks(source: Video | Camera, frames: Frames, job: Job) -> Itera
 
 
 def _write_frames(
-    source: Video | Camera, chunk: Sequence[DetectedFrame], drawn: Writer | None, start_s: float | None, job: Job
+    source: Video | Camera, chunk: Sequence[DetectedFrame], writer: Writer | None, start_s: float | None, job: Job
 ) -> list[int]:
     """Write the poses and drawings of a chunk of frames, and return how many people are in each frame.
 
     Args:
         source: the video or camera.
         chunk: the frames with their detections.
-        drawn: the writer of the drawn video; None: nothing is drawn.
+        writer: writes the drawn video; None: nothing is drawn.
         start_s: the time of the video's first frame, if each frame is to be shown at its own time; None: each frame
             directly follows the one before.
         job: the job.
@@ -281,9 +295,9 @@ def _write_frames(
     skeleton = job.predictor.estimator.card.skeleton
     everyone = job.predictor.poses_of([frame.image for frame, _ in chunk], [found for _, found in chunk])
     for (frame, _), people in zip(chunk, everyone, strict=True):
-        if drawn is not None:
+        if writer is not None:
             picture = draw_people(frame.image, people, skeleton)
-            drawn.add(picture, None if start_s is None else frame.time_s - start_s)
+            writer.add(picture, None if start_s is None else frame.time_s - start_s)
         height, width = frame.image.shape[:2]
         name = f"{source.name}#{frame.number}"
         job.files.add(name, width, height, people, frame=frame.number, time_s=frame.time_s)
@@ -291,7 +305,7 @@ def _write_frames(
 
 
 class OutputNames:
-    """Gives out file names below a folder, each only once.
+    """Gives out paths of files to write below a folder, each only once.
 
     Args:
         out: the folder.
@@ -302,8 +316,8 @@ class OutputNames:
         self._out = out
         self._taken = {_file_key(path.resolve()) for path in reserved}
 
-    def new(self, name: str, ending: str) -> Path:
-        """Return a path `<out>/<folders>/<stem><ending>` for a source.
+    def unused_path(self, name: str, ending: str) -> Path:
+        """Return an unused path `<out>/<folders>/<stem><ending>` for a source, and reserve it.
 
         If it is taken, the source's whole file name replaces the stem; if that is taken too, a number is added to it.
 
@@ -340,11 +354,11 @@ def catch_interrupt() -> Iterator[Callable[[], bool]]:
     asked: list[int] = []
     before = signal.getsignal(signal.SIGINT)
 
-    def note(number: int, _: FrameType | None) -> None:
-        asked.append(number)
+    def record_sigint(signal_number: int, _: FrameType | None) -> None:
+        asked.append(signal_number)
         signal.signal(signal.SIGINT, before)
 
-    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, record_sigint)
     try:
         yield lambda: bool(asked)
     finally:
@@ -360,8 +374,8 @@ def progress_bar(total: int | None, name: str, unit: str) -> tqdm[Any]:
     return tqdm(total=total, desc=name, unit=unit, **calm)
 
 
-def skipped_lines(skipped: Sequence[Skipped], most: int = 20) -> list[str]:
-    """Return a line for each skipped source, at most `most` and then one that counts the rest."""
-    lines = [f"skipped: {one.reason}" for one in skipped[:most]]
-    lines += [f"and {len(skipped) - most} more, see poses.json"] if len(skipped) > most else []
+def skipped_lines(skipped: Sequence[Skipped], max_lines: int = 20) -> list[str]:
+    """Return a line for each skipped source; after `max_lines` of them, one line that counts the rest."""
+    lines = [f"skipped: {one.reason}" for one in skipped[:max_lines]]
+    lines += [f"and {len(skipped) - max_lines} more, see poses.json"] if len(skipped) > max_lines else []
     return ["".join(letter if is_plain(letter) else "?" for letter in line) for line in lines]

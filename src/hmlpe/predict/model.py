@@ -1,4 +1,4 @@
-"""The network together with the decoding of its outputs: crops in; joints, confidence and part maps out.
+"""Define the network together with the decoding of its outputs: crops in; joints, confidence and part maps out.
 
 This is the module that `predict.export` exports.
 """
@@ -25,7 +25,7 @@ None weights each window by its probability instead of applying a threshold (doc
 
 
 class PoseModel(nn.Module):
-    """A module that estimates the poses in uint8 crops.
+    """The network with the decoding of its outputs: estimates the poses in uint8 crops.
 
     The part detectors are used at test time too: a joint's confidence says how well they agree with the joint
     regression (see `confidence`).
@@ -64,29 +64,29 @@ class PoseModel(nn.Module):
         for name, task in self.others:
             taken += self.output_names(name, task)
         if len(set(taken)) < len(taken):
-            raise UserError(f"two of its tasks answer under one name: {', '.join(sorted(taken))}")
+            raise UserError(f"two of its tasks have outputs of the same name: {', '.join(sorted(taken))}")
         ends = torch.tensor(skeleton.part_ends, dtype=torch.long).reshape(-1, 2)
         self.register_buffer("ends", ends, persistent=False)
         self.register_buffer("share_of", part_weights(ends, len(skeleton.joints)), persistent=False)
 
     @staticmethod
     def output_names(name: str, task: Task) -> list[str]:
-        """Return the names of what a task decodes. Raises UserError if one is not of shape (batch, ...)."""
+        """Return the names of the outputs that a task decodes. Raises UserError if one is not of shape (batch, ...)."""
         answers = task.decode(torch.zeros(2, task.outputs))
         for key, value in answers.items():
             if not value.ndim or len(value) != 2:
-                raise UserError(f"tasks.{name}: its answer {key} has the shape {tuple(value.shape)} for a batch of 2")
+                raise UserError(f"tasks.{name}: its output {key} has the shape {tuple(value.shape)} for a batch of 2")
         return list(answers)
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The names of the tasks whose heads are run."""
+        """Return the names of the tasks whose heads are run: joint regression, part detection, and any further ones."""
         known = [one[0] for one in (self.regression, self.detection) if one is not None]
         return (*known, *(name for name, _ in self.others))
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The names of the outputs, in the order in which `forward` gives them."""
+        """Return the names of the outputs, in the order in which `forward` gives them."""
         known = POSE_OUTPUTS[:2] if self.detection is None else POSE_OUTPUTS
         return (*known, *(key for name, task in self.others for key in self.output_names(name, task)))
 
@@ -111,7 +111,7 @@ class PoseModel(nn.Module):
     def confidence(
         self, joints_px: Float[Tensor, "batch joint 2"], part_maps: Float[Tensor, "batch part window"]
     ) -> Float[Tensor, "batch joint"]:
-        """Return how well the part detectors agree with the joints.
+        """Return each joint's confidence in [0, 1]: how well the part detectors agree with the regressed joints.
 
         Each part gets a score over the windows that contain its predicted stick, by the same rule that labels the
         windows in training: the share of these windows whose probability is above `fires`, or their mean probability
@@ -133,6 +133,14 @@ def check_fires(fires: object) -> None:
 
 
 def part_weights(ends: Tensor, joints: int) -> Float[Tensor, "part joint"]:
-    """Return the weight of every part in the mean of every joint; NaN for a joint in which no part ends."""
+    """Return the weights by which part scores are averaged to joint confidences.
+
+    Args:
+        ends: (part, 2) the indices of the two joints of every part.
+        joints: the number of joints.
+
+    Returns:
+        1 / (number of parts that end in the joint) for those parts, else 0; NaN for a joint in which no part ends.
+    """
     meets = (ends[:, :, None] == torch.arange(joints)).any(1).float()
     return meets / meets.sum(0)

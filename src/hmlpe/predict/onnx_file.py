@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hmlpe.errors import UserError, install_command
-from hmlpe.predict.estimator import POSE_OUTPUTS, Card, Poses
+from hmlpe.predict.estimator import POSE_OUTPUTS, ModelCard, Poses
 
 if TYPE_CHECKING:
     import onnxruntime  # type: ignore[import-untyped]
@@ -33,10 +33,10 @@ class OnnxEstimator:
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
-        self._session = _session(path, threads)
+        self._session = _open_session(path, threads)
         values = self._session.get_modelmeta().custom_metadata_map.get(KEY)
         if values is None:
-            raise UserError(f"{path}: an ONNX file, but not of hmlpe-export: its metadata have no {KEY!r}")
+            raise UserError(f"{path}: an ONNX file, but not from hmlpe-export: its metadata have no {KEY!r}")
         self.card, self.fires = parse_metadata(values, path)
         self._outputs = [one.name for one in self._session.get_outputs()]
         shapes = [(one.name, one.type, one.shape[1:]) for one in self._session.get_inputs()]
@@ -51,32 +51,33 @@ class OnnxEstimator:
         return Poses.from_outputs(found)
 
 
-def metadata_json(card: Card, fires: float | int | None) -> str:
-    """Return the metadata of an exported file as JSON, which `parse_metadata` reads."""
+def metadata_json(card: ModelCard, fires: float | int | None) -> str:
+    """Return the metadata for an exported file, model card and `fires`, as JSON, which `parse_metadata` reads."""
     return json.dumps({"version": VERSION, "card": card.as_dict(), "fires": fires})
 
 
-def parse_metadata(values: str, path: Path) -> tuple[Card, float | None]:
-    """Return the card and `fires` from an exported file's metadata.
+def parse_metadata(metadata: str, path: Path) -> tuple[ModelCard, float | None]:
+    """Return the model card and `fires` from an exported file's metadata.
 
     Args:
-        values: the JSON text.
+        metadata: the JSON text.
         path: the file, for the error message.
 
     Raises:
         UserError: the metadata are broken or of another version.
     """
     try:
-        content = json.loads(values)
+        content = json.loads(metadata)
         version = content["version"]
         if version == VERSION:
-            return Card.from_dict(content["card"]), content["fires"]
+            return ModelCard.from_dict(content["card"]), content["fires"]
     except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise UserError(f"{path}: its description is broken ({type(error).__name__}: {error}); export again") from error
-    raise UserError(f"{path}: of version {version} of hmlpe-export, this one reads {VERSION}; export again")
+    raise UserError(f"{path}: from version {version} of hmlpe-export, this one reads {VERSION}; export again")
 
 
-def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+def _open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+    """Load an ONNX file for the CPU. Raises UserError if it cannot be read or run, or onnxruntime is not installed."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:

@@ -19,7 +19,7 @@ def open_estimator(
     fires: float | int | None = None,
     trust: Sequence[str] = (),
 ) -> Estimator:
-    """Open an `.onnx` file with onnxruntime, without torch; open anything else with torch, as a checkpoint.
+    """Open a trained network: an `.onnx` file with onnxruntime, without torch, or a checkpoint with torch.
 
     Args:
         path: the file, of hmlpe-export or hmlpe-train.
@@ -40,7 +40,7 @@ def open_estimator(
         if device != "cpu":
             raise UserError(f"{path}: ONNX files run on the CPU; set device=cpu, or give the checkpoint")
         if fires is not None:
-            raise UserError(f"{path}: an ONNX file has its own fires, set by hmlpe-export; leave fires={fires} away")
+            raise UserError(f"{path}: an ONNX file has its own fires, set by hmlpe-export; remove fires={fires}")
         from hmlpe.predict.onnx_file import OnnxEstimator
 
         return OnnxEstimator(path, threads)
@@ -56,10 +56,12 @@ def check_threads(threads: object) -> None:
         raise UserError(f"threads: must be a whole number of at least 1, or null, got {threads!r}")
 
 
-def trusted(value: Any) -> tuple[str, ...]:
-    """Return the setting `trust` as a tuple. Raises UserError unless it is a package's name or a list of such names.
+def parse_trust(value: Any) -> tuple[str, ...]:
+    """Return the setting `trust` as a tuple of package names.
 
-    >>> trusted("mine"), trusted(["mine", "theirs"]), trusted(None)
+    Raises UserError unless it is a package's name, a list of such names, or None.
+
+    >>> parse_trust("mine"), parse_trust(["mine", "theirs"]), parse_trust(None)
     (('mine',), ('mine', 'theirs'), ())
     """
     names = [value] if isinstance(value, str) else list(value or [])

@@ -1,4 +1,4 @@
-"""Estimate the poses of detected people: crop by the box rule, run the network, map joints back to image pixels."""
+"""Estimate the poses of detected people: scale and crop their boxes, run the network, map joints to image pixels."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from jaxtyping import Float, UInt8
 
 from hmlpe.detect.detector import Detections, Detector
 from hmlpe.geometry import crop_resized, crop_to_image, scale_box
-from hmlpe.predict.estimator import Estimator, Factors, Poses
+from hmlpe.predict.estimator import BoxFactors, Estimator, Poses
 
 Image = UInt8[np.ndarray, "_ _ 3"]  # unnamed dimensions, as the images of one call need not be of the same size
 
 
 @dataclass(frozen=True, eq=False)
 class FoundPerson:
-    """One person in one image. Coordinates are image pixels, pixel centres at integers.
+    """A person found in an image, with the pose. Coordinates are image pixels, with pixel centres at integers.
 
     Attributes:
-        window_px: (4,) the upper-body window that the person detector gave, x0 y0 x1 y1.
+        window_px: (4,) the upper-body box that the person detector gave, x0 y0 x1 y1.
         score: the person detector's score.
         box_px: (4,) the box whose crop the network saw, x0 y0 x1 y1.
-        joints_px: (joint, 2) the joints.
+        joints_px: (joint, 2) the predicted joints.
         confidence: (joint,) in [0, 1], as in `Poses`.
-        part_maps: (part, window) probabilities; None if the network has no part detectors.
+        part_maps: (part, window) the probability that a window of the crop's grid contains the part; None if the
+            network has no part detectors.
         others: the decoded outputs of further tasks, by name.
     """
 
@@ -39,14 +40,14 @@ class FoundPerson:
 
 
 class PosePredictor:
-    """A person detector with a pose estimator, and the factors by which windows become the boxes of crops.
+    """A person detector with a pose estimator, and the factors by which detected boxes become the boxes of crops.
 
     Args:
-        detector: finds the people.
-        estimator: estimates their poses.
+        detector: finds the people in an image.
+        estimator: estimates the pose in each crop.
         batch_size: the number of crops in a batch.
-        factors: (across, up, down) from a person's window to the box of the crop (`geometry.scale_box`); None: those of
-            the network, or if it has none the window is the box.
+        box_factors: (across, up, down) of `geometry.scale_box`, from a detected upper-body box to the box of the crop;
+            None: those of the network, or if it has none, detected boxes are taken as they are.
     """
 
     def __init__(
@@ -54,35 +55,35 @@ class PosePredictor:
         detector: Detector,
         estimator: Estimator,
         batch_size: int = 32,
-        factors: Factors | None = None,
+        box_factors: BoxFactors | None = None,
     ) -> None:
         self.detector, self.estimator, self.batch_size = detector, estimator, batch_size
-        self.factors = factors or estimator.card.from_window
+        self.box_factors = box_factors or estimator.card.factors_or_identity
 
-    def poses_of(self, images: Sequence[Image], found: Sequence[Detections]) -> list[list[FoundPerson]]:
+    def poses_of(self, images: Sequence[Image], detections: Sequence[Detections]) -> list[list[FoundPerson]]:
         """Estimate the poses of the detected people of each image; the crops of all images share batches.
 
         Args:
             images: the images, in RGB.
-            found: the people detected in each image.
+            detections: the people detected in each image.
 
         Returns:
-            The people of each image, in the order of its detections.
+            The people of each image with their poses, in the order of its detections.
         """
         size = self.estimator.card.size_px
-        boxes = [[scale_box(window, self.factors) for window in one.windows_px] for one in found]
+        boxes = [[scale_box(window, self.box_factors) for window in one.windows_px] for one in detections]
         crops = [crop_resized(image, box, size) for image, own in zip(images, boxes, strict=True) for box in own]
         people = iter(self._estimate(crops))
         return [
             [
-                self._in_image(next(people), window, float(score), box)
+                self._in_image_pixels(next(people), window, float(score), box)
                 for window, score, box in zip(*one, own, strict=True)
             ]
-            for one, own in zip(found, boxes, strict=True)
+            for one, own in zip(detections, boxes, strict=True)
         ]
 
     def _estimate(self, crops: Sequence[Image]) -> list[Poses]:
-        """Return the pose in each crop, in pixels of the crop."""
+        """Return for each crop its pose, as `Poses` of one crop."""
         found = []
         for start in range(0, len(crops), self.batch_size):
             poses = self.estimator(np.stack(crops[start : start + self.batch_size]))
@@ -92,9 +93,10 @@ class PosePredictor:
                 found.append(Poses(poses.joints_px[row : row + 1], poses.confidence[row : row + 1], maps, others))
         return found
 
-    def _in_image(
+    def _in_image_pixels(
         self, pose: Poses, window: Float[np.ndarray, " 4"], score: float, box: Float[np.ndarray, " 4"]
     ) -> FoundPerson:
+        """Build a person from the pose in their crop, with the joints mapped to image pixels."""
         return FoundPerson(
             window_px=window,
             score=score,

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from hmlpe.files import atomic_file
-from hmlpe.predict.estimator import Card
+from hmlpe.predict.estimator import ModelCard
 from hmlpe.predict.people import FoundPerson
 
 WINDOW = ("window_x0", "window_y0", "window_x1", "window_y1")
@@ -27,7 +27,7 @@ class PoseFiles:
     Earlier files in `out` are replaced when the context is left without an error.
 
     `poses.json` is an object. It begins with what is known at the start: model, made_by, tasks, detector, factors from
-    the detector's windows to the boxes, coordinates, confidence, folder. Then come the `images`, in order, one per
+    the detector's boxes to the crops' boxes, coordinates, confidence, folder. Then come the `images`, in order, one per
     line, and at its end what `set_footer` was given. The decoded outputs of further tasks for a person are under
     `answers`. `poses.csv` has a line for each joint of each person, with the columns `COLUMNS`. An image's name is its
     path relative to `folder`, that of a video's frame `<name>#<frame>`, with frames counted from 0; the JSON has
@@ -36,12 +36,12 @@ class PoseFiles:
 
     Args:
         out: the folder of both files.
-        card: the card of the network.
-        detector: what found the people, in words.
+        card: the model card of the network.
+        detector: a text that says what found the people, e.g. the detector's class.
         folder: the folder that the names of images are relative to.
     """
 
-    def __init__(self, out: Path, card: Card, detector: str, folder: Path) -> None:
+    def __init__(self, out: Path, card: ModelCard, detector: str, folder: Path) -> None:
         self._out, self._joints = out, card.skeleton.joints
         self._head = {
             "model": card.name,
@@ -78,7 +78,7 @@ class PoseFiles:
             people: the people, in order.
             more: further entries of the image, for the JSON only.
         """
-        rows = [self._person(number, person) for number, person in enumerate(people, start=1)]
+        rows = [self._person_entry(number, person) for number, person in enumerate(people, start=1)]
         entry = {"image": image, "width": width, "height": height, **more, "people": rows}
         separator = "\n" if self._first else ",\n"
         self._json.write(f"{separator}  {json.dumps(entry, allow_nan=False)}")
@@ -88,9 +88,9 @@ class PoseFiles:
                 values = (joint["x"], joint["y"], joint["confidence"], row["score"], *row["window_px"])
                 self._table.writerow([image, row["number"], name, *values])
 
-    def set_footer(self, **tail: Any) -> None:
+    def set_footer(self, **entries: Any) -> None:
         """Set the entries at the end of the JSON, which are written when the context is left."""
-        self._tail = tail
+        self._tail = entries
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -102,7 +102,8 @@ class PoseFiles:
             rest = json.dumps(self._tail, indent=1, allow_nan=False).removeprefix("{").lstrip("\n")
             self._json.write(f"\n ],\n{rest}\n" if self._tail else "\n ]\n}\n")
 
-    def _person(self, number: int, person: FoundPerson) -> dict[str, Any]:
+    def _person_entry(self, number: int, person: FoundPerson) -> dict[str, Any]:
+        """Return the entry of a person in poses.json, with rounded numbers."""
         joints = zip(self._joints, person.joints_px.tolist(), person.confidence.tolist(), strict=True)
         return {
             "number": number,

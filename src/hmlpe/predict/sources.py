@@ -90,14 +90,14 @@ class Video(NamedTuple):
 
 
 class Camera(NamedTuple):
-    """A camera, given by its number."""
+    """A camera, by its number (as OpenCV counts cameras), and its name in the results."""
 
     number: int
     name: str
 
 
 class Skipped(NamedTuple):
-    """A source that cannot be processed, and the reason in one line."""
+    """A source that cannot be processed, by its name, and the reason in one line."""
 
     name: str
     reason: str
@@ -122,7 +122,7 @@ class FoundSources:
     ignored: int = 0
 
 
-def find(sources: Sequence[str | int], recursive: bool = False) -> FoundSources:
+def find_sources(sources: Sequence[str | int], recursive: bool = False) -> FoundSources:
     """Find the photos, videos and cameras that the sources name.
 
     A source is a file, a folder, a glob, or a camera's number (unless there is a file of that name). A folder gives its
@@ -148,7 +148,7 @@ def find(sources: Sequence[str | int], recursive: bool = False) -> FoundSources:
                 paths.append(path)
                 continue
             try:
-                files, wanted, what = _files(path, recursive), PHOTOS, "folder"
+                files, wanted, what = _files_in(path, recursive), PHOTOS, "folder"
             except OSError as error:
                 skipped.append(Skipped(str(source), f"{source}: {error.strerror}"))
                 continue
@@ -162,17 +162,18 @@ def find(sources: Sequence[str | int], recursive: bool = False) -> FoundSources:
         else:
             skipped.append(Skipped(str(source), f"{source}: there is no such file or folder"))
             continue
-        kept = sorted(one for one in files if _is_wanted(one, wanted) and not _is_own_output(one, files))
+        kept = sorted(one for one in files if _has_suffix(one, wanted) and not _is_own_output(one, files))
         ignored += len(files) - len(kept)
         paths += kept
         if not kept:
-            skipped.append(Skipped(str(source), _nothing_found(str(source), what, len(files), recursive)))
+            skipped.append(Skipped(str(source), _nothing_found_message(str(source), what, len(files), recursive)))
     found = FoundSources(_common_folder(roots), skipped=skipped, ignored=ignored)
-    found.items = [_item(path, found.folder) for path in dict.fromkeys(paths)]
+    found.items = [_source_item(path, found.folder) for path in dict.fromkeys(paths)]
     return found
 
 
-def _item(path: Path | int, folder: Path) -> Photo | Video | Camera:
+def _source_item(path: Path | int, folder: Path) -> Photo | Video | Camera:
+    """Return the camera of a number, or the photo or video at a path; names are relative to `folder`."""
     if isinstance(path, int):
         return Camera(path, f"camera{path}")
     name = path.relative_to(folder).as_posix()
@@ -187,11 +188,13 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _files(folder: Path, recursive: bool) -> list[Path]:
-    return [path for path in _walk(folder, recursive) if not path.is_dir()]
+def _files_in(folder: Path, recursive: bool) -> list[Path]:
+    """Return the files in a folder, and if `recursive` those in the folders below it."""
+    return [path for path in _paths_in(folder, recursive) if not path.is_dir()]
 
 
-def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
+def _paths_in(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Yield the folder's entries; if `recursive`, the files in the folder and in all folders below it."""
     if not recursive:
         yield from folder.iterdir()
         return
@@ -199,14 +202,16 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
         yield from (Path(here, name) for name in names)
 
 
-def _is_wanted(path: Path, suffixes: set[str]) -> bool:
+def _has_suffix(path: Path, suffixes: set[str]) -> bool:
+    """Return whether the file has one of the suffixes and is not hidden."""
     return path.suffix.lower() in suffixes and not path.name.startswith(".")
 
 
 def _is_own_output(path: Path, files: Collection[Path]) -> bool:
-    """Return whether an earlier call has drawn this file.
+    """Return whether hmlpe-predict has drawn this picture or video.
 
-    A drawn picture says so in its metadata; a drawn video is known by its name and the video beside it that it shows.
+    A drawn picture says so in its metadata. A drawn video is recognised by its name `<stem>_pose`, beside a video
+    `<stem>` among `files`.
     """
     if path.suffix.lower() in VIDEOS:
         of = path.stem.removesuffix("_pose")
@@ -214,10 +219,11 @@ def _is_own_output(path: Path, files: Collection[Path]) -> bool:
     return is_drawn(path)
 
 
-def _nothing_found(source: str, what: str, count: int, recursive: bool) -> str:
+def _nothing_found_message(source: str, what: str, count: int, recursive: bool) -> str:
+    """Return why a folder or glob gives no source; `count` is the number of its files, `what` folder or glob."""
     if what == "glob":
         return f"{source}: no {'image or video' if count else 'file'} has a name like that"
-    deeper = "" if recursive else "; recursive=true looks into folders below, too"
+    deeper = "" if recursive else "; recursive=true also searches subfolders"
     return f"{source}: no image in this folder ({count} other files){deeper}"
 
 

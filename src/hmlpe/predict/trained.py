@@ -14,12 +14,12 @@ from torch import Tensor
 from hmlpe.data.boxes import BoxRule
 from hmlpe.errors import UserError
 from hmlpe.network import HeterogeneousNet
-from hmlpe.predict.estimator import Card, Factors, Poses
+from hmlpe.predict.estimator import BoxFactors, ModelCard, Poses
 from hmlpe.predict.model import FIRES, PoseModel, check_fires
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
 from hmlpe.training.checkpoint import KEY, read_checkpoint
-from hmlpe.training.trusted import arguments, blame_file, build
+from hmlpe.training.trusted import blame_file, build_trusted, config_arguments
 from hmlpe.windows import WindowGrid
 
 PREFIX = "network."  # how the names of the network's weights begin in the LightningModule's state dict
@@ -28,21 +28,21 @@ DESIGN = ("skeleton", "tasks", "network", "row")
 DEVICES = ("cpu", "cuda")
 
 
-class Trained(NamedTuple):
+class TrainedModel(NamedTuple):
     """A trained network that estimates poses, in evaluation mode on the CPU.
 
     Attributes:
         model: the network with the decoding of its outputs.
-        card: its description.
+        card: its model card.
         config: the configuration that it was rebuilt from, with at least the keys of `DESIGN`.
     """
 
     model: PoseModel
-    card: Card
+    card: ModelCard
     config: Mapping[str, Any]
 
 
-def load_trained(path: Path, fires: float | int | None = FIRES, trust: Sequence[str] = ()) -> Trained:
+def load_trained(path: Path, fires: float | int | None = FIRES, trust: Sequence[str] = ()) -> TrainedModel:
     """Load the network from a checkpoint of hmlpe-train. No code in the file is executed.
 
     Args:
@@ -60,7 +60,7 @@ def load_trained(path: Path, fires: float | int | None = FIRES, trust: Sequence[
         config, state = content[KEY]["config"], content["state_dict"]
         weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
         model = build_model(config, weights, fires, trust)
-        return Trained(model, card_of(config, content[KEY].get("made_by") or {}), config)
+        return TrainedModel(model, model_card_of(config, content[KEY].get("made_by") or {}), config)
 
 
 def build_model(
@@ -79,7 +79,7 @@ def build_model(
             not trusted.
     """
     trained = trained_tasks(config)
-    tasks: dict[str, Task] = {name: build(config["tasks"][name], trust) for name in trained}
+    tasks: dict[str, Task] = {name: build_trusted(config["tasks"][name], trust) for name in trained}
     regression = next(((name, task) for name, task in tasks.items() if isinstance(task, JointRegression)), None)
     detection = next(((name, task) for name, task in tasks.items() if isinstance(task, PartDetection)), None)
     if regression is None:
@@ -87,13 +87,13 @@ def build_model(
             f"was trained for {' and '.join(trained) or 'nothing'} alone and gives no joints; "
             "train with a weight for the joint regression"
         )
-    network = build(config["network"], trust, outputs={name: task.outputs for name, task in tasks.items()})
+    network = build_trusted(config["network"], trust, outputs={name: task.outputs for name, task in tasks.items()})
     if not isinstance(network, HeterogeneousNet):
         raise UserError(f"its network is a {type(network).__name__}, not a HeterogeneousNet")
     network.load_state_dict(_used_weights(weights, tasks))
     poses = (regression, detection)
     others = [(name, task) for name, task in tasks.items() if all(one is None or name != one[0] for one in poses)]
-    model = PoseModel(network, Skeleton(**arguments(config["skeleton"])), regression, detection, fires, others)
+    model = PoseModel(network, Skeleton(**config_arguments(config["skeleton"])), regression, detection, fires, others)
     return model.eval().requires_grad_(False)
 
 
@@ -102,27 +102,27 @@ def trained_tasks(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(name) for name in config["tasks"] if config["row"]["weights"].get(name, 0) > 0)
 
 
-def card_of(config: Mapping[str, Any], made_by: Mapping[str, str]) -> Card:
-    """Return the card of a run's network.
+def model_card_of(config: Mapping[str, Any], made_by: Mapping[str, str]) -> ModelCard:
+    """Build the model card of a run's network.
 
     Args:
         config: the run's configuration.
         made_by: digests of the code, data and configuration that the run was made with.
     """
-    windows = WindowGrid(**arguments(config["windows"]))
-    return Card(
+    windows = WindowGrid(**config_arguments(config["windows"]))
+    return ModelCard(
         name=f"{config['study']}/{config['row']['name']}_s{config['seed']}",
-        skeleton=Skeleton(**arguments(config["skeleton"])),
+        skeleton=Skeleton(**config_arguments(config["skeleton"])),
         size_px=int(config["size_px"]),
         windows={key: float(getattr(windows, key)) for key in ("count", "stride_px", "extent_px", "beta")},
-        factors=factors_of(config["data"]),
+        factors=box_factors_of(config["data"]),
         tasks=trained_tasks(config),
         made_by={str(key): str(value) for key, value in made_by.items()},
     )
 
 
 def _used_weights(weights: Mapping[str, Tensor], used: Mapping[str, Task]) -> dict[str, Tensor]:
-    """Return the weights but for those of unused heads. Raises UserError if one is not finite."""
+    """Return the state dict without the heads of tasks not in `used`. Raises UserError if a weight is not finite."""
     found = {}
     for name, value in weights.items():
         if name.startswith("heads.") and name.split(".")[1] not in used:
@@ -145,7 +145,7 @@ class TorchEstimator:
         UserError: there is no such device.
     """
 
-    def __init__(self, trained: Trained, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(self, trained: TrainedModel, device: str = "cpu", threads: int | None = None) -> None:
         if device not in DEVICES:
             raise UserError(f"device: must be one of {', '.join(DEVICES)}, got {device!r}")
         if device == "cuda" and not torch.cuda.is_available():
@@ -175,7 +175,7 @@ class CheckpointEstimator(TorchEstimator):
         trust: see `load_trained`.
 
     Raises:
-        UserError: for the reasons of `load_trained` and `TorchEstimator`.
+        UserError: the checkpoint cannot be loaded (see `load_trained`), or there is no such device.
     """
 
     def __init__(
@@ -189,29 +189,37 @@ class CheckpointEstimator(TorchEstimator):
         super().__init__(load_trained(path, fires, trust), device, threads)
 
 
-def factors_of(data: Mapping[str, Any]) -> Factors | None:
-    """Return the factors from windows to boxes for a network that was trained with this data configuration.
+def box_factors_of(data: Mapping[str, Any]) -> BoxFactors | None:
+    """Return the factors from detected upper-body boxes to boxes of crops, by the data that a network was trained on.
 
-    They are (across, up, down) of `geometry.scale_box`. With several data sets they are the mean over the training sets
-    that have a rule for windows; None if no set has one.
+    They are (across, up, down) of `geometry.scale_box`. With several data sets, they are the mean over the training
+    sets that have such factors; None if no set has any.
+
+    Args:
+        data: the node `data` of a run's configuration.
 
     Raises:
         UserError: the configured rule for boxes is not valid.
     """
     if "known" not in data:
-        return _factors_of_set(data)
+        return _box_factors_of_set(data)
     chosen = data.get("train_sets") or data.get("sets") or list(data["known"])
     names = [chosen] if isinstance(chosen, str) else chosen
-    found = [one for one in (_factors_of_set(data["known"][name]) for name in names if name in data["known"]) if one]
+    found = [
+        one for one in (_box_factors_of_set(data["known"][name]) for name in names if name in data["known"]) if one
+    ]
     if not found:
         return None
     across, up, down = (sum(values) / len(found) for values in zip(*found, strict=True))
     return across, up, down
 
 
-def _factors_of_set(config: Mapping[str, Any]) -> Factors | None:
-    """Return the factors of one data set; None if it has none, or if a class of the user's makes its boxes."""
+def _box_factors_of_set(config: Mapping[str, Any]) -> BoxFactors | None:
+    """Return the factors of the data set with this configuration.
+
+    None if it has none, or if its boxes are made by a class other than `BoxRule`.
+    """
     boxes = config["boxes"]
     if boxes["_target_"] != f"{BoxRule.__module__}.{BoxRule.__qualname__}":
         return None
-    return BoxRule(**arguments(boxes)).from_window
+    return BoxRule(**config_arguments(boxes)).factors_from_window

@@ -28,7 +28,7 @@ MAX_MEAN_HOLD = 20.0  # how many frames of a drawn video may show the same frame
 
 
 class Pace(NamedTuple):
-    """The constant frame rate of a drawn video, in frames per second.
+    """The constant frame rate for the drawing of a video, in frames per second.
 
     `uneven` says whether the frames of the source are unevenly spaced in time, so that some are held for longer.
     """
@@ -38,7 +38,7 @@ class Pace(NamedTuple):
 
 
 def measure_pace(source: Video, rate: float, limit: int | None) -> Pace:
-    """Return the pace for the drawing of a video file, from the times of its frames.
+    """Return the frame rate for the drawing of a video file, from the times of its frames.
 
     The whole file is read once for that: a drawn video has a constant frame rate, and most files do not tell if their
     own rate is not constant.
@@ -52,11 +52,11 @@ def measure_pace(source: Video, rate: float, limit: int | None) -> Pace:
     while (limit is None or len(times) < limit) and capture.grab():
         times.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000)
     capture.release()
-    return pace_of_times(np.array(times), rate)
+    return pace_from_times(np.array(times), rate)
 
 
-def pace_of_times(times_s: Float[np.ndarray, " frame"], rate: float) -> Pace:
-    """Return the pace for frames at these times, or `rate` if the times cannot be used (none, or not increasing)."""
+def pace_from_times(times_s: Float[np.ndarray, " frame"], rate: float) -> Pace:
+    """Return the frame rate for frames at these times; `rate` if the times cannot be used (none, or not increasing)."""
     steps = np.diff(times_s)
     if not len(steps) or not np.isfinite(steps).all() or (steps <= 0).any():
         return Pace(rate, False)
@@ -112,10 +112,14 @@ class Frames:
 
     @property
     def ends_early(self) -> bool:
-        """Whether the file claims clearly more frames than were read: some formats state their length only roughly."""
+        """Return whether the file claims clearly more frames than were read.
+
+        A few missing frames do not count, as some formats state their length only roughly.
+        """
         return not self._live and self.count is not None and self.read < 0.98 * self.count - 1
 
     def __iter__(self) -> Iterator[Frame]:
+        """Read the frames and yield them, in RGB, until the end or the limit."""
         start = None
         while self._limit is None or self.read < self._limit:
             whole, image = self._capture.read()
@@ -134,7 +138,12 @@ class Frames:
 
 
 class Writer:
-    """Writes images into an .mp4 file. An image of another size than the first, from a camera, is resized to it."""
+    """A writer of RGB frames into an .mp4 file. A frame of another size than the first is resized to that.
+
+    Args:
+        path: the file.
+        rate: frames per second.
+    """
 
     def __init__(self, path: Path, rate: float) -> None:
         self._path, self._rate = path, rate
@@ -168,12 +177,13 @@ class Writer:
         self._write(cv2.cvtColor(fitting, cv2.COLOR_RGB2BGR))
 
     def _write(self, image: Image) -> None:
+        """Write a BGR frame of the video's size."""
         assert self._out is not None
         self._out.write(image)
         self._last, self._written = image, self._written + 1
 
     def close(self) -> None:
-        """Write the index, without which the file cannot be played."""
+        """Finish the file: write its index, without which it cannot be played."""
         if self._out is not None:
             self._out.release()
 

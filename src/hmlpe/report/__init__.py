@@ -4,24 +4,24 @@ Modules that need matplotlib or altair are not imported here, as both load slowl
 """
 
 from hmlpe.report.comparable import check_comparable
-from hmlpe.report.runs import collect
-from hmlpe.report.summary import Line, Stat, Table, summarise
+from hmlpe.report.runs import collect_runs
+from hmlpe.report.summary import Stat, Table, TableLine, summarise_runs
 from hmlpe.report.tables import render_csv, render_markdown, render_runs, render_tex, render_text
 from hmlpe.report.write import write_report
 from hmlpe.runs.result import Run
 
 __all__ = [
-    "Line",
     "Run",
     "Stat",
     "Table",
+    "TableLine",
     "check_comparable",
-    "collect",
+    "collect_runs",
     "render_csv",
     "render_markdown",
     "render_runs",
     "render_tex",
     "render_text",
-    "summarise",
+    "summarise_runs",
     "write_report",
 ]

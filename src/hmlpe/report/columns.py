@@ -7,17 +7,30 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hmlpe.runs.metric import Better, MetricInfo, merge_infos, split_of
+from hmlpe.runs.metric import Better, MetricInfo, merge_infos, metric_split
 from hmlpe.runs.result import MEAN_POSE, Run
 
-__all__ = ["AVERAGE", "MEAN_POSE", "PERCENT", "Column", "Panel", "collapsed", "columns_of", "panels_of", "test_sets"]
+__all__ = [
+    "AVERAGE",
+    "MEAN_POSE",
+    "PERCENT",
+    "Column",
+    "Panel",
+    "columns_of",
+    "is_collapsed",
+    "panels_of",
+    "tested_set_splits",
+]
 PERCENT = 100.0
 AVERAGE = "test_average"  # the split whose values are the mean over all tested sets
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of the tables; `key` is `<split>/<metric>`. Values are shown as `scale * value`, `digits` decimals."""
+    """One metric's column in the tables; `key` is `<split>/<metric>`.
+
+    Values are shown as `scale * value`, with `digits` decimals.
+    """
 
     key: str
     heading: str
@@ -25,23 +38,26 @@ class Column:
 
     @property
     def scale(self) -> float:
-        """The factor with which a value is shown."""
+        """Return the factor by which values are multiplied to be shown, e.g. 100 for per cent."""
         return self.info.scale
 
     @property
     def digits(self) -> int:
-        """The number of decimals with which a value is shown."""
+        """Return the number of decimals with which values are shown."""
         return self.info.digits
 
     @property
     def better(self) -> Better:
-        """Whether high or low values are better; None: neither as such, so no value is set in bold."""
+        """Return whether high or low values are better; None if neither is, so that no value is set in bold."""
         return self.info.better
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel of the figure; its lines are pairs (key, label). Values are shown as `scale * value`."""
+    """One panel of the study's figure; its lines are pairs (metric's key, label).
+
+    Values are shown as `scale * value`.
+    """
 
     ylabel: str
     scale: float
@@ -62,43 +78,44 @@ def clip_to_range(value: float, scale: float) -> float:
 
 
 def columns_of(runs: Sequence[Run]) -> tuple[Column, ...]:
-    """Return the columns for these runs: published protocols, other scores, the tasks' own errors, then checks.
+    """Return the tables' columns: published protocols, other scores, the tasks' own errors, then checks.
 
     If several sets were tested separately, each set's scores by published protocols replace the pooled scores.
     """
-    shown = {name: info for name, info in _infos(runs).items() if info.shown}
+    shown = {name: info for name, info in _merged_infos(runs).items() if info.shown}
     protocols, scores, errors, checks = (
         {name: info for name, info in shown.items() if info.kind == kind}
         for kind in ("protocol", "score", "error", "check")
     )
-    last = [Column(f"test/{name}", info.column, info) for name, info in checks.items()]
-    apart = test_sets(split_of(key) for run in runs for key in run.metrics)
+    last = [Column(f"test/{name}", info.column_heading, info) for name, info in checks.items()]
+    apart = tested_set_splits(metric_split(key) for run in runs for key in run.metrics)
     if not apart:
-        own = [Column(f"test/{name}", info.column, info) for name, info in (protocols | scores).items()]
+        own = [Column(f"test/{name}", info.column_heading, info) for name, info in (protocols | scores).items()]
         both = [
-            Column(f"{split}/{name}", f"{info.column} {split}", info)
+            Column(f"{split}/{name}", f"{info.column_heading} {split}", info)
             for name, info in errors.items()
             for split in ("train", "test")
         ]
         return (*own, *both, *last)
-    train = [Column(f"train/{name}", f"{info.column} train", info) for name, info in errors.items()]
+    train = [Column(f"train/{name}", f"{info.column_heading} train", info) for name, info in errors.items()]
     own = [
-        Column(f"{split}/{name}", f"{split.removeprefix('test_')} {info.column}", info)
+        Column(f"{split}/{name}", f"{split.removeprefix('test_')} {info.column_heading}", info)
         for split in apart
         for name, info in (protocols | errors).items()
     ]
     return (*train, *own, *last)
 
 
-def _infos(runs: Iterable[Run]) -> Mapping[str, MetricInfo]:
+def _merged_infos(runs: Iterable[Run]) -> Mapping[str, MetricInfo]:
+    """Return the descriptions of all metrics of the runs, by name."""
     return merge_infos(run.infos for run in runs)
 
 
 def panels_of(runs: Sequence[Run]) -> tuple[Panel, ...]:
-    """Return the figure's panels: for each task its error, and the first group of its scores that has values."""
+    """Return the panels of the study's figure: each task's error, and its first group of scores with values."""
     known = {key for run in runs for key, value in run.metrics.items() if value is not None}
-    infos = _infos(runs)
-    apart = test_sets(split_of(key) for key in known)
+    infos = _merged_infos(runs)
+    apart = tested_set_splits(metric_split(key) for key in known)
     tests = [(split, split.removeprefix("test_")) for split in apart] or [("test", "test")]
     errors = [
         Panel(
@@ -113,48 +130,54 @@ def panels_of(runs: Sequence[Run]) -> tuple[Panel, ...]:
     found = []
     for task in dict.fromkeys(info.task for info in scores.values()):
         own = {name: info for name, info in scores.items() if info.task == task}
-        found += _of_sets(own, tests, known) if apart else _pooled(own, known)
+        found += _panel_of_sets(own, tests, known) if apart else _pooled_panel(own, known)
     return (*errors, *found)
 
 
-def _pooled(scores: Mapping[str, MetricInfo], known: set[str]) -> list[Panel]:
-    """Return the panel of the first group of metrics that has a value on the pooled test people; empty if none has."""
+def _pooled_panel(scores: Mapping[str, MetricInfo], keys_with_value: set[str]) -> list[Panel]:
+    """Return, as a list, the panel of the first group of metrics with a value on all test people; empty if none."""
     for panel in dict.fromkeys(info.panel for info in scores.values()):
         own = {name: info for name, info in scores.items() if info.panel == panel}
-        if any(f"test/{name}" in known for name in own):
+        if any(f"test/{name}" in keys_with_value for name in own):
             info = next(iter(own.values()))
             lines = tuple((f"test/{name}", one.label or one.title) for name, one in own.items())
-            return [Panel(f"test {panel}{_unit(info)}", info.scale, lines)]
+            return [Panel(f"test {panel}{_unit_suffix(info)}", info.scale, lines)]
     return []
 
 
-def _of_sets(scores: Mapping[str, MetricInfo], tests: Sequence[tuple[str, str]], known: set[str]) -> list[Panel]:
-    """Return a panel of one metric with a line per set: the last metric that all sets have, as some lack torsos."""
-    everywhere = [name for name in scores if all(f"{split}/{name}" in known for split, _ in tests)]
+def _panel_of_sets(
+    scores: Mapping[str, MetricInfo], tests: Sequence[tuple[str, str]], keys_with_value: set[str]
+) -> list[Panel]:
+    """Return, as a list, a panel with a line per test set, of the last metric that all sets have; else empty.
+
+    Some metrics are missing in a set without torso lengths.
+    """
+    everywhere = [name for name in scores if all(f"{split}/{name}" in keys_with_value for split, _ in tests)]
     if not everywhere:
         return []
     info = scores[everywhere[-1]]
     lines = tuple((f"{split}/{everywhere[-1]}", label) for split, label in tests)
-    return [Panel(f"test {info.panel}, {info.label or info.title}{_unit(info)}", info.scale, lines)]
+    return [Panel(f"test {info.panel}, {info.label or info.title}{_unit_suffix(info)}", info.scale, lines)]
 
 
-def _unit(info: MetricInfo) -> str:
+def _unit_suffix(info: MetricInfo) -> str:
+    """Return the metric's unit in brackets, to be added to an axis label; empty if it has none."""
     return f" [{info.unit}]" if info.unit else ""
 
 
-def test_sets(splits: Iterable[str]) -> list[str]:
-    """Return the test splits of single sets, sorted by name, then that of their average."""
+def tested_set_splits(splits: Iterable[str]) -> list[str]:
+    """Return those of the splits that are of single test sets, sorted by name, then that of the sets' average."""
     found = {split for split in splits if split.startswith("test_")}
     return [*sorted(found - {AVERAGE}), *sorted(found & {AVERAGE})]
 
 
-def collapsed(run: Run) -> bool:
-    """Return whether the run predicts about the same for every image, according to one of its checks."""
+def is_collapsed(run: Run) -> bool:
+    """Return whether the run predicts about the same pose for every image, according to one of its checks."""
     values = ((run.metrics.get(f"test/{name}"), info.below) for name, info in run.infos.items())
     return any(value is not None and below is not None and value < below for value, below in values)
 
 
-def symbol_of(runs: Iterable[Run], task: str) -> str:
-    """Return λ_<symbol> of a task, with the symbol that a run states, or else the task's name."""
+def weight_symbol(runs: Iterable[Run], task: str) -> str:
+    """Return the symbol of a task's weight: λ_<symbol>, with the symbol that a run states, or else λ_<task>."""
     found = next((run.result.tasks[task].symbol for run in runs if task in run.result.tasks), task)
     return f"λ_{found}"

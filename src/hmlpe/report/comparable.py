@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from hmlpe.errors import UserError
-from hmlpe.report.runs import by_row, in_order
+from hmlpe.report.runs import group_by_row, sorted_runs
 from hmlpe.runs.result import Run
 
 # What must be equal for all finished runs of a study; "settings" is the config without row and seed.
@@ -18,7 +18,7 @@ _EVERYWHERE: dict[str, Callable[[Run], object]] = {
     "people counts": lambda run: tuple(sorted(run.people.items())),
     "recipe": lambda run: run.result.recipe,
     "network": lambda run: run.result.network,
-    "what its rows vary": lambda run: ", ".join(run.result.varies or ["weights alone"]),
+    "set of varied settings": lambda run: ", ".join(run.result.varies or ["weights alone"]),
     "epochs": lambda run: None if "epochs" in run.result.varies else run.result.epochs,
     "settings digest": lambda run: run.provenance["settings"],
 }
@@ -32,18 +32,18 @@ _WITHIN_A_ROW: dict[str, Callable[[Run], object]] = {
 
 def check_comparable(runs: Sequence[Run]) -> None:
     """Raise UserError if no run is finished, or two cannot be compared (the error names them and what differs)."""
-    groups = [(row, [run for run in group if run.finished]) for row, group in by_row(runs)]
+    groups = [(row, [run for run in group if run.finished]) for row, group in group_by_row(runs)]
     finished = [run for _, group in groups for run in group]
     if not finished:
-        states = ", ".join(f"{run.name} ({describe_unfinished(run)})" for run in in_order(runs))
+        states = ", ".join(f"{run.name} ({describe_unfinished(run)})" for run in sorted_runs(runs))
         raise UserError(f"{len(runs)} runs, none finished: {states}; rerun the sweep")
     for field, value in _EVERYWHERE.items():
-        _check_same(finished, field, value)
-    _check_own_code(finished)
+        _check_equal(finished, field, value)
+    _check_user_code(finished)
     _check_mean_pose(finished)
     for row, group in groups:
         for field, value in _WITHIN_A_ROW.items():
-            _check_same(group, f"{field} of row {row}", value)
+            _check_equal(group, f"{field} of row {row}", value)
 
 
 def describe_unfinished(run: Run) -> str:
@@ -51,45 +51,51 @@ def describe_unfinished(run: Run) -> str:
     return f"{run.status}: {run.result.error}" if run.result.error else run.status
 
 
-def _check_same(runs: Sequence[Run], field: str, value: Callable[[Run], object]) -> None:
-    counts = Counter(value(run) for run in runs)
+def _check_equal(runs: Sequence[Run], field: str, value_of: Callable[[Run], object]) -> None:
+    """Raise UserError, naming `field`, unless all runs give the same `value_of(run)`."""
+    counts = Counter(value_of(run) for run in runs)
     if len(counts) > 1:
         # The majority is assumed to be right, so that the run named last is the one to repeat.
-        usual = next(run for run in runs if counts[value(run)] == max(counts.values()))
-        _refuse(usual, next(run for run in runs if value(run) != value(usual)), field, value)
+        usual = next(run for run in runs if counts[value_of(run)] == max(counts.values()))
+        _raise_differs(usual, next(run for run in runs if value_of(run) != value_of(usual)), field, value_of)
 
 
-def _check_own_code(runs: Sequence[Run]) -> None:
+def _check_user_code(runs: Sequence[Run]) -> None:
     """Raise UserError unless each of the user's own packages is the same in all rows that use it."""
-    for package in sorted({package for run in runs for package in _own_code(run)}):
-        having = [run for run in runs if package in _own_code(run)]
-        _check_same(having, f"code digest of {package}", partial(_digest_of, package))
+    for package in sorted({package for run in runs for package in _user_code_digests(run)}):
+        having = [run for run in runs if package in _user_code_digests(run)]
+        _check_equal(having, f"code digest of {package}", partial(_digest_of, package))
 
 
-def _own_code(run: Run) -> Mapping[str, str]:
+def _user_code_digests(run: Run) -> Mapping[str, str]:
+    """Return the digests of the user's own packages that the run used, by package."""
     return run.provenance.get("own_code") or {}
 
 
 def _digest_of(package: str, run: Run) -> str:
-    return _own_code(run)[package]
+    """Return the digest of one of the user's own packages as the run used it."""
+    return _user_code_digests(run)[package]
 
 
 def _check_mean_pose(runs: Sequence[Run]) -> None:
+    """Raise UserError unless all runs scored the mean pose the same, up to rounding."""
     for key in sorted({key for run in runs for key in run.mean_pose}):
         having = [run for run in runs if run.mean_pose.get(key) is not None]
         value = partial(_mean_pose_value, key)
         for run in having[1:]:
             # Each run scores the mean pose anew, and another machine may round the last digit differently.
             if not math.isclose(value(run), value(having[0]), rel_tol=1e-6, abs_tol=1e-9):
-                _refuse(having[0], run, f"mean pose's {key}", value)
+                _raise_differs(having[0], run, f"mean pose's {key}", value)
 
 
 def _mean_pose_value(key: str, run: Run) -> float:
+    """Return the mean pose's value of a metric in the run."""
     return run.mean_pose[key] or 0.0
 
 
-def _refuse(usual: Run, other: Run, field: str, value: Callable[[Run], object]) -> None:
-    one, two = (_short(value(run)) for run in (usual, other))
+def _raise_differs(usual: Run, other: Run, field: str, value_of: Callable[[Run], object]) -> None:
+    """Raise the UserError that says in which field, by `value_of`, two runs differ."""
+    one, two = (_shorten(value_of(run)) for run in (usual, other))
     folder = other.file.parent
     raise UserError(
         f"runs {usual.name} and {other.name} cannot be compared: {field} differs ({one} and {two}); "
@@ -97,7 +103,8 @@ def _refuse(usual: Run, other: Run, field: str, value: Callable[[Run], object]) 
     )
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
+    """Return a value as text of at most about 60 characters."""
     if isinstance(value, tuple):
         return " ".join(f"{name}={number:g}" if number is not None else f"{name}=–" for name, number in value)
     text = str(value)

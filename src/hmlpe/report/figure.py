@@ -22,9 +22,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from hmlpe.files import write_bytes_atomic
-from hmlpe.report.columns import MEAN_POSE, Panel, clip_to_range, collapsed, panels_of, symbol_of
-from hmlpe.report.runs import base_of, by_row, in_order, relative_weight, swept_of
-from hmlpe.report.summary import mean_pose_stat, stat, summarise
+from hmlpe.report.columns import MEAN_POSE, Panel, clip_to_range, is_collapsed, panels_of, weight_symbol
+from hmlpe.report.runs import base_task_of, group_by_row, relative_weight, sorted_runs, swept_tasks
+from hmlpe.report.summary import mean_and_std, mean_pose_stat, summarise_runs
 from hmlpe.runs.result import Run
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, each with its own marker.
@@ -36,11 +36,11 @@ _GREY = "#555555"
 _DASHED = (0, (5, 3))
 
 
-def axis_of(runs: Sequence[Run]) -> WeightAxis | RowAxis:
-    """Return a weight axis if the weight of one task tells all rows apart (or there is one row), else a row axis."""
+def choose_axis(runs: Sequence[Run]) -> WeightAxis | RowAxis:
+    """Return a weight axis if the weight of one task distinguishes all rows (or there is one row), else a row axis."""
     weights = {run.row: tuple(sorted(run.weights.items())) for run in runs}
-    swept = swept_of(runs)
-    others = sorted({task for run in runs for task in run.weights} - {base_of(runs)})
+    swept = swept_tasks(runs)
+    others = sorted({task for run in runs for task in run.weights} - {base_task_of(runs)})
     apart = len(set(weights.values())) == len(weights) and len(swept) <= 1
     if not apart or not others:
         return RowAxis(runs)
@@ -53,10 +53,10 @@ class RowAxis:
     ends: ClassVar[dict[float, float]] = {}  # no row is set apart at an end
 
     def __init__(self, runs: Sequence[Run]) -> None:
-        self.names = [row for row, _ in by_row(runs)]
+        self.names = [row for row, _ in group_by_row(runs)]
         self.width = float(len(self.names))
 
-    def place(self, run: Run) -> float:
+    def x_of(self, run: Run) -> float:
         """Return the x coordinate of a run's row."""
         return float(self.names.index(run.row))
 
@@ -71,7 +71,7 @@ class WeightAxis:
 
     Args:
         runs: the runs whose rows are placed.
-        swept: the task whose weight is the axis.
+        swept: the task whose relative weight is on the axis.
 
     Attributes:
         inner: log10 of the weights that are neither 0 nor infinite, sorted.
@@ -96,30 +96,34 @@ class WeightAxis:
             end + (0.4 if found in ratios else -0.6) * (gap if found else -gap) for found, end in self.ends.items()
         )
         self.width = self.limits[1] - self.limits[0]
-        base = base_of(runs)
-        self.swept, self.symbol = swept, symbol_of(runs, swept)
-        self.base_symbol = symbol_of(runs, base)
+        base = base_task_of(runs)
+        self.swept, self.symbol = swept, weight_symbol(runs, swept)
+        self.base_symbol = weight_symbol(runs, base)
         self.unit = all(run.weights.get(base, 0) in (0, 1) for run in runs)
 
-    def title(self, symbol: Callable[[str], str] = str) -> str:
+    def title(self, format_symbol: Callable[[str], str] = str) -> str:
         """Return the title of the axis.
 
         Args:
-            symbol: formats the symbol λ_x of a weight.
+            format_symbol: formats a weight's symbol, such as λ_d, for the output.
         """
-        base = symbol(self.base_symbol)
+        base = format_symbol(self.base_symbol)
         over = f" ({base} = 1)" if self.unit else f" / {base}"
-        return f"{self.swept.replace('_', ' ')} weight {symbol(self.symbol)}{over}"
+        return f"{self.swept.replace('_', ' ')} weight {format_symbol(self.symbol)}{over}"
 
-    def place(self, run: Run) -> float:
+    def x_of(self, run: Run) -> float:
         """Return the x coordinate of a run's row."""
         found = relative_weight(run, self.swept)
         return self.ends[found] if found in self.ends else math.log10(found)
 
-    def ticks(self, of_power: Callable[[int], str]) -> list[tuple[float, str]]:
-        """Return place and label of each tick: powers of ten, formatted by `of_power`, then the ends that have rows."""
+    def ticks(self, format_power: Callable[[int], str]) -> list[tuple[float, str]]:
+        """Return coordinate and label of each tick: powers of ten, then the ends (0, only) that have rows.
+
+        Args:
+            format_power: returns the label of 10 to this power.
+        """
         decades = range(math.ceil(self.low - 0.01), math.floor(self.high + 0.01) + 1)
-        ticks = [(float(power), of_power(power)) for power in decades]
+        ticks = [(float(power), format_power(power)) for power in decades]
         if len(ticks) < 2:  # too narrow for powers of ten: label the weights themselves
             ticks = [(x, f"{10**x:g}") for x in self.inner]
         return [*ticks, *self.labels]
@@ -140,16 +144,20 @@ class WeightAxis:
 
 
 def draw_figure(runs: Sequence[Run], path: Path) -> None:
-    """Draw the figure into the PNG `path`; equal runs give equal bytes. Raises UserError: see `check_comparable`."""
-    table = summarise(runs)
-    finished = [run for run in in_order(runs) if run.finished]
+    """Draw the study's figure into the PNG file `path`; equal runs give equal bytes.
+
+    Raises:
+        UserError: see `check_comparable`.
+    """
+    table = summarise_runs(runs)
+    finished = [run for run in sorted_runs(runs) if run.finished]
     known = {key for run in finished for key, value in run.metrics.items() if value is not None}
     panels = [panel for panel in panels_of(finished) if known & {key for key, _ in panel.lines}]
     labels = dict.fromkeys(label for panel in panels for _, label in panel.lines)
     styles = {label: _STYLES[index % len(_STYLES)] for index, label in enumerate(labels)}
     counts = sorted({line.n for line in table.lines if line.row != MEAN_POSE and line.n})
     seeds = "–".join(str(n) for n in sorted({counts[0], counts[-1]}))
-    words = "Mean ± std over seeds" if counts[-1] > 1 else "One seed a row"
+    words = "Mean ± std over seeds" if counts[-1] > 1 else "One seed per row"
     about = f"{table.about} Errors per sample, unweighted. {words}, n\u00a0=\u00a0{seeds}."
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # the user's own style must not change the bytes
@@ -158,11 +166,11 @@ def draw_figure(runs: Sequence[Run], path: Path) -> None:
         figure = Figure(figsize=(width, 5.0), dpi=140, layout=ConstrainedLayoutEngine(w_pad=0.12))
         FigureCanvasAgg(figure)
         figure.suptitle(table.title, fontsize=13, fontweight="bold", parse_math=False)
-        axis = axis_of(finished)
+        axis = choose_axis(finished)
         for index, panel in enumerate(panels):
             _draw_panel(figure.add_subplot(1, len(panels), index + 1), panel, finished, axis, styles)
         # The description is drawn as a legend's title, so that the layout keeps room for it.
-        marks = _mark_legend(finished, counts[-1] > 1)
+        marks = _legend_marks(finished, counts[-1] > 1)
         legend = figure.legend(handles=marks, loc="outside lower center", ncols=4, frameon=False, fontsize=9.5)
         legend.set_title(textwrap.fill(about, int(width * 12.5)), prop=FontProperties(size=9.5))
         legend.get_title().set(parse_math=False, multialignment="center")
@@ -174,6 +182,15 @@ def draw_figure(runs: Sequence[Run], path: Path) -> None:
 def _draw_panel(
     ax: Axes, panel: Panel, runs: Sequence[Run], axis: WeightAxis | RowAxis, styles: Mapping[str, tuple[str, str]]
 ) -> None:
+    """Draw one panel: means and single seeds of each line, the mean pose, and the x axis.
+
+    Args:
+        ax: where to draw.
+        panel: what to draw.
+        runs: the finished runs.
+        axis: places the rows along x.
+        styles: colour and marker of each line, by its label.
+    """
     series: list[Line2D] = []
     poses: list[Line2D] = []
     shown: list[float] = []
@@ -182,20 +199,20 @@ def _draw_panel(
         side = 2 * index / (count - 1) - 1 if count > 1 else 0.0  # -1 ... 1
         colour, marker = styles[label]
         trend: list[tuple[float, float]] = []
-        for _, group in by_row(runs):
-            seeds = _values(group, panel, key)
-            found = stat([value for _, value in seeds])
+        for _, group in group_by_row(runs):
+            seeds = _scaled_values(group, panel, key)
+            found = mean_and_std([value for _, value in seeds])
             if found is None:
                 continue
-            place = axis.place(group[0])
+            place = axis.x_of(group[0])
             x = place + side * 0.005 * axis.width  # shifted a little, so that the bars do not hide each other
-            fill = "white" if any(collapsed(run) for run, _ in seeds) else colour
+            fill = "white" if any(is_collapsed(run) for run, _ in seeds) else colour
             ends = [clip_to_range(found.mean + side * (found.std or 0.0), panel.scale) for side in (-1, 1)]
             bar = None if found.std is None else [[abs(end - found.mean)] for end in ends]
             ax.errorbar(x, found.mean, bar, fmt=marker, color=colour, ms=6, mfc=fill, capsize=3, zorder=4)
             for run, value in seeds if len(seeds) > 1 else []:
                 beside = x + side * 0.013 * axis.width  # next to the bar of the mean, where it can be seen
-                mark = "x" if collapsed(run) else "."
+                mark = "x" if is_collapsed(run) else "."
                 ax.plot(beside, value, mark, color=colour, ms=6, mew=1.2, alpha=0.75, zorder=2)
             shown += [*(value for _, value in seeds), *ends]
             if place not in axis.ends.values():
@@ -213,22 +230,23 @@ def _draw_panel(
     ax.set_ylabel(panel.ylabel)
     ax.grid(axis="y", color="#dddddd", lw=0.6)
     axis.draw(ax)
-    for _, group in by_row(runs):
-        x = axis.place(group[0])
-        if x in axis.ends.values() and not any(_values(group, panel, key) for key, _ in panel.lines):
+    for _, group in group_by_row(runs):
+        x = axis.x_of(group[0])
+        if x in axis.ends.values() and not any(_scaled_values(group, panel, key) for key, _ in panel.lines):
             text = ax.text(x, 0.06, "not trained", transform=ax.get_xaxis_transform(), rotation=90, fontsize=9)
             text.set(color=_GREY, backgroundcolor="white", ha="center", va="bottom")
     ax.legend(handles=series + poses, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, fontsize=9.5)
 
 
-def _mark_legend(runs: Sequence[Run], several: bool) -> list[Line2D]:
+def _legend_marks(runs: Sequence[Run], several: bool) -> list[Line2D]:
     """Return legend entries, in grey, for the marks that mean the same in every panel."""
     marks = [("o", _GREY, "mean ± std"), (".", _GREY, "one seed")] if several else [("o", _GREY, "the one seed")]
-    if any(collapsed(run) for run in runs):
+    if any(is_collapsed(run) for run in runs):
         marks.append(("o", "white", "mean with collapsed seeds" if several else "collapsed to the mean pose"))
         marks += [("x", _GREY, "a seed collapsed to the mean pose")] if several else []
     return [Line2D([], [], color=_GREY, ls="", marker=mark, mfc=fill, ms=6, label=label) for mark, fill, label in marks]
 
 
-def _values(runs: Sequence[Run], panel: Panel, key: str) -> list[tuple[Run, float]]:
+def _scaled_values(runs: Sequence[Run], panel: Panel, key: str) -> list[tuple[Run, float]]:
+    """Return the runs that have a value of the metric, each with that value as it is shown."""
     return [(run, panel.scale * value) for run in runs if (value := run.metrics.get(key)) is not None]

@@ -14,8 +14,8 @@ from hmlpe.address import url_of
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of
 from hmlpe.report.published import Published
-from hmlpe.report.runs import collect
-from hmlpe.report.write import render_files
+from hmlpe.report.runs import collect_runs
+from hmlpe.report.write import render_text_files
 from hmlpe.runs.result import Run
 
 MIN_INTERVAL_S = 3.0  # minimum time between two requests of the page for its version, and between two builds
@@ -44,9 +44,11 @@ class LivePage:
         return made if made and self._clock() < self._built_at + self._interval_s() else self._files_digest()
 
     def _interval_s(self) -> float:
+        """Return the time in seconds between two requests or builds, which is longer if a build takes long."""
         return max(MIN_INTERVAL_S, INTERVAL_FACTOR * self._build_s)
 
     def _files_digest(self) -> str:
+        """Return a digest of the times and sizes of the result files, which changes when one of them does."""
         found = {}
         for path in sorted(path for pattern in WATCHED_FILES for path in self.folder.glob(pattern)):
             try:
@@ -57,40 +59,41 @@ class LivePage:
         return digest_of(found)
 
     def html(self) -> bytes:
-        """Return the current page; if the study cannot be shown, the page says why."""
+        """Return the current page as bytes; if the study cannot be shown, the page says why."""
         with self._lock:
             version = self.version()
             if version != self._built[0]:
                 start = self._clock()
-                self._built = version, self._build(version).encode()
+                self._built = version, self._build_html(version).encode()
                 self._built_at = self._clock()
                 self._build_s = self._built_at - start
             return self._built[1]
 
-    def _build(self, version: str) -> str:
-        from hmlpe.report.page import Live, build_page, build_waiting
+    def _build_html(self, version: str) -> str:
+        """Build the page from the study's folder; `version` is the version that the page states."""
+        from hmlpe.report.page import LiveSettings, build_page, build_waiting_page
         from hmlpe.report.study import study_of
 
-        live, runs = Live(self._interval_s(), version), list[Run]()
+        live, runs = LiveSettings(self._interval_s(), version), list[Run]()
         try:
-            runs = collect(self.folder)
+            runs = collect_runs(self.folder)
             if not any(run.finished for run in runs):
-                return build_waiting(self.folder.name, "No run is finished yet.", runs, live)
+                return build_waiting_page(self.folder.name, "No run is finished yet.", runs, live)
             study = study_of(runs)
-            return build_page(study, render_files(study), self.published, live)
+            return build_page(study, render_text_files(study), self.published, live)
         except UserError as error:
-            return build_waiting(self.folder.name, str(error), runs, live)
+            return build_waiting_page(self.folder.name, str(error), runs, live)
 
 
-def watch(folder: Path, published: Published, held: socket.socket) -> None:
-    """Serve the page until Ctrl-C.
+def watch(folder: Path, published: Published, bound_socket: socket.socket) -> None:
+    """Serve the page of a running study until Ctrl-C.
 
     Args:
         folder: the study's folder.
         published: other methods' numbers, see `build_page`.
-        held: the bound socket to serve on.
+        bound_socket: the bound socket to serve on.
     """
-    from hmlpe.report.page import vega
+    from hmlpe.report.page import vega_script
 
     page = LivePage(folder, published)
 
@@ -103,13 +106,13 @@ def watch(folder: Path, published: Published, held: socket.socket) -> None:
                 # The request comes from a foreign page whose host name was pointed at this machine.
                 self.send_error(403)
             elif self.path == "/":
-                self._answer(page.html(), "text/html; charset=utf-8")
+                self._send_content(page.html(), "text/html; charset=utf-8")
             elif self.path == "/version":
-                self._answer(page.version().encode(), "text/plain")
+                self._send_content(page.version().encode(), "text/plain")
             else:
                 self.send_error(404)
 
-        def _answer(self, content: bytes, kind: str) -> None:
+        def _send_content(self, content: bytes, kind: str) -> None:
             self.send_response(200)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
@@ -124,9 +127,9 @@ def watch(folder: Path, published: Published, held: socket.socket) -> None:
         """A server on the socket that is already bound."""
 
         def __init__(self) -> None:
-            super().__init__(held.getsockname(), Handler, bind_and_activate=False)
+            super().__init__(bound_socket.getsockname(), Handler, bind_and_activate=False)
             self.socket.close()
-            self.socket = held
+            self.socket = bound_socket
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             """Ignore lost connections, as a browser that has been closed is not an error."""
@@ -136,9 +139,9 @@ def watch(folder: Path, published: Published, held: socket.socket) -> None:
                 super().handle_error(request, client_address)
 
     with Server() as server:
-        print(f"the page of {folder} is at {url_of(held)} (Ctrl-C ends it)", flush=True)
+        print(f"the page of {folder} is at {url_of(bound_socket)} (Ctrl-C ends it)", flush=True)
         try:
-            vega()  # takes seconds to load, which should not count as time to build the page
+            vega_script()  # takes seconds to load, which should not count as time to build the page
             server.serve_forever()
         except KeyboardInterrupt:
             print("ended; hmlpe-report without watch=true writes the report's files", flush=True)

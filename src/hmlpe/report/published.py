@@ -18,9 +18,9 @@ FIELDS = ("method", "people", "sides", "scores")
 
 
 def check_published(content: object) -> None:
-    """Raise UserError, naming set and row, unless the content is rows by set, each with all `FIELDS`."""
+    """Raise UserError, naming set and row, unless `content` lists methods by data set, each with all `FIELDS`."""
     if not isinstance(content, Mapping):
-        raise UserError(f"published: must be rows by set, as in conf/published, got {content!r}")
+        raise UserError(f"published: must list rows for each set, as in conf/published, got {content!r}")
     for of_set, rows in content.items():
         if not isinstance(rows, Sequence | None) or isinstance(rows, str):
             raise UserError(f"published.{of_set}: must be a list of rows, as in conf/published, got {rows!r}")
@@ -28,7 +28,7 @@ def check_published(content: object) -> None:
             where = f"published.{of_set}, row {number}"
             lacking = [name for name in FIELDS if not isinstance(row, Mapping) or row.get(name) is None]
             if lacking:
-                raise UserError(f"{where}: has no {' and no '.join(lacking)}; conf/published shows a whole row")
+                raise UserError(f"{where}: has no {' and no '.join(lacking)}; conf/published shows a complete row")
             if row["sides"] not in SIDES:
                 raise UserError(f"{where}: sides must be {' or '.join(SIDES)}, got {row['sides']!r}")
 

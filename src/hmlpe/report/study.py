@@ -6,19 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hmlpe.report.runs import collect
-from hmlpe.report.statistics import Statistics, compare
-from hmlpe.report.summary import Table, summarise
+from hmlpe.report.runs import collect_runs
+from hmlpe.report.statistics import Statistics, compare_rows
+from hmlpe.report.summary import Table, summarise_runs
 from hmlpe.runs.result import Run
 
 
 def runs_without_other_rule(runs: Sequence[Run]) -> list[str]:
-    """Return the names of the finished runs that have numbers only under the chosen rule."""
+    """Return the names of the finished runs that have no numbers under the checkpoint rule that was not chosen."""
     return [run.name for run in runs if run.finished and run.other_rule is None]
 
 
 def under_other_rule(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs as if the other rule had been chosen; unfinished runs stay as they are."""
+    """Return the runs with their numbers under the other checkpoint rule in the place of those under the chosen one.
+
+    Unfinished runs stay as they are.
+    """
     return [
         replace(
             run,
@@ -35,7 +38,7 @@ def under_other_rule(runs: Sequence[Run]) -> list[Run]:
 
 @dataclass(frozen=True)
 class Findings:
-    """The results of a study under one checkpoint rule."""
+    """The results of a study under one checkpoint rule: its runs, their table, and the comparison of rows."""
 
     runs: tuple[Run, ...]
     table: Table
@@ -43,13 +46,13 @@ class Findings:
 
     @property
     def rule(self) -> str:
-        """The checkpoint rule, in words."""
+        """Return the checkpoint rule, in words."""
         return self.statistics.rule
 
 
 @dataclass(frozen=True)
 class Study:
-    """The results of a study.
+    """The results of a study, under both checkpoint rules if possible.
 
     Attributes:
         chosen: results under the checkpoint rule that the study chose.
@@ -63,18 +66,26 @@ class Study:
 
     @property
     def by_rule(self) -> tuple[Findings, ...]:
-        """The findings under the chosen checkpoint rule, followed by those under the other rule if there are any."""
+        """Return the results under the chosen checkpoint rule, then those under the other rule if there are any."""
         return (self.chosen,) if self.other is None else (self.chosen, self.other)
 
 
 def read_study(folder: Path) -> Study:
-    """Read the results of a study from its folder. Raises UserError (see `collect` and `check_comparable`)."""
-    return study_of(collect(folder))
+    """Read a study's runs from its folder, and compute their results.
+
+    Raises:
+        UserError: see `collect_runs` and `check_comparable`.
+    """
+    return study_of(collect_runs(folder))
 
 
 def study_of(runs: Sequence[Run]) -> Study:
-    """Compute the results of these runs. Raises UserError: they cannot be compared, or none is finished."""
-    chosen = Findings(tuple(runs), summarise(runs), compare(runs))
+    """Compute the results of a study's runs.
+
+    Raises:
+        UserError: the runs cannot be compared, or none is finished.
+    """
+    chosen = Findings(tuple(runs), summarise_runs(runs), compare_rows(runs))
     lacking = runs_without_other_rule(runs)
     if lacking:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
@@ -82,4 +93,4 @@ def study_of(runs: Sequence[Run]) -> Study:
         why = f"{lacking[0]}{more} lack the numbers under the other checkpoint rule, as {kinds} do"
         return Study(chosen, None, why)
     others = under_other_rule(runs)
-    return Study(chosen, Findings(tuple(others), summarise(others), compare(others, chosen=False)), "")
+    return Study(chosen, Findings(tuple(others), summarise_runs(others), compare_rows(others, chosen=False)), "")

@@ -4,18 +4,21 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hmlpe.report.columns import MEAN_POSE, Column, collapsed, columns_of, symbol_of
+from hmlpe.report.columns import MEAN_POSE, Column, columns_of, is_collapsed, weight_symbol
 from hmlpe.report.comparable import check_comparable, describe_unfinished
-from hmlpe.report.runs import base_of, by_row, in_order
+from hmlpe.report.runs import base_task_of, group_by_row, sorted_runs
 from hmlpe.runs.result import Run, row_weights
-from hmlpe.words import number
+from hmlpe.words import count_with_noun
 
 FACTS = ("start", "steps")
 
 
 @dataclass(frozen=True)
 class Stat:
-    """Mean and sample standard deviation (ddof = 1; None for n = 1) over `n` seeds, in the metric's own unit."""
+    """A metric's mean and sample standard deviation over `n` seeds, in its own unit.
+
+    The deviation has ddof = 1; it is None for n = 1.
+    """
 
     mean: float
     std: float | None
@@ -23,8 +26,8 @@ class Stat:
 
 
 @dataclass(frozen=True)
-class Line:
-    """One row of the table.
+class TableLine:
+    """One row of the study's table: mean and deviation of each metric over the row's seeds.
 
     Attributes:
         row: its name.
@@ -45,7 +48,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """All that the tables show.
+    """The content of a study's table and of the notes below it, before formatting.
 
     Attributes:
         title: the study's name.
@@ -65,30 +68,34 @@ class Table:
     symbols: tuple[str, ...]
     facts: tuple[str, ...]
     columns: tuple[Column, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[TableLine, ...]
     unfinished: tuple[tuple[str, str, str], ...]
     absent: tuple[str, ...]
 
 
-def summarise(runs: Sequence[Run]) -> Table:
-    """Return the table of these runs, in any order. Raises UserError: they cannot be compared, or none is finished."""
+def summarise_runs(runs: Sequence[Run]) -> Table:
+    """Compute the table of these runs, given in any order.
+
+    Raises:
+        UserError: the runs cannot be compared, or none is finished.
+    """
     check_comparable(runs)
-    groups = by_row(runs)
-    ordered = in_order(runs)
+    groups = group_by_row(runs)
+    ordered = sorted_runs(runs)
     finished = [run for run in ordered if run.finished]
     columns = columns_of(finished)
-    lines = [_line(row, group, columns) for row, group in groups]
+    lines = [_summarise_row(row, group, columns) for row, group in groups]
     mean_pose = {column.key: mean_pose_stat(finished, column.key) for column in columns}
     if any(mean_pose.values()):
-        lines.insert(0, Line(MEAN_POSE, {}, {}, 1, 0, mean_pose))
+        lines.insert(0, TableLine(MEAN_POSE, {}, {}, 1, 0, mean_pose))
     tasks = tasks_of(ordered)
     seeds = sorted({run.seed for run in ordered})
     names = {run.name for run in ordered}
     return Table(
         title=", ".join(sorted({run.result.experiment or "" for run in finished})),
-        about=describe(finished),
+        about=describe_runs(finished),
         tasks=tasks,
-        symbols=tuple(symbol_of(ordered, task) for task in tasks),
+        symbols=tuple(weight_symbol(ordered, task) for task in tasks),
         facts=FACTS if any(run.result.varies for run in finished) else (),
         columns=tuple(column for column in columns if any(line.stats[column.key] for line in lines)),
         lines=tuple(lines),
@@ -97,8 +104,8 @@ def summarise(runs: Sequence[Run]) -> Table:
     )
 
 
-def stat(values: Sequence[float | None]) -> Stat | None:
-    """Return mean and std of the values that are not None; None if there are none.
+def mean_and_std(values: Sequence[float | None]) -> Stat | None:
+    """Return mean and sample standard deviation of the values that are not None; None if there are no others.
 
     The sums are exactly rounded, so the order of the values does not matter.
 
@@ -112,39 +119,46 @@ def stat(values: Sequence[float | None]) -> Stat | None:
 
 
 def mean_pose_stat(finished: Sequence[Run], key: str) -> Stat | None:
-    """Return the mean pose's value; all comparable runs scored the same pose, so n is 1 for any number of runs."""
-    return stat([value for run in finished if (value := run.mean_pose.get(key)) is not None][:1])
+    """Return the mean pose's value of a metric.
+
+    All comparable runs scored the same pose, so n is 1 for any number of runs.
+    """
+    return mean_and_std([value for run in finished if (value := run.mean_pose.get(key)) is not None][:1])
 
 
 def tasks_of(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Return the tasks that have a weight in any run: the base task first, the others by name."""
+    """Return the tasks that have a weight in any of the runs: the base task first, then the others by name."""
     found = {task for run in runs for task in run.weights}
-    base = base_of(runs)
+    base = base_task_of(runs)
     return (*([base] if base in found else []), *sorted(found - {base}))
 
 
-def describe(finished: Sequence[Run]) -> str:
-    """Describe protocol, data, people and budget of comparable runs in words, without dates, paths or hosts."""
+def describe_runs(finished: Sequence[Run]) -> str:
+    """Return a text on protocol, data, people and budget of comparable runs, without dates, paths or hosts."""
     run = finished[0]
     result = run.result
     people = {key: int(count) for key, count in run.people.items() if count is not None}
     annotated, missing = people.get("test_annotated", people["test"]), people.get("test_missing_images")
     tested = f"{people['test']} of " if annotated != people["test"] else ""
-    tested += number(annotated, "test person", "test people")
+    tested += count_with_noun(annotated, "test person", "test people")
     if missing:
-        lost = number(missing, "person's image is", "people's images are")
+        lost = count_with_noun(missing, "person's image is", "people's images are")
         tested += f" ({lost} missing)"
     counts = result.counted.get("test", {})
-    few = [f"{task}: {count} count" for task, count in counts.items() if count < people["test"]]
+    few = [f"{count} count for {task}" for task, count in counts.items() if count < people["test"]]
     tested += f" ({', '.join(few)})" if few else ""
     if beside := people.get("test_neighbours"):
         tested += f", {beside} of them in shots that are trained on"
     splits = {"train": "training", "val": "validation"}
-    trained = [number(people[key], f"{word} person", f"{word} people") for key, word in splits.items() if key in people]
+    trained = [
+        count_with_noun(people[key], f"{word} person", f"{word} people")
+        for key, word in splits.items()
+        if key in people
+    ]
     return (
         f"Protocol: {result.protocol}. Data {short_digest(run.provenance['data'])}: "
         f"{', '.join([*trained, tested])}. Checkpoint: {run.rule}. "
-        f"Recipe {result.recipe}, network {result.network}, {_epochs(finished)}."
+        f"Recipe {result.recipe}, network {result.network}, {_epochs_in_words(finished)}."
     )
 
 
@@ -157,13 +171,14 @@ def short_digest(digest: str) -> str:
     return digest.rpartition(":")[2][:12]
 
 
-def _epochs(finished: Sequence[Run]) -> str:
+def _epochs_in_words(finished: Sequence[Run]) -> str:
+    """Return the number of epochs of the runs, or its range, in words."""
     values = sorted({int(run.result.epochs or 0) for run in finished})
-    return number(values[0], "epoch") if len(values) == 1 else f"{values[0]} to {values[-1]} epochs"
+    return count_with_noun(values[0], "epoch") if len(values) == 1 else f"{values[0]} to {values[-1]} epochs"
 
 
-def _facts(finished: Sequence[Run]) -> dict[str, str]:
-    """Return what the row's network started from, and its training steps in total, including those of the start."""
+def _row_facts(finished: Sequence[Run]) -> dict[str, str]:
+    """Return what the row's network started from, and how many training steps it took, those of the start included."""
     if not finished:
         return {}
     steps = sorted({(run.result.steps or 0) + (run.result.steps_before or 0) for run in finished})
@@ -171,13 +186,14 @@ def _facts(finished: Sequence[Run]) -> dict[str, str]:
     return {"start": start, "steps": f"{steps[0]}" if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"}
 
 
-def _line(row: str, group: Sequence[Run], columns: Sequence[Column]) -> Line:
+def _summarise_row(row: str, group: Sequence[Run], columns: Sequence[Column]) -> TableLine:
+    """Return the table's line of a row, of which `group` are the runs."""
     finished = [run for run in group if run.finished]
-    return Line(
+    return TableLine(
         row=row,
         weights=row_weights(group),
-        facts=_facts(finished),
+        facts=_row_facts(finished),
         n=len(finished),
-        collapsed=sum(collapsed(run) for run in finished),
-        stats={column.key: stat([run.metrics.get(column.key) for run in finished]) for column in columns},
+        collapsed=sum(is_collapsed(run) for run in finished),
+        stats={column.key: mean_and_std([run.metrics.get(column.key) for run in finished]) for column in columns},
     )

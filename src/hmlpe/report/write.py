@@ -15,7 +15,7 @@ OTHER_RULE_TABLE = "table_other_rule"  # name of the files with the table under 
 
 
 def write_report(study: Path, out: Path | None = None, published: Published | None = None) -> str:
-    """Write all files of the report of `study`, and return the text for the console.
+    """Write all files of a study's report, and return the text for the console.
 
     Args:
         study: the study's folder.
@@ -23,7 +23,7 @@ def write_report(study: Path, out: Path | None = None, published: Published | No
         published: other methods' numbers, see `build_page`.
 
     Raises:
-        UserError: see `collect` and `check_comparable`; raised before anything is written.
+        UserError: see `collect_runs` and `check_comparable`; raised before anything is written.
     """
     from hmlpe.report.figure import draw_figure  # matplotlib and altair are slow to load, and only this needs them
     from hmlpe.report.page import build_page
@@ -33,7 +33,7 @@ def write_report(study: Path, out: Path | None = None, published: Published | No
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file, not a folder for the report; pass another one")
     folder.mkdir(parents=True, exist_ok=True)
-    texts = render_files(found)
+    texts = render_text_files(found)
     for name, text in texts.items():
         write_text_atomic(folder / name, text)
     if found.other is None:
@@ -47,8 +47,8 @@ def write_report(study: Path, out: Path | None = None, published: Published | No
     return "\n".join([render_text(found.chosen.table, width), *([paired] if paired else []), f"{written}\n"])
 
 
-def render_files(study: Study) -> dict[str, str]:
-    """Return the content of all text files of the report, by file name."""
+def render_text_files(study: Study) -> dict[str, str]:
+    """Return the content of all text files of a study's report, by file name."""
     table, by_rule = study.chosen.table, [findings.statistics for findings in study.by_rule]
     texts = {
         "runs.csv": render_runs(study.chosen.runs),

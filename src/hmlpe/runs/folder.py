@@ -20,8 +20,8 @@ FileVersion = tuple[int, int]
 """The version of a file, as (inode, modification time): each write makes a new file and renames it."""
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """Return the content of the run's result.json, of whatever version and status; empty if there is none.
+def read_result_json(folder: Path) -> dict[str, Any]:
+    """Return the content of the run's result.json, whatever its schema and status; an empty dict if there is none.
 
     Raises:
         UserError: the file is broken.
@@ -32,7 +32,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class State:
+class RunState:
     """The state of a run's folder.
 
     Attributes:
@@ -49,51 +49,56 @@ class State:
     def describe(self) -> str:
         """Describe the state in words, for the list of what a sweep would do."""
         if self.kind == "stale":
-            return f"stale (of another {' and '.join(self.changed)})"
+            return f"stale (made with different {' and '.join(self.changed)})"
         failed = self.result and self.result.get("error")
         return f"{self.kind} ({failed})" if failed else self.kind
 
 
-def state_of(folder: Path, identity: Mapping[str, str]) -> State:
-    """Return the state of `folder` for a run of this `identity`: digests of code, data, start and config, and the seed.
+def read_run_state(folder: Path, identity: Mapping[str, str]) -> RunState:
+    """Return the state of a run's folder, seen from a run with this identity.
+
+    Args:
+        folder: folder of the run.
+        identity: digests of code, data, start and configuration, and the seed; see `provenance.run_identity`.
 
     Raises:
         UserError: result.json is broken.
     """
     path = folder / RESULT
     if not path.is_file():
-        return State("missing")
+        return RunState("missing")
     result: dict[str, Any] = read_json(path)
     finished = result.get("status") == "finished"
     changed = tuple(key for key, value in identity.items() if result.get("identity", {}).get(key) != value)
     if not changed:
-        return State("finished" if finished else "unfinished", result)
+        return RunState("finished" if finished else "unfinished", result)
     worth_keeping = finished or any((folder / "checkpoints" / name).exists() for name in (RESUME, RESUME_BEFORE))
-    return State("stale" if worth_keeping else "missing", result, changed)
+    return RunState("stale" if worth_keeping else "missing", result, changed)
 
 
-def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) -> dict[str, Any] | None:
-    """Return the result in `folder` if it is finished; otherwise delete what the run must not use, and return None.
+def finished_result_or_clean_up(folder: Path, identity: Mapping[str, str], overwrite: bool) -> dict[str, Any] | None:
+    """Return the finished result in `folder`; if there is none, delete what a new run must not use, and return None.
 
     The caller holds the folder's lock.
 
     Args:
-        identity: see `state_of`.
-        overwrite: delete a stale result.
+        folder: folder of the run.
+        identity: see `read_run_state`.
+        overwrite: whether a stale result is deleted.
 
     Raises:
         UserError: the result is stale and must not be overwritten.
     """
     for place in (folder, folder / "checkpoints", folder / PEOPLE, *(folder / "csv").glob("version_*")):
         remove_leftovers(place)
-    state = state_of(folder, identity)
+    state = read_run_state(folder, identity)
     if state.kind == "finished":
         remove_training_checkpoints(folder)  # they are still there if the run was killed after writing its result
         return state.result
     if state.kind == "stale" and not overwrite:
         raise UserError(
-            stale_message(folder, state) + "; move the folder away, choose another paths.outputs, or let it be "
-            "replaced: overwrite=true, in a sweep sweep.redo=stale"
+            describe_stale_result(folder, state) + "; move the folder away, choose another paths.outputs, or "
+            "replace it: overwrite=true (in a sweep: sweep.redo=stale)"
         )
     if state.kind == "missing":  # without a record it is unknown which run these checkpoints belong to
         (folder / "checkpoints" / RESUME).unlink(missing_ok=True)
@@ -105,69 +110,76 @@ def finished_result(folder: Path, identity: Mapping[str, str], overwrite: bool) 
     return None
 
 
-def checkpoint_of(folder: Path) -> Path:
-    """Return the path of the checkpoint that is evaluated."""
+def evaluated_checkpoint(folder: Path) -> Path:
+    """Return the path of the checkpoint that is evaluated: the one that the setting `select` chose (best or last)."""
     return folder / "checkpoints" / CHOSEN
 
 
 def remove_training_checkpoints(folder: Path) -> None:
-    """Delete the checkpoints that a finished run no longer needs."""
+    """Delete the checkpoints that only training needs: those to resume from, and the best if it was not selected."""
     for spent in (RESUME, RESUME_BEFORE, OTHER_BEST):
         (folder / "checkpoints" / spent).unlink(missing_ok=True)
 
 
-def stale_message(folder: Path, state: State) -> str:
-    """Return a message that says how a stale result differs."""
-    return f"{folder / 'result.json'}: is of another {' and '.join(state.changed)}"
+def describe_stale_result(folder: Path, state: RunState) -> str:
+    """Return the beginning of a message that says in which parts of its identity a stale result differs."""
+    return f"{folder / 'result.json'}: was made with different {' and '.join(state.changed)}"
 
 
-def objective_of(result: Mapping[str, Any], name: str) -> float | None:
-    """Return the metric `<split>/<metric>` of a finished run; None if it has no value, e.g. as its task is not trained.
+def objective_value(result: Mapping[str, Any], metric_name: str) -> float | None:
+    """Return the value of a metric in a finished run; None if it has none, e.g. as its task is not trained.
+
+    Args:
+        result: content of result.json.
+        metric_name: `<split>/<metric>`, as in the setting `objective`.
 
     Raises:
         UserError: no run has a metric of that name.
     """
-    split, _, metric = name.partition("/")
-    there = result.get("metrics", {}).get(split, {})
-    value = there.get(metric)
-    if metric not in there and not metric.endswith("_error"):
-        raise UserError(f"objective: no metric {name!r}; there are {', '.join(f'{split}/{key}' for key in there)}")
+    split, _, metric = metric_name.partition("/")
+    values = result.get("metrics", {}).get(split, {})
+    value = values.get(metric)
+    if metric not in values and not metric.endswith("_error"):
+        raise UserError(
+            f"objective: no metric {metric_name!r}; there are {', '.join(f'{split}/{key}' for key in values)}"
+        )
     return None if value is None else float(value)
 
 
-def incomplete_mirrors(folders: Iterable[Path], since: str = "") -> list[str]:
-    """Name the finished runs in these folders whose metrics are not all in W&B, each with the reason.
+def incomplete_wandb_runs(folders: Iterable[Path], finished_since: str = "") -> list[str]:
+    """Return the names of the finished runs in these folders whose metrics are not all in W&B, each with the reason.
 
     Args:
-        since: only runs that finished at this time or later.
+        folders: folders of the runs.
+        finished_since: time in UTC, in ISO format; runs that finished earlier are left out.
     """
     found = []
     for folder in folders:
         with suppress(UserError):  # without a record the run is not finished
             result = read_json(folder / RESULT)
-            if result.get("mirror_lost") and result["finished"] >= since:
+            if result.get("mirror_lost") and result["finished"] >= finished_since:
                 found.append(f"{result['row']} · seed {result['seed']} ({result['mirror_lost']})")
     return found
 
 
-def first_start(folder: Path) -> str | None:
-    """Return when the run of `folder` was first started, or None if it has not been."""
+def first_start_time(folder: Path) -> str | None:
+    """Return the time, in ISO format, at which the run of `folder` was first started; None if it has not been."""
     path = folder / RESULT
     return read_json(path).get("started") if path.is_file() else None
 
 
-def write_result(folder: Path, status: str, fields: dict[str, Any], write: bool = True) -> dict[str, Any]:
+def write_result(folder: Path, status: str, fields: dict[str, Any], write_file: bool = True) -> dict[str, Any]:
     """Write `result.json` with the run's status (running, failed or finished), and return its content.
 
     Args:
         fields: fields of `Result`, apart from schema and status.
-        write: False in those processes of a run whose first process writes the file.
+        write_file: False in those processes of a run whose first process writes the file.
     """
     unknown = fields.keys() - Result.model_fields.keys()
     assert not unknown, f"Result has no {unknown}"
     result = {"schema": SCHEMA, "status": status, **fields}
-    Result.of(result)
-    if write:
+    Result.from_json(result)
+    if write_file:
         write_json_atomic(folder / RESULT, result)
     return result
 
@@ -203,15 +215,15 @@ def mark_failed(
         write_json_atomic(path, result | {"status": "failed", "error": error})
 
 
-def write_config(folder: Path, tree: Mapping[str, Any]) -> None:
-    """Write the configuration that the run is made with."""
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write the run's configuration to config.yaml."""
     import yaml  # imported here as few callers need it
 
-    write_text_atomic(folder / CONFIG, yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True))
+    write_text_atomic(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Read the configuration of a run. Raises UserError if it is missing or broken."""
+    """Return the configuration in a run's config.yaml. Raises UserError if it is missing or broken."""
     import yaml
 
     path = folder / CONFIG
@@ -224,10 +236,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError, ValueError) as error:
         raise not_a_run_error(path, error) from error
     if not isinstance(found, dict):
-        raise not_a_run_error(path, "no mapping")
+        raise not_a_run_error(path, "not a mapping")
     return found
 
 
 def not_a_run_error(path: Path, why: object) -> UserError:
-    """Return the error that a file is not the configuration of a training run."""
+    """Return a UserError whose message says that a file is not the configuration of a training run, and why."""
     return UserError(f"{path}: not the configuration of a run ({' '.join(str(why).split())})")

@@ -45,42 +45,46 @@ class Reduction(_StoredModel):
     def __call__(
         self, errors: Float[np.ndarray, "person item"], counts: Float[np.ndarray, "draw person"] | None = None
     ) -> Float[np.ndarray, " draw"]:
-        """Return the number of each draw; NaN where no error is known.
+        """Return the reduced number for each draw, (draw,); NaN where no error is known.
 
         Args:
-            counts: how often each person is in each draw; None: one draw with everyone once.
+            errors: (person, item), as in the array that the field `errors` names.
+            counts: (draw, person), how often each person is in each draw; None: one draw with everyone once.
 
         >>> errors = np.array([[0.1, 0.3], [0.2, np.nan]])
         >>> Reduction(errors="errors/pdj", within=(0.2,))(errors).round(3)
         array([0.667])
         """
-        own = self._select(errors)
+        own = self._select_items(errors)
         weights = np.ones((1, len(own))) if counts is None else counts
         known = weights @ (~np.isnan(own)).astype(float)
-        values = [self._hits(own, threshold) for threshold in self.within] or [
+        values = [self._within(own, threshold) for threshold in self.within] or [
             np.where(np.isnan(own), 0.0, own).astype(float)
         ]
-        return np.asarray(np.mean([self._mean(weights @ value, known) for value in values], axis=0))
+        return np.asarray(np.mean([self._average(weights @ value, known) for value in values], axis=0))
 
-    def known(self, errors: Float[np.ndarray, "person item"]) -> Bool[np.ndarray, " person"]:
-        """Return for each person whether any of the items that count has a known error."""
-        return np.asarray(~np.isnan(self._select(errors)).all(1))
+    def has_known_error(self, errors: Float[np.ndarray, "person item"]) -> Bool[np.ndarray, " person"]:
+        """Return a mask of the people for whom the error of at least one item that counts is known."""
+        return np.asarray(~np.isnan(self._select_items(errors)).all(1))
 
-    def _select(self, errors: Float[np.ndarray, "person item"]) -> Float[np.ndarray, "person some"]:
+    def _select_items(self, errors: Float[np.ndarray, "person item"]) -> Float[np.ndarray, "person some"]:
         return errors if self.items is None else errors[:, list(self.items)]
 
-    def _hits(self, own: Float[np.ndarray, "person item"], threshold: float) -> Float[np.ndarray, "person item"]:
-        limit = np.asarray(threshold, own.dtype)
-        return (own <= limit if self.inclusive else own < limit).astype(float)
+    def _within(self, errors: Float[np.ndarray, "person item"], threshold: float) -> Float[np.ndarray, "person item"]:
+        limit = np.asarray(threshold, errors.dtype)
+        return (errors <= limit if self.inclusive else errors < limit).astype(float)
 
-    def _mean(
-        self, total: Float[np.ndarray, "draw item"], known: Float[np.ndarray, "draw item"]
+    def _average(
+        self, totals: Float[np.ndarray, "draw item"], known_counts: Float[np.ndarray, "draw item"]
     ) -> Float[np.ndarray, " draw"]:
         with np.errstate(invalid="ignore", divide="ignore"):
             if self.pooled:
-                return np.asarray(total.sum(1) / known.sum(1))
-            shares, there = total / known, known > 0  # an item that is unknown for everyone in a draw is left out
-            return np.asarray(np.where(there, shares, 0).sum(1) / there.sum(1))
+                return np.asarray(totals.sum(1) / known_counts.sum(1))
+            shares, has_known = (
+                totals / known_counts,
+                known_counts > 0,
+            )  # an item that is unknown for everyone in a draw is left out
+            return np.asarray(np.where(has_known, shares, 0).sum(1) / has_known.sum(1))
 
 
 def _filled(errors: Float[np.ndarray, "person item"]) -> Float[np.ndarray, "person item"]:
@@ -128,13 +132,13 @@ class MetricInfo(_StoredModel):
     reduction: Reduction | None = None
 
     @property
-    def column(self) -> str:
-        """Return the heading with its unit."""
+    def column_heading(self) -> str:
+        """Return the heading of the metric's column in tables: heading, or else title, with the unit in brackets."""
         return f"{self.heading or self.title}{f' [{self.unit}]' if self.unit else ''}"
 
 
 class TaskInfo(_StoredModel):
-    """How a task is named in formulas.
+    """The symbol of a task in formulas.
 
     Attributes:
         symbol: subscript of its error and weight, E_<symbol> and λ_<symbol>.
@@ -143,7 +147,7 @@ class TaskInfo(_StoredModel):
     symbol: str
 
 
-def info_of(infos: Mapping[str, MetricInfo], name: str) -> MetricInfo | None:
+def find_metric_info(infos: Mapping[str, MetricInfo], name: str) -> MetricInfo | None:
     """Return the description of the metric `<split>/<metric>`, or None if there is none.
 
     A metric that is logged during training is looked up by its whole name first. A key that ends in * describes all
@@ -158,13 +162,13 @@ def info_of(infos: Mapping[str, MetricInfo], name: str) -> MetricInfo | None:
     return known
 
 
-def split_of(name: str) -> str:
-    """Return the split of `<split>/<metric>`."""
+def metric_split(name: str) -> str:
+    """Return the split in a metric's full name `<split>/<metric>`."""
     return name.partition("/")[0]
 
 
 def merge_infos(infos: Iterable[Mapping[str, MetricInfo]]) -> dict[str, MetricInfo]:
-    """Return the descriptions of all metrics of several runs; of two with one name, the first."""
+    """Return the union of several runs' descriptions of metrics; if a name has several, the first one."""
     found: dict[str, MetricInfo] = {}
     for one in infos:
         found |= {name: info for name, info in one.items() if name not in found}
@@ -172,7 +176,7 @@ def merge_infos(infos: Iterable[Mapping[str, MetricInfo]]) -> dict[str, MetricIn
 
 
 def gradient_infos(tasks: Sequence[str]) -> dict[str, MetricInfo]:
-    """Describe the values of `tracking.gradients.diagnose`, by the names under which they are logged."""
+    """Describe the values of `tracking.gradients.norms_and_cosines`, by the names under which they are logged."""
     found = {}
     for task in tasks:
         title = f"norm of the {task.replace('_', ' ')} gradient at the trunk"

@@ -34,7 +34,7 @@ ERRORS = "errors/"
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """The test people of one run, in the pack's order.
+    """The predictions and errors of one run for each test person, in the pack's order.
 
     Attributes:
         index: (person,) the row in the pack.
@@ -58,19 +58,19 @@ class People:
 
 
 def people_file(folder: Path, rule: str) -> Path:
-    """Return the path of the people file of a run for one checkpoint rule."""
+    """Return the path of a run's people file for one checkpoint rule ("best" or "last")."""
     return folder / "people" / f"{rule}.npz"
 
 
 def write_people(path: Path, people: People) -> None:
-    """Write the file atomically."""
+    """Write the people to the .npz file `path`, in one atomic step."""
     own = {"index": people.index, "person": people.person} | ({} if people.shot is None else {"shot": people.shot})
     with atomic_file(path, ".npz") as temporary:
         np.savez_compressed(temporary, **own, **people.arrays)  # type: ignore[arg-type]  # numpy's takes no mapping
 
 
 def read_people(path: Path) -> People:
-    """Read one file. Raises UserError if it is missing (the message says why) or damaged."""
+    """Return the content of one people file. Raises UserError if it is missing (the message says why) or damaged."""
     try:
         # Opened here, as numpy would leave a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -79,7 +79,7 @@ def read_people(path: Path) -> People:
         index, person = arrays.pop("index").astype(np.int64), arrays.pop("person")
         shot = arrays.pop("shot", None)
         if lengths != {len(index)} or not len(index):
-            raise ValueError("its arrays are not of one length")
+            raise ValueError("its arrays differ in length")
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file; runs of an older version and evaluations with fit=false have none"

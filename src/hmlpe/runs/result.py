@@ -69,7 +69,7 @@ class Result(BaseModel):
         balance: balance of the losses; None in results of older versions, which had fixed weights.
         people: number of training, validation and test people.
         counted: number of people with any label that a task learns from, by split and task.
-        identity: digests and seed by which a later call recognises the run (`folder.state_of`).
+        identity: digests and seed by which a later call recognises the run (`folder.read_run_state`).
         provenance: code, data, packages and machine.
         mirror_lost: why W&B does not hold all metrics of the run.
     """
@@ -114,38 +114,39 @@ class Result(BaseModel):
     mirror_lost: Line | None = None
 
     @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> Result:
-        """Validate the content of a file, in which null counts as missing. Raises ValidationError."""
-        return cls.model_validate({key: value for key, value in raw.items() if value is not None})
+    def from_json(cls, content: Mapping[str, Any]) -> Result:
+        """Return the validated content of result.json, in which null counts as missing. Raises ValidationError."""
+        return cls.model_validate({key: value for key, value in content.items() if value is not None})
 
     @model_validator(mode="after")
     def _check_complete(self) -> Result:
-        """Require all fields of a finished run, and finite values unless the run failed."""
+        """Raise ValueError if a finished run lacks a field, or a run that has not failed has numbers not finite."""
         if self.row == MEAN_POSE:
-            raise ValueError(f"row is {MEAN_POSE!r}, the name of a line of the table's own; rename the row")
+            raise ValueError(f"row is {MEAN_POSE!r}, a name that the table uses itself; rename the row")
         if self.status == "finished":
             for name in _FINISHED:
                 if getattr(self, name) is None:
                     raise ValueError(f"field {name} is missing")
             for name, kind, there in (("provenance", str, PROVENANCE), ("people", int, ("test",))):
                 for key in there:
-                    _require(f"{name}.{key}", getattr(self, name), key, kind)
-            _require("metrics.test", self.metrics or {}, "test", dict)
+                    _require_key(f"{name}.{key}", getattr(self, name), key, kind)
+            _require_key("metrics.test", self.metrics or {}, "test", dict)
         if self.status != "failed":
-            for where, value in _numbers(self):
+            for where, value in _named_numbers(self):
                 if value is not None and not math.isfinite(value):
                     raise ValueError(f"{where} is {value}")
         return self
 
 
-def _require(where: str, mapping: Mapping[str, Any], key: str, kind: type) -> None:
+def _require_key(field_name: str, mapping: Mapping[str, Any], key: str, required_type: type) -> None:
     if key not in mapping:
-        raise ValueError(f"field {where} is missing")
-    if not isinstance(mapping[key], kind):
-        raise ValueError(f"field {where} is not {'a text' if kind is str else 'an integer'}")
+        raise ValueError(f"field {field_name} is missing")
+    if not isinstance(mapping[key], required_type):
+        raise ValueError(f"field {field_name} is not {'a text' if required_type is str else 'an integer'}")
 
 
-def _numbers(result: Result) -> Iterator[tuple[str, float | None]]:
+def _named_numbers(result: Result) -> Iterator[tuple[str, float | None]]:
+    """Yield each weight and metric of a result, as (its place in the file, its value)."""
     other = result.other_rule.metrics if result.other_rule else {}
     yield from ((f"weights.{task}", weight) for task, weight in (result.weights or {}).items())
     for name, splits in (("metrics", result.metrics), ("mean_pose", result.mean_pose), ("other_rule.metrics", other)):
@@ -174,12 +175,12 @@ class Run:
 
     @property
     def row(self) -> str:
-        """Return the name of its row."""
+        """Return the name of the run's row."""
         return self.result.row
 
     @property
     def seed(self) -> int:
-        """Return its seed."""
+        """Return the run's seed."""
         return self.result.seed
 
     @property
@@ -189,12 +190,12 @@ class Run:
 
     @property
     def weights(self) -> Mapping[str, float]:
-        """Return the weights of its row, by task."""
+        """Return the loss weights of the run's row, by task."""
         return self.result.weights or {}
 
     @property
     def people(self) -> Mapping[str, int | None]:
-        """Return the number of people, by split."""
+        """Return the number of people in the run's data, by split."""
         return self.result.people or {}
 
     @property
@@ -204,7 +205,7 @@ class Run:
 
     @property
     def infos(self) -> Mapping[str, MetricInfo]:
-        """Return the descriptions of its metrics."""
+        """Return the descriptions of the run's metrics, by name without split."""
         return self.result.described
 
     @property
@@ -223,44 +224,52 @@ class Run:
 
 
 def read_run(file: Path) -> Run:
-    """Read one result.
+    """Read and validate one result.json, and return it as a `Run`.
 
     Raises:
         UserError: the file is broken, incomplete or of another schema, or holds NaN; the message names file and field.
     """
     raw = read_json(file)
     if not isinstance(raw, dict):
-        raise _broken(file, "holds no JSON object")
+        raise _broken_file_error(file, "holds no JSON object")
     if raw.get("schema") not in (SCHEMA, OLDEST_SCHEMA):
-        raise _broken(file, f"schema is {raw.get('schema')!r}, and this version reads {SCHEMA}; train it again")
+        raise _broken_file_error(
+            file, f"schema is {raw.get('schema')!r}, but this version reads {SCHEMA}; train it again"
+        )
     try:
-        return run_of(file, Result.of(raw))
+        return make_run(file, Result.from_json(raw))
     except ValidationError as error:
-        raise _broken(file, first_problem(error, Result, raw).file_message()) from error
+        raise _broken_file_error(file, first_problem(error, Result, raw).file_message()) from error
 
 
-def run_of(file: Path, result: Result) -> Run:
-    """Return the run of a result, under the checkpoint rule that it chose."""
+def make_run(file: Path, result: Result) -> Run:
+    """Return a validated result as a `Run`, under the checkpoint rule that it selected."""
     other = result.other_rule
     return Run(
         file=file,
         result=result,
         rule=result.checkpoint_rule or "",
-        metrics=_flat(result.metrics),
-        mean_pose=_flat(result.mean_pose),
+        metrics=_flatten(result.metrics),
+        mean_pose=_flatten(result.mean_pose),
         other_rule=other.checkpoint_rule if other else None,
-        other_metrics=_flat(other.metrics if other else None),
+        other_metrics=_flatten(other.metrics if other else None),
     )
 
 
 def row_weights(group: Sequence[Run]) -> Mapping[str, float]:
-    """Return the weights of a row: those of a finished run, or else of the first run that records them."""
+    """Return the loss weights of a row, by task: those of a finished run, or else of the first run that records them.
+
+    Args:
+        group: the runs of the row, one per seed.
+    """
     return min(group, key=lambda run: (not run.finished, not run.weights, run.seed)).weights
 
 
-def _flat(splits: Splits | None) -> dict[str, float | None]:
+def _flatten(splits: Splits | None) -> dict[str, float | None]:
+    """Return the metrics of all splits in one dict, by `<split>/<metric>`."""
     return {f"{split}/{name}": value for split, values in (splits or {}).items() for name, value in values.items()}
 
 
-def _broken(file: Path, what: str) -> UserError:
-    return UserError(f"{file}: {what}; rerun this run or remove its folder")
+def _broken_file_error(file: Path, reason: str) -> UserError:
+    """Return the UserError of a result.json that cannot be used."""
+    return UserError(f"{file}: {reason}; rerun this run or remove its folder")

@@ -7,9 +7,10 @@ RULES = ("best", "last")  # names of the checkpoint rules, in the setting `selec
 
 
 def rule_text(rule: str, base: str = BASE) -> str:
-    """Describe a checkpoint rule for the reader of a report.
+    """Return a description of a checkpoint rule for the reader of a report.
 
     Args:
+        rule: "best" or "last".
         base: the task whose validation error chooses the best checkpoint.
     """
     if rule == "last":

@@ -32,25 +32,28 @@ from hmlpe.training.watch import set_listener
 
 
 def export_hydra_state() -> dict[Any, Any]:
-    """Return Hydra's singletons of this process; without functions and modules, which cannot be sent to another."""
+    """Return Hydra's singletons of this process, by class, so that they can be sent to another process."""
     instances: dict[Any, Any] = Singleton.get_state()["instances"]
     return instances
 
 
 def restore_hydra_state(instances: dict[Any, Any]) -> None:
-    """Install Hydra's singletons in this process. (Hydra's own function would search for all plugins in every job.)"""
+    """Install the singletons that `export_hydra_state` returned in another process.
+
+    (Hydra's own function would search for all plugins in every job.)
+    """
     setup_globals()
     Singleton._instances.update(instances)
 
 
 @dataclass(frozen=True, eq=False)
 class JobRequest:
-    """All that a job's process needs for one attempt at the job, as it is sent to it."""
+    """The message to a job's process with all that it needs for one attempt at the job."""
 
     config: DictConfig
     overrides: Sequence[str]
     folder: Path
-    log: Path
+    log_file: Path
     slot: str
     environment: dict[str, str]
     attempt: int
@@ -73,12 +76,12 @@ class JobEnded:
 
 
 def run_request(pipe: Connection, request: JobRequest) -> None:
-    """Do the requested job in this process, and send through the pipe how it ended."""
+    """Run the requested job in this process, its output going to its log file; send how it ended through the pipe."""
     detach_from_server()
     start_lifeline(pipe)
     os.environ.update(request.environment)
     try:
-        redirect(request.log)
+        redirect_output(request.log_file)
     except OSError as error:  # without a log there is no place for the job's output, so it does not run
         pipe.send(JobEnded(outcome_of_error(error)))
         return
@@ -89,7 +92,7 @@ def run_request(pipe: Connection, request: JobRequest) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, LAUNCHER_SIGNALS)
         command = f"{Path(sys.argv[0]).name} {' '.join(request.overrides)}"
         print(f"[{datetime.now():%F %T}] {command} (try {request.attempt}, {request.slot}, process {os.getpid()})")
-        ended = JobEnded(Outcome("finished"), run(pipe, request))
+        ended = JobEnded(Outcome("finished"), run_as_single(pipe, request))
     except BaseException as error:
         ended = JobEnded(outcome_of_error(error))
         if not isinstance(error, SystemExit):  # a program that exits has printed its message
@@ -121,18 +124,18 @@ def start_lifeline(pipe: Connection) -> None:
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
 
 
-def redirect(log: Path) -> None:
-    """Append all output of this process and of its children to the file `log`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as file:
+def redirect_output(log_file: Path) -> None:
+    """Append all output of this process and of its children to the file `log_file`."""
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with log_file.open("ab") as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # they are text streams, as nothing has replaced them
 
 
-def run(pipe: Connection, request: JobRequest) -> Any:
-    """Run the job and return its value. Hydra and sys.argv look as in a plain single run, not as in a sweep."""
+def run_as_single(pipe: Connection, request: JobRequest) -> Any:
+    """Run the job and return its value, with Hydra's state and sys.argv as in a single run outside a sweep."""
     restore_hydra_state(request.hydra_state)
     config = request.config
     with read_write(config), open_dict(config):

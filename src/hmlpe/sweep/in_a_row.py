@@ -6,20 +6,25 @@ import json
 import sys
 from pathlib import Path
 
-from hmlpe.allocator import keep_pages
+from hmlpe.allocator import keep_freed_memory
 
-keep_pages()  # before torch loads
+keep_freed_memory()  # before torch loads
 
 
-def main(configs: str, jobs: list[list[str]]) -> None:
-    """Train once for each list of overrides, as `hmlpe-train` would; `configs` is the folder of the configurations."""
+def main(config_folder: str, job_overrides: list[list[str]]) -> None:
+    """Train once for each list of overrides, as `hmlpe-train` would.
+
+    Args:
+        config_folder: folder of the configurations.
+        job_overrides: the overrides of each job.
+    """
     from hydra import compose, initialize_config_dir
 
     from hmlpe.training.run import run
     from hmlpe.training.settings import TrainSettings
 
-    with initialize_config_dir(configs, version_base="1.3"):
-        found = [TrainSettings.of(compose("train", words)) for words in jobs]
+    with initialize_config_dir(config_folder, version_base="1.3"):
+        found = [TrainSettings.from_config(compose("train", overrides)) for overrides in job_overrides]
     for settings in found:
         run(settings, Path(settings.folder))
 

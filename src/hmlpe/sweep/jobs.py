@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from hmlpe.errors import UserError
 from hmlpe.files import write_json_atomic
 from hmlpe.row_name import check_row_name
-from hmlpe.runs.folder import State, mark_failed
+from hmlpe.runs.folder import RunState, mark_failed
 from hmlpe.sweep.outcome import Outcome
 from hmlpe.training.settings import TrainSettings
 from hmlpe.training.watch import Progress
@@ -25,16 +25,20 @@ TRAIN = "train"  # name of the configuration of hmlpe-train; the jobs of other p
 TRAINING = "hmlpe-train"  # its hydra.job.name, also in a user's own configuration that builds on it
 
 
-class JobFailed(JobReturn):
-    """The return of a job that failed. (Hydra's own JobReturn prints lines before it raises.)"""
+class FailedJobReturn(JobReturn):
+    """What a sweeper gets of a job that failed: reading `return_value` raises the job's error.
+
+    (Hydra's own JobReturn prints lines before it raises.)
+    """
 
     @property
     def return_value(self) -> Any:
-        """Raise the job's error, for the sweeper that asks for the value."""
+        """Raise the job's error, as there is no value."""
         raise self._return_value
 
     @return_value.setter
     def return_value(self, value: UserError) -> None:
+        """Set the error that reading raises."""
         self._return_value = value
 
 
@@ -62,7 +66,7 @@ class Job:
     overrides: Sequence[str]
     config: DictConfig
     folder: Path
-    state: State = field(default_factory=lambda: State("missing"))
+    state: RunState = field(default_factory=lambda: RunState("missing"))
     steps: float = 0.0
     attempts: dict[str, int] = field(default_factory=dict)
     slot: str = ""
@@ -74,33 +78,33 @@ class Job:
 
     @property
     def name(self) -> str:
-        """`<row> · seed <seed>`, or the job's overrides if it has no row."""
-        row, seed = self.setting("row.name"), self.setting("seed")
+        """Return `<row> · seed <seed>`, or the job's overrides if it has no row."""
+        row, seed = self.get_setting("row.name"), self.get_setting("seed")
         return f"{row} · seed {seed}" if row is not None else " ".join(self.overrides) or f"job {self.number}"
 
-    def setting(self, name: str, default: Any = None) -> Any:
-        """Return the value of a setting; the default if the configuration (of another program, say) lacks it."""
+    def get_setting(self, name: str, default: Any = None) -> Any:
+        """Return the value of the setting with this dotted name, or the default if the configuration lacks it."""
         return OmegaConf.select(self.config, name, default=default)
 
     @property
     def is_training(self) -> bool:
-        """Whether the job is a run of hmlpe-train."""
+        """Return whether the job is a run of hmlpe-train."""
         return is_training_config(self.config, str(self.config.hydra.job.config_name))
 
     @property
     def settings(self) -> TrainSettings:
-        """The validated settings of the training run. Raises UserError if they are invalid."""
-        return TrainSettings.of(self.config)
+        """Return the validated settings of the training run. Raises UserError if they are invalid."""
+        return TrainSettings.from_config(self.config)
 
     @property
-    def log(self) -> Path:
-        """The file that receives all output of the job's processes."""
+    def log_file(self) -> Path:
+        """Return the path of the file that receives all output of the job's processes."""
         return self.folder / f"{self.config.hydra.job.name}.log"
 
-    def result(self) -> JobReturn:
-        """Return what the sweeper gets: the job's value, or an error that is raised when the value is read."""
+    def to_job_return(self) -> JobReturn:
+        """Return what the sweeper gets: a JobReturn with the job's value, or one that raises its error when read."""
         finished = self.outcome is not None and self.outcome.kind == "finished"
-        found = (JobReturn if finished else JobFailed)(
+        found = (JobReturn if finished else FailedJobReturn)(
             overrides=list(self.overrides), cfg=self.config, working_dir=str(self.folder)
         )
         found.status = JobStatus.COMPLETED if finished else JobStatus.FAILED
@@ -108,24 +112,28 @@ class Job:
         return found
 
 
-def compose(
+def compose_jobs(
     context: HydraContext,
-    base: DictConfig,
+    base_config: DictConfig,
     batch: Sequence[Sequence[str]],
-    first: int,
-    known: Mapping[Path, Job] | None = None,
+    first_number: int,
+    earlier_jobs: Mapping[Path, Job] | None = None,
 ) -> list[Job]:
-    """Compose the jobs of a batch of overrides, numbered from `first`.
+    """Compose the jobs of a batch of overrides, numbered from `first_number`.
 
     Args:
-        known: the jobs of the sweep's earlier batches, by folder.
+        context: Hydra's context of the sweep.
+        base_config: the sweep's configuration without the jobs' overrides.
+        batch: the overrides of each job.
+        first_number: number of the first job.
+        earlier_jobs: the jobs of the sweep's earlier batches, by folder.
 
     Raises:
         UserError: two jobs would share a folder, or a job's folder would be where no report finds it.
     """
     jobs: list[Job] = []
-    for number, overrides in enumerate(batch, start=first):
-        config = context.config_loader.load_sweep_config(base, list(overrides))
+    for number, overrides in enumerate(batch, start=first_number):
+        config = context.config_loader.load_sweep_config(base_config, list(overrides))
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = str(number), number
         subdir = str(config.hydra.sweep.subdir)
@@ -133,36 +141,41 @@ def compose(
         job = Job(number, [word for word in overrides if not word.startswith("hydra.")], config, folder)
         if Path(subdir).name != subdir:
             check_row_name(OmegaConf.select(config, "row.name"), OmegaConf.select(config, "seed"))
-            raise UserError(f"hydra.sweep.subdir: must be a plain name, as a report looks no deeper, got {subdir!r}")
-        same = next((other for other in jobs if other.folder == folder), None)
-        earlier = (known or {}).get(folder)
+            raise UserError(
+                f"hydra.sweep.subdir: must be a plain name (reports do not search subfolders), got {subdir!r}"
+            )
+        conflicting = next((other for other in jobs if other.folder == folder), None)
+        earlier = (earlier_jobs or {}).get(folder)
         # A search may ask for the same job again.
         if earlier is not None and list(earlier.overrides) != list(job.overrides):
-            same = earlier
-        if same is not None:
-            own = [" ".join(w for w in a.overrides if w not in b.overrides) for a, b in ((same, job), (job, same))]
+            conflicting = earlier
+        if conflicting is not None:
+            differences = [
+                " ".join(w for w in a.overrides if w not in b.overrides)
+                for a, b in ((conflicting, job), (job, conflicting))
+            ]
             raise UserError(
-                f"{folder}: would be the folder of two runs ({own[0] or 'one'}; {own[1] or 'the same'}); let row.name "
-                f"say in what they differ{_example(same, job)}"
+                f"{folder}: would be the folder of two runs ({differences[0] or 'one'}; {differences[1] or 'the same'}"
+                f"); make row.name differ between them{_suggest_row_name(conflicting, job)}"
             )
         jobs.append(job)
     return jobs
 
 
-def _example(one: Job, other: Job) -> str:
-    """Return a suggested `row.name` that tells the two jobs apart; empty if no plain setting differs."""
-    differ = [word.partition("=")[0].lstrip("+") for word in other.overrides if word not in one.overrides]
-    plain = [key for key in differ if not OmegaConf.is_config(OmegaConf.select(other.config, key, default={}))]
-    name = OmegaConf.select(other.config, "row.name")
+def _suggest_row_name(first: Job, second: Job) -> str:
+    """Return a suggestion, for an error message, of a `row.name` that differs between two jobs; "" if there is none."""
+    differ = [word.partition("=")[0].lstrip("+") for word in second.overrides if word not in first.overrides]
+    plain = [key for key in differ if not OmegaConf.is_config(OmegaConf.select(second.config, key, default={}))]
+    name = OmegaConf.select(second.config, "row.name")
     return f": 'row.name={name}_{plain[0].rpartition('.')[2]}${{{plain[0]}}}'" if plain else ""
 
 
 def is_training_config(config: DictConfig, config_name: str | None) -> bool:
-    """Return whether it is a configuration of hmlpe-train."""
+    """Return whether it is a configuration of hmlpe-train, by its name or by that of Hydra's job."""
     return config_name == TRAIN or OmegaConf.select(config, "hydra.job.name") == TRAINING
 
 
-def write_sweep(folder: Path, jobs: Iterable[Job]) -> None:
+def write_sweep_json(folder: Path, jobs: Iterable[Job]) -> None:
     """Write `<folder>/sweep.json`: the state of every job of the last call.
 
     If it cannot be written (the disk is full, say), a warning is logged and the runs go on.
@@ -172,7 +185,7 @@ def write_sweep(folder: Path, jobs: Iterable[Job]) -> None:
             "job": job.name,
             "overrides": list(job.overrides),
             "folder": str(job.folder),
-            "log": str(job.log),
+            "log": str(job.log_file),
             "found": job.state.kind,
             "outcome": None if job.outcome is None else job.outcome.kind,
             "message": None if job.outcome is None else job.outcome.message,

@@ -21,7 +21,7 @@ class Isolated(Launcher):
     """
 
     def __init__(self, **settings: Any) -> None:
-        self.settings = {key: _plain(value) for key, value in settings.items()}
+        self.settings = {key: _to_plain_containers(value) for key, value in settings.items()}
         self.held = ExitStack()  # the sweep's lock, held until this process ends
         self.jobs: dict[Path, Any] = {}  # jobs of all batches, by folder
 
@@ -39,16 +39,16 @@ class Isolated(Launcher):
             UserError: a setting is invalid, or another process sweeps in this folder.
         """
         from hmlpe.sweep.batch import Batch
-        from hmlpe.tracking.load import forget_one_run
+        from hmlpe.tracking.load import remove_single_run_variables
 
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        forget_one_run()  # before processes are started, as they inherit this environment
+        remove_single_run_variables()  # before processes are started, as they inherit this environment
         batch = Batch(self.settings, self.context, self.task, self.config, self.jobs)
         if initial_job_idx == 0 and not batch.dry:
-            batch.lock(self.held)
+            batch.lock_folder(self.held)
         return batch.run(job_overrides, initial_job_idx)
 
 
-def _plain(value: Any) -> Any:
+def _to_plain_containers(value: Any) -> Any:
     return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

@@ -7,7 +7,7 @@ import signal
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from hmlpe.control_group import memory_kills
+from hmlpe.control_group import oom_kill_count
 
 Kind = Literal["finished", "error", "killed", "out_of_memory", "timed_out", "interrupted", "stale"]
 RETRIED = ("error", "killed", "out_of_memory", "timed_out")  # kinds of failure that can be retried
@@ -26,12 +26,12 @@ class Outcome:
     message: str = ""
 
     def __str__(self) -> str:
-        """Kind and message, in one line."""
+        """Return kind and message in one line, e.g. "killed: by signal 9 (SIGKILL)"."""
         return f"{self.kind.replace('_', ' ')}: {self.message}" if self.message else self.kind.replace("_", " ")
 
 
 def outcome_of_error(error: BaseException) -> Outcome:
-    """Return the outcome of a job that raised; for a SystemExit, that of the error that led to it."""
+    """Return the outcome of a job that raised `error`; for a SystemExit, the outcome of the error that led to it."""
     if isinstance(error, SystemExit) and error.__context__ is not None:
         error = error.__context__
     if isinstance(error, KeyboardInterrupt):
@@ -49,12 +49,12 @@ def outcome_of_exit(code: int | None, kills_before: int) -> Outcome:
 
     Args:
         code: the process's exit code; -n if signal n ended it; None: its fork server is gone.
-        kills_before: value of `memory_kills()` when it started.
+        kills_before: value of `oom_kill_count()` when it started.
     """
     if code is None or code == 255:
-        return Outcome("killed", "lost with the process that had started it")
+        return Outcome("killed", "lost: the process that started it died")
     if code >= 0:
         return Outcome("error", f"ended with exit code {code} without a result")
-    if code == -signal.SIGKILL and memory_kills() > kills_before:
+    if code == -signal.SIGKILL and oom_kill_count() > kills_before:
         return Outcome("out_of_memory", "killed by the system, which had run out of memory")
     return Outcome("killed", f"by signal {-code} ({signal.Signals(-code).name})")

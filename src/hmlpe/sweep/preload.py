@@ -6,12 +6,12 @@ imported): all jobs would share that.
 
 import os
 
-from hmlpe.allocator import keep_pages
+from hmlpe.allocator import keep_freed_memory
 from hmlpe.sweep.warm import LAUNCHER_PID, end_with_parent
 
 # Checked now, as a launcher that has died would go unnoticed until all is loaded.
 end_with_parent(int(os.environ[LAUNCHER_PID]))
-keep_pages()  # before torch loads
+keep_freed_memory()  # before torch loads
 
 import hmlpe.metrics  # noqa: E402
 import hmlpe.training.run  # noqa: E402

@@ -18,8 +18,8 @@ TICK_S = 0.25
 
 
 @dataclass(frozen=True)
-class Policy:
-    """What to do when jobs fail.
+class FailurePolicy:
+    """The rules for failed jobs: how often they are retried, and whether one ends the sweep.
 
     Args:
         retries: number of retries by reason, i.e. by how an attempt ended.
@@ -34,7 +34,9 @@ class Policy:
 
     def __post_init__(self) -> None:
         if not isinstance(self.retries, Mapping):
-            raise UserError(f"hydra.launcher.retries: must be tries by reason, {{killed: 1}}, got {self.retries!r}")
+            raise UserError(
+                f"hydra.launcher.retries: must give retries by reason, e.g. {{killed: 1}}, got {self.retries!r}"
+            )
         for reason, count in self.retries.items():
             if reason not in RETRIED:
                 raise UserError(f"hydra.launcher.retries: no reason {reason!r}; there are {', '.join(RETRIED)}")
@@ -42,14 +44,14 @@ class Policy:
                 raise UserError(f"hydra.launcher.retries.{reason}: must be a whole number of at least 0, got {count!r}")
 
 
-class Schedule:
-    """Runs jobs on slots.
+class Scheduler:
+    """Runs jobs on slots: starts them as slots become free, and retries failed ones as the policy says.
 
     Args:
         start: starts an attempt at a job on a slot.
         slots: the slots; each runs one job at a time.
         policy: what to do when jobs fail.
-        view: notified of every change.
+        view: the progress display, which is told when attempts start and end.
         on_change: called after an attempt has ended.
     """
 
@@ -57,7 +59,7 @@ class Schedule:
         self,
         start: Callable[[Job, Slot], Attempt],
         slots: Sequence[Slot],
-        policy: Policy,
+        policy: FailurePolicy,
         view: View,
         on_change: Callable[[], None],
     ) -> None:
@@ -71,8 +73,8 @@ class Schedule:
         self.waiting.extend(jobs)
         try:
             while self.waiting or self.running:
-                self._fill()
-                self._wait()
+                self._fill_slots()
+                self._wait_for_events()
         except BaseException:
             self.stop(Outcome("interrupted"))
             raise
@@ -81,36 +83,38 @@ class Schedule:
                 attempt.pipe.close()
                 attempt.job.outcome = Outcome("interrupted", "killed")
 
-    def stop(self, why: Outcome) -> None:
-        """End the running jobs, for the reason `why`, and start no more."""
+    def stop(self, reason: Outcome) -> None:
+        """End the running jobs, for the reason `reason`, and start no more."""
         self.stopping = True
         for job in self.waiting:
-            job.outcome = Outcome("interrupted", "not begun")
+            job.outcome = Outcome("interrupted", "not started")
         self.waiting.clear()
         for attempt in self.running:
             if attempt.end_reason is None:
-                attempt.end(why)
+                attempt.end(reason)
         while self.running:
-            self._wait()
+            self._wait_for_events()
 
-    def _fill(self) -> None:
+    def _fill_slots(self) -> None:
         while self.waiting and self.free:
             job, slot = self.waiting.popleft(), self.free.pop(0)
             job.slot, job.progress = slot.name, None
             self.running.append(self.start(job, slot))
-            self.view.started(job)
+            self.view.on_started(job)
 
-    def _wait(self) -> None:
+    def _wait_for_events(self) -> None:
+        """Wait up to `TICK_S` seconds for messages or ends of processes, and handle the attempts that have ended."""
         wait([event for attempt in self.running for event in attempt.events], TICK_S)
         for attempt in list(self.running):
             # The end of another attempt may have ended this one meanwhile.
             if attempt in self.running and attempt.poll():
                 self.running.remove(attempt)
                 self.free.append(attempt.slot)
-                self._ended(attempt)
+                self._handle_end(attempt)
         self.view.tick()
 
-    def _ended(self, attempt: Attempt) -> None:
+    def _handle_end(self, attempt: Attempt) -> None:
+        """Record an attempt's outcome in its job, and queue the job for another if the policy allows it."""
         job, outcome = attempt.job, attempt.outcome()
         job.attempts[outcome.kind] = job.attempts.get(outcome.kind, 0) + 1
         job.outcome = outcome
@@ -123,7 +127,7 @@ class Schedule:
             # Out of memory: retried last, as there may be more memory when the other jobs are done.
             (self.waiting.append if outcome.kind == "out_of_memory" else self.waiting.appendleft)(job)
             job.outcome = None
-        self.view.ended(job, outcome)
+        self.view.on_ended(job, outcome)
         self.on_change()
         if not again and self.policy.stop_at_failure and outcome.kind not in ("finished", "interrupted"):
             self.stop(Outcome("interrupted", f"as {job.name} failed"))

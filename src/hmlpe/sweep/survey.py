@@ -9,10 +9,10 @@ from typing import Any
 
 from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
-from hmlpe.runs.folder import State
+from hmlpe.runs.folder import RunState
 from hmlpe.sweep.child import export_hydra_state, restore_hydra_state, start_lifeline
 from hmlpe.sweep.jobs import Job
-from hmlpe.sweep.warm import start
+from hmlpe.sweep.warm import start_process
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class Survey:
         gpus: number of GPUs for the jobs; 0 if they run on the CPU.
     """
 
-    states: Sequence[State | UserError]
+    states: Sequence[RunState | UserError]
     steps: Sequence[float]
     seconds_per_step: float | None
     gpus: int
 
 
-def survey(jobs: Sequence[Job], time_steps: bool) -> Survey:
-    """Look at every job's folder, in a separate process.
+def survey_jobs(jobs: Sequence[Job], time_steps: bool) -> Survey:
+    """Return the state of every job's folder, and the jobs' number and time of steps, found out in a separate process.
 
     Args:
         jobs: the jobs of a batch.
@@ -43,12 +43,12 @@ def survey(jobs: Sequence[Job], time_steps: bool) -> Survey:
     Raises:
         UserError: that process died or failed.
     """
-    process, pipe = start(_look, jobs, time_steps, export_hydra_state())
+    process, pipe = start_process(_send_survey, jobs, time_steps, export_hydra_state())
     try:
         found = pipe.recv()
     except EOFError:
         process.join()
-        found = UserError(f"the look at what is there of the {len(jobs)} runs ended with exit code {process.exitcode}")
+        found = UserError(f"checking the state of the {len(jobs)} runs failed with exit code {process.exitcode}")
     finally:
         pipe.close()
         process.join()
@@ -58,38 +58,40 @@ def survey(jobs: Sequence[Job], time_steps: bool) -> Survey:
     return found
 
 
-def _look(pipe: Connection, jobs: Sequence[Job], timed: bool, state: Any) -> None:
+def _send_survey(pipe: Connection, jobs: Sequence[Job], time_steps: bool, hydra_state: Any) -> None:
+    """Survey the jobs in this process, and send the survey, or the error, through the pipe."""
     start_lifeline(pipe)
-    restore_hydra_state(state)
+    restore_hydra_state(hydra_state)
     try:
-        pipe.send(_survey(jobs, timed))
+        pipe.send(_survey_jobs(jobs, time_steps))
     except BAD_INPUT as error:
         pipe.send(UserError(str(error)))
 
 
-def _survey(jobs: Sequence[Job], timed: bool) -> Survey:
-    from hmlpe.training.devices import gpus
-    from hmlpe.training.estimate import seconds_per_step, steps_of
-    from hmlpe.training.run import look
-    from hmlpe.training.stages import stages_of
+def _survey_jobs(jobs: Sequence[Job], time_steps: bool) -> Survey:
+    """Return the survey of the jobs, made in this process, which loads torch."""
+    from hmlpe.training.devices import gpu_count
+    from hmlpe.training.estimate import estimate_steps, seconds_per_step
+    from hmlpe.training.run import find_run_state
+    from hmlpe.training.stages import all_stage_settings
 
-    states: list[State | UserError] = []
+    states: list[RunState | UserError] = []
     steps, per_step = [], None
     for job in jobs:
         if not job.is_training:  # a job of another program always runs
-            states.append(State("missing"))
+            states.append(RunState("missing"))
             steps.append(0.0)
             continue
         try:
             settings = job.settings
-            chain = stages_of(settings, job.overrides)
+            chain = all_stage_settings(settings, job.overrides)
             # Each stage of a chain looks at its own folder.
-            state = State("missing") if settings.stages else look(settings, job.folder)
+            state = RunState("missing") if settings.stages else find_run_state(settings, job.folder)
             states.append(state)
-            steps.append(sum(steps_of(stage) for stage in chain))
-            if timed and per_step is None and state.kind != "finished":
+            steps.append(sum(estimate_steps(stage) for stage in chain))
+            if time_steps and per_step is None and state.kind != "finished":
                 per_step = seconds_per_step(chain[0])
         except BAD_INPUT as error:
             states.append(UserError(str(error)))
             steps.append(0.0)
-    return Survey(states, steps, per_step, gpus(jobs[0].setting("trainer.accelerator", "cpu")))
+    return Survey(states, steps, per_step, gpu_count(jobs[0].get_setting("trainer.accelerator", "cpu")))

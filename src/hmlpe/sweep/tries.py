@@ -10,12 +10,12 @@ from multiprocessing.connection import Connection
 
 from hydra.types import HydraContext, TaskFunction
 
-from hmlpe.control_group import memory_kills
+from hmlpe.control_group import oom_kill_count
 from hmlpe.sweep.child import JobEnded, JobRequest, JobStarted, export_hydra_state, run_request
 from hmlpe.sweep.devices import Slot
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.outcome import Outcome, outcome_of_exit
-from hmlpe.sweep.warm import start
+from hmlpe.sweep.warm import start_process
 from hmlpe.training.watch import Progress
 
 
@@ -34,16 +34,16 @@ class Attempt:
         self, job: Job, slot: Slot, context: HydraContext, task: TaskFunction, timeout_s: float | None, grace_s: float
     ) -> None:
         self.job, self.slot, self.grace_s = job, slot, grace_s
-        self.kills_before = memory_kills()
+        self.kills_before = oom_kill_count()
         self.ended: JobEnded | None = None
         self.end_reason: Outcome | None = None
         attempt = sum(job.attempts.values()) + 1
         request = JobRequest(
-            job.config, job.overrides, job.folder, job.log, slot.name, slot.environment, attempt, context, task,
+            job.config, job.overrides, job.folder, job.log_file, slot.name, slot.environment, attempt, context, task,
             export_hydra_state(),
         )  # fmt: skip
         self.started = time.monotonic()
-        self.process, self.pipe = start(run_request, request)
+        self.process, self.pipe = start_process(run_request, request)
         assert self.process.pid is not None
         self.pid = self.process.pid
         self.deadline = None if timeout_s is None else self.started + timeout_s
@@ -51,13 +51,13 @@ class Attempt:
 
     @property
     def events(self) -> list[Connection | int]:
-        """The objects to wait on: the process's pipe, for its messages, and its sentinel, for its end."""
+        """Return the objects to wait on: the process's pipe, for its messages, and its sentinel, for its end."""
         return [self.pipe, self.process.sentinel] if not self.pipe.closed else [self.process.sentinel]
 
     def poll(self) -> bool:
-        """Receive messages, enforce the timeout and the grace period, and return whether the process has ended."""
+        """Handle the process's messages, its timeout and its grace period; return whether it has ended. Never waits."""
         over = not self.process.is_alive()  # checked before reading the pipe, so that no message is missed
-        self._receive()
+        self._receive_messages()
         now = time.monotonic()
         if over:
             self._clean_up()
@@ -67,20 +67,20 @@ class Attempt:
             self.kill()
         return over
 
-    def end(self, why: Outcome) -> None:
-        """Ask the process to end itself, for the reason `why`; `poll` kills it after the grace period."""
-        self.end_reason, self.kill_at = why, time.monotonic() + self.grace_s
-        self._signal(signal.SIGINT)
+    def end(self, reason: Outcome) -> None:
+        """Ask the process to end itself, for the reason `reason`; `poll` kills it after the grace period."""
+        self.end_reason, self.kill_at = reason, time.monotonic() + self.grace_s
+        self._send_signal(signal.SIGINT)
 
     def kill(self) -> None:
         """Kill the process and all processes that it started, at once."""
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:  # it has not made its process group yet
-            self._signal(signal.SIGKILL)
+            self._send_signal(signal.SIGKILL)
 
     def outcome(self) -> Outcome:
-        """Return how the attempt ended: the reason it was ended for, unless it had finished before that."""
+        """Return how the attempt, which is over, ended: the reason given to `end`, unless the job finished anyway."""
         if self.ended is not None and self.ended.outcome.kind == "finished":
             return self.ended.outcome
         if self.end_reason is not None:
@@ -89,7 +89,7 @@ class Attempt:
             self.ended.outcome if self.ended is not None else outcome_of_exit(self.process.exitcode, self.kills_before)
         )
 
-    def _receive(self) -> None:
+    def _receive_messages(self) -> None:
         with suppress(EOFError, OSError):
             while self.pipe.poll():
                 message = self.pipe.recv()
@@ -106,7 +106,7 @@ class Attempt:
         self.job.seconds += time.monotonic() - self.started
         self.process.join()
 
-    def _signal(self, number: int) -> None:
+    def _send_signal(self, signal_number: int) -> None:
         if self.process.is_alive():
             with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+                os.kill(self.pid, signal_number)

@@ -34,7 +34,7 @@ class View:
 
     Args:
         jobs: all jobs of the sweep.
-        slots: how many run at once.
+        slots: number of jobs that run at once.
 
     Attributes:
         at_work: numbers of the jobs that are running.
@@ -49,21 +49,21 @@ class View:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         pass
 
-    def started(self, job: Job) -> None:
+    def on_started(self, job: Job) -> None:
         """Handle the start of an attempt at a job."""
         self.at_work.add(job.number)
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
+    def on_ended(self, job: Job, outcome: Outcome) -> None:
         """Handle the end of an attempt, with its outcome; if the job itself has no outcome yet, it is retried."""
         self.at_work.discard(job.number)
 
     def tick(self) -> None:
         """Update the display; called repeatedly while jobs run."""
 
-    def left(self) -> float | None:
-        """Estimate the seconds until all jobs are done, from the jobs with a known rate; None if there is none."""
+    def estimate_seconds_left(self) -> float | None:
+        """Estimate the seconds until all jobs are done; None as long as no job's speed or duration is known."""
         running = [job for job in self.jobs if job.number in self.at_work and job.progress is not None]
-        known = [(job.progress, left) for job in running if (left := seconds_left(job.progress)) is not None]
+        known = [(job.progress, left) for job in running if (left := job_seconds_left(job.progress)) is not None]
         whole = [progress.steps / progress.rate for progress, _ in known if progress and progress.rate]
         past = [job.seconds for job in self.jobs if job.outcome is not None and job.outcome.kind == "finished"]
         each = whole or [seconds for seconds in past if seconds]
@@ -78,40 +78,40 @@ class View:
         finished = sum(job.outcome is not None and job.outcome.kind == "finished" for job in self.jobs)
         over = [job.outcome.kind for job in self.jobs if job.outcome is not None and job.outcome.kind != "finished"]
         interrupted, failed = over.count("interrupted"), len(over) - over.count("interrupted")
-        left = self.left()
+        left = self.estimate_seconds_left()
         parts = [f"{finished} of {len(self.jobs)} finished"]
         parts += [f"{failed} failed"] if failed else []
         parts += [f"{interrupted} interrupted"] if interrupted else []
-        parts += [f"{len(self.at_work)} at work"] if self.at_work else []
-        return ", ".join(parts) + (f", about {duration(left)} left" if left is not None and self.at_work else "")
+        parts += [f"{len(self.at_work)} running"] if self.at_work else []
+        return ", ".join(parts) + (f", about {format_duration(left)} left" if left is not None and self.at_work else "")
 
 
-class Lines(View):
+class LineView(View):
     """Logs a line when a job starts or ends, and one a minute."""
 
     def __init__(self, jobs: Sequence[Job], slots: int) -> None:
         super().__init__(jobs, slots)
         self.last_logged = time.monotonic()
 
-    def started(self, job: Job) -> None:
-        """Log that an attempt has started."""
-        super().started(job)
-        log.info("%s: begins on %s%s", job.name, job.slot, ", once more" if job.attempts else "")
+    def on_started(self, job: Job) -> None:
+        """Log that an attempt has started, and on which slot."""
+        super().on_started(job)
+        log.info("%s: starts on %s%s", job.name, job.slot, ", again" if job.attempts else "")
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
+    def on_ended(self, job: Job, outcome: Outcome) -> None:
         """Log the attempt's outcome."""
-        super().ended(job, outcome)
-        errors = errors_of(job.progress) if outcome.kind == "finished" else ""
+        super().on_ended(job, outcome)
+        errors = format_errors(job.progress) if outcome.kind == "finished" else ""
         log.info(
-            "%s: %s after %s%s%s; %s", job.name, outcome, duration(job.seconds), f", {errors}" if errors else "",
-            ", tries again" if job.outcome is None else "", self.summary(),
+            "%s: %s after %s%s%s; %s", job.name, outcome, format_duration(job.seconds), f", {errors}" if errors else "",
+            ", retrying" if job.outcome is None else "", self.summary(),
         )  # fmt: skip
 
     def tick(self) -> None:
         """Log the state of the sweep once a minute."""
         if time.monotonic() - self.last_logged >= MINUTE_S:
             self.last_logged = time.monotonic()
-            steps = [f"{job.name} {step_of(job.progress)}" for job in self.jobs if job.number in self.at_work]
+            steps = [f"{job.name} {format_step(job.progress)}" for job in self.jobs if job.number in self.at_work]
             log.info("%s (%s)", self.summary(), "; ".join(steps))
 
 
@@ -154,7 +154,7 @@ class LiveTable(View):
         for job, row in zip(shown, rows, strict=True):
             table.add_row(*row.values(), style=self._style(job))
         waiting = len(self.jobs) - len(begun)
-        notes = [f"{len(hidden)} more are over"] if hidden else []
+        notes = [f"{len(hidden)} more have ended"] if hidden else []
         table.caption = ", ".join([*notes, *([f"{waiting} waiting"] if waiting else [])]) or None
         return table
 
@@ -163,10 +163,10 @@ class LiveTable(View):
         state = "running" if running else str(job.outcome)
         progress = job.progress
         rate = f"{progress.rate:.1f}" if progress and progress.rate else ""
-        left = seconds_left(progress)
+        left = job_seconds_left(progress)
         loss = f"{progress.losses['train/total']:.4g}" if progress and "train/total" in progress.losses else ""
-        last = (duration(left) if left is not None else "") if running else duration(job.seconds)
-        cells = job.name, state, step_of(progress), loss, errors_of(progress), rate, last, job.slot
+        last = (format_duration(left) if left is not None else "") if running else format_duration(job.seconds)
+        cells = job.name, state, format_step(progress), loss, format_errors(progress), rate, last, job.slot
         return dict(zip(HEADINGS, cells, strict=True))
 
     def _style(self, job: Job) -> str:
@@ -176,7 +176,12 @@ class LiveTable(View):
 
 
 def fit_columns(rows: Sequence[Mapping[str, str]], width: int) -> list[dict[str, str]]:
-    """Return the rows, by heading, with as many columns as fit into `width` characters; a cut state ends in "…"."""
+    """Return the table's rows with as many columns as fit into `width` characters; a shortened state ends in "…".
+
+    Args:
+        rows: the cells of each row, by heading.
+        width: width of the terminal in characters.
+    """
     kept, found = list(HEADINGS), [dict(row) for row in rows]
     for less in (None, *OPTIONAL_COLUMNS):
         if less == "val errors":
@@ -195,31 +200,31 @@ def fit_columns(rows: Sequence[Mapping[str, str]], width: int) -> list[dict[str,
     return [{name: row[name] for name in kept} for row in found]
 
 
-VIEWS: dict[str, type[View]] = {"table": LiveTable, "lines": Lines, "none": View}
+VIEWS: dict[str, type[View]] = {"table": LiveTable, "lines": LineView, "none": View}
 
 
-def view_of(wanted: str, jobs: Sequence[Job], slots: int) -> View:
+def make_view(setting: str, jobs: Sequence[Job], slots: int) -> View:
     """Return the view for a setting: table, lines, none, or auto (the table if stdout is a terminal, else lines).
 
     Raises:
         UserError: the setting is none of these.
     """
-    check_progress_setting(wanted)
-    if wanted == "auto":
-        wanted = "table" if sys.stdout.isatty() else "lines"
-    return VIEWS[wanted](jobs, slots)
+    check_progress_setting(setting)
+    if setting == "auto":
+        setting = "table" if sys.stdout.isatty() else "lines"
+    return VIEWS[setting](jobs, slots)
 
 
-def check_progress_setting(wanted: object) -> None:
-    """Raise UserError unless it is a valid setting for `view_of`."""
-    if wanted not in ("auto", *VIEWS):
-        raise UserError(f"hydra.launcher.progress: must be auto, table, lines or none, got {wanted!r}")
+def check_progress_setting(setting: object) -> None:
+    """Raise UserError unless it is a valid setting for `make_view`."""
+    if setting not in ("auto", *VIEWS):
+        raise UserError(f"hydra.launcher.progress: must be auto, table, lines or none, got {setting!r}")
 
 
-def duration(seconds: float) -> str:
-    """Return a duration in words.
+def format_duration(seconds: float) -> str:
+    """Return a duration as text.
 
-    >>> duration(12.0), duration(200.0), duration(7510.0)
+    >>> format_duration(12.0), format_duration(200.0), format_duration(7510.0)
     ('12 s', '3 min 20 s', '2 h 5 min')
     """
     whole = round(seconds)
@@ -229,17 +234,17 @@ def duration(seconds: float) -> str:
     return " ".join(map(str, parts if parts[2] else parts[:2]))
 
 
-def seconds_left(progress: Progress | None) -> float | None:
-    """Return the estimated seconds of training left; None before a rate is known."""
+def job_seconds_left(progress: Progress | None) -> float | None:
+    """Return the estimated seconds of training left; None before the training speed is known."""
     return None if progress is None else progress.seconds_left
 
 
-def step_of(progress: Progress | None) -> str:
-    """Return the current step and the number of steps, as "120/500"."""
+def format_step(progress: Progress | None) -> str:
+    """Return the current step and the number of steps as text, e.g. "120/500"; "–" before any is known."""
     return f"{progress.step}/{progress.steps}" if progress else "–"
 
 
-def errors_of(progress: Progress | None) -> str:
-    """Return the last error of each task on the validation split, in words."""
+def format_errors(progress: Progress | None) -> str:
+    """Return the last validation error of each task as text, e.g. "regression 0.0815, detection 47.2"."""
     found = progress.losses if progress else {}
     return ", ".join(f"{key.split('/')[1].removesuffix('_error')} {found[key]:.4g}" for key in found if "_error" in key)

@@ -27,8 +27,10 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _context = multiprocessing.get_context("forkserver")
 
 
-def warm_up() -> None:
-    """Start the fork server unless it runs; it imports in the background, and the first process waits for it.
+def start_fork_server() -> None:
+    """Start the fork server if it does not run yet; it imports `PRELOAD` in the background.
+
+    The first process that is started waits for these imports.
 
     The server and its processes start with the launcher's signals blocked, as the terminal sends those to the whole
     process group: the launcher handles them, and the others end when it does.
@@ -56,7 +58,7 @@ def end_with_parent(parent: int | None = None) -> None:
 
 
 def detach_from_server() -> None:
-    """Make this fork of the server end, and start processes, like a process that was started on its own.
+    """Free this process, a fork of the server, of the server's exit handlers and way of starting processes.
 
     The exit handlers inherited from the server are dropped, as they would remove what other processes still use.
     (multiprocessing does the same with its own handlers.) Handlers registered from now on run when this process ends.
@@ -69,7 +71,7 @@ def detach_from_server() -> None:
     multiprocessing.set_start_method(None, force=True)
 
 
-def start(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
+def start_process(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
     """Start `target(pipe, *arguments)` in a new process.
 
     Returns:
@@ -80,7 +82,7 @@ def start(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Co
         UserError: the fork server died at each of several attempts.
     """
     for _ in range(START_ATTEMPTS):
-        warm_up()  # the server may have died meanwhile
+        start_fork_server()  # the server may have died meanwhile
         ours, theirs = _context.Pipe(duplex=True)
         process = _context.Process(target=target, args=(theirs, *arguments))
         try:

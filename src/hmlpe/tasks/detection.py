@@ -41,9 +41,9 @@ class PartDetection(Task):
 
     def target(self, sample: Sample) -> Target:
         """Return the indicator of each part and window, (batch, part * window): 1 if the window contains the part."""
-        return self._of_joints(sample["joints_px"])
+        return self._target_of_joints(sample["joints_px"])
 
-    def _of_joints(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
+    def _target_of_joints(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
         sticks = joints_px[:, self.ends.to(joints_px.device)]  # batch, part, end, xy
         known = sticks.isfinite().flatten(2).all(-1, keepdim=True).expand(-1, -1, len(self.windows))
         return Target(self.windows.contains(sticks).float().flatten(1), known.flatten(1))
@@ -74,19 +74,19 @@ class PartDetection(Task):
     def draw(
         self, crops: UInt8[np.ndarray, "person size size 3"], inputs: Mapping[str, np.ndarray]
     ) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
-        """Draw predicted and true part maps of three people."""
-        from hmlpe.pictures import part_maps  # imported here, as it loads matplotlib
+        """Return a picture of the first three people's predicted and true part maps, by its name."""
+        from hmlpe.pictures import draw_part_maps  # imported here, as it loads matplotlib
 
-        predicted, truth = (to_grid(inputs[name][:3]) for name in ("part_maps", "part_truth"))
-        return {MAPS: part_maps(crops[:3], predicted, truth, list(self.skeleton.parts))}
+        predicted, truth = (windows_to_grid(inputs[name][:3]) for name in ("part_maps", "part_truth"))
+        return {MAPS: draw_part_maps(crops[:3], predicted, truth, list(self.skeleton.parts))}
 
 
 def probabilities_to_bytes(maps: Float[Tensor, "person item window"]) -> UInt8[np.ndarray, "person item row column"]:
-    """Return probabilities (NaN where unknown) as square grids of bytes: probability x 255, 0 where unknown."""
-    return to_grid((maps.nan_to_num() * 255).round().to(torch.uint8).numpy())
+    """Convert probabilities of windows (NaN where unknown) to square grids of bytes: probability x 255; unknown: 0."""
+    return windows_to_grid((maps.nan_to_num() * 255).round().to(torch.uint8).numpy())
 
 
-def to_grid(maps: Shaped[np.ndarray, "person item window"]) -> Shaped[np.ndarray, "person item row column"]:
-    """Reshape the list of windows to the square grid that the windows form."""
+def windows_to_grid(maps: Shaped[np.ndarray, "person item window"]) -> Shaped[np.ndarray, "person item row column"]:
+    """Return the values of the windows, a list per map, reshaped to the square grid that the windows form."""
     side = round(maps.shape[-1] ** 0.5)
     return maps.reshape(*maps.shape[:-1], side, side)

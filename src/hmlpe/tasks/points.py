@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hmlpe.metrics import MapAP
 from hmlpe.skeleton import Skeleton
-from hmlpe.tasks.detection import to_grid
+from hmlpe.tasks.detection import windows_to_grid
 from hmlpe.tasks.task import Sample, Target, Task
 from hmlpe.windows import WindowGrid
 
@@ -42,9 +42,9 @@ class JointPoints(Task):
 
     def target(self, sample: Sample) -> Target:
         """Return the indicator of each joint and window, (batch, joint * window): 1 if the window holds the joint."""
-        return self._of_joints(sample["joints_px"])
+        return self._target_of_joints(sample["joints_px"])
 
-    def _of_joints(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
+    def _target_of_joints(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
         corners = self.windows.corners(joints_px.device)
         points = joints_px[:, :, None]
         inside = ((points >= corners) & (points <= corners + self.windows.extent_px)).all(-1)
@@ -69,11 +69,11 @@ class JointPoints(Task):
     def draw(
         self, crops: UInt8[np.ndarray, "person size size 3"], inputs: Mapping[str, np.ndarray]
     ) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
-        """Draw predicted and true joint maps of three people."""
-        from hmlpe.pictures import part_maps  # imported here, as it loads matplotlib
+        """Return a picture of the first three people's predicted and true joint maps, by its name."""
+        from hmlpe.pictures import draw_part_maps  # imported here, as it loads matplotlib
 
-        predicted, truth = (to_grid(inputs[name][:3]) for name in ("point_maps", "point_truth"))
-        return {MAPS: part_maps(crops[:3], predicted, truth, list(self.skeleton.joints))}
+        predicted, truth = (windows_to_grid(inputs[name][:3]) for name in ("point_maps", "point_truth"))
+        return {MAPS: draw_part_maps(crops[:3], predicted, truth, list(self.skeleton.joints))}
 
 
 class PointAP(MapAP):
@@ -89,5 +89,5 @@ class PointAP(MapAP):
     def update(
         self, point_maps: Float[Tensor, "batch joint window"], point_truth: Float[Tensor, "batch joint window"]
     ) -> None:
-        """Add a batch; windows in which a joint's ground truth is NaN are left out for that joint."""
+        """Add a batch of predicted and true maps; a joint's windows with NaN as ground truth do not count."""
         self.add(point_maps, point_truth)

@@ -45,9 +45,9 @@ class JointRegression(Task):
 
     def target(self, sample: Sample) -> Target:
         """Return the joint positions divided by the size of the crop, (batch, 2 * joint)."""
-        return self._of_joints(sample["joints_px"])
+        return self._target_of_joints(sample["joints_px"])
 
-    def _of_joints(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
+    def _target_of_joints(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
         values = (joints_px / self.size_px).clamp(-self.limit, self.limit).flatten(1)
         known = joints_px.isfinite().all(-1, keepdim=True).expand_as(joints_px).flatten(1)
         return Target(values.nan_to_num(), known)
@@ -77,10 +77,10 @@ class JointRegression(Task):
     def draw(
         self, crops: UInt8[np.ndarray, "person size size 3"], inputs: Mapping[str, np.ndarray]
     ) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
-        """Draw true and predicted poses."""
-        from hmlpe.pictures import poses  # imported here, as it loads matplotlib
+        """Return a picture of the people's true and predicted poses, by its name."""
+        from hmlpe.pictures import draw_poses  # imported here, as it loads matplotlib
 
-        return {POSES: poses(crops, inputs["truth_crop_px"], inputs["predicted_crop_px"], self.skeleton)}
+        return {POSES: draw_poses(crops, inputs["truth_crop_px"], inputs["predicted_crop_px"], self.skeleton)}
 
     def constant_output(self, mean_pose_px: Float[Tensor, "joint 2"]) -> Float[Tensor, " output"]:
         """Return the outputs whose tanh is the mean pose divided by the size of the crop."""
@@ -88,7 +88,7 @@ class JointRegression(Task):
 
 
 def to_image_px(crop_px: Float[Tensor, "batch joint 2"], sample: Sample) -> Float[Tensor, "batch joint 2"]:
-    """Convert joints from pixels of the test crop to image pixels.
+    """Return joints, given in pixels of the test crop, in image pixels.
 
     This is `geometry.crop_to_image` for a batch on any device.
     """

@@ -25,7 +25,7 @@ class Target(NamedTuple):
 
     @property
     def has_known(self) -> Bool[Tensor, " batch"]:
-        """Return of which people at least one value is known: only they count in an evaluation."""
+        """Return a mask of the people for whom at least one value is known: only they count in an evaluation."""
         return self.known.any(1)
 
 
@@ -60,25 +60,34 @@ class Task(ABC):
 
     @abstractmethod
     def target(self, sample: Sample) -> Target:
-        """Return the target of a batch, which holds joints in pixels of the crop (NaN where unknown), and all else."""
+        """Return the target of a batch.
+
+        Args:
+            sample: the batch: its images, joints in pixels of the crop (NaN where unknown), attributes and so on.
+        """
 
     @abstractmethod
     def element_loss(
         self, output: Float[Tensor, "batch output"], values: Float[Tensor, "batch output"]
     ) -> Float[Tensor, "batch output"]:
-        """Return the loss of each single output."""
+        """Return the loss of each output, before unknown ones are masked and the others summed.
+
+        Args:
+            output: outputs of the task's head.
+            values: the target's values.
+        """
 
     @abstractmethod
     def decode(self, output: Float[Tensor, "batch output"]) -> dict[str, Tensor]:
-        """Return the meaning of the output as named arrays (batch, ...).
+        """Return the predictions that the head's output encodes, e.g. joints in pixels, as named arrays (batch, ...).
 
         The names are the task's own: exported networks have outputs of these names, and metrics take them as arguments.
         """
 
     def truth(self, target: Target, sample: Sample) -> dict[str, Tensor]:
-        """Return further inputs of the task's metrics, e.g. the target under a name of its own.
+        """Return the ground truth that the task's metrics need beside the joints, as named arrays (batch, ...).
 
-        By default there are none: metrics that compare joints need nothing more.
+        By default there is none: metrics that compare joints need nothing more.
         """
         return {}
 
@@ -124,15 +133,15 @@ class Task(ABC):
     @torch.no_grad()
     def check(self, name: str, output: Float[Tensor, "batch output"], target: Target) -> None:
         """Raise UserError, naming the task's setting, unless target and loss have the shape of the output."""
-        said, shape = f"tasks.{name}: {type(self).__name__}", tuple(output.shape)
+        place, shape = f"tasks.{name}: {type(self).__name__}", tuple(output.shape)
         for key, values in zip(target._fields, target, strict=True):
             if tuple(values.shape) != shape:
-                raise UserError(f"{said}.target() gives {key} of shape {tuple(values.shape)}; its output's is {shape}")
+                raise UserError(f"{place}.target() gives {key} of shape {tuple(values.shape)}; its output has {shape}")
         # The fork makes a loss that draws random numbers train as if it had not been called here.
         with torch.random.fork_rng([output.device] if output.is_cuda else []):
             loss = self.element_loss(output.float(), target.values)
         if tuple(loss.shape) != shape:
-            raise UserError(f"{said}.element_loss() gives the shape {tuple(loss.shape)}; its output's is {shape}")
+            raise UserError(f"{place}.element_loss() gives the shape {tuple(loss.shape)}; its output has {shape}")
 
     def _known_losses(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, "batch output"]:
         return self.element_loss(output.float(), target.values).where(target.known, 0.0)

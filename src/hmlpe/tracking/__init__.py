@@ -1,1 +1,1 @@
-"""Diagnosis of the tasks' gradients, and W&B as a mirror of the CSV log."""
+"""Measure the norms and cosine similarities of the tasks' gradients, and mirror the CSV log in W&B."""

@@ -1,4 +1,4 @@
-"""Diagnosis of whether the tasks pull the trunk in the same direction: norms and cosines of their gradients there."""
+"""Measure whether the tasks pull the trunk in the same direction: norms and cosines of their gradients there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Reduce = Callable[[Float[Tensor, " value"]], Float[Tensor, " value"]]
 def gradients_at(
     losses: Mapping[str, Float[Tensor, ""]], parameters: Sequence[nn.Parameter]
 ) -> dict[str, Float[Tensor, " value"]]:
-    """Return each loss's gradient at the parameters, flattened to one vector.
+    """Return the gradient of each task's loss with respect to the parameters, flattened to one vector, by task.
 
     The graph is retained, and the parameters' own gradients are not changed.
 
@@ -30,11 +30,11 @@ def gradients_at(
     return found
 
 
-def diagnose(gradients: Mapping[str, Float[Tensor, " value"]]) -> dict[str, float]:
-    """Return the gradients' norms and the cosines between them.
+def norms_and_cosines(gradients: Mapping[str, Float[Tensor, " value"]]) -> dict[str, float]:
+    """Return the norms of the tasks' gradients and the cosine similarities between them.
 
     Args:
-        gradients: one vector per task.
+        gradients: the flattened gradient of each task.
 
     Returns:
         `norm_<task>` for each task, and `cosine` for two tasks, or `cosine_<a>_<b>` for each pair of more tasks. A
@@ -48,10 +48,10 @@ def diagnose(gradients: Mapping[str, Float[Tensor, " value"]]) -> dict[str, floa
     return found
 
 
-def diagnose_layers(
+def layer_norms_and_cosines(
     gradients: Mapping[str, Float[Tensor, " value"]], parameters: Mapping[str, nn.Parameter]
 ) -> dict[str, float]:
-    """Return the numbers of `diagnose` for the weights of each layer, as `<layer>/norm_<task>` and so on.
+    """Return the result of `norms_and_cosines` for the weights of each layer, as `<layer>/norm_<task>` and so on.
 
     Biases and the parameters of normalisation layers are left out.
 
@@ -65,6 +65,6 @@ def diagnose_layers(
     for index, (name, parameter) in enumerate(parameters.items()):
         if parameter.ndim > 1:
             layer = name.rpartition(".")[0].rpartition(".")[2] or name
-            numbers = diagnose({task: part[index] for task, part in parts.items()})
+            numbers = norms_and_cosines({task: part[index] for task, part in parts.items()})
             found |= {f"{layer}/{key}": value for key, value in numbers.items()}
     return found

@@ -1,4 +1,4 @@
-"""Import of wandb, only when it is needed, as it takes a second; and W&B's environment variables for single runs."""
+"""Import wandb only when it is needed, as it takes a second, and handle W&B's environment variables of single runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 # W&B's environment variables that select one run, or belong to another program: with them, all runs of a sweep would be
 # written into one. (This program sets the name, group, project and folder of a run, whatever the environment says.)
-_ONE_RUN_NAMES = (
+_SINGLE_RUN_NAMES = (
     "RUN_ID",
     "RESUME",
     "RESUME_FROM",
@@ -21,17 +21,17 @@ _ONE_RUN_NAMES = (
     "X_FILES_DIR",
     "SERVICE",
 )
-ONE_RUN_VARIABLES = tuple(f"WANDB_{name}" for name in _ONE_RUN_NAMES)
+SINGLE_RUN_VARIABLES = tuple(f"WANDB_{name}" for name in _SINGLE_RUN_NAMES)
 
 
-def forget_one_run() -> None:
-    """Remove the variables that select one run from the environment, with a warning.
+def remove_single_run_variables() -> None:
+    """Remove W&B's variables that select a single run from the environment, with a warning that names them.
 
-    It is called before this process and its children do several runs.
+    It is called before this process and its children do several runs, each of which is to be a W&B run of its own.
     """
-    found = [name for name in ONE_RUN_VARIABLES if os.environ.pop(name, None) is not None]
+    found = [name for name in SINGLE_RUN_VARIABLES if os.environ.pop(name, None) is not None]
     if found:
-        log.warning("%s: ignored, as it is of one W&B run, and every run of a sweep is its own", ", ".join(found))
+        log.warning("%s: ignored, as it selects one W&B run, but every run of a sweep has its own", ", ".join(found))
 
 
 def load_wandb() -> ModuleType:

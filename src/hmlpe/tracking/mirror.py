@@ -1,4 +1,4 @@
-"""W&B as a mirror of the CSV log. If it is unreachable, refuses or fails, the run continues without it."""
+"""Mirror the CSV log in W&B. If W&B is unreachable, refuses or fails, the run continues without it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from lightning.pytorch.loggers import WandbLogger
 
-from hmlpe.runs.metric import MetricInfo, info_of, split_of
+from hmlpe.runs.metric import MetricInfo, find_metric_info, metric_split
 from hmlpe.tracking.load import load_wandb
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ THRESHOLD_AXIS = "curve/threshold"  # the axis of curves over thresholds
 SUMMARIES = {"low": "min,last", "high": "max,last", None: "last"}
 
 
-class Mirror(WandbLogger):
+class WandbMirror(WandbLogger):
     """A WandbLogger that stops after its first failure, with one warning; what it has written by then stays.
 
     Args:
@@ -42,28 +42,29 @@ class Mirror(WandbLogger):
 
     @property
     def broken(self) -> bool:
-        """Return whether the logger has failed."""
+        """Return whether logging to W&B has failed; then nothing more is logged."""
         return bool(self.failure)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log metrics, each with its axis and with the summary (min or max) that follows from its description."""
-        self.attempt(lambda: self._log(metrics, step))
+        self.attempt(lambda: self._log_metrics(metrics, step))
 
-    def _log(self, metrics: Mapping[str, float], step: int | None) -> None:
+    def _log_metrics(self, metrics: Mapping[str, float], step: int | None) -> None:
+        """Define the axis and summary of new metrics, log all, and keep the points of curves over thresholds."""
         for name in metrics.keys() - self.defined:
-            info = info_of(self.infos, name)
+            info = find_metric_info(self.infos, name)
             if info:
                 self.experiment.define_metric(name, step_metric=STEP_AXIS, summary=SUMMARIES[info.better])
         self.defined |= metrics.keys()
         super().log_metrics(dict(metrics), step)
         for name, value in metrics.items():
-            info = info_of(self.infos, name)
-            if info and info.curve and split_of(name).startswith("test"):
+            info = find_metric_info(self.infos, name)
+            if info and info.curve and metric_split(name).startswith("test"):
                 curve, threshold = info.curve
-                self.curves.setdefault(f"curve/{split_of(name)}/{curve}", {})[threshold] = float(value)
+                self.curves.setdefault(f"curve/{metric_split(name)}/{curve}", {})[threshold] = float(value)
 
     def log_picture(self, name: str, picture: UInt8[np.ndarray, "height width 3"], step: int) -> None:
-        """Log a picture; W&B writes it beside the run's own file."""
+        """Log an RGB picture of the training step `step` under this name."""
 
         def add() -> None:
             self.experiment.log({name: load_wandb().Image(picture), STEP_AXIS: step})
@@ -71,7 +72,7 @@ class Mirror(WandbLogger):
         self.attempt(add)
 
     def log_files(self, kind: str, *paths: Path) -> None:
-        """Log files, which must not change afterwards, as one artifact of this kind."""
+        """Log files, which must not change afterwards, as one W&B artifact of the type `kind`."""
 
         def add() -> None:
             artifact = load_wandb().Artifact(f"{kind}-{self.experiment.id}", kind)
@@ -87,6 +88,7 @@ class Mirror(WandbLogger):
         self.attempt(lambda: self.experiment.finish(exit_code=exit_code))
 
     def _log_curves(self) -> None:
+        """Log the curves over thresholds, with the threshold as their axis."""
         for name in self.curves:
             self.experiment.define_metric(name, step_metric=THRESHOLD_AXIS)
         for threshold in sorted({threshold for curve in self.curves.values() for threshold in curve}):
@@ -103,7 +105,7 @@ class Mirror(WandbLogger):
             self.failure = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             self._stop_service()
             log.warning(
-                "W&B is given up (%s); training goes on, the CSV has all; wandb sync sends what W&B had written to %s",
+                "giving up on W&B (%s); training goes on, the CSV has it all; wandb sync sends what W&B wrote to %s",
                 self.failure,
                 Path(str(self.save_dir)) / "wandb",
             )

@@ -22,28 +22,29 @@ from lightning.pytorch.loggers import CSVLogger
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.dataset import Sample
 from hmlpe.training.build import build_data, build_model, build_tasks, resolve_precision
-from hmlpe.training.devices import threads_of
+from hmlpe.training.devices import threads_per_process
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import TrainerSettings, TrainSettings
 
 WARM_UP = 2  # steps before the clock starts
 
 
-class Clock(Callback):
-    """A callback that notes when each training step ends."""
+class StepTimer(Callback):
+    """Lightning callback that records the time at which each training step ends, as `ends` in seconds."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any) -> None:
-        """Note the time."""
+        """Record the time at which the step ends."""
         self.ends.append(time.perf_counter())
 
 
 def bench(settings: TrainSettings, steps: int, rounds: int) -> dict[str, float]:
-    """Return images per second of bare steps, of the trainer and of the loader, and the ratio of trainer to bare steps.
+    """Return the speed of training steps with and without Lightning, and of data loading.
 
-    The values are medians over rounds, each of which times all three in turn.
+    In images per second: `bare` steps, steps of Lightning's trainer (`framework`), and the data `loader` alone; `ratio`
+    is framework / bare. The values are medians over rounds, each of which times all three in turn.
 
     Args:
         settings: the settings of the run that is timed.
@@ -54,7 +55,7 @@ def bench(settings: TrainSettings, steps: int, rounds: int) -> dict[str, float]:
         UserError: there is no prepared pack.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    torch.set_num_threads(threads_of(settings.trainer))
+    torch.set_num_threads(threads_per_process(settings.trainer))
     data = build_data(settings)
     precision = resolve_precision(settings.trainer.precision, settings.trainer.accelerator)
     model = build_model(settings, build_tasks(settings, [attribute.name for attribute in data.attributes]))
@@ -78,15 +79,15 @@ def time_bare_steps(model: MultiTaskPose, batch: Sample, steps: int, precision: 
     started = 0.0
     for step in range(steps + WARM_UP):
         if step == WARM_UP:
-            _wait(device)
+            _synchronize(device)
             started = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed"):
             losses, _, _ = model.losses(batch)
-            total = model.phi(losses)
+            total = model.total_loss(losses)
         optimizer.zero_grad()
         model.backward(total)
         optimizer.step()
-    _wait(device)
+    _synchronize(device)
     return time.perf_counter() - started
 
 
@@ -105,7 +106,7 @@ def time_trainer_steps(
     trainer: TrainerSettings, model: MultiTaskPose, data: L.LightningDataModule, steps: int, precision: str
 ) -> float:
     """Return the seconds that `steps` steps of Lightning's trainer take, with loading, augmentation and the CSV log."""
-    clock = Clock()
+    clock = StepTimer()
     with TemporaryDirectory() as folder:
         lightning = L.Trainer(
             max_steps=steps + WARM_UP,
@@ -125,6 +126,6 @@ def time_trainer_steps(
     return clock.ends[-1] - clock.ends[WARM_UP - 1]
 
 
-def _wait(device: torch.device) -> None:
+def _synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()

@@ -18,8 +18,8 @@ from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.settings import DataSettings, make
 from hmlpe.tasks import Task
-from hmlpe.training.checkpoint import KEY, kept_epoch, read_checkpoint
-from hmlpe.training.devices import gpus, threads_of, world_size
+from hmlpe.training.checkpoint import KEY, epoch_from_name, read_checkpoint
+from hmlpe.training.devices import gpu_count, threads_per_process, world_size
 from hmlpe.training.module import MultiTaskPose, metric_collection, task_error_metric
 from hmlpe.training.ranks import rank_and_world
 from hmlpe.training.settings import ModelSettings, TrainSettings
@@ -37,56 +37,64 @@ NOT_IN_IDENTITY = {
 }
 
 
-def resolve_precision(wanted: str, accelerator: str) -> str:
-    """Return Lightning's name of the precision; "auto" is bf16 mixed where the hardware multiplies bf16, else fp32.
+def resolve_precision(setting: str, accelerator: str) -> str:
+    """Return Lightning's name of the precision for the setting `trainer.precision`.
+
+    "auto" gives "bf16-mixed" where the hardware multiplies bf16, else "32-true".
 
     On a CPU without bf16 instructions autocast falls back to code many times slower than fp32, so it is not used there.
     """
-    if wanted != "auto":
-        return wanted
+    if setting != "auto":
+        return setting
     if accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available()):
         return "bf16-mixed" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "32-true"
     has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bf16-mixed" if has_bf16 else "32-true"
 
 
-def config_digest(settings: TrainSettings, row: bool = True) -> str:
+def config_digest(settings: TrainSettings, include_row: bool = True) -> str:
     """Return a digest of all settings that a result depends on; the seed, the data and the code are not part of it.
 
     Args:
         settings: the settings of the run.
-        row: False leaves out what the rows of a study differ in: the row itself, its balance, and what `varies` names.
+        include_row: False leaves out what the rows of a study differ in: the row itself, its balance, and the settings
+            that `varies` names.
     """
     tree, trainer = settings.tree, settings.trainer
-    on_gpu = gpus(trainer.accelerator) > 0
+    on_gpu = gpu_count(trainer.accelerator) > 0
     found = {key: value for key, value in tree.items() if key not in NOT_IN_IDENTITY[""]}
     for part in ("data", "trainer"):
         found[part] = {key: value for key, value in tree[part].items() if key not in NOT_IN_IDENTITY[part]}
     found["balance"] = {key: value for key, value in tree["balance"].items() if key != "name"}
-    found |= {"init_from": start_digest(settings), "heads": None if settings.init_from is None else tree["heads"]}
+    found |= {
+        "init_from": start_checkpoint_digest(settings),
+        "heads": None if settings.init_from is None else tree["heads"],
+    }
     found["trainer"] |= {
         "accelerator": "gpu" if on_gpu else "cpu",
-        "threads": None if on_gpu else threads_of(trainer),  # the order of sums depends on it
+        "threads": None if on_gpu else threads_per_process(trainer),  # the order of sums depends on it
         "devices": world_size(trainer),  # dropout and the order of sums depend on it
         "precision": resolve_precision(trainer.precision, trainer.accelerator),
     }
-    kept = {key: value for key, value in found.items() if row or key not in ("row", "balance", *settings.varies)}
-    return digest_of(_with_whole_numbers(kept))
+    kept = {
+        key: value for key, value in found.items() if include_row or key not in ("row", "balance", *settings.varies)
+    }
+    return digest_of(_ints_for_whole_floats(kept))
 
 
-def _with_whole_numbers(value: Any) -> Any:
-    """Replace floats that are whole numbers by integers: weights of 1.0 and 1 are the same, as in the row's name."""
+def _ints_for_whole_floats(value: Any) -> Any:
+    """Convert floats that are whole numbers to ints, so that a weight of 1.0 and one of 1 give the same digest."""
     if isinstance(value, dict):
-        return {key: _with_whole_numbers(part) for key, part in value.items()}
+        return {key: _ints_for_whole_floats(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_with_whole_numbers(part) for part in value]
+        return [_ints_for_whole_floats(part) for part in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def start_digest(settings: TrainSettings) -> str | None:
-    """Return a digest of how the checkpoint that a run starts from was made; None for a run that starts from scratch.
+def start_checkpoint_digest(settings: TrainSettings) -> str | None:
+    """Return a digest of the code, data and configuration that made the checkpoint from which a run starts.
 
-    The digest is the same for checkpoints of all seeds.
+    It is the same for checkpoints of all seeds; None for a run that starts from scratch.
     """
     if settings.init_from is None:
         return None
@@ -94,16 +102,16 @@ def start_digest(settings: TrainSettings) -> str | None:
     made_by = read_checkpoint(path)[KEY].get("made_by")
     if not made_by:
         return digest_of_file(path)
-    epoch = kept_epoch(path)  # None for a checkpoint chosen by validation, whose epoch differs from seed to seed
+    epoch = epoch_from_name(path)  # None for a checkpoint chosen by validation, whose epoch differs from seed to seed
     return digest_of(made_by if epoch is None else [made_by, epoch])
 
 
-def build_data(settings: TrainSettings, evaluated_px: int | None = None) -> PoseDataModule:
-    """Return the datamodule over this process's share of the prepared pack.
+def build_data(settings: TrainSettings, eval_size_px: int | None = None) -> PoseDataModule:
+    """Return the datamodule that loads this process's share of the prepared pack.
 
     Args:
         settings: the settings of the run.
-        evaluated_px: side of the input of an existing network that is only evaluated: then crops are not augmented, and
+        eval_size_px: side of the input of an existing network that is only evaluated: then crops are not augmented, and
             the batch size is 1, so that a few people are enough. None: a network of the settings' own input size is
             trained.
 
@@ -114,14 +122,14 @@ def build_data(settings: TrainSettings, evaluated_px: int | None = None) -> Pose
     data = PoseDataModule(
         pack=of.pack,
         skeleton=make("skeleton", settings.skeleton),
-        augmentation=make("augment", settings.augment) if evaluated_px is None else None,
-        size_px=evaluated_px or settings.size_px,
+        augmentation=make("augment", settings.augment) if eval_size_px is None else None,
+        size_px=eval_size_px or settings.size_px,
         sides=of.sides,
         use_occluded=of.use_occluded,
         validation_fraction=of.validation.fraction,
         split_seed=of.validation.seed,
         subset=of.subset,
-        batch_size=settings.optim.batch_size if evaluated_px is None else 1,
+        batch_size=settings.optim.batch_size if eval_size_px is None else 1,
         workers=settings.trainer.workers,
         seed=settings.seed,
         train_sets=of.train_sets,
@@ -130,25 +138,26 @@ def build_data(settings: TrainSettings, evaluated_px: int | None = None) -> Pose
         rank=rank,
         world=world,
     )
-    check_settings(of, data.pack)
+    check_pack_settings(of, data.pack)
     return data
 
 
-def check_settings(data: DataSettings, pack: Pack) -> None:
-    """Raise UserError if the pack was prepared with other settings than these."""
+def check_pack_settings(data: DataSettings, pack: Pack) -> None:
+    """Raise UserError if the pack was prepared with other settings of boxes, attributes or crops than these."""
     manifest = pack.manifest
     rules = box_rules(data, list(manifest["boxes"]))
     unknown = sorted(set(manifest["boxes"]) - set(rules))
     if unknown:
         raise UserError(
-            f"data: the pack {data.pack} holds {unknown[0]}, which this configuration does not; give the same data "
-            "settings as to hmlpe-prepare"
+            f"data: the pack {data.pack} holds {unknown[0]}, which this configuration does not; use the same data "
+            "settings as for hmlpe-prepare"
         )
     for name, attributes in configured_attributes(data, list(rules)).items():
         if set(attributes) != set(pack.attributes_of(name)):
             raise UserError(
                 f"data.source.attributes: the pack {data.pack} was prepared with other attributes of {name} "
-                f"({_in_words(pack.attributes_of(name))}) than these ({_in_words(attributes)}); run hmlpe-prepare again"
+                f"({_attributes_in_words(pack.attributes_of(name))}) than these ({_attributes_in_words(attributes)}); "
+                "run hmlpe-prepare again"
             )
     wanted = {
         "boxes": rules,
@@ -156,10 +165,12 @@ def check_settings(data: DataSettings, pack: Pack) -> None:
     }
     other = [key for key, value in wanted.items() if manifest[key] != value]
     if other:
-        raise UserError(f"data.{other[0]}: the pack {data.pack} was prepared with another; run hmlpe-prepare again")
+        raise UserError(
+            f"data.{other[0]}: the pack {data.pack} was prepared with another value; run hmlpe-prepare again"
+        )
 
 
-def _in_words(attributes: Sequence[Attribute]) -> str:
+def _attributes_in_words(attributes: Sequence[Attribute]) -> str:
     return "; ".join(f"{one.name}: {', '.join(one.classes) or 'numbers'}" for one in attributes) or "none"
 
 
@@ -195,7 +206,7 @@ def build_balance(settings: ModelSettings) -> Balance:
     Raises:
         UserError: the balance cannot be built, is not a `Balance`, or rejects the weights.
     """
-    found = make("balance", settings.weighted_balance, _convert_="all")
+    found = make("balance", settings.balance_config, _convert_="all")
     if not isinstance(found, Balance):
         raise UserError(f"balance._target_: must name a hmlpe.balance.Balance, got {settings.balance['_target_']!r}")
     return found
@@ -239,8 +250,8 @@ def build_model(
     )
 
 
-def start_from_statistics(model: MultiTaskPose, data: PoseDataModule, mean_outputs: bool) -> None:
-    """Set the network's mean image to that of the training set and, if wanted, its biases to output the mean pose.
+def set_mean_image_and_biases(model: MultiTaskPose, data: PoseDataModule, mean_outputs: bool) -> None:
+    """Set the network's mean image to that of the training people and, if wanted, its biases to output their mean pose.
 
     Args:
         model: the module, changed in place.
@@ -253,7 +264,7 @@ def start_from_statistics(model: MultiTaskPose, data: PoseDataModule, mean_outpu
         constant = task.constant_output(train.mean_pose_px())
         if mean_outputs and constant is not None and name in model.balance.active:
             with torch.no_grad():
-                model.network.head(name).last.bias.copy_(constant)
+                model.network.head(name).output_layer.bias.copy_(constant)
 
 
 def mean_pose_metrics(

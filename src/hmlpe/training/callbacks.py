@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from hmlpe import pictures
 from hmlpe.data.dataset import Sample
 from hmlpe.runs.metric import GRADIENT, LAYER_GRADIENT
-from hmlpe.tracking.gradients import diagnose, diagnose_layers, gradients_at
-from hmlpe.tracking.mirror import Mirror
+from hmlpe.tracking.gradients import gradients_at, layer_norms_and_cosines, norms_and_cosines
+from hmlpe.tracking.mirror import WandbMirror
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.ranks import mean_over_ranks
-from hmlpe.training.watch import Progress, listener
+from hmlpe.training.watch import Progress, get_listener
 
 log = logging.getLogger(__name__)
 PEOPLE_DRAWN = 6  # number of people in a picture
@@ -27,15 +27,15 @@ PEOPLE_DRAWN = 6  # number of people in a picture
 class EpochLines(Callback):
     """Logs one line after each epoch: the validation errors, and the time left."""
 
-    def __init__(self, name: str) -> None:
-        self.name, self.started, self.first = name, 0.0, 0
+    def __init__(self, run_name: str) -> None:
+        self.name, self.started, self.first = run_name, 0.0, 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock."""
+        """Note the time and the epoch at which training starts, from which the time left is estimated."""
         self.started, self.first = time.monotonic(), trainer.current_epoch
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Log the epoch's line."""
+        """Log a line with the epoch, the validation errors and the estimated seconds left."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         done, total = trainer.current_epoch + 1, trainer.max_epochs or 0
@@ -55,17 +55,17 @@ class ProgressReporter(Callback):
         self.errors: dict[str, float] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock; the first step is not 0 if the run was resumed."""
+        """Note the time and the step at which training starts, not 0 if the run was resumed; report the step."""
         self.started, self.first = time.monotonic(), trainer.global_step
         self._report(trainer, 0.0)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any) -> None:
-        """Report, if the last report is long enough ago."""
+        """Report the progress if at least `every_s` seconds have passed since the last report."""
         if time.monotonic() - self.last_report >= self.every_s:
             self._report(trainer, (time.monotonic() - self.started) / max(1, trainer.global_step - self.first))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Report the validation errors."""
+        """Keep the validation errors, and report the progress with them during training."""
         found = trainer.callback_metrics
         self.errors = {key: float(value) for key, value in found.items() if key.endswith("_error")}
         if trainer.state.fn == "fit":
@@ -74,26 +74,26 @@ class ProgressReporter(Callback):
     def _report(self, trainer: L.Trainer, seconds_per_step: float) -> None:
         self.last_report = time.monotonic()
         steps = int(trainer.estimated_stepping_batches)
-        report = listener()
+        report = get_listener()
         if report is not None:
             losses = {key: float(value) for key, value in trainer.callback_metrics.items() if key == "train/total"}
             done = trainer.global_step
             report(Progress(done, steps, losses | self.errors, 1 / seconds_per_step if seconds_per_step else None))
 
 
-def progress(name: str, wanted: str) -> list[Callback]:
-    """Return the callbacks that show the run's progress.
+def progress_callbacks(run_name: str, setting: str) -> list[Callback]:
+    """Return the callbacks that show the run's progress, and report it to the process's listener if there is one.
 
     Args:
-        name: name of the run.
-        wanted: "bar", "lines", "none", or "auto": a bar if stderr is a terminal, else lines.
+        run_name: name of the run.
+        setting: `trainer.progress`: "bar", "lines", "none", or "auto", i.e. a bar if stderr is a terminal, else lines.
     """
-    if wanted == "auto":
-        wanted = "bar" if sys.stderr.isatty() else "lines"
-    reporters: list[Callback] = [ProgressReporter()] if listener() else []
-    if wanted == "bar":
+    if setting == "auto":
+        setting = "bar" if sys.stderr.isatty() else "lines"
+    reporters: list[Callback] = [ProgressReporter()] if get_listener() else []
+    if setting == "bar":
         return [TQDMProgressBar(refresh_rate=5), *reporters]
-    return [EpochLines(name), *reporters] if wanted == "lines" else reporters
+    return [EpochLines(run_name), *reporters] if setting == "lines" else reporters
 
 
 class GradientLog(Callback):
@@ -108,14 +108,16 @@ class GradientLog(Callback):
         self.every = every
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: MultiTaskPose, loss: Tensor) -> None:  # type: ignore[override]
-        """Log the gradients, if this step is an `every`-th one."""
+        """Log the norms and cosines of the gradients if the step's number is a multiple of `every`."""
         if trainer.global_step % self.every:
             return
         parameters = {name: p for name, p in pl_module.network.trunk.named_parameters() if p.requires_grad}
         found = gradients_at(pl_module.step_losses, list(parameters.values()))
         means = {task: mean_over_ranks(gradient) for task, gradient in found.items()}
-        named = {f"{GRADIENT}{name}": value for name, value in diagnose(means).items()}
-        named |= {f"{LAYER_GRADIENT}{name}": value for name, value in diagnose_layers(means, parameters).items()}
+        named = {f"{GRADIENT}{name}": value for name, value in norms_and_cosines(means).items()}
+        named |= {
+            f"{LAYER_GRADIENT}{name}": value for name, value in layer_norms_and_cosines(means, parameters).items()
+        }
         for logger in trainer.loggers:
             logger.log_metrics(named | {"epoch": trainer.current_epoch}, trainer.global_step)
 
@@ -129,14 +131,14 @@ class MediaLog(Callback):
     def on_validation_batch_end(  # type: ignore[override]
         self, trainer: L.Trainer, pl_module: MultiTaskPose, outputs: dict[str, Tensor], batch: Sample, batch_idx: int
     ) -> None:
-        """Draw and send the pictures, if this is the first batch of an epoch that is logged."""
-        mirrors = [logger for logger in trainer.loggers if isinstance(logger, Mirror) and not logger.broken]
+        """Draw the people of the first batch and send the pictures to W&B, in the epochs in which this is due."""
+        mirrors = [logger for logger in trainer.loggers if isinstance(logger, WandbMirror) and not logger.broken]
         epoch = trainer.current_epoch + 1
         if batch_idx or not mirrors or (epoch % self.every and epoch != trainer.max_epochs):
             return
         step = trainer.global_step - 1  # the number of the last step, as Lightning counts
         try:
-            drawn = draw(outputs, batch, pl_module)
+            drawn = draw_pictures(outputs, batch, pl_module)
         except Exception as error:  # a user's own network or task may fail to draw; the run does not need pictures
             log.warning("no pictures (%s); training goes on", " ".join(f"{type(error).__name__}: {error}".split()))
             drawn = {}
@@ -145,7 +147,7 @@ class MediaLog(Callback):
                 mirror.log_picture(name, picture, step)
 
 
-def draw(outputs: dict[str, Tensor], batch: Sample, model: MultiTaskPose) -> dict[str, pictures.Picture]:
+def draw_pictures(outputs: dict[str, Tensor], batch: Sample, model: MultiTaskPose) -> dict[str, pictures.Picture]:
     """Return pictures by name: the predictions of each trained task, and the filters of the first layer.
 
     Args:
@@ -160,5 +162,7 @@ def draw(outputs: dict[str, Tensor], batch: Sample, model: MultiTaskPose) -> dic
         drawn |= model.tasks[task].draw(crops, first)
     layers = [layer for layer in model.network.trunk.modules() if isinstance(layer, nn.Conv2d)]
     if layers:
-        drawn[pictures.FILTERS] = pictures.as_picture(pictures.filters(layers[0].weight.detach().float().cpu().numpy()))
+        drawn[pictures.FILTERS] = pictures.render_rgb(
+            pictures.draw_filters(layers[0].weight.detach().float().cpu().numpy())
+        )
     return drawn

@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 KEY = "hmlpe"
 
 
-def base_of(tasks: Iterable[str]) -> str:
-    """Return the task whose validation error selects the checkpoint: regression if it is there, else the first task.
+def reference_task(tasks: Iterable[str]) -> str:
+    """Return the task whose validation error selects the best checkpoint: regression if present, else the first task.
 
-    >>> base_of(["detection", "regression"])
+    >>> reference_task(["detection", "regression"])
     'regression'
     """
     names = list(tasks)
@@ -39,8 +39,12 @@ def base_of(tasks: Iterable[str]) -> str:
 
 
 def monitored_metric(active: list[str]) -> str:
-    """Return the metric whose lowest value marks the best epoch; it is the same for all rows that train regression."""
-    return f"val/{base_of(active)}_error"
+    """Return the name of the metric whose lowest value marks the best epoch: `val/<task>_error` of `reference_task`.
+
+    Args:
+        active: the tasks with a positive weight.
+    """
+    return f"val/{reference_task(active)}_error"
 
 
 def checkpoint_callbacks(folder: Path, select: str, active: list[str]) -> dict[str, Keeper]:
@@ -60,7 +64,7 @@ def checkpoint_callbacks(folder: Path, select: str, active: list[str]) -> dict[s
 
 
 class Keeper(ModelCheckpoint):
-    """Keeps one checkpoint file: of the last epoch, or of the epoch with the lowest value of a metric.
+    """A ModelCheckpoint of one file: of the last epoch, or of the epoch with the lowest value of a metric.
 
     The callback's state holds no path. (The state of Lightning's own callback holds the folder and, once the folder has
     been moved, forgets the best value.)
@@ -84,11 +88,11 @@ class Keeper(ModelCheckpoint):
         self.path = path
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best value of the metric so far; None before the first value, or without a metric."""
+        """Return the best value so far as `best_model_score`; None before the first value, or without a metric."""
         return {"best_model_score": self.best_model_score}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best value; the file that belongs to it is the one at this callback's own path."""
+        """Restore the best value so far; its checkpoint is taken to be the file at this callback's own path."""
         score = state_dict["best_model_score"]
         if score is not None:
             assert self.dirpath is not None
@@ -133,14 +137,14 @@ class KeptEpochs(Callback):
 
 
 def epoch_file(folder: Path, epoch: int) -> Path:
-    """Return the path of the file in which `KeptEpochs` keeps the weights after so many epochs."""
+    """Return the path at which `KeptEpochs` keeps the weights after this number of epochs, counted from 1."""
     return folder / f"epoch_{epoch}.ckpt"
 
 
-def kept_epoch(path: Path) -> int | None:
-    """Return after how many epochs `KeptEpochs` wrote this file; None if the file is not one of its files.
+def epoch_from_name(path: Path) -> int | None:
+    """Return the number of epochs in the name of a file that `KeptEpochs` wrote; None for a name of another kind.
 
-    >>> kept_epoch(Path("epoch_5.ckpt")), kept_epoch(Path("model.ckpt"))
+    >>> epoch_from_name(Path("epoch_5.ckpt")), epoch_from_name(Path("model.ckpt"))
     (5, None)
     """
     number = path.stem.removeprefix("epoch_")
@@ -166,8 +170,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             os.fsync(file.fileno())
 
 
-def state_to_resume(checkpoints: Path, evaluated: Collection[Path], name: str) -> Path | None:
-    """Return the last undamaged state in the folder, to resume from; None if there is none.
+def find_resume_checkpoint(checkpoints: Path, evaluated: Collection[Path], run_name: str) -> Path | None:
+    """Return the path of the last undamaged state in the folder, to resume from; None if there is none.
 
     A damaged state is logged and deleted. If the weights of an epoch that is to be evaluated are damaged or missing,
     all states are deleted, as none of them contains those weights.
@@ -175,35 +179,37 @@ def state_to_resume(checkpoints: Path, evaluated: Collection[Path], name: str) -
     Args:
         checkpoints: folder of the checkpoints.
         evaluated: the files with the weights that are to be evaluated.
-        name: name of the run, for the log.
+        run_name: name of the run, for the log.
 
     Raises:
         OSError: a checkpoint cannot be read, which does not mean that its content is damaged.
     """
     states = [path for path in (checkpoints / RESUME, checkpoints / RESUME_BEFORE) if path.is_file()]
     for path in evaluated if states else ():
-        if not path.is_file() or not readable(path):
-            log.warning("%s: %s is %s; going back to the start", name, path, "damaged" if path.is_file() else "gone")
+        if not path.is_file() or not is_readable(path):
+            log.warning(
+                "%s: %s is %s; going back to the start", run_name, path, "damaged" if path.is_file() else "gone"
+            )
             for spent in (path, *states):
                 spent.unlink(missing_ok=True)
             return None
     for path in states:
-        if readable(path):
-            log.info("%s: going on from %s", name, path)
+        if is_readable(path):
+            log.info("%s: resuming from %s", run_name, path)
             return path
         other = "the one before it" if path.name == RESUME else "the start"
-        log.warning("%s: %s is damaged; going back to %s", name, path, other)
+        log.warning("%s: %s is damaged; going back to %s", run_name, path, other)
         path.unlink()
     return None
 
 
-def epoch_of(path: Path) -> int:
-    """Return after how many epochs a checkpoint was written, as the file itself says."""
+def epochs_trained(path: Path) -> int:
+    """Return the number of epochs of training that a checkpoint records, counted from 1."""
     return int(torch.load(path, weights_only=True, map_location="cpu")["epoch"]) + 1
 
 
-def readable(path: Path) -> bool:
-    """Return whether a checkpoint is whole and can be decoded.
+def is_readable(path: Path) -> bool:
+    """Return whether a checkpoint file is undamaged and `torch.load` can read it.
 
     Raises:
         OSError, MemoryError: the file cannot be accessed, or memory is too small: not the fault of the file.
@@ -239,7 +245,7 @@ def read_checkpoint(path: Path, skeleton: Skeleton | None = None) -> dict[str, A
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such checkpoint") from error
     except Exception as error:  # torch raises whatever the broken bytes lead to
-        raise UserError(f"{path}: not a checkpoint of hmlpe-train ({type(error).__name__})") from error
+        raise UserError(f"{path}: not a checkpoint from hmlpe-train ({type(error).__name__})") from error
     if skeleton is not None and built != skeleton:
-        raise UserError(f"{path}: checkpoint of another skeleton (joints {', '.join(built.joints)})")
+        raise UserError(f"{path}: checkpoint for another skeleton (joints {', '.join(built.joints)})")
     return content

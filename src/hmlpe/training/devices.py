@@ -19,15 +19,15 @@ CPU_PROCESSES = 2  # of a run with trainer.devices=auto on the CPU
 
 
 def is_rank() -> bool:
-    """Return whether this process is a rank: one of several processes of a run, started by torchrun or by `launch`."""
+    """Return whether this process is a rank: one of several processes of a run, started by torchrun or `launch`."""
     return all(name in os.environ for name in RANK_VARIABLES)
 
 
 def world_size(trainer: TrainerSettings) -> int:
-    """Return the number of processes that train the run, each on a device of its own.
+    """Return the number of processes that train the run (the world size), each on a device of its own.
 
-    In a rank, the environment says it, whatever `trainer.devices` is. "auto" means all visible GPUs or, on the CPU,
-    which has no number of devices, two processes.
+    In a rank it is read from the environment, whatever `trainer.devices` is. "auto" means all visible GPUs or, on the
+    CPU, which has no number of devices, two processes.
 
     Raises:
         UserError: `trainer.devices` is larger than the number of GPUs.
@@ -38,30 +38,30 @@ def world_size(trainer: TrainerSettings) -> int:
         wanted = trainer.devices
     if wanted == 1:
         return int(os.environ["WORLD_SIZE"]) if is_rank() else 1
-    there = gpus(trainer.accelerator)
+    there = gpu_count(trainer.accelerator)
     if wanted == "auto":
         return there or CPU_PROCESSES
     assert isinstance(wanted, int)
     if there and wanted > there:
-        raise UserError(f"trainer.devices: {wanted} GPUs are wanted on this machine, which shows {there}")
+        raise UserError(f"trainer.devices: {wanted} GPUs requested, but this machine shows {there}")
     return int(os.environ["WORLD_SIZE"]) if is_rank() else wanted
 
 
-def cores() -> int:
-    """Return the number of CPU cores that this process may use, by its affinity and by its container's quota."""
+def core_count() -> int:
+    """Return the number of CPU cores that this process may use, by its affinity and its container's quota."""
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota()
     return there if quota is None else max(1, min(there, int(quota)))
 
 
-def threads_of(trainer: TrainerSettings) -> int:
+def threads_per_process(trainer: TrainerSettings) -> int:
     """Return the number of CPU threads of each process of a run: `trainer.threads`, else its share of all cores."""
     own = _default_threads()  # read before anything sets another number
     if trainer.threads is not None:
         return trainer.threads
     here = int(os.environ["LOCAL_WORLD_SIZE"]) if is_rank() else world_size(trainer)
     # torchrun sets OMP_NUM_THREADS to 1; several processes get the same number, however they were started.
-    return max(1, cores() // here) if is_rank() or here > 1 else min(own, cores())
+    return max(1, core_count() // here) if is_rank() or here > 1 else min(own, core_count())
 
 
 @cache
@@ -72,25 +72,25 @@ def _default_threads() -> int:
     return torch.get_num_threads()
 
 
-def gpus(accelerator: str) -> int:
-    """Return the number of GPUs that a run with this accelerator setting may use; 0 means that it is on the CPU."""
+def gpu_count(accelerator: str) -> int:
+    """Return the number of GPUs that a run with this accelerator setting may use; 0 if it uses the CPU."""
     import torch
 
     return 0 if accelerator == "cpu" or not torch.cuda.is_available() else torch.cuda.device_count()
 
 
 def check_devices(trainer: TrainerSettings, batch_size: int) -> None:
-    """Raise UserError if this machine cannot train as the settings say."""
+    """Raise UserError if the machine lacks the configured GPUs, or the batch does not divide over the run's devices."""
     if batch_size % (devices := world_size(trainer)):
-        raise UserError(f"optim.batch_size: {batch_size} people do not divide over trainer.devices: {devices}")
-    if trainer.accelerator in ("gpu", "cuda") and not gpus(trainer.accelerator):
+        raise UserError(f"optim.batch_size: {batch_size} people do not divide evenly over trainer.devices: {devices}")
+    if trainer.accelerator in ("gpu", "cuda") and not gpu_count(trainer.accelerator):
         raise UserError("trainer.accelerator: no GPU is available here; use cpu or auto")
 
 
 def check_sweep(trainer: TrainerSettings, launcher: str) -> None:
-    """Raise UserError if a sweep cannot be run with these settings.
+    """Raise UserError if a sweep cannot be run with these settings and this launcher.
 
-    That is so under torchrun, and if its runs are on several devices but have no processes of their own.
+    It cannot be run under torchrun, nor with runs on several devices unless the launcher gives each run a process.
 
     Args:
         trainer: the settings of the trainer.

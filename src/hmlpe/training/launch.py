@@ -37,12 +37,12 @@ from torch import multiprocessing
 from hmlpe.bad_input import BAD_INPUT
 from hmlpe.errors import UserError
 from hmlpe.files import write_bytes_atomic
-from hmlpe.runs.folder import RESULT, file_version, mark_failed, read_record
-from hmlpe.settings import plain
+from hmlpe.runs.folder import RESULT, file_version, mark_failed, read_result_json
+from hmlpe.settings import to_plain_containers
 from hmlpe.training.devices import is_rank, world_size
 from hmlpe.training.ranks import process_group
 from hmlpe.training.settings import TrainSettings
-from hmlpe.training.watch import listener, set_listener
+from hmlpe.training.watch import get_listener, set_listener
 
 RunFunction = Callable[[TrainSettings, Path], dict[str, Any]]
 Error = UserError | RuntimeError
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 class RankKilled(UserError):
-    """A rank was killed from outside, so that it could not report an error of its own."""
+    """Raised when a rank was killed from outside, so that it could not report an error of its own."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class RankJob:
         settings: the settings of the run.
         folder: folder of the run.
         environment: the ranks' environment variables, apart from the rank's own number.
-        notes: folder in which a rank that fails leaves a note of its error.
+        error_folder: folder in which a rank that fails writes a report of its error.
         job_logging: Hydra's logging configuration; None without Hydra.
         progress: the pipe through which rank zero reports progress; None if there is no listener.
     """
@@ -73,13 +73,13 @@ class RankJob:
     settings: TrainSettings
     folder: Path
     environment: dict[str, str]
-    notes: Path
+    error_folder: Path
     job_logging: dict[str, Any] | None
     progress: Connection | None
 
 
 def run_rank(rank: int, job: RankJob) -> None:
-    """Take part in the run as one rank; on an error, write a note of the error and its time to `job.notes`."""
+    """Take part in the run as one rank; on an error, write a report of the error and its time to `job.error_folder`."""
     multiprocessing._prctl_pr_set_pdeathsig(signal.SIGKILL)  # type: ignore[attr-defined]  # leave no orphan processes
     os.environ |= job.environment | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -103,33 +103,34 @@ def run_rank(rank: int, job: RankJob) -> None:
         else:
             trace = "".join(traceback.format_exception(error))
             found = RuntimeError(f"in rank {rank}: {type(error).__name__}: {' '.join(str(error).split())}")
-        write_bytes_atomic(job.notes / str(rank), pickle.dumps((time.monotonic(), found, trace)))
+        write_bytes_atomic(job.error_folder / str(rank), pickle.dumps((time.monotonic(), found, trace)))
         os._exit(1)  # a normal exit would wait for other ranks that no longer answer
 
 
-def first_error(notes: Path, codes: dict[int, int], world: int) -> Error | None:
+def first_error(error_folder: Path, exit_codes: dict[int, int], world_size: int) -> Error | None:
     """Return the first error of the ranks that have ended; None if none has failed.
 
     Later errors, which only follow from the first, are ignored, and their tracebacks are not printed.
 
     Args:
-        notes: folder of the ranks' notes.
-        codes: exit codes of the ranks that have ended, by rank.
-        world: number of ranks.
+        error_folder: folder of the error reports that `run_rank` writes.
+        exit_codes: exit codes of the ranks that have ended, by rank.
+        world_size: number of ranks.
 
     Raises:
         KeyboardInterrupt: the run was interrupted.
     """
-    for rank, code in codes.items():
-        if code != 0 and not (notes / str(rank)).is_file():
+    for rank, code in exit_codes.items():
+        if code != 0 and not (error_folder / str(rank)).is_file():
             how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             return RankKilled(
-                f"rank {rank} of {world} was killed ({how}); the same command goes on after the last whole epoch"
+                f"rank {rank} of {world_size} was killed ({how}); rerun the same command to resume after the last "
+                "full epoch"
             )
-    if not any(codes.values()):
+    if not any(exit_codes.values()):
         return None
-    all_notes = [pickle.loads(path.read_bytes()) for path in notes.glob("[0-9]*")]
-    _, found, trace = min(all_notes, key=lambda note: note[0])
+    reports = [pickle.loads(path.read_bytes()) for path in error_folder.glob("[0-9]*")]
+    _, found, trace = min(reports, key=lambda report: report[0])
     if isinstance(found, KeyboardInterrupt):
         raise found
     sys.stderr.write(trace)
@@ -137,8 +138,8 @@ def first_error(notes: Path, codes: dict[int, int], world: int) -> Error | None:
     return found
 
 
-def over_devices(run: RunFunction) -> RunFunction:
-    """Decorate the function of a run so that it is executed by as many processes as the settings say.
+def distribute_over_devices(run: RunFunction) -> RunFunction:
+    """Decorate the function of a run so that it is executed in as many processes as `trainer.devices` says.
 
     The decorated function returns the content of result.json.
 
@@ -155,22 +156,25 @@ def over_devices(run: RunFunction) -> RunFunction:
         if is_rank():
             with process_group(settings.trainer):
                 return run(settings, folder)
-        return _start(wrapped, settings, folder, world)
+        return _run_ranks(wrapped, settings, folder, world)
 
     return wrapped
 
 
-def _start(run: RunFunction, settings: TrainSettings, folder: Path, world: int) -> dict[str, Any]:
+def _run_ranks(run: RunFunction, settings: TrainSettings, folder: Path, world: int) -> dict[str, Any]:
+    """Call `run` in `world` new processes, and return the content of result.json, or raise the ranks' first error."""
     log.info("%s · seed %s: over %d processes", settings.row.name, settings.seed, world)
     before = file_version(folder / RESULT)
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     job_logging: Any = None
     if HydraConfig.initialized():
-        job_logging = plain(HydraConfig.get().job_logging)
-    ours, theirs = connection.Pipe(duplex=False) if listener() else (None, None)
+        job_logging = to_plain_containers(HydraConfig.get().job_logging)
+    ours, theirs = connection.Pipe(duplex=False) if get_listener() else (None, None)
     error: Error | None = None
-    with TemporaryDirectory() as notes, _sigterm_raises():
-        job = RankJob(run, settings, folder, _environment(world, store.port), Path(notes), job_logging, theirs)
+    with TemporaryDirectory() as error_folder, _sigterm_raises():
+        job = RankJob(
+            run, settings, folder, _rank_environment(world, store.port), Path(error_folder), job_logging, theirs
+        )
         # The ranks start with Ctrl-C blocked; until they can handle it, it reaches this process alone.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -181,32 +185,32 @@ def _start(run: RunFunction, settings: TrainSettings, folder: Path, world: int) 
                 theirs.close()
         processes = started.processes
         try:
-            error = _watch(processes, Path(notes), ours)
+            error = _wait_for_ranks(processes, Path(error_folder), ours)
         except (KeyboardInterrupt, SystemExit):
             for process in processes:
                 process.terminate()  # the rank handles SIGTERM like Ctrl-C
-            _end(processes)
+            _end_ranks(processes)
             mark_failed(folder, "interrupted", NOT_FINISHED, before)
             raise
         finally:
-            _end(processes)
+            _end_ranks(processes)
     if error is not None:
         if not isinstance(error, UserError) or isinstance(error, RankKilled):
             mark_failed(folder, " ".join(str(error).splitlines()[-1].split()), NOT_FINISHED, before)
         raise error
-    return read_record(folder)
+    return read_result_json(folder)
 
 
-def _environment(world: int, port: int) -> dict[str, str]:
+def _rank_environment(world_size: int, port: int) -> dict[str, str]:
     """Return the environment variables that torch and Lightning need in every rank.
 
     Args:
-        world: number of ranks.
+        world_size: number of ranks.
         port: port of the store through which the ranks find each other.
     """
     found = {
-        "WORLD_SIZE": str(world),
-        "LOCAL_WORLD_SIZE": str(world),
+        "WORLD_SIZE": str(world_size),
+        "LOCAL_WORLD_SIZE": str(world_size),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "TORCHELASTIC_USE_AGENT_STORE": "True",
@@ -218,12 +222,12 @@ def _environment(world: int, port: int) -> dict[str, str]:
     return found
 
 
-def _watch(processes: Sequence[BaseProcess], notes: Path, progress: Connection | None) -> Error | None:
-    """Wait until all ranks have ended well (None), or one has failed, and return its error.
+def _wait_for_ranks(processes: Sequence[BaseProcess], error_folder: Path, progress: Connection | None) -> Error | None:
+    """Wait until one rank has failed, and return its error, or until all have ended without one, and return None.
 
     Meanwhile, the progress that rank zero reports is passed on to this process's listener.
     """
-    left, report = dict(enumerate(processes)), listener()
+    left, report = dict(enumerate(processes)), get_listener()
     while left:
         ready = connection.wait([*(process.sentinel for process in left.values()), *([progress] if progress else [])])
         if progress in ready and progress is not None and report is not None:
@@ -231,15 +235,15 @@ def _watch(processes: Sequence[BaseProcess], notes: Path, progress: Connection |
                 report(progress.recv())
             except EOFError:  # rank zero has ended
                 progress = None
-        codes = {rank: process.exitcode for rank, process in left.items() if process.exitcode is not None}
-        error = first_error(notes, codes, len(processes))
+        exit_codes = {rank: process.exitcode for rank, process in left.items() if process.exitcode is not None}
+        error = first_error(error_folder, exit_codes, len(processes))
         if error is not None:
             return error
-        left = {rank: process for rank, process in left.items() if rank not in codes}
+        left = {rank: process for rank, process in left.items() if rank not in exit_codes}
     return None
 
 
-def _end(processes: Sequence[BaseProcess]) -> None:
+def _end_ranks(processes: Sequence[BaseProcess]) -> None:
     """Wait up to `GRACE_S` seconds for the processes to end, then kill those that are left."""
     until = time.monotonic() + GRACE_S
     try:

@@ -32,7 +32,7 @@ def backward_per_task(
     network: HeterogeneousNet,
     balance: Balance,
     terms: Mapping[str, Float[Tensor, ""]],
-    extra: Float[Tensor, ""] | None,
+    extra_loss: Float[Tensor, ""] | None,
     step_info: StepInfo,
 ) -> None:
     """Run one backward pass per task, and add the results to the parameters' gradients.
@@ -47,45 +47,51 @@ def backward_per_task(
     Args:
         network: the network.
         balance: the balance, which combines gradients.
-        terms: the balance's terms, with their graph.
-        extra: the balance's `extra_loss`, with its graph.
-        step_info: of the present step.
+        terms: the balance's terms by task, i.e. the weighted losses, with their autograd graph.
+        extra_loss: the balance's `extra_loss`, with its autograd graph; None if there is none.
+        step_info: seed, epoch and number of the present step.
     """
     of_heads = {id(p) for head in network.heads.values() for p in head.parameters()}
     shared = [p for p in network.parameters() if p.requires_grad and id(p) not in of_heads]
     learned = [p for p in balance.parameters() if p.requires_grad]
-    size, last, found = sum(p.numel() for p in shared), list(terms)[-1], {}
+    size, last, gradients = sum(p.numel() for p in shared), list(terms)[-1], {}
     for task, term in terms.items():
         own = [*(p for p in network.heads[task].parameters() if p.requires_grad), *learned]
-        gradient = _gradient(term, [*shared, *own], keep=task != last)
-        found[task] = gradient[:size]
-        _add(own, gradient[size:])
-    _add(shared, balance.checked_combine(found, step_info))
-    if extra is not None and learned:
-        _add(learned, _gradient(extra, learned))
+        gradient = _flat_gradient(term, [*shared, *own], retain_graph=task != last)
+        gradients[task] = gradient[:size]
+        _add_to_gradients(own, gradient[size:])
+    _add_to_gradients(shared, balance.checked_combine(gradients, step_info))
+    if extra_loss is not None and learned:
+        _add_to_gradients(learned, _flat_gradient(extra_loss, learned))
 
 
-def _gradient(
-    value: Float[Tensor, ""], parameters: Sequence[nn.Parameter], keep: bool = False
+def _flat_gradient(
+    loss: Float[Tensor, ""], parameters: Sequence[nn.Parameter], retain_graph: bool = False
 ) -> Float[Tensor, " value"]:
-    """Return the gradient of a value as one vector, averaged over all ranks.
+    """Return the gradient of a scalar loss with respect to the parameters, as one vector, averaged over all ranks.
 
-    It is zero for parameters on which the value does not depend. `keep` retains the graph.
+    It is zero for parameters on which the loss does not depend. `retain_graph` keeps the graph for another backward
+    pass.
     """
-    parts = torch.autograd.grad(value, parameters, retain_graph=keep, allow_unused=True, materialize_grads=True)
+    parts = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True, materialize_grads=True)
     return mean_over_ranks(torch.cat([part.flatten() for part in parts]))
 
 
-def _add(parameters: Sequence[nn.Parameter], gradient: Float[Tensor, " value"]) -> None:
-    """Add the vector's parts to the parameters' gradients, which have the parameters' memory layout."""
-    for parameter, part in zip(parameters, gradient.split([p.numel() for p in parameters]), strict=True):
+def _add_to_gradients(parameters: Sequence[nn.Parameter], flat_gradient: Float[Tensor, " value"]) -> None:
+    """Add a gradient to the parameters' `.grad`, which has the parameters' memory layout.
+
+    Args:
+        parameters: the parameters.
+        flat_gradient: their gradients, flattened and concatenated in the same order.
+    """
+    for parameter, part in zip(parameters, flat_gradient.split([p.numel() for p in parameters]), strict=True):
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         parameter.grad += part.view_as(parameter)
 
 
 class MultiTaskPose(L.LightningModule):
-    """Trains the network on all active tasks together: each step minimises phi, which the balance makes of the losses.
+    """Trains the network on all active tasks together: each step minimises the balance's combination of their losses.
 
     Evaluation logs unweighted errors and metrics.
 
@@ -98,7 +104,7 @@ class MultiTaskPose(L.LightningModule):
         scheduler: factory that makes the learning-rate schedule, given the optimiser and the number of steps; None
             keeps the rate constant.
         config: the configuration from which the module was built, in plain containers; every checkpoint carries it.
-        made_by: digests of configuration, code and data; every checkpoint carries them.
+        made_by: digests of configuration, code and data, by which the module is trained; every checkpoint carries them.
         seed: dropout draws from (seed, step, rank), so that a resumed run continues as if it had not stopped.
     """
 
@@ -164,39 +170,42 @@ class MultiTaskPose(L.LightningModule):
             self.checked = True
         return {name: self.tasks[name].loss(outputs[name], targets[name]) for name in targets}, outputs, targets
 
-    def phi(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
-        """Return phi, which the step minimises, and keep its terms for `backward`."""
+    def total_loss(self, losses: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
+        """Return the scalar that the step minimises, and keep its terms for `backward`.
+
+        It is phi (paper equation 4): the sum of the balance's terms, and of its extra loss if it has one.
+        """
         self.step_info = StepInfo(self.seed, self.current_epoch, self.global_step)
         self.step_terms, self.step_extra = self.balance.checked_terms(losses, self.step_info), self.balance.extra_loss()
         total = torch.stack(list(self.step_terms.values())).sum()
         return total if self.step_extra is None else total + self.step_extra
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Run the backward pass of phi, or one per task if the balance combines gradients."""
+        """Run the backward pass of the total loss, or one pass per task if the balance combines gradients."""
         if self.balance.combines_gradients:
             backward_per_task(self.network, self.balance, self.step_terms, self.step_extra, self.step_info)
         else:
             super().backward(loss, *args, **kwargs)
 
     def on_train_start(self) -> None:
-        """Turn off DDP's own averaging if the balance combines gradients, as they are then averaged before that."""
+        """Turn off DDP's averaging of gradients if the balance combines them, as `backward_per_task` averages them."""
         wrapped = self.trainer.strategy.model
         if isinstance(wrapped, DistributedDataParallel) and self.balance.combines_gradients:
             wrapped.require_backward_grad_sync = False
 
     def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
-        """Seed the dropout of this step."""
+        """Seed the random numbers of the dropout in this step."""
         self.seed_dropout(self.global_step)
 
     def seed_dropout(self, step: int) -> None:
-        """Seed torch's generator so that dropout draws the random numbers of this step."""
+        """Seed torch's generator from (seed, step, rank), so that a resumed run draws the same dropout in this step."""
         torch.manual_seed(self.seed * 1_000_003 + step + rank_and_world()[0] * RANK_STRIDE)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
-        """Return phi of the batch, and log it with its parts."""
+        """Return the total loss of the batch, and log it with each task's loss, its weighted loss and its weight."""
         losses, _, _ = self.losses(batch)
         self.step_losses = losses
-        total = self.phi(losses)
+        total = self.total_loss(losses)
         size = len(batch["image"])
         shown = {"total": total, **losses, **{f"{name}_weighted": term for name, term in self.step_terms.items()}}
         means = dict(zip(shown, mean_over_ranks(torch.stack(list(shown.values()))), strict=True))
@@ -209,12 +218,12 @@ class MultiTaskPose(L.LightningModule):
         return total
 
     def on_train_batch_end(self, outputs: Any, batch: Sample, batch_idx: int) -> None:
-        """Let the balance observe the step's losses and, if it needs them, the losses after the step."""
-        after = self.losses_after(batch) if self.balance.needs_losses_after else None
+        """Pass the step's losses to the balance and, if it needs them, the losses of the same batch after the step."""
+        after = self.losses_after_step(batch) if self.balance.needs_losses_after else None
         self.balance.observe(self.step_means, self.step_info, after)
 
     @torch.no_grad()
-    def losses_after(self, batch: Sample) -> dict[str, Float[Tensor, ""]]:
+    def losses_after_step(self, batch: Sample) -> dict[str, Float[Tensor, ""]]:
         """Return the losses of the step's batch after the step, with the same dropout, averaged over all ranks.
 
         The network's buffers (running statistics) are restored afterwards.
@@ -228,32 +237,33 @@ class MultiTaskPose(L.LightningModule):
         return dict(zip(losses, mean_over_ranks(torch.stack(list(losses.values()))), strict=True))
 
     def validation_step(self, batch: Sample, batch_idx: int) -> dict[str, Tensor]:
-        """Add an evaluation batch to the errors and metrics.
+        """Update the tasks' errors and the metrics with an evaluation batch.
 
         Returns:
-            The results for each person: the `metric_inputs`, and `errors/<name>` (batch, item), the metrics' errors.
+            The results for each person of the batch, by name: the arrays of `metric_inputs`, and as `errors/<name>`
+            (batch, item) each person's errors under each metric.
         """
         with torch.autocast(self.device.type, enabled=False):  # reported numbers are computed in full precision
             _, outputs, targets = self.losses(batch)
             errors = {name: self.tasks[name].sample_errors(outputs[name], targets[name]) for name in targets}
         for name, error in errors.items():
-            self._error(name).update(error, targets[name].has_known)
+            self._error_metric(name).update(error, targets[name].has_known)
         inputs = self.metric_inputs(batch, outputs, targets)
         self.metrics.update(**inputs)
-        kept = [*map(self._error, self.errors), *self.metrics.values()]
-        return inputs | {f"{ERRORS}{one.array}": one.last for one in kept if isinstance(one, PersonMetric)}
+        kept = [*map(self._error_metric, self.errors), *self.metrics.values()]
+        return inputs | {f"{ERRORS}{one.array}": one.last_errors for one in kept if isinstance(one, PersonMetric)}
 
     def on_validation_epoch_end(self) -> None:
         """Log the errors and metrics of the present split, computed over the people of all processes."""
         for name in self.errors:
-            for key, value in self._error(name).compute().items():
+            for key, value in self._error_metric(name).compute().items():
                 self.log(f"{self.split}/{key}", value, prog_bar=True)
-            self._error(name).reset()
+            self._error_metric(name).reset()
         found = self.metrics.compute()
         self.log_dict({f"{self.split}/{name}": value for name, value in found.items()})
         self.metrics.reset()
 
-    def _error(self, task: str) -> TaskError:
+    def _error_metric(self, task: str) -> TaskError:
         error = self.errors[task]
         assert isinstance(error, TaskError)
         return error
@@ -269,7 +279,10 @@ class MultiTaskPose(L.LightningModule):
     def metric_inputs(
         self, batch: Sample, outputs: Mapping[str, Tensor], targets: Mapping[str, Target]
     ) -> dict[str, Tensor]:
-        """Return all inputs that metrics may take by name: the active tasks' decoded outputs, and the ground truth."""
+        """Return the arrays (batch, ...) that metrics may take as arguments, by name.
+
+        They are the active tasks' decoded outputs, and the ground truth.
+        """
         found = {
             "truth_crop_px": batch["joints_px"],
             "truth_px": batch["truth_px"],
@@ -306,14 +319,19 @@ class MultiTaskPose(L.LightningModule):
 
 
 def task_error_metric(name: str, task: Task) -> TaskError:
-    """Return the metric of a task's own error."""
+    """Return a new metric that averages a task's own error, i.e. its unweighted loss, over people."""
     return TaskError(name, task.symbol or name, task.digits)
 
 
 def metric_collection(metrics: Mapping[str, Mapping[str, Metric]], tasks: Iterable[str]) -> MetricCollection:
     """Return the metrics of these tasks as one collection.
 
-    Each metric takes what it needs of `MultiTaskPose.metric_inputs`, by name.
+    Its names are `<task>_<name>`. Each metric takes those arrays of `MultiTaskPose.metric_inputs` that its `update`
+    names as arguments.
+
+    Args:
+        metrics: the metrics, by the task whose output they read, then by name.
+        tasks: the tasks whose metrics are wanted.
     """
     own = {f"{task}_{name}": metric for task in tasks for name, metric in metrics.get(task, {}).items()}
     return MetricCollection(own, compute_groups=False)  # type: ignore[arg-type]  # a dict of metrics is one of its kinds

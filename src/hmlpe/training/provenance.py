@@ -141,39 +141,41 @@ def strip_comments(source: str) -> str:
     return "\n".join(kept for text in "\n".join(lines).splitlines() if (kept := text.rstrip()))
 
 
-def identity_of(settings: TrainSettings, data: str) -> dict[str, str]:
-    """Return the identity of a result, by which a later call recognises it.
+def run_identity(settings: TrainSettings, data_digest: str) -> dict[str, str]:
+    """Return the identity of a run's result: digests of code, data, configuration and start, and the seed.
+
+    A later run in the same folder is the same run only if its identity is equal.
 
     Args:
         settings: the settings of the run.
-        data: digest of the pack.
+        data_digest: digest of the pack, from its manifest.
     """
     start = digest_of_file(Path(settings.init_from)) if settings.init_from else "scratch"
-    made_by = {"code": code_digest(), "data": data, "config": config_digest(settings)}
+    made_by = {"code": code_digest(), "data": data_digest, "config": config_digest(settings)}
     if own := user_code_digests(settings):
         made_by[USER_CODE] = digest_of(own)
     return {**made_by, "start": start, "seed": str(settings.seed)}
 
 
-def provenance(settings: TrainSettings, data: str, precision: str) -> dict[str, Any]:
-    """Return the provenance of a run's numbers, which its result stores.
+def run_provenance(settings: TrainSettings, data_digest: str, precision: str) -> dict[str, Any]:
+    """Return the provenance of a run's numbers, as result.json stores it: revision and digests, packages, machine.
 
-    In it, `settings` is a digest that is the same for all rows of a study.
+    Its `settings` is a digest of the configuration that is the same for all rows of a study.
 
     Args:
         settings: the settings of the run.
-        data: digest of the pack.
+        data_digest: digest of the pack, from its manifest.
         precision: Lightning's name of the precision.
     """
-    revision = _git("rev-parse", "HEAD")
+    revision = _git_output("rev-parse", "HEAD")
     return {
         "git_revision": revision,
-        "git_dirty": None if revision is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "git_dirty": None if revision is None else bool(_git_output("status", "--porcelain", "--untracked-files=no")),
         "code": code_digest(),
         **({USER_CODE: own} if (own := user_code_digests(settings)) else {}),
-        "data": data,
+        "data": data_digest,
         "config": config_digest(settings),
-        "settings": config_digest(settings, row=False),
+        "settings": config_digest(settings, include_row=False),
         "packages": {name: version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "device": device_name(settings.trainer.accelerator),
@@ -183,8 +185,8 @@ def provenance(settings: TrainSettings, data: str, precision: str) -> dict[str, 
     }
 
 
-def _git(*arguments: str) -> str | None:
-    """Return git's output in the package's folder; None if that is not a checkout of this project (but a wheel)."""
+def _git_output(*arguments: str) -> str | None:
+    """Return the output of a git command in the package's folder; None if that is no git checkout of this project."""
     if not (PACKAGE.parents[1] / "pyproject.toml").is_file():
         return None
     try:
@@ -195,7 +197,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def device_name(accelerator: str) -> str:
-    """Return the name of the GPU, or of the CPU, that runs with this accelerator setting use."""
+    """Return the model name of the GPU, or of the CPU, that a run with this accelerator setting uses."""
     if accelerator != "cpu" and torch.cuda.is_available():
         return torch.cuda.get_device_name()
     try:

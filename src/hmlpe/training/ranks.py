@@ -26,7 +26,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from hmlpe.training.checkpoint import AtomicCheckpointIO
-from hmlpe.training.devices import gpus, threads_of
+from hmlpe.training.devices import gpu_count, threads_per_process
 from hmlpe.training.settings import TrainerSettings
 
 TIMEOUT = timedelta(minutes=10)  # of one rank waiting for another; what rank zero does alone never takes as long
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 def rank_and_world() -> tuple[int, int]:
-    """Return this process's rank, and the number of ranks (the world size)."""
+    """Return this process's rank and the number of ranks (the world size); (0, 1) without a process group."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
@@ -47,7 +47,10 @@ def is_rank_zero() -> bool:
 
 
 def on_rank_zero(function: Callable[[], T]) -> T:
-    """Call `function` on rank zero alone, so that ranks do not race for a file; return or raise its outcome on all."""
+    """Call `function` on rank zero alone, and return its result, or raise its error, on all ranks.
+
+    So the ranks do not race for a file.
+    """
     if rank_and_world()[1] == 1:
         return function()
     box: list[Any] = [None, None]
@@ -64,7 +67,10 @@ def on_rank_zero(function: Callable[[], T]) -> T:
 
 
 def mean_over_ranks(values: Float[Tensor, " value"]) -> Float[Tensor, " value"]:
-    """Return the mean over all ranks, all of which have the same number of samples."""
+    """Return the elementwise mean of a vector over all ranks, without its autograd graph.
+
+    It is a mean over samples, too, as all ranks have the same number of them.
+    """
     world, total = rank_and_world()[1], values.detach().clone()
     if world > 1:
         dist.all_reduce(total)
@@ -80,10 +86,10 @@ def process_group(trainer: TrainerSettings) -> Iterator[None]:
     """
     atexit.unregister(dist.destroy_process_group)
     local = int(os.environ["LOCAL_RANK"])
-    threads = threads_of(trainer)
+    threads = threads_per_process(trainer)
     os.environ["OMP_NUM_THREADS"] = str(threads)  # else Lightning sets another number
     torch.set_num_threads(threads)
-    on_gpu = gpus(trainer.accelerator) > 0
+    on_gpu = gpu_count(trainer.accelerator) > 0
     if on_gpu:
         torch.cuda.set_device(local)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -111,19 +117,19 @@ def _ignore_signal(signum: int, frame: object) -> None:
 
 
 class SignalHandlers(Callback):
-    """Replaces Lightning's handler of SIGTERM, which waits for an answer of ranks that may be gone, by our own."""
+    """Lightning callback that replaces Lightning's SIGTERM handler, which waits for ranks that may be gone."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Set the handler."""
+        """Make SIGTERM raise KeyboardInterrupt during training."""
         signal.signal(signal.SIGTERM, _interrupt)
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Set the handler."""
+        """Make SIGTERM raise KeyboardInterrupt during evaluation."""
         self.on_train_start(trainer, pl_module)
 
 
 def trainer_options(trainer: TrainerSettings) -> dict[str, Any]:
-    """Return the arguments of Lightning's trainer that set its devices, and keep it from detecting a cluster itself.
+    """Return the arguments of `L.Trainer` for the run's devices, which also keep it from detecting a cluster itself.
 
     Gradients are averaged over the ranks, whose batches have the same size. No trainable parameter is ever unused;
     `find_unused_parameters` is set because without it DDP regroups the gradients after its first step, and three or
@@ -138,7 +144,7 @@ def trainer_options(trainer: TrainerSettings) -> dict[str, Any]:
         }
     local = int(os.environ["LOCAL_WORLD_SIZE"])
     return {
-        "accelerator": "cuda" if gpus(trainer.accelerator) else "cpu",
+        "accelerator": "cuda" if gpu_count(trainer.accelerator) else "cpu",
         "devices": local,
         "num_nodes": world // local,
         "strategy": DDPStrategy(find_unused_parameters=True),

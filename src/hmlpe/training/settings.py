@@ -18,7 +18,7 @@ class RowSettings(Settings):
     """The settings of a row, i.e. of one configuration of the study."""
 
     name: Name
-    weights: Annotated[dict[str, Any], Field(description="weights by the tasks' names")]  # a balance checks each
+    weights: Annotated[dict[str, Any], Field(description="weights by task name")]  # a balance checks each
 
 
 class StepSettings(Settings):
@@ -88,8 +88,8 @@ class ModelSettings(Settings):
         return weights | {name: 0 for name in self.tasks if name not in weights}
 
     @property
-    def weighted_balance(self) -> Component:
-        """Return the configuration of the balance with the row's weights added."""
+    def balance_config(self) -> Component:
+        """Return the config of the loss balancing method, with `weights`: the row's loss weight of each task."""
         return {key: value for key, value in self.balance.items() if key != "name"} | {"weights": self.weights}
 
     def check_all(self) -> None:
@@ -108,7 +108,7 @@ class TrainSettings(ModelSettings):
     size_px: PositiveInt
     epochs: PositiveInt
     select: Literal["best", "last"]
-    keep_epochs: Annotated[list[PositiveInt], Field(description="a list of numbers of epochs, e.g. [5,30]")]
+    keep_epochs: Annotated[list[PositiveInt], Field(description="a list of epoch numbers, e.g. [5,30]")]
     init_from: Text | None
     heads: Literal["keep", "renew"]
     varies: Annotated[
@@ -132,7 +132,7 @@ class TrainSettings(ModelSettings):
         """Raise UserError, naming a setting, if some settings do not fit each other."""
         super().check_all()
         if "checkpoint" in self.tree and "checkpoint" not in type(self).model_fields:
-            raise UserError("checkpoint: is called init_from, the weights that a training starts from")
+            raise UserError("checkpoint: this setting is called init_from (the weights that training starts from)")
         check_row_name(self.row.name, self.seed)
         if self.size_px > self.data.crop_px:
             raise UserError(
@@ -142,9 +142,7 @@ class TrainSettings(ModelSettings):
             raise UserError(f"keep_epochs: {max(self.keep_epochs)} is beyond the {self.epochs} epochs of the run")
         split, _, metric = self.objective.partition("/")
         if split not in ("train", "val") or not metric:
-            raise UserError(
-                f"objective: must be val/<metric> or train/<metric>, got {self.objective!r}; test people choose nothing"
-            )
+            raise UserError(f"objective: must be val/<metric> or train/<metric> (never test), got {self.objective!r}")
         if metric.endswith("_error") and metric.removesuffix("_error") not in self.tasks:
             raise UserError(f"objective: {self.objective!r}: no such task; there are {', '.join(self.tasks)}")
         if not self.fit and self.init_from is None:

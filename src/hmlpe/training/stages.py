@@ -14,7 +14,7 @@ from hmlpe.training.settings import TrainSettings
 STAGE_SETTINGS = ("study", "folder", "init_from", "row.name", "data.train_sets", "data.test_sets")
 
 
-def stages_of(settings: TrainSettings, overrides: Sequence[str]) -> list[TrainSettings]:
+def all_stage_settings(settings: TrainSettings, overrides: Sequence[str]) -> list[TrainSettings]:
     """Return the settings of each stage of a chain; for a single run, a list of its own settings.
 
     Args:
@@ -29,11 +29,11 @@ def stages_of(settings: TrainSettings, overrides: Sequence[str]) -> list[TrainSe
     return [stage_settings(stage, overrides) for stage in settings.stages]
 
 
-def stage_settings(stage: str | int | float, overrides: Sequence[str]) -> TrainSettings:
-    """Return the settings of the experiment `stage`, with the overrides of the chain to which it belongs.
+def stage_settings(experiment: str | int | float, overrides: Sequence[str]) -> TrainSettings:
+    """Return the settings of one stage of a chain: those of its experiment, with the overrides of the chain.
 
     Args:
-        stage: name of the experiment.
+        experiment: name of the experiment that the stage runs, as in `conf/experiment/`.
         overrides: the overrides of the chain.
 
     Raises:
@@ -46,7 +46,7 @@ def stage_settings(stage: str | int | float, overrides: Sequence[str]) -> TrainS
     taken = [name for name in named if name in STAGE_SETTINGS]
     if taken:
         raise UserError(f"{taken[0]}: each stage has its own; set it in the stage's experiment file")
-    found = TrainSettings.of(compose("train", [f"experiment={stage}", *kept]))
+    found = TrainSettings.from_config(compose("train", [f"experiment={experiment}", *kept]))
     if found.stages:
-        raise UserError(f"stages: {stage} is a chain of stages itself")
+        raise UserError(f"stages: {experiment} is a chain of stages itself")
     return found

@@ -25,7 +25,7 @@ PLAIN = ("hmlpe.network.init", "hmlpe.training.optim")  # modules whose function
 
 @contextmanager
 def blame_file(path: Path) -> Iterator[None]:
-    """Turn any error inside the `with` block into a one-line UserError that names the file as its cause."""
+    """Replace any error inside the `with` block by a one-line UserError that names the file as its cause."""
     try:
         yield
     except UserError as error:
@@ -39,7 +39,7 @@ def blame_file(path: Path) -> Iterator[None]:
         ) from error
 
 
-def build(config: Mapping[str, Any], trust: Sequence[str] = (), **given: Any) -> Any:
+def build_trusted(config: Mapping[str, Any], trust: Sequence[str] = (), **more_arguments: Any) -> Any:
     """Instantiate a network, or a task, from a file's configuration.
 
     `_target_` may name any callable, and the file may come from anyone. Therefore only parts of this package, and of
@@ -47,69 +47,73 @@ def build(config: Mapping[str, Any], trust: Sequence[str] = (), **given: Any) ->
 
     Args:
         config: the configuration.
-        trust: names of the trusted packages.
-        given: arguments beside the configured ones.
+        trust: names of the packages that the user trusts.
+        more_arguments: keyword arguments of the constructor, beside the configured ones.
 
     Raises:
         UserError: the configuration names something else, or a trusted package cannot be imported.
     """
-    check(config, trust)
-    return instantiate(config, **given)
+    check_config(config, trust)
+    return instantiate(config, **more_arguments)
 
 
-def check(config: Any, trust: Sequence[str] = (), optimisers: bool = False) -> None:
-    """Raise UserError if a file's configuration names something that must not be built; see `build`.
+def check_config(config: Any, trust: Sequence[str] = (), allow_optimisers: bool = False) -> None:
+    """Raise UserError if a file's configuration names something that must not be built; see `build_trusted`.
 
     Of Hydra's own keys, `_args_` is walked through like everything else; `_partial_`, `_recursive_` and `_convert_`
     change when and in which form arguments are passed on, not what is called.
 
     Args:
         config: the configuration.
-        trust: names of the trusted packages.
-        optimisers: whether optimisers, schedules and the functions that configure them may be built, too.
+        trust: names of the packages that the user trusts.
+        allow_optimisers: whether optimisers, schedules and the functions that configure them may be built, too.
     """
     trust = (trust,) if isinstance(trust, str) else trust
-    for one in walk_config(config):
-        if isinstance(one, str) and "${" in one:  # Hydra would resolve it, and a resolver can call anything
-            raise UserError(f"its configuration holds {one[:80]!r}, which was to be resolved before it was written")
-        if not isinstance(one, Mapping | list | tuple | str | int | float | None):
-            raise UserError(f"its configuration holds a {type(one).__name__}")
-        if isinstance(one, Mapping) and "_target_" in one:
-            _check_target(one["_target_"], trust, optimisers)
+    for part in walk_config(config):
+        if isinstance(part, str) and "${" in part:  # Hydra would resolve it, and a resolver can call anything
+            raise UserError(f"its configuration holds {part[:80]!r}, which should have been resolved before writing")
+        if not isinstance(part, Mapping | list | tuple | str | int | float | None):
+            raise UserError(f"its configuration holds a {type(part).__name__}")
+        if isinstance(part, Mapping) and "_target_" in part:
+            _check_target(part["_target_"], trust, allow_optimisers)
 
 
-def _check_target(target: object, trust: Sequence[str], optimisers: bool) -> None:
+def _check_target(target: object, trust: Sequence[str], allow_optimisers: bool) -> None:
+    """Raise UserError if a `_target_` is no part of this package or of a trusted one; see `check_config`."""
     asked = f"its configuration asks for {target!r}"
     module, _, name = str(target).rpartition(".")
     package = module.partition(".")[0]
     trusted = package in trust
     if trusted:
         _check_import(module, package)
-    elif package != "hmlpe" and not (optimisers and f"{module}.".startswith("torch.optim.")):  # not even imported
-        raise _foreign(asked, package or str(target))
-    found = _found(module, name) if isinstance(target, str) else None
-    defined = str(getattr(found, "__module__", None) or "")  # the module that defines it, not one that imports it
-    owner = defined.partition(".")[0]
-    if _ours(found, defined, optimisers) or (trusted and owner in trust):
+    elif package != "hmlpe" and not (allow_optimisers and f"{module}.".startswith("torch.optim.")):  # not even imported
+        raise _untrusted_error(asked, package or str(target))
+    resolved = _find_object(module, name) if isinstance(target, str) else None
+    defining_module = str(
+        getattr(resolved, "__module__", None) or ""
+    )  # the module that defines it, not one that imports it
+    owner = defining_module.partition(".")[0]
+    if _is_allowed(resolved, defining_module, allow_optimisers) or (trusted and owner in trust):
         return
     if trusted and owner not in ("", "hmlpe"):
-        raise _foreign(asked, owner)
-    raise UserError(f"{asked}, which is no part of a network of {package}")
+        raise _untrusted_error(asked, owner)
+    raise UserError(f"{asked}, which is not part of a {package} network")
 
 
-def _foreign(asked: str, package: str) -> UserError:
-    return UserError(f"{asked}, of another package, which would be run; if you trust that: trust=[{package}]")
+def _untrusted_error(message_start: str, package: str) -> UserError:
+    return UserError(f"{message_start}, from another package, which would be run; if you trust it: trust=[{package}]")
 
 
 def _check_import(module: str, package: str) -> None:
+    """Import a module of a trusted package. Raises UserError if that fails."""
     try:
         import_module(module)
     except Exception as error:  # a package may raise anything
         said = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        raise UserError(f"trust: {package}: {module} does not import ({said}); install the package") from error
+        raise UserError(f"trust: {package}: {module} cannot be imported ({said}); install the package") from error
 
 
-def _found(module: str, name: str) -> Any:
+def _find_object(module: str, name: str) -> Any:
     """Return the object `name` of the module; None if there is none, or if Hydra would find another object.
 
     (Hydra follows attributes: through `hmlpe.training.optim.torch` it would find torch and everything torch imports.)
@@ -122,22 +126,28 @@ def _found(module: str, name: str) -> Any:
     return found if there.__name__ == module and found is not None and get_object(f"{module}.{name}") is found else None
 
 
-def _ours(found: Any, defined: str, optimisers: bool) -> bool:
-    """Return whether an object is one of this package's `PARTS`, or one for optimisers if those are allowed."""
-    if isinstance(found, type) and issubclass(found, PARTS):
-        return defined.startswith("hmlpe.")
-    if optimisers and isinstance(found, type) and issubclass(found, OPTIMISERS):
-        return defined.startswith("torch.optim.")
-    return optimisers and isinstance(found, FunctionType) and defined in PLAIN
+def _is_allowed(resolved: Any, defining_module: str, allow_optimisers: bool) -> bool:
+    """Return whether an object of this package or of torch may be built: one of `PARTS`, or an allowed optimiser.
+
+    Args:
+        resolved: the class or function that a `_target_` names.
+        defining_module: name of the module that defines it.
+        allow_optimisers: see `check_config`.
+    """
+    if isinstance(resolved, type) and issubclass(resolved, PARTS):
+        return defining_module.startswith("hmlpe.")
+    if allow_optimisers and isinstance(resolved, type) and issubclass(resolved, OPTIMISERS):
+        return defining_module.startswith("torch.optim.")
+    return allow_optimisers and isinstance(resolved, FunctionType) and defining_module in PLAIN
 
 
-def arguments(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a configuration node, without Hydra's own keys."""
+def config_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the constructor arguments in a configuration node: all its keys but Hydra's own, such as `_target_`."""
     return {key: value for key, value in config.items() if not key.startswith("_")}
 
 
 def walk_config(value: Any) -> Iterator[Any]:
-    """Yield a configuration's value, and recursively all keys and values inside it."""
+    """Yield a configuration node, then all keys and values inside it, at any depth."""
     yield value
     if isinstance(value, Mapping):
         for key, one in value.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a run.
+    """The progress of a training run, as it is reported to a listener.
 
     Attributes:
         step, steps: the optimiser's steps done so far, and their total number.
@@ -31,11 +31,11 @@ Listener = Callable[[Progress], None]
 _listeners: list[Listener] = []
 
 
-def set_listener(new: Listener) -> None:
-    """Call `new` with the progress of every run of this process from now on, instead of an earlier listener."""
-    _listeners[:] = [new]
+def set_listener(listener: Listener) -> None:
+    """Register `listener` to be called with the progress of every run of this process; it replaces an earlier one."""
+    _listeners[:] = [listener]
 
 
-def listener() -> Listener | None:
-    """Return the registered listener, or None."""
+def get_listener() -> Listener | None:
+    """Return the registered listener, or None if there is none."""
     return _listeners[0] if _listeners else None

@@ -13,7 +13,7 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import ModelSettings
-from hmlpe.training.trusted import blame_file, check
+from hmlpe.training.trusted import blame_file, check_config
 
 FIXED = "hmlpe.balance.FixedWeights"  # the balance of old checkpoints, made before there were others
 HEADS = "network.heads."  # prefix of the names of the heads' weights
@@ -27,10 +27,10 @@ def load_weights(model: MultiTaskPose, path: Path, skeleton: Skeleton, heads: st
         model: the module, changed in place.
         path: path of the checkpoint.
         skeleton: the skeleton of the module.
-        heads: "keep" loads the heads, too; "renew" leaves the module's own heads, whatever the checkpoint's skeleton.
+        heads: "keep" loads the heads, too; "renew" leaves the module's own heads, and accepts any skeleton.
 
     Returns:
-        The checkpoint's description of itself, which `MultiTaskPose.on_save_checkpoint` wrote.
+        What `MultiTaskPose.on_save_checkpoint` added to the checkpoint: its `config`, `made_by`, and number of `steps`.
 
     Raises:
         UserError: the file is not a checkpoint, or is one of another skeleton or network.
@@ -65,8 +65,8 @@ def load_model(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
     content = read_checkpoint(path)
     with blame_file(path):
         tree = {"balance": {"name": "fixed", "_target_": FIXED}, **content[KEY]["config"]}
-        check([tree.get(part) for part in ModelSettings.model_fields], trust, optimisers=True)
-        settings = ModelSettings.of(tree)
+        check_config([tree.get(part) for part in ModelSettings.model_fields], trust, allow_optimisers=True)
+        settings = ModelSettings.from_config(tree)
         model = build_model(settings, build_tasks(settings, attributes=None), content[KEY].get("made_by"))
         model.load_state_dict(content["state_dict"])
     return model

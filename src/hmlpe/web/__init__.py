@@ -33,23 +33,23 @@ def render(template: str, folders: Sequence[Path], context: Mapping[str, Any]) -
     return environment.get_template(template).render(context)
 
 
-def content_of(path: Path) -> Markup:
-    """Return the content of a script's or style sheet's file, marked as HTML so that it is not escaped."""
+def read_as_markup(path: Path) -> Markup:
+    """Read a file of a script or style sheet, and return its text marked as HTML, so that it is not escaped."""
     return Markup(path.read_text(encoding="utf-8"))
 
 
-def as_json(value: Any) -> Markup:
-    """Return the value as JSON that is safe in a script element: `<` is escaped.
+def script_safe_json(value: Any) -> Markup:
+    """Return the value as JSON that can be put into an HTML script element: `<` is escaped.
 
     Otherwise, a `</` in a text could end the element, and a `<!--` could keep it from ending.
 
-    >>> print(as_json({"a": "</script>"}))
+    >>> print(script_safe_json({"a": "</script>"}))
     {"a":"\\u003c/script>"}
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c"))
 
 
-def data_link(mime: str, content: bytes) -> str:
-    """Return a data URI: a link that contains the content itself."""
+def data_uri(mime: str, content: bytes) -> str:
+    """Return a data URI (a link that contains the content itself, in base64) of this MIME type."""
     return f"data:{mime};base64,{base64.b64encode(content).decode()}"

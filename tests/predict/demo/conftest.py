@@ -37,7 +37,7 @@ def grace_hopper() -> Path:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As hmlpe-train writes it, of a small network of 0 steps."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        settings = TrainSettings.of(compose("train", overrides=TINY))
+        settings = TrainSettings.from_config(compose("train", overrides=TINY))
     model = build_model(settings, build_tasks(settings), made_by={"code": "none"})
     content = {"state_dict": model.state_dict(), KEY: {"version": 1, "config": model.config, "made_by": model.made_by}}
     path = tmp_path_factory.mktemp("untrained") / "model.ckpt"

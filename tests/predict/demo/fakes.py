@@ -8,16 +8,16 @@ from omegaconf import OmegaConf
 
 from hmlpe.cli.app import CONFIGS
 from hmlpe.detect.detector import Detections
-from hmlpe.predict.estimator import Card, Poses
+from hmlpe.predict.estimator import ModelCard, Poses
 
 SKELETON = instantiate(OmegaConf.load(CONFIGS / "skeleton" / "upper_body.yaml"))
 SIZE_PX = 112
 FACTORS = (1.5, 0.25, 1.75)  # across, up, down
 
 
-def card() -> Card:
+def card() -> ModelCard:
     windows = {"count": 8.0, "stride_px": 12.0, "extent_px": 29.0, "beta": 0.3}
-    return Card("study/fake_s1", SKELETON, SIZE_PX, windows, FACTORS, ("joint_regression", "part_detection"), {})
+    return ModelCard("study/fake_s1", SKELETON, SIZE_PX, windows, FACTORS, ("joint_regression", "part_detection"), {})
 
 
 class FakeEstimator:

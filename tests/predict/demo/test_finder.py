@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hmlpe.errors import UserError
 from hmlpe.geometry import scale_box
-from hmlpe.predict.demo.finder import DETECTED, GIVEN, WHOLE, Finder, parse_window
+from hmlpe.predict.demo.finder import DETECTED, GIVEN, WHOLE, Finder, parse_box
 
 from .fakes import FACTORS, FakeDetector, FakeEstimator
 
@@ -71,7 +71,7 @@ numbers = st.floats(-1e5, 1e5).map(str) | st.sampled_from(["nan", "inf", "-0", "
 @given(st.lists(numbers, min_size=4, max_size=4).map(" ".join) | st.text(max_size=30))
 def test_whatever_is_typed_is_a_box_or_refused(text: str) -> None:
     try:
-        window = parse_window(text, 90, 160)
+        window = parse_box(text, 90, 160)
     except UserError as error:
         text = str(error)
     else:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from hmlpe.predict.demo.finder import DETECTED, GIVEN, WHOLE, Finder, PhotoResult
-from hmlpe.predict.demo.markup import hint
+from hmlpe.predict.demo.markup import hint_html
 from hmlpe.predict.demo.view import Settings, View, Viewer
 
 from .fakes import SKELETON, FakeDetector, FakeEstimator
@@ -110,7 +110,7 @@ def test_a_broken_file_is_one_clear_line(tmp_path: Path, spoil: Callable[[Path],
     view = viewer(*TWO).load_photo(path, AS_IT_COMES)
     (text,) = re.findall(r'role="alert">([^<]+)<', view.status)
     assert text.startswith("broken.jpg: ") and str(tmp_path) not in text
-    assert view[:2] == (None, 0) and view.drawn == hint() and view.chosen == view.link == ""
+    assert view[:2] == (None, 0) and view.drawn == hint_html() and view.chosen == view.link == ""
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Attributes of people in users' own files: which field or column holds each, and its value as a number."""
+"""Attributes of people in users' own files: the field or column that holds each, and the parsing of its values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hmlpe.spelling import to_nfc
 
 @dataclass(frozen=True)
 class AttributeField:
-    """An attribute, and the field of a record or column of a table that holds it."""
+    """An attribute, and the name of the field (in COCO files) or column (in tables) that holds its values."""
 
     attribute: Attribute
     field: str
 
-    def number(self, text: str, where: str) -> float:
-        """Convert a text to the index of its class, or to a number if there are no classes; empty and NaN give NaN.
+    def parse_value(self, text: str, where: str) -> float:
+        """Convert a text to the index of its class, or to a number if there are no classes; "" and "NaN" become NaN.
 
         Args:
             text: the content of the field.
@@ -35,13 +35,13 @@ class AttributeField:
             if text in classes:
                 return float(classes.index(text))
             must = f"one of {', '.join(classes)} (data.source.attributes.{self.attribute.name}.classes)"
-        elif NUMBER.fullmatch(text) and self.attribute.holds(float(text)):
+        elif NUMBER.fullmatch(text) and self.attribute.allows(float(text)):
             return float(text)
         raise UserError(f"{where}: must be {must}, or empty if unknown, got {text[:60]!r}")
 
 
 def parse_attributes(attributes: object) -> tuple[AttributeField, ...]:
-    """Check and convert the setting `data.source.attributes`.
+    """Check the setting `data.source.attributes`, and return the attributes and fields that it describes.
 
     Args:
         attributes: name -> {field, classes}; without classes the attribute is a number. None: no attributes.
@@ -55,7 +55,7 @@ def parse_attributes(attributes: object) -> tuple[AttributeField, ...]:
 
 
 def as_text(value: str | int | float | None) -> str:
-    """Return a value of JSON or YAML as the text that a table would hold.
+    """Convert a value of JSON or YAML to the text that a CSV table would hold; null and NaN become "".
 
     >>> as_text(None), as_text(float("nan")), as_text(True), as_text(1.0)
     ('', '', 'true', '1')
@@ -67,11 +67,12 @@ def as_text(value: str | int | float | None) -> str:
     return to_nfc(str(int(value) if isinstance(value, float) and value.is_integer() else value)).strip()
 
 
-def _parse_attribute(name: str, said: object) -> AttributeField:
+def _parse_attribute(name: str, config: object) -> AttributeField:
+    """Convert the settings {field, classes} of one attribute. Raises UserError if they are not valid."""
     measure, key = Attribute(name), f"data.source.attributes.{name}"
-    if not isinstance(said, Mapping) or "field" not in said or not set(said) <= {"field", "classes"}:
-        raise UserError(f"{key}: must be {{field: ...}} or {{field: ..., classes: [...]}}, got {said!r}")
-    field, classes = said["field"], said.get("classes")
+    if not isinstance(config, Mapping) or "field" not in config or not set(config) <= {"field", "classes"}:
+        raise UserError(f"{key}: must be {{field: ...}} or {{field: ..., classes: [...]}}, got {config!r}")
+    field, classes = config["field"], config.get("classes")
     if isinstance(field, bool) or not isinstance(field, str | int) or not str(field).strip():
         raise UserError(f"{key}.field: must be the name of a field or column, got {field!r}")
     if classes is None:

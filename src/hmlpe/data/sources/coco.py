@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, UInt8
 from hmlpe.data.record import Person, Split
 from hmlpe.data.sources.attributes import as_text
 from hmlpe.data.sources.folder import LARGEST_PX
-from hmlpe.data.sources.own import OwnSource, annotation_file, checked_fraction, split_by_name
+from hmlpe.data.sources.own import OwnSource, checked_test_fraction, existing_annotation_file, split_by_name
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 from hmlpe.spelling import is_plain, normalised_id, to_nfc
@@ -30,13 +30,13 @@ Size = tuple[int, int]
 
 
 def read_object(path: Path) -> Record:
-    """Read the JSON object in a file; NaN and infinity are accepted, as Python's tools write them.
+    """Read a JSON file and return the object in it; NaN and infinity are accepted, as Python's tools write them.
 
     Raises:
-        UserError: the file is missing, truncated, not UTF-8 or not JSON, or an object has a key twice.
+        UserError: the file is missing, truncated, not UTF-8 or not a JSON object, or an object has a key twice.
     """
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_object)
+        content = json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=_object_with_unique_keys)
     except (OSError, ValueError, RecursionError) as error:
         reason = "too deeply nested" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise UserError(f"{path}: not readable as JSON ({reason}); is the file whole?") from error
@@ -45,9 +45,9 @@ def read_object(path: Path) -> Record:
     return content
 
 
-def records(content: Record, key: str, path: Path) -> list[Record]:
-    """Return the list of objects under the key. Raises UserError if there is none."""
-    listed = field(content, key, str(path))
+def required_records(content: Record, key: str, path: Path) -> list[Record]:
+    """Return the list of JSON objects under the key, e.g. "annotations". Raises UserError if there is no such list."""
+    listed = required_field(content, key, str(path))
     if not isinstance(listed, list):
         raise UserError(f"{path}: {key!r} must be a list, got {describe_value(listed)}")
     for place, record in enumerate(listed, start=1):
@@ -56,32 +56,32 @@ def records(content: Record, key: str, path: Path) -> list[Record]:
     return listed
 
 
-def field(record: Record, name: str, where: str) -> Any:
-    """Return the named field. Raises UserError if the record does not have it."""
+def required_field(record: Record, name: str, where: str) -> Any:
+    """Return the value of the field `name`. Raises UserError, beginning with `where`, if the record lacks it."""
     if name not in record:
         raise UserError(f"{where}: field {name!r} is missing")
     return record[name]
 
 
-def identifier(record: Record, name: str, where: str) -> Identifier:
-    """Return the named field as an id, a whole number or a text; a number written as text becomes a number.
+def required_id(record: Record, name: str, where: str) -> Identifier:
+    """Return the id in the field `name`, a whole number or a text; a number written as text becomes a number.
 
     Raises:
-        UserError: the field is anything else, or missing.
+        UserError: the field holds anything else, or is missing.
     """
-    value = field(record, name, where)
+    value = required_field(record, name, where)
     if isinstance(value, bool) or not isinstance(value, int | str) or not is_plain(str(value)):
         raise UserError(f"{where}: field {name!r} must be a whole number or a text, got {describe_value(value)}")
     return normalised_id(value)
 
 
-def numbers(record: Record, name: str, count: int, where: str) -> Float[np.ndarray, " number"]:
-    """Return the named field, a list of `count` numbers of at most `LARGEST_PX`; null becomes NaN.
+def required_numbers(record: Record, name: str, count: int, where: str) -> Float[np.ndarray, " number"]:
+    """Return the numbers in the field `name`, a list of `count` numbers of at most `LARGEST_PX`; null becomes NaN.
 
     Raises:
-        UserError: the field is not such a list, or missing.
+        UserError: the field holds no such list, or is missing.
     """
-    value = field(record, name, where)
+    value = required_field(record, name, where)
     if not isinstance(value, list) or len(value) != count:
         got = f"{len(value)} of them" if isinstance(value, list) else describe_value(value)
         raise UserError(f"{where}: field {name!r} must be a list of {count} numbers, got {got}")
@@ -95,39 +95,44 @@ def numbers(record: Record, name: str, count: int, where: str) -> Float[np.ndarr
 
 
 def describe_value(value: Any) -> str:
-    """Return a short description of a value for messages."""
+    """Return a short description of a JSON value for messages."""
     return {dict: "an object", list: "a list", type(None): "null"}.get(type(value)) or repr(value)[:60]
 
 
-def _object(pairs: list[tuple[str, Any]]) -> Record:
+def _object_with_unique_keys(pairs: list[tuple[str, Any]]) -> Record:
+    """Convert the keys and values of a JSON object to a dictionary. Raises ValueError if a key is there twice."""
     record = dict(pairs)
     if len(record) != len(pairs):
         (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"the key {name[:60]!r} is there twice in one object")
+        raise ValueError(f"the key {name[:60]!r} appears twice in one object")
     return record
 
 
 def configured_points(skeleton: Skeleton, joints: object, *pairs: tuple[str, object]) -> list[ConfiguredPoint]:
-    """Return the points to compute from keypoints: one per joint of the skeleton, in its order, then two per pair.
+    """Return the points to compute from the file's keypoints: the skeleton's joints, in order, then two per pair.
+
+    A point is the key of its setting, and the names of the keypoints whose mean it is.
 
     Args:
         skeleton: the skeleton.
-        joints: joint -> name or names of keypoints; a joint that is left out, or null, has no keypoints.
-        pairs: key of the configuration, and two names of keypoints, or None.
+        joints: the setting `data.source.joints`: joint -> name or names of keypoints; a joint that is left out, or
+            null, has no keypoints.
+        pairs: for each pair the key of its setting, e.g. data.source.torso, and its value: two names of keypoints, or
+            None.
 
     Raises:
-        UserError: a value is invalid; names its key.
+        UserError: a setting is invalid; names its key.
     """
     if not isinstance(joints, Mapping) or all(value in (None, "", [], {}) for value in joints.values()):
-        raise UserError("data.source.joints: must give the skeleton's joints the names of the file's keypoints")
+        raise UserError("data.source.joints: must map the skeleton's joints to the names of the file's keypoints")
     joints = {str(joint): value for joint, value in joints.items()}  # a name in YAML may be read as a number
     for joint in joints:
         if joint not in skeleton.joints:
             raise UserError(f"data.source.joints: the skeleton has no {joint!r}; it has {', '.join(skeleton.joints)}")
     points = [(f"data.source.joints.{joint}", joints.get(joint)) for joint in skeleton.joints]
-    wanted = [(key, () if value is None else _names(key, value)) for key, value in points]
+    wanted = [(key, () if value is None else _keypoint_names(key, value)) for key, value in points]
     for key, value in pairs:
-        ends = ((), ()) if value is None else [(name,) for name in _names(key, value)]
+        ends = ((), ()) if value is None else [(name,) for name in _keypoint_names(key, value)]
         if len(ends) != 2:
             raise UserError(f"{key}: must be the names of two keypoints, got {value!r}")
         wanted += [(key, end) for end in ends]
@@ -135,36 +140,37 @@ def configured_points(skeleton: Skeleton, joints: object, *pairs: tuple[str, obj
 
 
 def keypoint_averaging_weights(
-    wanted: Sequence[ConfiguredPoint], categories: Sequence[Sequence[str]], path: Path
+    points: Sequence[ConfiguredPoint], keypoints_by_category: Sequence[Sequence[str]], path: Path
 ) -> list[Float[np.ndarray, "point keypoint"]]:
-    """Return, for each category, the weights with which its keypoints are averaged into the configured points.
+    """Return, for each category, the weights (point, keypoint) with which its keypoints are averaged into points.
 
     A point for which the category lacks a keypoint has weights of 0.
 
     Args:
-        wanted: the configured points.
-        categories: the names of each category's keypoints.
+        points: the points to compute, see `configured_points`.
+        keypoints_by_category: the names of each category's keypoints.
         path: the file, for messages.
 
     Raises:
-        UserError: no category has a configured keypoint; names its key.
+        UserError: a configured keypoint is in none of the categories; names the setting.
     """
-    there = dict.fromkeys(name for keypoints in categories for name in keypoints)
+    there = dict.fromkeys(name for keypoints in keypoints_by_category for name in keypoints)
     if not there:
         raise UserError(f"{path}: no category has 'keypoints'; is this a file of keypoints?")
-    for key, names in wanted:
+    for key, names in points:
         for name in names:
             if name not in there:
                 raise UserError(f"{key}: no keypoint {name!r} in {path}; its keypoints are {', '.join(there)}")
-    found = [np.zeros((len(wanted), len(keypoints))) for keypoints in categories]
-    for keypoints, weight in zip(categories, found, strict=True):
-        for row, (_, names) in enumerate(wanted):
+    found = [np.zeros((len(points), len(keypoints))) for keypoints in keypoints_by_category]
+    for keypoints, weight in zip(keypoints_by_category, found, strict=True):
+        for row, (_, names) in enumerate(points):
             if set(names) <= set(keypoints):
                 weight[row, [keypoints.index(name) for name in names]] = 1 / max(len(names), 1)
     return found
 
 
-def _names(key: str, value: object) -> tuple[str, ...]:
+def _keypoint_names(key: str, value: object) -> tuple[str, ...]:
+    """Return the keypoint names in the value of the setting `key`, a name or a list. Raises UserError if invalid."""
     names = (value,) if isinstance(value, str | int) else tuple(value) if isinstance(value, Sequence) else ()
     named = all(isinstance(name, str | int) and not isinstance(name, bool) for name in names)
     if not names or not named or len(set(map(str, names))) != len(names):
@@ -172,18 +178,20 @@ def _names(key: str, value: object) -> tuple[str, ...]:
     return tuple(to_nfc(str(name)) for name in names)
 
 
-def images_of(
-    content: Record, path: Path, image_of: Callable[[object, str], str]
+def read_images(
+    content: Record, path: Path, to_image_name: Callable[[object, str], str]
 ) -> tuple[dict[Identifier, str], dict[str, Size], dict[str, str]]:
-    """Read the images that a file lists.
+    """Read the list of images of a COCO file.
 
     Args:
-        content: the file's content.
+        content: the JSON object in the file.
         path: the file, for messages.
-        image_of: maps (the name in the file, its place for messages) to the image's name in the data set.
+        to_image_name: function of (the name in the file, its place for messages) that returns the image's name in the
+            data set.
 
     Returns:
-        The image's name by id; then width and height, and the shot that it is a frame of, by image name where given.
+        Image id -> image name; image name -> (width, height); and image name -> the shot that it is a frame of. The
+        last two have only the images for which the file states them.
 
     Raises:
         UserError: an id or a name occurs twice.
@@ -191,54 +199,57 @@ def images_of(
     images: dict[Identifier, str] = {}
     sizes: dict[str, Size] = {}
     shots: dict[str, str] = {}
-    for place, record in enumerate(records(content, "images", path), start=1):
+    for place, record in enumerate(required_records(content, "images", path), start=1):
         where = f"{path}, image at place {place}"
-        key = identifier(record, "id", where)
+        key = required_id(record, "id", where)
         if key in images:
-            raise UserError(f"{where}: the id {key!r} is there twice; give each image its own")
-        images[key] = image_of(field(record, "file_name", where), f"{where}, field 'file_name'")
+            raise UserError(f"{where}: the id {key!r} appears twice; give each image its own")
+        images[key] = to_image_name(required_field(record, "file_name", where), f"{where}, field 'file_name'")
         width, height = record.get("width"), record.get("height")
-        if _is_side(width) and _is_side(height):
+        if _is_image_side(width) and _is_image_side(height):
             sizes[images[key]] = width, height
-        if shot := text_of(record, "shot", f"{path}, image {key!r}"):
+        if shot := optional_text(record, "shot", f"{path}, image {key!r}"):
             shots[images[key]] = shot
     for name, count in Counter(images.values()).most_common(1):
         if count > 1:
-            raise UserError(f"{path}: the image {name!r} is there under {count} ids; give all its people one")
+            raise UserError(f"{path}: the image {name!r} appears under {count} ids; give all its people the same id")
     return images, sizes, shots
 
 
-def keypoints_of(content: Record, path: Path) -> dict[Identifier, list[str]]:
-    """Return each category's keypoint names, by its id; empty if it has none. Raises UserError: an id occurs twice."""
+def read_keypoint_names(content: Record, path: Path) -> dict[Identifier, list[str]]:
+    """Return category id -> names of its keypoints, possibly none. Raises UserError if an id occurs twice."""
     categories: dict[Identifier, list[str]] = {}
-    for place, record in enumerate(records(content, "categories", path), start=1):
+    for place, record in enumerate(required_records(content, "categories", path), start=1):
         where = f"{path}, category at place {place}"
-        key, names = identifier(record, "id", where), record.get("keypoints") or []
+        key, names = required_id(record, "id", where), record.get("keypoints") or []
         if key in categories:
-            raise UserError(f"{where}: the id {key!r} is there twice; give each category its own")
+            raise UserError(f"{where}: the id {key!r} appears twice; give each category its own")
         if not isinstance(names, list) or not all(
             isinstance(name, str | int) and is_plain(str(name)) for name in names
         ):
             raise UserError(f"{where}: field 'keypoints' must be a list of names, got {describe_value(names)}")
         names = [to_nfc(str(name)) for name in names]  # some tools use numbers as names
         if len(set(names)) != len(names):
-            raise UserError(f"{where}: field 'keypoints' has a name twice: {', '.join(names)[:200]}")
+            raise UserError(f"{where}: field 'keypoints' repeats a name: {', '.join(names)[:200]}")
         categories[key] = names
     return categories
 
 
-def points_of(
+def average_keypoints(
     record: Record, weights: Float[np.ndarray, "point keypoint"], where: str
 ) -> tuple[Float[np.ndarray, "point 2"], Bool[np.ndarray, " point"]]:
-    """Return an annotation's points, weighted means of its keypoints, in pixels; and which of them are occluded.
+    """Compute the points of an annotation as weighted means of its keypoints.
 
     A point is NaN if one of its keypoints is unknown, or if it has none; it is occluded if one of its keypoints is.
     Without a list of keypoints all are unknown; a keypoint whose three numbers are all null or NaN is unknown, too.
 
     Args:
         record: the annotation.
-        weights: the weights of the keypoints in each point.
+        weights: (point, keypoint), see `keypoint_averaging_weights`.
         where: the annotation, for messages.
+
+    Returns:
+        The points (point, 2) in pixels, and a mask (point,) of those that are occluded.
 
     Raises:
         UserError: there are not three numbers per keypoint, or a visibility is not 0, 1 or 2, or a keypoint with
@@ -246,43 +257,43 @@ def points_of(
     """
     if record.get("keypoints") in (None, []):
         record = {"keypoints": [0] * 3 * weights.shape[1]}
-    table = numbers(record, "keypoints", 3 * weights.shape[1], where).reshape(-1, 3)
+    table = required_numbers(record, "keypoints", 3 * weights.shape[1], where).reshape(-1, 3)
     table[np.isnan(table).all(axis=1)] = 0
     xy, visible = table[:, :2], table[:, 2]
     if not np.isin(visible, (0, 1, 2)).all():
         raise UserError(f"{where}: the visibility of a keypoint must be 0, 1 or 2, got {visible.tolist()}")
     if np.isnan(xy[visible > 0]).any():
-        raise UserError(f"{where}: field 'keypoints' holds one without x or y whose visibility is not 0")
+        raise UserError(f"{where}: field 'keypoints' has one without x or y whose visibility is not 0")
     parts = weights > 0
     points = weights @ np.where(visible[:, None] > 0, xy, 0)
     points[(parts & (visible == 0)).any(axis=1) | ~parts.any(axis=1)] = np.nan
     return points, (parts & (visible == 1)).any(axis=1)
 
 
-def box_of(record: Record, where: str) -> Float[np.ndarray, " 4"]:
-    """Return the annotation's box as x0 y0 x1 y1, pixel centres at integers; NaN without a box, or if it has no area.
+def read_box(record: Record, where: str) -> Float[np.ndarray, " 4"]:
+    """Return an annotation's box (4,) as x0 y0 x1 y1, pixel centres at integers; NaN without a box or without area.
 
     Raises:
         UserError: the box does not have four numbers, or has a negative side.
     """
     if record.get("bbox") in (None, []):
         return np.full(4, np.nan)
-    x, y, width, height = numbers(record, "bbox", 4, where)
+    x, y, width, height = required_numbers(record, "bbox", 4, where)
     if min(width, height) < 0:
         raise UserError(f"{where}: field 'bbox' must have a width and a height, got {width:g} and {height:g}")
     return np.array([x, y, x + width, y + height]) - 0.5 if width * height > 0 else np.full(4, np.nan)
 
 
-def text_of(record: Record, name: str, where: str) -> str:
-    """Return a record's optional text ("identity", "shot"); empty if missing. Raises UserError: it is not a text."""
+def optional_text(record: Record, name: str, where: str) -> str:
+    """Return the text in the optional field `name`; empty if it is missing. Raises UserError if it is no text."""
     text = record.get(name)
     if text is not None and not (isinstance(text, str) and is_plain(text)):
         raise UserError(f"{where}: field {name!r} must be a text, got {describe_value(text)}")
     return to_nfc(text or "")
 
 
-def fields_of(record: Record, where: str) -> Record:
-    """Return the annotation's fields, and those in its object "attributes", where CVAT writes additional fields.
+def flatten_attributes(record: Record, where: str) -> Record:
+    """Return the fields of an annotation together with those in its object "attributes", where CVAT writes them.
 
     Raises:
         UserError: "attributes" is not an object.
@@ -294,19 +305,24 @@ def fields_of(record: Record, where: str) -> Record:
 
 
 def attribute_text(record: Record, name: str, where: str) -> str:
-    """Return one of `fields_of` as text; empty if it is null or missing. Raises UserError: it is a list or object."""
-    value = fields_of(record, where).get(name)
+    """Return the value of an annotation's attribute as text; empty if it is null or missing.
+
+    Raises:
+        UserError: the value is a list or an object.
+    """
+    value = flatten_attributes(record, where).get(name)
     if not (value is None or isinstance(value, str | int | float)):
         raise UserError(f"{where}: field {name!r} must be a text or a number, got {describe_value(value)}")
     return as_text(value)
 
 
-def _is_side(value: object) -> TypeGuard[int]:
+def _is_image_side(value: object) -> TypeGuard[int]:
+    """Return whether the value can be the width or height of an image: a positive whole number."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 class CocoSource(OwnSource):
-    """Reader of COCO keypoint files.
+    """Reader of a user's data set in COCO's keypoint format.
 
     COCO's keypoints are 0-based pixels, as here, so they are not changed. In its boxes pixel i covers [i, i + 1], so
     0.5 is subtracted; they become `window_px`. Visibility 0 means unknown, 1 occluded, 2 visible. An annotation's
@@ -327,7 +343,8 @@ class CocoSource(OwnSource):
         test_fraction: share of the images for testing, chosen by their names; only without a file of test people.
         torso_swapped: the two keypoints after swapping left and right by MODEC's rule, which leaves the hips:
             [right_shoulder, right_hip].
-        attributes: name -> {"field": its field, "classes": its words}; without classes it is a number.
+        attributes: attribute name -> {"field": its field, "classes": names of its classes}; without classes its values
+            are numbers.
 
     Raises:
         UserError: a setting is invalid.
@@ -348,13 +365,13 @@ class CocoSource(OwnSource):
     ) -> None:
         super().__init__(name, skeleton, images, attributes)
         if (test is None) == (test_fraction is None):
-            raise UserError("data.source.test_fraction: set it, or data.source.test, and not both")
-        self.test_fraction = None if test_fraction is None else checked_fraction(test_fraction)
-        self.files: list[tuple[Path, Split | None]] = [(annotation_file(train, "train"), None)]
+            raise UserError("data.source.test_fraction: set either this or data.source.test, not both")
+        self.test_fraction = None if test_fraction is None else checked_test_fraction(test_fraction)
+        self.files: list[tuple[Path, Split | None]] = [(existing_annotation_file(train, "train"), None)]
         if test is not None:
-            self.files = [(self.files[0][0], "train"), (annotation_file(test, "test"), "test")]
+            self.files = [(self.files[0][0], "train"), (existing_annotation_file(test, "test"), "test")]
             if os.path.samefile(*self.annotation_files()):
-                raise UserError(f"data.source.test: {self.files[1][0]} is the file of the training people too")
+                raise UserError(f"data.source.test: {self.files[1][0]} is also the file of the training people")
         if test is None and self.has_split_folders:
             raise UserError("data.source.images: must be one folder, as data.source.train is the file of all people")
         self.wanted = configured_points(
@@ -371,7 +388,11 @@ class CocoSource(OwnSource):
         self._fields: dict[str, None] = {}  # the fields that annotations have, collected if attributes are configured
 
     def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
-        """Read the RGB image, upright. Raises UserError: it is missing, broken, or not of the stated size."""
+        """Read the pixels of an image in RGB, rotated upright.
+
+        Raises:
+            UserError: it is missing or broken, or does not have the size that the annotation file states.
+        """
         image = super().image(name)
         self.people()
         height, width = image.shape[:2]
@@ -387,18 +408,18 @@ class CocoSource(OwnSource):
         return [path for path, _ in self.files]
 
     def settings(self) -> dict[str, Any]:
-        """Return the share of test images, and the keypoints of each point."""
+        """Return the settings that `read` depends on: the share of test images, and the keypoints of each point."""
         return {"test_fraction": self.test_fraction, "points": [list(names) for _, names in self.wanted]}
 
     def skipped(self) -> Mapping[str, int]:
-        """Return how many annotations are left out, by reason."""
+        """Return reason -> number of annotations that are left out."""
         self.people()
         return dict(self._skipped)
 
     def read(self) -> list[Person]:
         """Read all people with a known joint, in the files' order. Raises UserError that names file and annotation."""
         self._skipped.clear()
-        people = [person for path, split in self.files for person in self._people_of(path, split)]
+        people = [person for path, split in self.files for person in self._read_people(path, split)]
         for one in self.attribute_fields:
             if one.field not in self._fields and self._fields:
                 raise UserError(
@@ -410,38 +431,39 @@ class CocoSource(OwnSource):
         if self.test_fraction is None and train & test:
             raise UserError(
                 f"{self.files[0][0]}, {self.files[1][0]}: {len(train & test)} images have people in both, e.g. "
-                f"{min(train & test)}; if one name is of two images, give each part its folder, "
+                f"{min(train & test)}; if two images share a name, give each part its own folder, "
                 "data.source.images={train: …, test: …}; else keep all people of an image in one file"
             )
         return people
 
-    def _people_of(self, path: Path, split: Split | None) -> list[Person]:
+    def _read_people(self, path: Path, split: Split | None) -> list[Person]:
+        """Read the people in one annotation file; `split` None means that each image's split is drawn."""
         content = read_object(path)
-        categories = keypoints_of(content, path)
+        categories = read_keypoint_names(content, path)
         found = keypoint_averaging_weights(self.wanted, list(categories.values()), path)
-        images, sizes, shots = images_of(content, path, partial(self.image_of, split=split))
+        images, sizes, shots = read_images(content, path, partial(self.resolve_image_name, split=split))
         file = _FileIndex(split, images, shots, dict(zip(categories, found, strict=True)))
         self._sizes |= sizes
         people, seen = [], set()
-        for place, record in enumerate(records(content, "annotations", path), start=1):
-            key = identifier(record, "id", f"{path}, annotation at place {place}")
+        for place, record in enumerate(required_records(content, "annotations", path), start=1):
+            key = required_id(record, "id", f"{path}, annotation at place {place}")
             where = f"{path}, annotation {key!r}"
             if key in seen:
-                raise UserError(f"{where}: its id is there twice; give each annotation its own")
+                raise UserError(f"{where}: its id appears twice; give each annotation its own")
             seen.add(key)
             if self.attribute_fields:
-                self._fields |= dict.fromkeys(fields_of(record, where))
-            person = self._person(record, file, where)
+                self._fields |= dict.fromkeys(flatten_attributes(record, where))
+            person = self._to_person(record, file, where)
             if isinstance(person, Person):
                 people.append(person)
             else:
                 self._skipped[person] += 1
         return people
 
-    def _person(self, record: Record, file: _FileIndex, where: str) -> Person | str:
+    def _to_person(self, record: Record, index: _FileIndex, where: str) -> Person | str:
         """Return the annotated person, or the reason why the annotation is left out."""
-        image, category = (identifier(record, name, where) for name in ("image_id", "category_id"))
-        for name, key, listed in (("image", image, file.images), ("category", category, file.weights)):
+        image, category = (required_id(record, name, where) for name in ("image_id", "category_id"))
+        for name, key, listed in (("image", image, index.images), ("category", category, index.weights)):
             if key not in listed:
                 raise UserError(f"{where}: there is no {name} with the id {key!r} in the file")
         crowd = record.get("iscrowd")
@@ -449,18 +471,18 @@ class CocoSource(OwnSource):
             raise UserError(f"{where}: field 'iscrowd' must be 0 or 1, got {describe_value(crowd)}")
         if crowd:
             return "a crowd"
-        if not file.weights[category].size:
+        if not index.weights[category].size:
             return "of a category without keypoints"
-        points, occluded = points_of(record, file.weights[category], where)
-        count, identity = len(self.skeleton.joints), text_of(record, "identity", where)
-        shot = file.shots.get(file.images[image], "")
+        points, occluded = average_keypoints(record, index.weights[category], where)
+        count, identity = len(self.skeleton.joints), optional_text(record, "identity", where)
+        shot = index.shots.get(index.images[image], "")
         joints, ends = points[:count], points[count:]
         if not np.isfinite(joints).any():
             return "no joint is known"
         return Person(
-            image=file.images[image],
+            image=index.images[image],
             where=where,
-            split=file.split or split_by_name(file.images[image], self.test_fraction or 0, identity, shot),
+            split=index.split or split_by_name(index.images[image], self.test_fraction or 0, identity, shot),
             joints_px=joints,
             occluded=occluded[:count],
             detection_px=np.full(4, np.nan),
@@ -468,11 +490,11 @@ class CocoSource(OwnSource):
             torso_swapped_px=float(np.linalg.norm(ends[2] - ends[3])),
             sticks_px=np.zeros((0, 4)),
             faces_backwards=self.faces_backwards(joints),
-            window_px=box_of(record, where),
+            window_px=read_box(record, where),
             identity=identity,
             shot=shot,
             attributes={
-                one.attribute.name: one.number(
+                one.attribute.name: one.parse_value(
                     attribute_text(record, one.field, where), f"{where}, field {one.field!r}"
                 )
                 for one in self.attribute_fields
@@ -482,13 +504,13 @@ class CocoSource(OwnSource):
 
 @dataclass(frozen=True, eq=False)
 class _FileIndex:
-    """The images and categories of a file, which its annotations refer to.
+    """What the annotations of a file refer to: its split, images and categories.
 
     Attributes:
         split: the split of all its people; None: chosen by the image's name.
-        images: the image's name, by id.
-        shots: the shot that an image is a frame of, by the image's name; only where the file states it.
-        weights: the weights of a category's keypoints, by the category's id, see `keypoint_averaging_weights`.
+        images: image id -> image name.
+        shots: image name -> the shot that it is a frame of; only where the file states it.
+        weights: category id -> weights (point, keypoint), see `keypoint_averaging_weights`.
     """
 
     split: Split | None

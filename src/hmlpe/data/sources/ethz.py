@@ -22,9 +22,15 @@ class EthzSource(StickSet):
     file = "data/pascal_sticks.txt"
     header_counts = (0,)
 
-    def image_of(self, name: str, where: str) -> str:
-        """Return the image's file name: numbers get six digits (FACTS 5), and `.jpg` is added if there is no suffix."""
-        path = PurePosixPath(super().image_of(name, where))
+    def to_image_name(self, name: str, where: str) -> str:
+        """Convert the name in a header to an image's file name.
+
+        Numbers get six digits (FACTS 5), and `.jpg` is added if there is no suffix.
+
+        Raises:
+            UserError: the name is neither a number nor that of an image.
+        """
+        path = PurePosixPath(super().to_image_name(name, where))
         number = path.stem.isascii() and path.stem.isdecimal()
         if not (path.suffix[1:].isalpha() if path.suffix else number):
             raise UserError(f"{where}: a header must be a number or the name of an image, got {name[:40]!r}")

@@ -8,7 +8,7 @@ are for training, the others for testing (FACTS 5).
 from __future__ import annotations
 
 from hmlpe.data.record import Person
-from hmlpe.data.sources.stickset import StickSet, person_of
+from hmlpe.data.sources.stickset import StickSet, person_of_stickman
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of
 from hmlpe.skeleton import Skeleton
@@ -20,7 +20,7 @@ class FamilySource(StickSet):
     Args:
         root: the set's folder.
         skeleton: the joints to fill.
-        train_images: number of images for training, the first in the file; the others are for testing.
+        train_images: number of images, the first in the file, that are for training; the others are for testing.
 
     Raises:
         UserError: the folder, skeleton or number is invalid.
@@ -38,7 +38,7 @@ class FamilySource(StickSet):
         self.train_images = train_images
 
     def read(self) -> list[Person]:
-        """Read all people, in the file's order. Raises UserError that names file and line, or if images are too few."""
+        """Read all people, in the file's order. Raises UserError for invalid data or too few images."""
         stickmen = self.stickmen()
         images = list(dict.fromkeys(stickman.image for stickman in stickmen))
         if self.train_images > len(images):
@@ -47,8 +47,8 @@ class FamilySource(StickSet):
                 f"{self.train_images}; is the file cut off?"
             )
         train = set(images[: self.train_images])
-        return [person_of(man, "train" if man.image in train else "test", self.skeleton) for man in stickmen]
+        return [person_of_stickman(man, "train" if man.image in train else "test", self.skeleton) for man in stickmen]
 
     def labels_digest(self) -> str:
-        """Return a digest of the annotation file's bytes and the split."""
+        """Return a digest of the annotation file's bytes and the number of training images."""
         return digest_of([super().labels_digest(), self.train_images])

@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Float
 
 from hmlpe.data.record import Person, Split
-from hmlpe.data.sources.folder import FolderSource, Frame, image_name, shots_of
-from hmlpe.data.sources.matlab import array, field, read_struct_array
+from hmlpe.data.sources.folder import FilmFrame, FolderSource, checked_image_name, shots_of
+from hmlpe.data.sources.matlab import read_struct_array, required_array, required_field
 from hmlpe.data.sources.sticks import HEAD, TORSO, window_of_sticks
 from hmlpe.errors import UserError
 
@@ -52,15 +52,16 @@ class FlicSource(FolderSource):
         return [self.root / "examples.mat"]
 
     def read(self) -> list[Person]:
-        """Read all people, in the file's order. Raises UserError that names file, record and field."""
+        """Read all people, in the file's order. Raises UserError, with file, record and field, for invalid data."""
         (path,) = self.annotation_files()
         records = read_struct_array(path, "examples")
-        people = [self._person(record, f"{path}, record {i}") for i, record in enumerate(records, start=1)]
-        shots = shots_of([_frame(person.image) for person in people])
+        people = [self._to_person(record, f"{path}, record {i}") for i, record in enumerate(records, start=1)]
+        shots = shots_of([_parse_frame(person.image) for person in people])
         return [replace(person, shot=shot) for person, shot in zip(people, shots, strict=True)]
 
-    def _person(self, record: Any, where: str) -> Person:
-        coords = array(record, "coords", (2, 29), where)
+    def _to_person(self, record: Any, where: str) -> Person:
+        """Convert a record of `examples.mat` to a person. Raises UserError if a field is not valid."""
+        coords = required_array(record, "coords", (2, 29), where)
         points = {name: coords[:, slot - 1] - 1 for name, slot in SLOTS.items()}
         left, right = points["left_shoulder"], points["right_shoulder"]
         points["neck"] = (left + right) / 2
@@ -71,28 +72,28 @@ class FlicSource(FolderSource):
         if not np.isfinite(joints).any():
             raise UserError(f"{where}: field 'coords' holds none of the skeleton's joints")
         return Person(
-            image=image_name(field(record, "filepath", where), f"{where}, field 'filepath'"),
+            image=checked_image_name(required_field(record, "filepath", where), f"{where}, field 'filepath'"),
             where=where,
-            split=_split(record, where),
+            split=_read_split(record, where),
             joints_px=joints,
             occluded=np.zeros(len(joints), dtype=bool),  # FLIC does not mark occlusion
-            detection_px=_detection(record, where),
+            detection_px=_read_detection(record, where),
             torso_px=_distance(left, points["right_hip"]),
             torso_swapped_px=_distance(right, points["right_hip"]),
             sticks_px=np.zeros((0, 4)),
             faces_backwards=bool(left[0] < right[0]),
-            window_px=_window(points),
+            window_px=_upper_body_window(points),
         )
 
 
-def _frame(image: str) -> Frame | None:
-    """Return film and frame number of an image; None if it is not named like FLIC's images."""
+def _parse_frame(image: str) -> FilmFrame | None:
+    """Return the film and frame number in an image's name; None if it is not named like FLIC's images."""
     found = FRAME.fullmatch(image)
-    return found and Frame(found["film"], int(found["number"]))
+    return found and FilmFrame(found["film"], int(found["number"]))
 
 
-def _window(points: Mapping[str, Float[np.ndarray, " 2"]]) -> Float[np.ndarray, " 4"]:
-    """Return the window that an upper-body detector should find, by the stickmen's rule; NaN if a joint is unknown."""
+def _upper_body_window(points: Mapping[str, Float[np.ndarray, " 2"]]) -> Float[np.ndarray, " 4"]:
+    """Return the window (4,) that an upper-body detector should find (`sticks.window_of_sticks`); NaN if unknown."""
     head, neck = points["head"], points["neck"]
     sticks = np.full((6, 4), np.nan)
     reach = HEAD_REACH * (neck - head)
@@ -101,15 +102,17 @@ def _window(points: Mapping[str, Float[np.ndarray, " 2"]]) -> Float[np.ndarray, 
     return window_of_sticks(sticks)
 
 
-def _detection(record: Any, where: str) -> Float[np.ndarray, " 4"]:
-    box = array(record, "torsobox", (4,), where)
+def _read_detection(record: Any, where: str) -> Float[np.ndarray, " 4"]:
+    """Return a record's torso detection x0 y0 x1 y1 in 0-based pixels."""
+    box = required_array(record, "torsobox", (4,), where)
     if np.isinf(box).any():
         raise UserError(f"{where}: field 'torsobox' must be finite, got {box.tolist()}")
     return box - 1
 
 
-def _split(record: Any, where: str) -> Split:
-    train, test = (float(array(record, name, (), where)) for name in ("istrain", "istest"))
+def _read_split(record: Any, where: str) -> Split:
+    """Return the split of a record. Raises UserError unless it is exactly one of training and test."""
+    train, test = (float(required_array(record, name, (), where)) for name in ("istrain", "istest"))
     if {train, test} != {0.0, 1.0}:
         raise UserError(f"{where}: one of 'istrain' and 'istest' must be 1 and the other 0, got {train:g} and {test:g}")
     return "train" if train else "test"

@@ -23,23 +23,24 @@ MAX_SHOT_GAP = 50  # frames, two seconds (U); the hashes of frames 10 apart in a
 LARGEST_PX = 100_000  # no photo is larger: larger coordinates are errors in the file
 
 
-class Frame(NamedTuple):
-    """A frame of a film, by its number."""
+class FilmFrame(NamedTuple):
+    """A frame of a film, identified by the film's name and the frame's number."""
 
     film: str
     number: int
 
 
-def shots_of(frames: Sequence[Frame | None]) -> list[str]:
-    """Return the shot of each frame: a chain of frames of a film, each at most `MAX_SHOT_GAP` after the previous.
+def shots_of(frames: Sequence[FilmFrame | None]) -> list[str]:
+    """Return the name of each frame's shot, guessed from frame numbers; empty for None.
 
-    A shot is named after its first frame; a cut within the chain is not detected. For None the name is empty.
+    A shot is a chain of frames of a film, each at most `MAX_SHOT_GAP` after the previous one; a cut within the chain is
+    not detected. It is named after its first frame.
 
-    >>> shots_of([Frame("a", 10), Frame("a", 50), Frame("a", 200), None])
+    >>> shots_of([FilmFrame("a", 10), FilmFrame("a", 50), FilmFrame("a", 200), None])
     ['a/00000010', 'a/00000010', 'a/00000200', '']
     """
-    named: dict[Frame, str] = {}
-    before = first = Frame("", 0)
+    named: dict[FilmFrame, str] = {}
+    before = first = FilmFrame("", 0)
     for frame in sorted({frame for frame in frames if frame is not None}):
         if frame.film != before.film or frame.number - before.number > MAX_SHOT_GAP:
             first = frame
@@ -49,7 +50,7 @@ def shots_of(frames: Sequence[Frame | None]) -> list[str]:
 
 
 class FileSource(ABC):
-    """Base of sources (see `record.Source`) with annotation files and images. A subclass names and reads the files."""
+    """Base of readers (see `record.Source`) of annotation and image files; a subclass names and reads the files."""
 
     name: str
     meanings: ClassVar[Mapping[str, str]] = {}  # how joints that the set does not annotate are defined
@@ -57,28 +58,28 @@ class FileSource(ABC):
     @property
     @abstractmethod
     def image_folder(self) -> Path:
-        """The folder that contains the images."""
+        """Return the folder that contains the images."""
 
     @abstractmethod
     def annotation_files(self) -> list[Path]:
-        """Return the files that `read` reads."""
+        """Return the paths of the annotation files, which `read` reads."""
 
     @abstractmethod
     def read(self) -> list[Person]:
-        """Read all people, in the set's order. Raises UserError that names file and record."""
+        """Read all people, in the set's order. Raises UserError, with file and record, for invalid data."""
 
     @abstractmethod
     def labels_digest(self) -> str:
         """Return a digest of the annotation files and all else that `read` depends on."""
 
     def fingerprint(self) -> str:
-        """Return a digest of the labels, and of the images' file sizes (None if missing), ordered by name."""
+        """Return a digest of the labels, and of the sizes in bytes of the image files (None if missing)."""
         names = sorted({person.image for person in self.people()})
         paths = map(self.image_path, names)
         return digest_of([self.labels_digest(), [os.path.getsize(p) if os.path.isfile(p) else None for p in paths]])
 
     def people(self) -> Sequence[Person]:
-        """Return all people, in the set's order; they are read only once."""
+        """Return all people, in the set's order; the files are read only at the first call."""
         return self._people
 
     @cached_property
@@ -86,29 +87,29 @@ class FileSource(ABC):
         return self.read()
 
     def skipped(self) -> Mapping[str, int]:
-        """Return how many annotated people are not among `people`, by reason."""
+        """Return reason -> number of annotations that `people` leaves out for it."""
         return {}
 
     def image(self, name: str) -> UInt8[ndarray, "height width 3"]:
-        """Read the RGB image of that name. Raises UserError if it is missing or broken."""
+        """Read the pixels of the image with this name, in RGB. Raises UserError if it is missing or broken."""
         return read_image(self.image_folder, path_on_disk(self.image_folder, name))
 
     def image_path(self, name: str) -> str:
-        """Return the path of the image of that name, which need not exist."""
+        """Return the path of the image file with this name, which need not exist."""
         return os.path.join(self.image_folder, path_on_disk(self.image_folder, name))
 
     def missing_images(self) -> Sequence[str]:
-        """Return the names of annotated images that do not exist."""
+        """Return the names of annotated images whose files do not exist."""
         names = {person.image for person in self.people()}
         return sorted(name for name in names if not os.path.isfile(self.image_path(name)))
 
 
 class FolderSource(FileSource):
-    """Base of readers of a data set in its own folder.
+    """Base of readers of published data sets, each in a folder of its own with annotation files and images.
 
     Args:
         root: the set's folder.
-        skeleton: the joints to fill; joints that the set does not have stay NaN, but it must have at least one.
+        skeleton: the joints to read; joints that the set does not have are NaN, but it must have at least one.
 
     Raises:
         UserError: the folder does not exist, or the set has none of the skeleton's joints.
@@ -132,7 +133,7 @@ class FolderSource(FileSource):
 
     @property
     def image_folder(self) -> Path:
-        """The folder that contains the images."""
+        """Return the folder that contains the images."""
         return self.root / self.images
 
     def labels_digest(self) -> str:
@@ -140,10 +141,10 @@ class FolderSource(FileSource):
         return digest_of_files(self.annotation_files(), self.root)
 
 
-def image_name(name: object, where: str) -> str:
-    """Return the name of an image below the image folder, in its shortest spelling.
+def checked_image_name(name: object, where: str) -> str:
+    """Check the name of an image, and return it normalised, relative to the image folder.
 
-    >>> image_name("./a.png", "row 1")
+    >>> checked_image_name("./a.png", "row 1")
     'a.png'
 
     Raises:

@@ -51,7 +51,12 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImageP
 
 
 def read_image(folder: Path, name: str, upright: bool = False) -> UInt8[np.ndarray, "height width 3"]:
-    """Read `folder/name` as RGB.
+    """Read the image file `folder/name` and return its pixels in RGB.
+
+    Of 16 bits per channel the upper 8 are kept, in grey and in colour. Transparent images are put on white. Of several
+    frames or pages the first is read.
+
+    A name may not lead out of the folder. A link in the folder may, as the folder's owner has put it there.
 
     Args:
         folder: the image folder.
@@ -59,64 +64,59 @@ def read_image(folder: Path, name: str, upright: bool = False) -> UInt8[np.ndarr
         upright: whether to apply the rotation noted in the file (EXIF), as viewers and labelling tools do; else the
             pixels stay as they are stored, except in a TIFF, which Pillow always rotates.
 
-    Of 16 bits per channel the upper 8 are kept, in grey and in colour. Transparent images are put on white. Of several
-    frames or pages the first is read.
-
-    A name may not lead out of the folder. A link in the folder may, as the folder's owner has put it there.
-
     Raises:
         UserError: the file is missing, truncated, not an image, too large for one, or outside the folder.
     """
     path = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts or not is_plain(name):
         raise UserError(f"{name!r}: an image's name must be printable, and not lead out of {folder}")
-    with _opened(path) as image:
+    with _open_image(path) as image:
         # Pillow itself refuses only twice as many.
         if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):
             raise UserError(f"{path}: {image.width} x {image.height} pixels are too many for a photo")
         if image.format == "TIFF" and UNSUPPORTED.get(path.suffix.lower()) == "raw":
-            raise UserError(f"{path}: a camera's raw file, of which only a preview is read; save it as JPEG or PNG")
-        return np.asarray(_rgb(_upright(image) if upright else image, image.format, path))
+            raise UserError(f"{path}: a camera's raw file, of which only a preview can be read; save it as JPEG or PNG")
+        return np.asarray(_convert_to_rgb(_rotate_upright(image) if upright else image, image.format, path))
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Return the image upright. Only the orientation is read from EXIF, as other entries by phones may be broken."""
+def _rotate_upright(image: Image.Image) -> Image.Image:
+    """Rotate the image as its EXIF orientation says; other EXIF entries are not read, as they may be broken."""
     image.load()  # a PNG's EXIF data may come after the pixels
     try:
         # The fallback also reads XMP.
-        noted = _orientation(image.info.get("exif", b"")) or image.getexif().get(ExifTags.Base.Orientation)
+        noted = _read_orientation(image.info.get("exif", b"")) or image.getexif().get(ExifTags.Base.Orientation)
         turn = _TRANSPOSES.get(int(noted or 0))
     except Exception:  # invalid metadata: no rotation
         return image
     return image if turn is None else image.transpose(turn)
 
 
-def _orientation(exif: bytes) -> int:
-    """Return the orientation in EXIF data, 0 without one (EXIF 2.32, 4.6.2; the value lies within its entry).
+def _read_orientation(exif: bytes) -> int:
+    """Return the orientation, 1 to 8, in EXIF data, or 0 without one (EXIF 2.32, 4.6.2).
 
     Pillow cannot be used, as it reads the preceding entries too and gives up at the first invalid one.
     """
     data = exif.removeprefix(b"Exif\0\0")
     order: Literal["big", "little"] = "big" if data.startswith(b"MM") else "little"
 
-    def number(place: int, size: int) -> int:
-        return int.from_bytes(data[place : place + size], order)
+    def read_number(start: int, size: int) -> int:
+        return int.from_bytes(data[start : start + size], order)
 
-    first = number(4, 4) + 2
-    for entry in range(first, first + 12 * number(first - 2, 2), 12):
-        if number(entry, 2) == ExifTags.Base.Orientation:
-            size = {3: 2, 4: 4, 8: 2, 9: 4}.get(number(entry + 2, 2), 1)
-            value = number(entry + 8, size)
+    first = read_number(4, 4) + 2
+    for entry in range(first, first + 12 * read_number(first - 2, 2), 12):
+        if read_number(entry, 2) == ExifTags.Base.Orientation:
+            size = {3: 2, 4: 4, 8: 2, 9: 4}.get(read_number(entry + 2, 2), 1)
+            value = read_number(entry + 8, size)
             return value - ord("0") if size == 1 and value > ord("0") else value
     return 0
 
 
-def _rgb(image: Image.Image, format: str | None, path: Path) -> Image.Image:
+def _convert_to_rgb(image: Image.Image, format: str | None, path: Path) -> Image.Image:
     """Convert an image of any mode to RGB with 8 bits per channel."""
     if image.mode.startswith("I;16") or (image.mode == "I" and format in _FORMATS_16_BIT):
         return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode.startswith(_DEEP_MODES):
-        raise UserError(f"{path}: more than 16 bits per channel, or with a sign; save it with 8 or 16")
+        raise UserError(f"{path}: more than 16 bits per channel, or signed; save it with 8 or 16")
     if not image.has_transparency_data:
         return image.convert("RGB")
     seen = image.convert("RGBA")
@@ -124,20 +124,20 @@ def _rgb(image: Image.Image, format: str | None, path: Path) -> Image.Image:
 
 
 def image_size(folder: Path, name: str) -> tuple[int, int] | None:
-    """Return width and height in pixels from the file's header, without decoding it; None if the file is missing.
+    """Return an image's (width, height) in pixels from the file's header, without decoding it; None if it is missing.
 
     Raises:
         UserError: the file does not have the header of an image.
     """
     if not os.path.exists(folder / name):
         return None
-    with _opened(folder / name) as image:
+    with _open_image(folder / name) as image:
         return image.width, image.height
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image without decoding it; any error here or within the block becomes a UserError."""
+def _open_image(path: Path) -> Iterator[Image.Image]:
+    """Open an image file without decoding it, for a `with` block; any error in the block becomes a UserError."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its writer
             raise OSError("it is a folder, a pipe or a device")
@@ -158,15 +158,15 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _unsupported_message(path: Path) -> str:
-    """Return a message for a file in none of the supported formats."""
+    """Return the error message for a file that is no image of a supported format; it says what the file is."""
     with path.open("rb") as file:
         start = file.read(12)
     found = next((name for sign, name in _SIGNATURES.items() if start.startswith(sign)), None)
     if start[4:8] == b"ftyp":
         found = _FTYP_BRANDS.get(start[8:12], "HEIC" if start[8:10] == b"he" else "a video")
     if start.startswith(_TIFF_SIGNATURES):
-        return "a TIFF of a kind that is not read, as one of floating point; save it with 8 or 16 bits"
+        return "an unsupported kind of TIFF, such as floating point; save it with 8 or 16 bits"
     if found is None:
         empty = "" if start else "empty, and so "
-        return f"{empty}not a whole image of a format that is read ({', '.join(FORMATS)}); save it as one of them"
-    return f"{found}, a format that is not read as an image; save it as JPEG or PNG"
+        return f"{empty}not a whole image in a supported format ({', '.join(FORMATS)}); save it as one of them"
+    return f"{found}, which is not a supported image format; save it as JPEG or PNG"

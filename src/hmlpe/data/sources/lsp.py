@@ -50,23 +50,29 @@ class LeedsSource(FolderSource):
         return [self.root / "joints.mat"]
 
     def read(self) -> list[Person]:
-        """Read all people with a known joint, in the file's order. Raises UserError naming file, person and joint."""
+        """Read all people with a known joint, in the file's order.
+
+        Raises:
+            UserError: the file is missing or damaged, of the other Leeds set, or a flag or coordinate is not valid; the
+                message names the file and, if possible, the person and joint.
+        """
         (path,) = self.annotation_files()
-        people = [self._person(path, i, one) for i, one in enumerate(self._matrix(path), start=1)]
+        people = [self._to_person(path, i, one) for i, one in enumerate(self._read_matrix(path), start=1)]
         known = [person for person in people if np.isfinite(person.joints_px).any()]
         self._empty = len(people) - len(known)
         return known
 
     def skipped(self) -> Mapping[str, int]:
-        """Return how many people are left out, as they have none of the skeleton's joints."""
+        """Return reason -> number of people who are left out: those without any of the skeleton's joints."""
         self.people()
         return {"no joint is known": self._empty} if self._empty else {}
 
-    def split(self, number: int) -> Split:
-        """Return the split of the person with this number, counted from 1."""
+    def split_of_person(self, number: int) -> Split:
+        """Return the split of the person with this number, counted from 1; all are training people by default."""
         return "train"
 
-    def _matrix(self, path: Path) -> Float[np.ndarray, "person 14 3"]:
+    def _read_matrix(self, path: Path) -> Float[np.ndarray, "person 14 3"]:
+        """Read the matrix of all people's joints, each as x, y and flag, in MATLAB's 1-based pixels."""
         try:
             matrix = np.asarray(read_struct_array(path, "joints"))  # a list along the first axis
         except ValueError:  # the elements differ in shape
@@ -75,7 +81,7 @@ class LeedsSource(FolderSource):
             matrix = matrix[..., None]
         if matrix.ndim == 3 and matrix.shape[:2] == self.axes[::-1]:
             raise UserError(
-                f"{path}: this is the other Leeds set, by the order of its axes; its reader is {self.other}"
+                f"{path}: by the order of its axes, this is the other Leeds set; its reader is {self.other}"
             )
         if matrix.dtype.kind not in "iuf" or matrix.ndim != 3 or matrix.shape[:2] != self.axes or not matrix.size:
             wanted, got = (" x ".join(map(str, shape)) for shape in ((*self.axes, "people"), matrix.shape))
@@ -84,9 +90,10 @@ class LeedsSource(FolderSource):
             )
         return np.moveaxis(matrix.astype(np.float64), (2, self.axes.index(14)), (0, 1))
 
-    def _person(self, path: Path, number: int, labels: Float[np.ndarray, "14 3"]) -> Person:
+    def _to_person(self, path: Path, number: int, labels: Float[np.ndarray, "14 3"]) -> Person:
+        """Convert the joints (x, y, flag) of the person with this number, counted from 1, to a `Person`."""
         where = f"{path}, person {number}"
-        xy, hidden = self._points(labels, where)
+        xy, hidden = self._parse_joints(labels, where)
         points = {name: (xy[row], bool(hidden[row])) for row, name in enumerate(JOINTS)}
         points["head"] = ((xy[-2] + xy[-1]) / 2, bool(hidden[-2:].any()))  # middle of neck and head top (FACTS 5)
         joints = [points.get(name, (np.full(2, np.nan), False)) for name in self.skeleton.joints]
@@ -96,7 +103,7 @@ class LeedsSource(FolderSource):
         return Person(
             image=image,
             where=where,
-            split=self.split(number),
+            split=self.split_of_person(number),
             joints_px=np.stack([point for point, _ in joints]),
             occluded=np.array([occluded for _, occluded in joints]),
             detection_px=np.full(4, np.nan)
@@ -108,9 +115,10 @@ class LeedsSource(FolderSource):
             faces_backwards=bool(left[0] < right[0]),
         )
 
-    def _points(
+    def _parse_joints(
         self, labels: Float[np.ndarray, "14 3"], where: str
     ) -> tuple[Float[np.ndarray, "14 2"], Bool[np.ndarray, " 14"]]:
+        """Return a person's joints in 0-based pixels, NaN where unknown, and a mask of the occluded ones."""
         xy, flags = labels[:, :2] - 1, labels[:, 2]
         unknown = np.isnan(xy).all(axis=1)
         for name, point, flag, nowhere in zip(JOINTS, xy, flags, unknown, strict=True):
@@ -127,10 +135,10 @@ class LspSource(LeedsSource):
     Args:
         root: the set's folder.
         skeleton: the joints to fill.
-        train: number of training people, the first in the file; the others are test people.
+        train: number of people, the first in the file, who are training people; the others are test people.
 
     Raises:
-        UserError: see `FolderSource`; or `train` is not a whole number.
+        UserError: the folder or skeleton is invalid, or `train` is not a whole number.
     """
 
     name = "lsp"
@@ -146,12 +154,12 @@ class LspSource(LeedsSource):
             raise UserError(f"data.source.train: must be a whole number of people, 0 or more, got {train!r}")
         self.train = train
 
-    def split(self, number: int) -> Split:
-        """Return the split of a person: the first `train` are training people, the others test people."""
+    def split_of_person(self, number: int) -> Split:
+        """Return the split of the person with this number, counted from 1: "train" for the first `train` people."""
         return "train" if number <= self.train else "test"
 
     def labels_digest(self) -> str:
-        """Return a digest of the annotation file and the split."""
+        """Return a digest of the annotation file and the number of training people."""
         return digest_of([super().labels_digest(), self.train])
 
 
@@ -169,8 +177,9 @@ class LspExtendedSource(LeedsSource):
     image_digits = 5
     hidden_flag = 0
 
-    def _points(
+    def _parse_joints(
         self, labels: Float[np.ndarray, "14 3"], where: str
     ) -> tuple[Float[np.ndarray, "14 2"], Bool[np.ndarray, " 14"]]:
+        """Return the same as the base class; a joint is unknown if it is not visible and a coordinate is 0 or less."""
         nowhere = (labels[:, 2] == 0) & (labels[:, :2] <= 0).any(axis=1)
-        return super()._points(np.where(nowhere[:, None] & [True, True, False], np.nan, labels), where)
+        return super()._parse_joints(np.where(nowhere[:, None] & [True, True, False], np.nan, labels), where)

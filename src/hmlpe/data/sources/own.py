@@ -1,4 +1,4 @@
-"""Base of the readers of users' own data sets: paths, the share of test images, and who faces backwards."""
+"""Base of the readers of users' own data sets: image names, the share of test images, and who faces backwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 
 from hmlpe.data.record import Attribute, Split
 from hmlpe.data.sources.attributes import parse_attributes
-from hmlpe.data.sources.folder import FileSource, image_name
+from hmlpe.data.sources.folder import FileSource, checked_image_name
 from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
@@ -23,14 +23,14 @@ from hmlpe.spelling import is_plain, path_on_disk, with_forward_slashes
 
 
 class OwnSource(FileSource):
-    """Reader of a user's own data set. Paths may begin with ~, and are relative to the working directory.
+    """Base of readers of a user's own data set. Paths may begin with ~, and are relative to the working directory.
 
     Args:
         name: name of the set, for messages and files.
-        skeleton: the joints to fill.
+        skeleton: the joints to read.
         images: folder of the images; or {"train": folder, "test": folder} if each split has its own, so that two
             images may have the same name. Image names in the set are then relative to the common parent folder.
-        attributes: name -> {field, classes}, see `attributes.parse_attributes`.
+        attributes: attribute name -> {field, classes}, see `attributes.parse_attributes`.
 
     Raises:
         UserError: a folder does not exist, or the name or an attribute is invalid.
@@ -43,63 +43,67 @@ class OwnSource(FileSource):
         self.skeleton = skeleton
         self.attribute_fields = parse_attributes(attributes)
         if isinstance(images, Mapping):
-            folders = {split: _folder(images.get(split), f"images.{split}") for split in get_args(Split)}
+            folders = {split: _existing_folder(images.get(split), f"images.{split}") for split in get_args(Split)}
             if len(images) != len(folders):
                 raise UserError(f"data.source.images: must be one folder, or those of train and test, got {images}")
             self._images = Path(os.path.commonpath([os.path.abspath(folder) for folder in folders.values()]))
             self._below = {split: os.path.relpath(folder, self._images) for split, folder in folders.items()}
         else:
-            self._images, self._below = _folder(images, "images"), {}
+            self._images, self._below = _existing_folder(images, "images"), {}
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:
-        """The attributes of its people."""
+        """Return the definitions of the attributes that the set's people have."""
         return tuple(one.attribute for one in self.attribute_fields)
 
     @property
     def image_folder(self) -> Path:
-        """The folder that contains all images."""
+        """Return the folder that contains all images."""
         return self._images
 
     def image(self, name: str) -> UInt8[np.ndarray, "height width 3"]:
-        """Read the RGB image of that name, upright by its EXIF data. Raises UserError: it is missing or broken."""
+        """Read the pixels of the image with this name, in RGB, rotated upright as its EXIF data say.
+
+        Raises:
+            UserError: the image is missing or broken.
+        """
         return read_image(self.image_folder, path_on_disk(self.image_folder, name), upright=True)
 
     @property
     def has_split_folders(self) -> bool:
-        """Whether training and test images have separate folders."""
+        """Return whether training and test images have separate folders."""
         return bool(self._below)
 
-    def image_of(self, name: object, where: str, split: Split | None = None) -> str:
-        """Return the image that the labels call `name`, relative to the image folder.
+    def resolve_image_name(self, name: object, where: str, split: Split | None = None) -> str:
+        """Convert the name of an image in the labels to its name in the set, relative to the image folder.
 
         If the labels repeat the folder's own name, as in photos/a.jpg for the folder photos/, it is removed unless such
         a file exists.
 
         Args:
             name: the name in the labels.
-            where: its place, for messages.
+            where: its place in the annotation file, for messages.
             split: the split whose folder the name is relative to, if each split has its own.
 
         Raises:
             UserError: the name cannot be that of a file below the folder.
         """
         below = self._below.get(split or "", ".")
-        said = image_name(with_forward_slashes(name) if isinstance(name, str) else name, where)
-        found, parts = image_name(f"{below}/{said}", where), PurePosixPath(said).parts
+        said = checked_image_name(with_forward_slashes(name) if isinstance(name, str) else name, where)
+        found, parts = checked_image_name(f"{below}/{said}", where), PurePosixPath(said).parts
         above = Path(os.path.abspath(self._images / below)).parts
         starts = [length for length in range(1, len(parts)) if parts[:length] == above[-length:]]
         if starts and not os.path.isfile(self.image_path(found)):
-            shorter = [image_name("/".join((below, *parts[length:])), where) for length in starts]
+            shorter = [checked_image_name("/".join((below, *parts[length:])), where) for length in starts]
             found = next((one for one in shorter if os.path.isfile(self.image_path(one))), found)
         return found
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Return all settings that `read` depends on, except the attributes, in plain containers."""
+        """Return name -> value of the settings that `read` depends on, except the attributes, as JSON values."""
 
     def labels_digest(self) -> str:
-        """Return a digest of the annotation files' bytes and the settings."""
+        """Return a digest of the annotation files' bytes and the settings, including the attributes."""
         settings = self.settings()
         if self.attribute_fields:  # left out if empty, as digests of older packs do not have this key
             settings["attributes"] = [[one.attribute.as_dict(), one.field] for one in self.attribute_fields]
@@ -107,31 +111,33 @@ class OwnSource(FileSource):
 
     def faces_backwards(self, joints_px: Float[np.ndarray, "joint 2"]) -> bool:
         """Return whether the left shoulder is left of the right one (MODEC's rule); False if either is unknown."""
-        return bool(self.joint("left_shoulder", joints_px)[0] < self.joint("right_shoulder", joints_px)[0])
+        return bool(
+            self.joint_position("left_shoulder", joints_px)[0] < self.joint_position("right_shoulder", joints_px)[0]
+        )
 
-    def joint(self, name: str, joints_px: Float[np.ndarray, "joint 2"]) -> Float[np.ndarray, " 2"]:
-        """Return the joint of that name; NaN if the skeleton does not have it."""
+    def joint_position(self, name: str, joints_px: Float[np.ndarray, "joint 2"]) -> Float[np.ndarray, " 2"]:
+        """Return the coordinates (2,) of the joint with this name; NaN if the skeleton does not have it."""
         joints = self.skeleton.joints
         return joints_px[joints.index(name)] if name in joints else np.full(2, np.nan)
 
 
-def annotation_file(value: object, key: str) -> Path:
-    """Return the file that the setting `data.source.<key>` names. Raises UserError if it does not exist."""
-    path = _path(value, key, "an annotation file")
+def existing_annotation_file(value: object, key: str) -> Path:
+    """Return the path in the setting `data.source.<key>`. Raises UserError if there is no such file."""
+    path = _parse_path(value, key, "an annotation file")
     if not os.path.isfile(path):
         raise UserError(f"data.source.{key}: no such file: {path}")
     return path
 
 
-def checked_fraction(value: object) -> float:
-    """Return the setting `data.source.test_fraction`. Raises UserError unless it is a number between 0 and 1."""
+def checked_test_fraction(value: object) -> float:
+    """Return the value of `data.source.test_fraction`. Raises UserError unless it is a number above 0 and below 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
         raise UserError(f"data.source.test_fraction: must be a number between 0 and 1, got {value!r}")
     return float(value)
 
 
 def split_by_name(image: str, test_fraction: float, identity: str = "", shot: str = "") -> Split:
-    """Return the split of an image, drawn from its name alone, so that added images do not change that of others.
+    """Draw the split of an image at random, seeded by its name alone, so that added images do not change other splits.
 
     Args:
         image: the image's name.
@@ -143,14 +149,16 @@ def split_by_name(image: str, test_fraction: float, identity: str = "", shot: st
     return "test" if drawn < test_fraction else "train"
 
 
-def _folder(value: object, key: str) -> Path:
-    path = _path(value, key, "the folder of the images")
+def _existing_folder(value: object, key: str) -> Path:
+    """Return the path in the setting `data.source.<key>`. Raises UserError if there is no such folder."""
+    path = _parse_path(value, key, "the folder of the images")
     if not os.path.isdir(path):
         raise UserError(f"data.source.{key}: no such folder: {path}")
     return path
 
 
-def _path(value: object, key: str, what: str) -> Path:
+def _parse_path(value: object, key: str, what: str) -> Path:
+    """Return the path in the setting `data.source.<key>`, with ~ replaced. Raises UserError if it is no path."""
     if not isinstance(value, str) or not value.strip() or not is_plain(value):
         raise UserError(f"data.source.{key}: must name {what}, got {value!r}")
     return Path(os.path.expanduser(value))

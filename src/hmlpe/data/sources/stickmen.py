@@ -28,10 +28,10 @@ _COUNT = re.compile(r"\d{1,9}", re.ASCII)
 
 @dataclass(frozen=True, eq=False)
 class Stickman:
-    """The sticks of one person.
+    """An annotated person in a stickman file: six sticks.
 
     Attributes:
-        image: the image's name, as `image_of` of `read_stickmen` made it of the header's first word.
+        image: the image's name, which `to_image_name` of `read_stickmen` returned for the header's first word.
         where: the file, and the line of the first stick, for messages.
         sticks_px: (6, 4) x1 y1 x2 y2, pixels counted from 0, in the file's order; a hidden stick is NaN.
     """
@@ -41,41 +41,45 @@ class Stickman:
     sticks_px: Float[np.ndarray, "6 4"]
 
 
-def read_stickmen(path: Path, counts: Collection[int], image_of: Callable[[str, str], str]) -> list[Stickman]:
+def read_stickmen(
+    path: Path, allowed_counts: Collection[int], to_image_name: Callable[[str, str], str]
+) -> list[Stickman]:
     """Read all stickmen of an annotation file, in its order.
 
     Args:
         path: the file.
-        counts: how many numbers may follow the name in a header; the first is the number of people (1 if missing),
-            the second the number of parts (6).
-        image_of: maps (the header's first word, its place for messages) to the image's name; may raise UserError.
+        allowed_counts: how many numbers may follow the name in a header; the first number is the number of people (1
+            if missing), the second the number of parts (6).
+        to_image_name: function of (the header's first word, its place for messages) that returns the image's name; it
+            may raise UserError.
 
     Raises:
         UserError: a line is not in this format, or an image has a second record; names file and line.
     """
-    lines = _lines(path)
+    lines = _read_lines(path)
     people: list[Stickman] = []
     headers: dict[str, int] = {}  # line of the header, by image
     at = 0
     while at < len(lines):
         where = f"{path}, line {at + 1}"
-        name, number = _header(_words(lines[at]), counts, where)
-        image = image_of(name, where)
+        name, number = _parse_header(_split_words(lines[at]), allowed_counts, where)
+        image = to_image_name(name, where)
         if image in headers:
-            raise UserError(f"{where}: {image!r} has a record already, at line {headers[image]}; remove one of them")
+            raise UserError(f"{where}: {image!r} already has a record, at line {headers[image]}; remove one of them")
         headers[image] = at + 1
         due, left = number * PARTS, len(lines) - at - 1
         if due > left:  # checked before memory is allocated for so many
-            raise UserError(f"{where}: {due} lines of sticks are due, but {left} follow; is the file cut off?")
+            raise UserError(f"{where}: expected {due} lines of sticks, but {left} follow; is the file cut off?")
         for first in range(at + 1, at + 1 + due, PARTS):
             rows = range(first, first + PARTS)
-            sticks = np.array([_stick(_words(lines[row]), f"{path}, line {row + 1}") for row in rows])
+            sticks = np.array([_parse_stick(_split_words(lines[row]), f"{path}, line {row + 1}") for row in rows])
             people.append(Stickman(image, f"{path}, line {first + 1}", sticks - ORIGIN_PX))
         at += 1 + due
     return people
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file, without empty ones at the end. Raises UserError if it is cut off."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -88,56 +92,60 @@ def _lines(path: Path) -> list[str]:
         line = content.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}, line {line}: not UTF-8 text; is this the set's own annotation file?") from error
     lines = text.split("\n")  # not splitlines(), which also splits at other line ends of Unicode
-    if _words(lines[-1]):  # a number that is cut off can look complete
-        raise UserError(f"{path}, line {len(lines)}: has no line end; fetch the file again, or add one if it is whole")
-    while lines and not _words(lines[-1]):
+    if _split_words(lines[-1]):  # a number that is cut off can look complete
+        raise UserError(f"{path}, line {len(lines)}: has no line break; fetch it again, or add one if it is whole")
+    while lines and not _split_words(lines[-1]):
         lines.pop()
     if not lines:
         raise UserError(f"{path}: empty; fetch it again")
     return lines
 
 
-def _words(line: str) -> list[str]:
+def _split_words(line: str) -> list[str]:
     return [word for word in re.split(r"[ \t]+", line.removesuffix("\r")) if word]
 
 
-def _header(words: list[str], counts: Collection[int], where: str) -> tuple[str, int]:
+def _parse_header(words: list[str], counts: Collection[int], where: str) -> tuple[str, int]:
+    """Return the image's name and the number of people in a header line. Raises UserError if it is no header."""
     if len(words) - 1 not in counts:
         due = " or ".join(str(1 + count) for count in sorted(counts))
-        raise UserError(f"{where}: a header of {due} words is due, got {_short(' '.join(words))}")
+        raise UserError(f"{where}: expected a header of {due} words, got {_short_repr(' '.join(words))}")
     name = words[0]
     if name.lower() == "nan" or (_NUMBER.fullmatch(name) and not name.isdecimal()):
-        raise UserError(f"{where}: a header is due, got the number {_short(name)}; is a line missing or too much?")
+        raise UserError(f"{where}: expected a header, got the number {_short_repr(name)}; is a line missing or extra?")
     if len(name.encode()) > LONGEST_NAME:
-        raise UserError(f"{where}: the name {_short(name)} is too long")
-    numbers = [_count(word, where) for word in words[1:]]
+        raise UserError(f"{where}: the name {_short_repr(name)} is too long")
+    numbers = [_parse_count(word, where) for word in words[1:]]
     if numbers[1:] not in ([], [PARTS]):
         raise UserError(f"{where}: a person must have {PARTS} parts, got {numbers[1]}")
     return name, numbers[0] if numbers else 1
 
 
-def _count(word: str, where: str) -> int:
+def _parse_count(word: str, where: str) -> int:
+    """Return a positive number of a header. Raises UserError if the word is none."""
     if not _COUNT.fullmatch(word) or int(word) == 0:
-        raise UserError(f"{where}: the header's counts must be positive whole numbers, got {_short(word)}")
+        raise UserError(f"{where}: the header's counts must be positive whole numbers, got {_short_repr(word)}")
     return int(word)
 
 
-def _stick(words: list[str], where: str) -> list[float]:
+def _parse_stick(words: list[str], where: str) -> list[float]:
+    """Return the numbers x1 y1 x2 y2 of a line; NaN if the stick is hidden. Raises UserError if it is no stick."""
     if len(words) != 4:
-        raise UserError(f"{where}: a stick's four numbers are due, got {_short(' '.join(words))}")
-    numbers = [_number(word, where) for word in words]
+        raise UserError(f"{where}: expected a stick's four numbers, got {_short_repr(' '.join(words))}")
+    numbers = [_parse_coordinate(word, where) for word in words]
     if 0 < sum(math.isnan(number) for number in numbers) < 4:
-        raise UserError(f"{where}: a hidden stick must be NaN as a whole, got {_short(' '.join(words))}")
+        raise UserError(f"{where}: a hidden stick must be all NaN, got {_short_repr(' '.join(words))}")
     return numbers
 
 
-def _number(word: str, where: str) -> float:
+def _parse_coordinate(word: str, where: str) -> float:
+    """Return a coordinate in pixels, or NaN. Raises UserError if the word is neither."""
     if word.lower() == "nan":
         return math.nan
     if len(word) > 40 or not _NUMBER.fullmatch(word) or not abs(float(word)) < LARGEST_PX:
-        raise UserError(f"{where}: a number of pixels is due, got {_short(word)}")
+        raise UserError(f"{where}: expected a number of pixels, got {_short_repr(word)}")
     return float(word)
 
 
-def _short(text: str) -> str:
+def _short_repr(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")

@@ -22,38 +22,45 @@ Box = Float[np.ndarray, " 4"]
 
 
 def joints_of_sticks(sticks_px: Float[np.ndarray, "6 4"]) -> dict[str, Point]:
-    """Return the joints named in JOINTS, in the sticks' coordinates; NaN where the sticks do not determine them.
+    """Return joint name -> coordinates (2,) of the joints in JOINTS; NaN where the sticks do not determine them.
 
     The head is the middle of its stick, the neck the torso's end nearest to it (unknown if either is hidden), and the
     elbow the middle between the closest ends of upper and lower arm (FACTS 5, grade A). Judged by eye, this is wrong
     for 9 or 10 of Buffy's 1496 arms, folded or foreshortened ones, all of training people.
-    Left and right become the person's, as if everyone were seen from the front; who is not is unknown.
+    Left and right are converted to the person's as if everyone were seen from the front; for whom that is wrong is not
+    annotated.
     """
     ends = sticks_px.reshape(6, 2, 2)
     head = ends[HEAD].mean(axis=0)
-    top, _, share = _nearest(ends[TORSO], head)
+    top, _, share = _nearest_end(ends[TORSO], head)
     neck = top if share < 1 else np.full(2, np.nan)
     joints = {"head": head, "neck": neck}
     for side, (upper, lower) in ARMS.items():
-        arm = _arm(ends[upper], ends[lower], neck)
+        arm = _arm_joints(ends[upper], ends[lower], neck)
         joints |= zip((f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist"), arm, strict=True)
     return joints
 
 
-def _arm(upper: Ends, lower: Ends, neck: Point) -> tuple[Point, Point, Point]:
-    """Return shoulder, elbow and wrist of one arm; without the lower arm the neck tells shoulder from elbow."""
+def _arm_joints(upper: Ends, lower: Ends, neck: Point) -> tuple[Point, Point, Point]:
+    """Return shoulder, elbow and wrist of an arm of two sticks, NaN where unknown.
+
+    If the lower arm is hidden, the end of the upper arm that is nearer to the neck is the shoulder.
+    """
     unknown = np.full(2, np.nan)
     gaps = np.linalg.norm(upper[:, None] - lower, axis=-1)
     if np.isfinite(gaps).all():
         i = gaps.min(axis=1).argmin()
         j = gaps[i].argmin()
         return upper[1 - i], (upper[i] + lower[j]) / 2, lower[1 - j]
-    near, far, share = _nearest(upper, neck)
+    near, far, share = _nearest_end(upper, neck)
     return (near, far, unknown) if share < MAX_SHOULDER_RATIO else (unknown, unknown, unknown)
 
 
-def _nearest(ends: Ends, point: Point) -> tuple[Point, Point, float]:
-    """Return the end nearest to the point, the other end, and the ratio of their distances (NaN if hidden)."""
+def _nearest_end(ends: Ends, point: Point) -> tuple[Point, Point, float]:
+    """Return the end of a stick that is nearest to the point, the other end, and the ratio of their distances.
+
+    The ratio is at most 1; NaN if the stick or the point is unknown.
+    """
     distances = np.linalg.norm(ends - point, axis=-1)
     near = distances.argmin()
     far = distances[1 - near]
@@ -61,7 +68,7 @@ def _nearest(ends: Ends, point: Point) -> tuple[Point, Point, float]:
 
 
 def window_of_sticks(sticks_px: Float[np.ndarray, "6 4"]) -> Box:
-    """Return the window that an upper-body detector should find for an annotated stickman, as x0 y0 x1 y1.
+    """Return the window x0 y0 x1 y1 that a perfect upper-body detector would find for an annotated stickman.
 
     This is the official Buffy tool's rule (FACTS 6). The window is NaN if torso or head is hidden, or it has no area.
     """

@@ -1,4 +1,4 @@
-"""Base of the readers of stickmen: converts a stickman to a person, and reads sets that are one text file."""
+"""Convert stickmen to people; and the base of readers of stickman sets that are one text file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hmlpe.data.record import Person, Split
-from hmlpe.data.sources.folder import FolderSource, image_name
+from hmlpe.data.sources.folder import FolderSource, checked_image_name
 from hmlpe.data.sources.stickmen import Stickman, read_stickmen
 from hmlpe.data.sources.sticks import JOINTS, MEANINGS, joints_of_sticks, window_of_sticks
 from hmlpe.errors import UserError
@@ -20,7 +20,7 @@ from hmlpe.skeleton import Skeleton
 UNKNOWN = np.full(2, np.nan)
 
 
-def person_of(
+def person_of_stickman(
     stickman: Stickman, split: Split, skeleton: Skeleton, detection_px: Float[np.ndarray, " 4"] | None = None
 ) -> Person:
     """Convert a stickman to a person; joints that the sticks do not determine are NaN, possibly all of them.
@@ -44,7 +44,7 @@ def person_of(
 
 
 class StickSet(FolderSource):
-    """Reader of a set of stickmen in one text file that has no split of its own.
+    """Base of readers of a set of stickmen in one text file that has no split of its own.
 
     Args:
         root: the set's folder.
@@ -71,17 +71,21 @@ class StickSet(FolderSource):
         return [self.root / self.file]
 
     def read(self) -> list[Person]:
-        """Read all people, in the file's order. Raises UserError that names file and line."""
-        return [person_of(stickman, self.split, self.skeleton) for stickman in self.stickmen()]
+        """Read all people, in the file's order. Raises UserError, with file and line, for invalid data."""
+        return [person_of_stickman(stickman, self.split, self.skeleton) for stickman in self.stickmen()]
 
     def stickmen(self) -> list[Stickman]:
         """Read the annotated stickmen, in the file's order."""
         (path,) = self.annotation_files()
-        return read_stickmen(path, self.header_counts, self.image_of)
+        return read_stickmen(path, self.header_counts, self.to_image_name)
 
-    def image_of(self, name: str, where: str) -> str:
-        """Return the image that a header line names. Raises UserError if it would lie outside the image folder."""
-        return image_name(name, where)
+    def to_image_name(self, name: str, where: str) -> str:
+        """Convert the name in a header line to the image's name, relative to the image folder.
+
+        Raises:
+            UserError: the image would be outside the image folder.
+        """
+        return checked_image_name(name, where)
 
     def labels_digest(self) -> str:
         """Return a digest of the annotation file's bytes and the split."""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from hmlpe.csv_file import Row, read_table
 from hmlpe.data.record import Person, Split
 from hmlpe.data.sources.folder import LARGEST_PX
-from hmlpe.data.sources.own import OwnSource, annotation_file, checked_fraction, split_by_name
+from hmlpe.data.sources.own import OwnSource, checked_test_fraction, existing_annotation_file, split_by_name
 from hmlpe.errors import UserError
 from hmlpe.skeleton import Skeleton
 
@@ -21,7 +21,7 @@ OPTIONAL = ("split", "identity", "shot")
 
 
 class TableSource(OwnSource):
-    """Reader of a CSV file with the columns image, person, joint, x, y, visible, in any order.
+    """Reader of a user's data set in a CSV file with the columns image, person, joint, x, y, visible, in any order.
 
     A line is a joint of a person in an image; `person` distinguishes the people of an image. x and y are 0-based pixels
     with pixel centres at integers; a joint is unknown if they are empty or NaN, or if it has no line. visible is 1 or
@@ -38,7 +38,8 @@ class TableSource(OwnSource):
         images: folder of the images.
         table: the CSV file, UTF-8, separated by commas.
         test_fraction: share of the images for testing, chosen by their names; only for a table without a column split.
-        attributes: name -> {"field": its column, "classes": its words}; without classes it is a number.
+        attributes: attribute name -> {"field": its column, "classes": names of its classes}; without classes its values
+            are numbers.
 
     Raises:
         UserError: a setting is invalid.
@@ -55,9 +56,9 @@ class TableSource(OwnSource):
     ) -> None:
         super().__init__(name, skeleton, images, attributes)
         if self.has_split_folders:
-            raise UserError("data.source.images: must be one folder; name the images with theirs, as in test/a.jpg")
-        self.table = annotation_file(table, "table")
-        self.test_fraction = None if test_fraction is None else checked_fraction(test_fraction)
+            raise UserError("data.source.images: must be one folder; put subfolders in image names, as in test/a.jpg")
+        self.table = existing_annotation_file(table, "table")
+        self.test_fraction = None if test_fraction is None else checked_test_fraction(test_fraction)
         self._skipped: dict[str, int] = {}
 
     def annotation_files(self) -> list[Path]:
@@ -65,11 +66,11 @@ class TableSource(OwnSource):
         return [self.table]
 
     def settings(self) -> dict[str, Any]:
-        """Return the share of test images."""
+        """Return the setting that `read` depends on: the share of test images."""
         return {"test_fraction": self.test_fraction}
 
     def skipped(self) -> Mapping[str, int]:
-        """Return how many people are left out without a known joint, and how many lines and cells are not read."""
+        """Return reason -> number of people who are left out, or of lines and cells that are not read."""
         self.people()
         return dict(self._skipped)
 
@@ -84,77 +85,89 @@ class TableSource(OwnSource):
         images: dict[str, Row] = {}
         people: dict[tuple[str, str], list[Row]] = {}
         for row in table.rows:
-            image, number = self.image_of(row.cells["image"], f"{row.where}, column 'image'"), row.label("person")
+            image, number = (
+                self.resolve_image_name(row.cells["image"], f"{row.where}, column 'image'"),
+                row.parse_text("person"),
+            )
             if not number:
                 raise UserError(f"{row.where}: column 'person' is empty; number the people of an image")
             lines = people.setdefault((image, number), [])
             lines.append(row)
-            _agree("split", row, images.setdefault(image, row), "image")
-            _agree("shot", row, images[image], "image")
+            _check_same_value("split", row, images.setdefault(image, row), "image")
+            _check_same_value("shot", row, images[image], "image")
             for column in ("identity", *(one.field for one in self.attribute_fields)):
-                _agree(column, row, lines[0], "person")
-        found = [self._person(image, lines) for (image, _), lines in people.items()]
+                _check_same_value(column, row, lines[0], "person")
+        found = [self._to_person(image, lines) for (image, _), lines in people.items()]
         known = [person for person in found if np.isfinite(person.joints_px).any()]
         lost = len(found) - len(known)
         self._skipped = {**({"no joint is known": lost} if lost else {}), **table.ignored}
         return known
 
-    def _person(self, image: str, rows: list[Row]) -> Person:
+    def _to_person(self, image: str, rows: list[Row]) -> Person:
+        """Convert the lines of one person in an image to a `Person`."""
         joints = self.skeleton.joints
         points, occluded = np.full((len(joints), 2), np.nan), np.zeros(len(joints), dtype=bool)
         there: dict[str, int] = {}
         for row in rows:
-            joint = row.label("joint")
+            joint = row.parse_text("joint")
             if joint not in joints:
                 raise UserError(f"{row.where}: no joint {joint[:60]!r} in the skeleton; it has {', '.join(joints)}")
             if joint in there:
-                raise UserError(f"{row.where}: {joint} of this person is in line {there[joint]} already; remove one")
+                raise UserError(f"{row.where}: {joint} of this person is already in line {there[joint]}; remove one")
             there[joint] = row.line
             index = joints.index(joint)
-            points[index], hidden = _point(row)
+            points[index], hidden = _parse_joint(row)
             occluded[index] = hidden and np.isfinite(points[index]).all()
         return Person(
             image=image,
             where=rows[0].where,
-            split=self._split(image, rows[0]),
+            split=self._split_of_row(image, rows[0]),
             joints_px=points,
             occluded=occluded,
             detection_px=np.full(4, np.nan),
-            torso_px=self._distance("left_shoulder", "right_hip", points),
-            torso_swapped_px=self._distance("right_shoulder", "right_hip", points),
+            torso_px=self._joint_distance("left_shoulder", "right_hip", points),
+            torso_swapped_px=self._joint_distance("right_shoulder", "right_hip", points),
             sticks_px=np.zeros((0, 4)),
             faces_backwards=self.faces_backwards(points),
-            identity=rows[0].label("identity"),
-            shot=rows[0].label("shot"),
+            identity=rows[0].parse_text("identity"),
+            shot=rows[0].parse_text("shot"),
             attributes={
-                one.attribute.name: one.number(rows[0].label(one.field), f"{rows[0].where}, column {one.field!r}")
+                one.attribute.name: one.parse_value(
+                    rows[0].parse_text(one.field), f"{rows[0].where}, column {one.field!r}"
+                )
                 for one in self.attribute_fields
             },
         )
 
-    def _split(self, image: str, row: Row) -> Split:
+    def _split_of_row(self, image: str, row: Row) -> Split:
+        """Return the split in the column split, or drawn by `test_fraction`, of the image in this line."""
         if self.test_fraction is not None:
-            return split_by_name(image, self.test_fraction, row.label("identity"), row.label("shot"))
+            return split_by_name(image, self.test_fraction, row.parse_text("identity"), row.parse_text("shot"))
         split = row.cells["split"]
         if split not in ("train", "test"):
             raise UserError(f"{row.where}: column 'split' must be train or test, got {split[:60]!r}")
         return cast(Split, split)
 
-    def _distance(self, one: str, other: str, points: Float[np.ndarray, "joint 2"]) -> float:
-        return float(np.linalg.norm(self.joint(one, points) - self.joint(other, points)))
-
-
-def _agree(column: str, row: Row, first: Row, of: str) -> None:
-    one, other = (line.label(column) for line in (row, first))
-    if one != other:
-        raise UserError(
-            f"{row.where}: column {column!r} is {one[:60]!r}, but {other[:60]!r} in line {first.line} of the same {of}"
+    def _joint_distance(self, first_joint: str, second_joint: str, joints_px: Float[np.ndarray, "joint 2"]) -> float:
+        """Return the distance of two joints in pixels; NaN if one is unknown."""
+        return float(
+            np.linalg.norm(self.joint_position(first_joint, joints_px) - self.joint_position(second_joint, joints_px))
         )
 
 
-def _point(row: Row) -> tuple[Float[np.ndarray, " 2"], bool]:
-    """Return the joint's position, NaN if unknown, and whether the line marks it as occluded."""
-    point, hidden = np.array([row.number("x"), row.number("y")]), row.flag("visible") is False
+def _check_same_value(column: str, row: Row, first_row: Row, shared_by: str) -> None:
+    """Raise UserError if two lines differ in a column whose value must be the same for `shared_by`, e.g. a person."""
+    one, other = (line.parse_text(column) for line in (row, first_row))
+    if one != other:
+        raise UserError(
+            f"{row.where}: column {column!r} is {one[:60]!r}, but {other[:60]!r} in line {first_row.line} "
+            f"of the same {shared_by}"
+        )
+
+
+def _parse_joint(row: Row) -> tuple[Float[np.ndarray, " 2"], bool]:
+    """Return the joint's position (2,) in pixels, NaN if unknown, and whether the line marks it as occluded."""
+    point, hidden = np.array([row.parse_number("x"), row.parse_number("y")]), row.parse_bool("visible") is False
     if not np.isnan(point).all() and not (abs(point) <= LARGEST_PX).all():
         name = "xy"[int(np.argmin(abs(point) <= LARGEST_PX))]
         raise UserError(

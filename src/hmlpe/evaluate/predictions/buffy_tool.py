@@ -10,13 +10,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from hmlpe.data.sources.matlab import array, box, field, whole_number
+from hmlpe.data.sources.matlab import required_array, required_box, required_field, required_whole_number
 from hmlpe.data.sources.sticks import window_of_sticks
-from hmlpe.detect.match import assign
+from hmlpe.detect.match import match_people
 from hmlpe.errors import UserError
 from hmlpe.evaluate.people import STICKS, Estimates, Truth
-from hmlpe.evaluate.predictions.matched import PeopleByImage, bool_setting, check_matched, name_setting, origin_setting
-from hmlpe.evaluate.predictions.points import check_points, choose_variable, load_mat, struct_arrays
+from hmlpe.evaluate.predictions.matched import (
+    PeopleByImage,
+    check_any_matched,
+    parse_bool_setting,
+    parse_name_setting,
+    parse_origin_setting,
+)
+from hmlpe.evaluate.predictions.points import check_points, choose_variable, find_struct_arrays, load_mat
 
 FIELDS = ("episode", "frame", "stickmen")
 IMAGE = "buffy_s5e{episode}_original/{frame:06d}.jpg"
@@ -65,9 +71,9 @@ class BuffyToolReader:
         allow_missing: object = False,
         allow_unknown: object = False,
     ) -> None:
-        self.variable, self.origin = name_setting(variable, "variable"), origin_setting(origin)
-        self.allow_missing = bool_setting(allow_missing, "allow_missing")
-        self.allow_unknown = bool_setting(allow_unknown, "allow_unknown")
+        self.variable, self.origin = parse_name_setting(variable, "variable"), parse_origin_setting(origin)
+        self.allow_missing = parse_bool_setting(allow_missing, "allow_missing")
+        self.allow_unknown = parse_bool_setting(allow_unknown, "allow_unknown")
         self.image = str(image)
         try:
             self.image.format(episode=1, frame=1)
@@ -77,68 +83,84 @@ class BuffyToolReader:
     def __call__(self, path: Path, truth: Truth) -> Estimates:
         """Return the file's predictions. Raises UserError, which names file and record, if they are not valid."""
         if truth.sticks != STICKS:
-            raise UserError(f"{path}: six sticks a person are no answer for {truth.data}, which has joints; give a csv")
+            raise UserError(f"{path}: six sticks per person do not fit {truth.data}, which has joints; give a csv")
         content = load_mat(path, squeeze=True)
         what = f"struct array with the fields {', '.join(FIELDS)}"
-        variable = choose_variable(path, content, self.variable, struct_arrays(content, FIELDS), what)
+        variable = choose_variable(path, content, self.variable, find_struct_arrays(content, FIELDS), what)
         people = PeopleByImage(truth)
-        found, other = self._read(path, np.atleast_1d(content[variable]).ravel().tolist(), people)
-        lost = [person for image, own in people.of_image.items() if image not in found for person in own]
+        found, other = self._read_stickmen(path, np.atleast_1d(content[variable]).ravel().tolist(), people)
+        lost = [person for image, own in people.indices_by_image.items() if image not in found for person in own]
         if not self.allow_missing:
-            people.check_missing(lost, path, "record", "buffy")
+            people.check_nobody_missing(lost, path, "record", "buffy")
         sticks, detected = np.full((len(truth), 6, 2, 2), np.nan), np.zeros(len(truth), dtype=bool)
         windows = {i: [one.window_px for one in found.get(image, [])] for i, image in enumerate(truth.images)}
         for image, stickmen in found.items():
-            own = people.of_image[image]
-            for i, j in assign(list(truth.window_px[own]), [one.window_px for one in stickmen]).items():
+            own = people.indices_by_image[image]
+            for i, j in match_people(list(truth.window_px[own]), [one.window_px for one in stickmen]).items():
                 sticks[own[i]], detected[own[i]] = stickmen[j].sticks_px, True
-        check_matched(path, truth, windows, int(detected.sum()))
+        check_any_matched(path, truth, windows, int(detected.sum()))
         derived = sum(one.derived for men in found.values() for one in men)
-        return Estimates(None, sticks, detected, None, _missing_in_words(detected, len(lost), other, derived))
+        return Estimates(None, sticks, detected, None, _describe_missing(detected, len(lost), other, derived))
 
-    def _read(self, path: Path, records: Sequence[Any], people: PeopleByImage) -> tuple[dict[str, list[Stickman]], int]:
-        """Return the stickmen of each test image, by its name, and the number of records of other images."""
+    def _read_stickmen(
+        self, path: Path, records: Sequence[Any], people: PeopleByImage
+    ) -> tuple[dict[str, list[Stickman]], int]:
+        """Return the stickmen of each test image, by the image's name, and the number of records of other images.
+
+        Raises:
+            UserError: a record is not valid, or two are of one frame.
+        """
         found: dict[str, list[Stickman]] = {}
         seen: dict[str, int] = {}
         for i, record in enumerate(records, start=1):
             where = f"{path}, record {i}"
-            episode, frame = (whole_number(record, name, where) for name in ("episode", "frame"))
+            episode, frame = (required_whole_number(record, name, where) for name in ("episode", "frame"))
             name = self.image.format(episode=episode, frame=frame)
             if name in seen:
                 raise UserError(
-                    f"{where}: episode {episode}, frame {frame} has record {seen[name]} already; remove one of them"
+                    f"{where}: episode {episode}, frame {frame} already has record {seen[name]}; remove one of them"
                 )
             seen[name] = i
             image = people.find_image(name, where)
             if image is not None:
-                men = np.atleast_1d(field(record, "stickmen", where)).ravel()
-                stickmen = [self._stickman(man, f"{where}, stickman {k}") for k, man in enumerate(men, start=1)]
+                men = np.atleast_1d(required_field(record, "stickmen", where)).ravel()
+                stickmen = [self._parse_stickman(man, f"{where}, stickman {k}") for k, man in enumerate(men, start=1)]
                 found[image] = [one for one in stickmen if one is not None]
             elif not self.allow_unknown:
                 raise people.unknown_image_error(name, where, "buffy")
         return found, len(seen) - len(found)
 
-    def _stickman(self, man: Any, where: str) -> Stickman | None:
-        """Return a stickman, or None if its fields are empty, as nobody was detected."""
+    def _parse_stickman(self, man: Any, where: str) -> Stickman | None:
+        """Return the stickman that a struct describes; None if its fields are empty, as nobody was detected."""
         derived = np.size(getattr(man, "det", ())) == 0
-        if derived and np.size(field(man, "coor", where)) == 0:
+        if derived and np.size(required_field(man, "coor", where)) == 0:
             return None
-        sticks = array(man, "coor", (4, 6), where).T.reshape(6, 2, 2)
+        sticks = required_array(man, "coor", (4, 6), where).T.reshape(6, 2, 2)
         check_points(sticks, f"{where}, field 'coor'")
         if not derived:
-            return Stickman(sticks - self.origin, box(man, "det", where) - self.origin)
+            return Stickman(sticks - self.origin, required_box(man, "det", where) - self.origin)
         window = window_of_sticks(sticks.reshape(6, 4)) - self.origin
         if np.isnan(window).any():
-            raise UserError(f"{where}: field 'det' is missing, and torso and head of 'coor' make no window; add it")
+            raise UserError(f"{where}: field 'det' is missing, and torso and head in 'coor' give no window; add it")
         return Stickman(sticks - self.origin, window, derived)
 
 
-def _missing_in_words(detected: np.ndarray, lost: int, other: int, derived: int) -> str:
+def _describe_missing(
+    detected: np.ndarray, people_without_record: int, other_records: int, derived_windows: int
+) -> str:
+    """Return a text that says what the file leaves out.
+
+    Args:
+        detected: (person,) whether the person is detected.
+        people_without_record: the number of people in images without a record.
+        other_records: the number of records of images that are not test images.
+        derived_windows: the number of stickmen whose window was computed from their sticks.
+    """
     missed = int((~detected).sum())
     parts = [f"{missed} of {len(detected)} people not found" if missed else ""]
     parts += [
-        f"no record for {lost} of them" if lost else "",
-        f"{other} records of other images left out" if other else "",
-        f"windows of {derived} stickmen without det made from their sticks" if derived else "",
+        f"no record for {people_without_record} of them" if people_without_record else "",
+        f"{other_records} records of other images left out" if other_records else "",
+        f"windows of {derived_windows} stickmen without det made from their sticks" if derived_windows else "",
     ]
     return "; ".join(part for part in parts if part)

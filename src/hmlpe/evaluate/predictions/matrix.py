@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from hmlpe.errors import UserError
-from hmlpe.evaluate.people import Estimates, Truth, joint_estimates
-from hmlpe.evaluate.predictions.matched import name_setting, origin_setting
+from hmlpe.evaluate.people import Estimates, Truth, estimates_from_joints
+from hmlpe.evaluate.predictions.matched import parse_name_setting, parse_origin_setting
 from hmlpe.evaluate.predictions.points import check_not_empty, check_point, choose_variable, describe_variable, load_mat
 
 AXES = ("xy", "joint", "person")
@@ -48,16 +48,16 @@ class MatrixReader:
         if not isinstance(axes, Sequence) or sorted(map(str, axes)) != sorted(AXES):
             raise UserError(f"predictions_form.axes: must be {', '.join(AXES)} in the array's order, got {axes!r}")
         self.columns = {
-            str(joint): _columns(value, f"predictions_form.joints.{joint}") for joint, value in joints.items()
+            str(joint): _parse_columns(value, f"predictions_form.joints.{joint}") for joint, value in joints.items()
         }
-        _check_places(self.columns)
-        self.variable, self.origin = name_setting(variable, "variable"), origin_setting(origin)
+        _check_columns_differ(self.columns)
+        self.variable, self.origin = parse_name_setting(variable, "variable"), parse_origin_setting(origin)
         self.axes = tuple(map(str, axes))
 
     def __call__(self, path: Path, truth: Truth) -> Estimates:
         """Return the array's predictions. Raises UserError, which names file and variable, if they are not valid."""
         indices = truth.skeleton.indices(self.columns, where="predictions_form.joints")
-        points, where = self._read(path)
+        points, where = self._read_points(path)
         if len(points) != len(truth):
             raise UserError(
                 f"{where}: {len(points)} people, {truth.data} has {len(truth)} annotated test people; the array must "
@@ -71,21 +71,27 @@ class MatrixReader:
         joints = np.full((len(truth), len(truth.skeleton.joints), 2), np.nan)
         for index, columns in zip(indices, self.columns.values(), strict=True):
             used = points[:, [column - 1 for column in columns]]
-            _check(used, columns, where)
+            _check_each_point(used, columns, where)
             joints[:, index] = used.mean(axis=1) - self.origin
         check_not_empty(joints, where)
         absent = [joint for joint in truth.skeleton.joints if joint not in self.columns]
-        return joint_estimates(truth, joints, missing=f"no {', '.join(absent)}" if absent else "")
+        return estimates_from_joints(truth, joints, missing_note=f"no {', '.join(absent)}" if absent else "")
 
-    def _read(self, path: Path) -> tuple[Float[np.ndarray, "person place 2"], str]:
-        """Return the points with the pixel origin of the file, and the names of file and variable, for messages."""
+    def _read_points(self, path: Path) -> tuple[Float[np.ndarray, "person place 2"], str]:
+        """Return the array as (person, place, x and y) in the file's pixels, and a text that names file and variable.
+
+        A place is an index on the axis of joints. The pixel origin of the file is kept.
+
+        Raises:
+            UserError: the file has no array of such a shape.
+        """
         content = load_mat(path, squeeze=False)
         numeric = [name for name, value in content.items() if _is_numeric(value)]
         fitting = [name for name in numeric if content[name].ndim == 3]
         variable = choose_variable(path, content, self.variable, fitting, "numeric array with three axes")
         where = f"{path}, variable {variable}"
         values = content[variable]
-        if variable not in numeric or values.ndim > 3 or _is_table(values, self.axes):
+        if variable not in numeric or values.ndim > 3 or _is_flat_table(values, self.axes):
             raise UserError(
                 f"{where}: must be a numeric array with the axes {', '.join(self.axes)}; it is "
                 f"{describe_variable(variable, values)}"
@@ -93,14 +99,18 @@ class MatrixReader:
         values = values.reshape(*values.shape, *[1] * (3 - values.ndim))  # MATLAB drops last axes of length 1
         if values.shape[self.axes.index("xy")] != 2:
             raise UserError(
-                f"{where}: is of shape {values.shape}, and its axis of x and y must be 2 long, by "
+                f"{where}: has shape {values.shape}, but its axis of x and y must have length 2, by "
                 f"predictions_form.axes=[{', '.join(self.axes)}]; give the array's own order"
             )
         order = [self.axes.index(axis) for axis in ("person", "joint", "xy")]
         return values.transpose(order).astype(np.float64), where
 
 
-def _columns(value: object, key: str) -> list[int]:
+def _parse_columns(value: object, key: str) -> list[int]:
+    """Return a joint's places on the axis of joints, counted from 1, as a list.
+
+    Raises UserError if they are not valid.
+    """
     columns = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     whole = [column for column in columns if isinstance(column, int) and not isinstance(column, bool) and column >= 1]
     if not columns or len(whole) != len(columns) or len(set(whole)) != len(whole):
@@ -110,28 +120,30 @@ def _columns(value: object, key: str) -> list[int]:
     return whole
 
 
-def _check_places(columns_of: Mapping[str, Sequence[int]]) -> None:
-    """Raise UserError if two joints are given the same indices."""
+def _check_columns_differ(columns_of: Mapping[str, Sequence[int]]) -> None:
+    """Raise UserError if two joints are given the same places on the axis of joints."""
     owner: dict[tuple[int, ...], str] = {}
     for joint, columns in columns_of.items():
         first = owner.setdefault(tuple(sorted(columns)), joint)
         if first != joint:
             places = ", ".join(map(str, columns))
             raise UserError(
-                f"predictions_form.joints: place {places} is given to {first} and to {joint}; each joint has its own"
+                f"predictions_form.joints: place {places} is given to {first} and to {joint}; each joint needs its own"
             )
 
 
 def _is_numeric(value: object) -> bool:
+    """Return whether a variable is an array of integers or floats."""
     return isinstance(value, np.ndarray) and value.dtype.kind in "iuf"
 
 
-def _is_table(values: np.ndarray, axes: Sequence[str]) -> bool:
-    """Return whether the array is a table, and not the array of one person, of which MATLAB drops the last axis."""
+def _is_flat_table(values: np.ndarray, axes: Sequence[str]) -> bool:
+    """Return whether the array is a table, and not the array of one person, whose last axis MATLAB drops."""
     return values.ndim < 3 and dict(zip(axes, values.shape, strict=False)).get("xy", 1) != 2
 
 
-def _check(points: Float[np.ndarray, "person place 2"], columns: Sequence[int], where: str) -> None:
+def _check_each_point(points: Float[np.ndarray, "person place 2"], columns: Sequence[int], where: str) -> None:
+    """Apply `check_point` to every point, naming person and place in the error."""
     for person, own in enumerate(points, start=1):
         for column, point in zip(columns, own, strict=True):
             check_point(point, f"{where}, person {person}, place {column}")

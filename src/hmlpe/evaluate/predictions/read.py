@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from hmlpe.errors import UserError
 from hmlpe.evaluate.people import Estimates, Truth
 from hmlpe.evaluate.predictions.buffy_tool import FIELDS, BuffyToolReader
-from hmlpe.evaluate.predictions.points import check_not_empty, describe_content, load_mat, struct_arrays
+from hmlpe.evaluate.predictions.points import check_not_empty, describe_content, find_struct_arrays, load_mat
 from hmlpe.evaluate.predictions.table import CsvReader
 from hmlpe.file_kinds import describe_other_format
 
@@ -18,7 +18,7 @@ class Reader(Protocol):
     """A callable that reads files of one format; it is built from the config group `predictions_form`."""
 
     def __call__(self, path: Path, truth: Truth) -> Estimates:
-        """Return the file's predictions for the people of `truth`.
+        """Read the predictions for the people of `truth` from a file.
 
         Raises:
             UserError: the file is not valid; the message names the file and the line or record.
@@ -26,19 +26,19 @@ class Reader(Protocol):
         ...
 
 
-def read_predictions(path: Path, truth: Truth, form: Reader | None) -> Estimates:
+def read_predictions(path: Path, truth: Truth, reader: Reader | None) -> Estimates:
     """Read a method's predictions from a file.
 
     Args:
         path: the file.
         truth: the annotated people on whom the method is scored.
-        form: the reader; None: chosen by the file's suffix and content (`reader_of`).
+        reader: the reader; None: chosen by the file's suffix and content (`choose_reader`).
 
     Raises:
         UserError: there is no such file, its format is not known, it predicts nothing, or its reader finds an error.
     """
     check_exists(path)
-    found = (form or reader_of(path))(path, truth)
+    found = (reader or choose_reader(path))(path, truth)
     if found.detected.any():  # that nobody is detected is a valid result
         check_not_empty(found.sticks_px if found.joints_px is None else found.joints_px, str(path))
     return found
@@ -50,20 +50,23 @@ def check_exists(path: Path) -> None:
         raise UserError(f"{path}: no such file; predictions= must name a file of predictions")
 
 
-def reader_of(path: Path) -> Reader:
-    """Return the reader for a file that is a CSV or a result of the Buffy tool. Raises UserError for other files."""
+def choose_reader(path: Path) -> Reader:
+    """Return the reader for the file, which is a CSV or a result of the Buffy tool.
+
+    Raises UserError for other files.
+    """
     suffix = path.suffix.lower()
     if suffix == ".csv":
         return CsvReader()
     if suffix != ".mat":
         other = describe_other_format(path)
-        due = "a .csv or a .mat is due, or say what it is with predictions_form=csv, buffy or matrix"
-        raise UserError(f"{path}: {due if other is None else f'{other} (a .csv or a .mat is due)'}")
+        due = "expected a .csv or .mat file, or say what it is with predictions_form=csv, buffy or matrix"
+        raise UserError(f"{path}: {due if other is None else f'{other} (expected a .csv or .mat file)'}")
     content = load_mat(path, squeeze=True)
-    if struct_arrays(content, FIELDS):
+    if find_struct_arrays(content, FIELDS):
         return BuffyToolReader()
     raise UserError(
-        f"{path}: no struct array with the fields {', '.join(FIELDS)} is in it, but {describe_content(content)}; say "
-        "what it is, for an array of 2 x joints x people with predictions_form=matrix "
-        "'predictions_form.joints={left_elbow: 2, left_wrist: 3}' (both)"
+        f"{path}: holds no struct array with the fields {', '.join(FIELDS)}, but {describe_content(content)}; say "
+        "what it is; for an array of 2 x joints x people, give both predictions_form=matrix "
+        "'predictions_form.joints={left_elbow: 2, left_wrist: 3}'"
     )

@@ -11,11 +11,16 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmlpe.csv_file import Row, read_table
-from hmlpe.data.sources.folder import image_name
-from hmlpe.detect.match import assign
+from hmlpe.data.sources.folder import checked_image_name
+from hmlpe.detect.match import match_people
 from hmlpe.errors import UserError
 from hmlpe.evaluate.people import Estimates, Truth
-from hmlpe.evaluate.predictions.matched import PeopleByImage, bool_setting, check_matched, origin_setting
+from hmlpe.evaluate.predictions.matched import (
+    PeopleByImage,
+    check_any_matched,
+    parse_bool_setting,
+    parse_origin_setting,
+)
 from hmlpe.evaluate.predictions.points import Marks, check_not_empty, check_point
 from hmlpe.file_kinds import describe_other_format
 from hmlpe.predict.pose_files import WINDOW
@@ -27,7 +32,7 @@ OPTIONAL = ("confidence", "score")  # as hmlpe-predict writes them; the score is
 
 @dataclass(eq=False)
 class TablePerson:
-    """The lines of a table on one person; a mark is a joint or an end of a stick (see `points.Marks`).
+    """What the lines of a CSV file predict for one person; a mark is a joint or a stick's end (see `points.Marks`).
 
     Attributes:
         points_px: (mark, 2) in pixels counted from 0; NaN if not predicted.
@@ -42,70 +47,74 @@ class TablePerson:
     window_px: Float[np.ndarray, " 4"]
 
     @classmethod
-    def empty(cls, marks: int) -> TablePerson:
-        """Return a person of whom no line has been read yet, with this number of marks."""
-        return cls(np.full((marks, 2), np.nan), np.full(marks, np.nan), {}, np.full(4, np.nan))
+    def without_lines(cls, mark_count: int) -> TablePerson:
+        """Return a person of whom no line has been read yet, so that all `mark_count` marks are NaN."""
+        return cls(np.full((mark_count, 2), np.nan), np.full(mark_count, np.nan), {}, np.full(4, np.nan))
 
 
-def add_line(person: TablePerson, row: Row, mark: int, origin: int, windows: bool) -> None:
+def add_line(person: TablePerson, row: Row, mark: int, origin: int, has_windows: bool) -> None:
     """Add a line of the table to its person.
 
     Args:
-        person: the person.
+        person: the person, who is changed.
         row: the line.
         mark: the index of the line's joint or end of a stick.
         origin: the coordinate of the first pixel's centre in the table.
-        windows: whether the table has windows.
+        has_windows: whether the table has windows.
 
     Raises:
         UserError: the mark was given before, the window is not that of the person's earlier lines, or a value is not
             valid.
     """
     if mark in person.lines:
-        name, line = row.label("joint"), person.lines[mark]
-        raise UserError(f"{row.where}: {name} of this person is in line {line} already; remove one of them")
-    if windows:
-        window = _window(row) - origin
+        name, line = row.parse_text("joint"), person.lines[mark]
+        raise UserError(f"{row.where}: {name} of this person is already in line {line}; remove one of them")
+    if has_windows:
+        window = _parse_window(row) - origin
         if person.lines and not np.array_equal(window, person.window_px):
             first = next(iter(person.lines.values()))
             raise UserError(f"{row.where}: the window is not that of line {first}, though it is the same person")
         person.window_px = window
-    point = np.array([row.number(column) for column in ("x", "y")])
+    point = np.array([row.parse_number(column) for column in ("x", "y")])
     check_point(point, row.where)
     person.lines[mark] = row.line
     person.points_px[mark] = point - origin
-    person.confidence[mark] = _confidence(row)
+    person.confidence[mark] = _parse_confidence(row)
 
 
-def person_number(row: Row, people: int, image: str) -> int:
-    """Return which of the people of an image a line is about, counted from 1.
+def parse_person_number(row: Row, people_in_image: int, image: str) -> int:
+    """Return the number, counted from 1, of the annotated person of an image that a line is about.
 
     Args:
         row: the line.
-        people: the number of annotated test people in the image.
+        people_in_image: the number of annotated test people in the image.
         image: the image's name, for the error message.
 
     Raises:
         UserError: there is no such person.
     """
-    text = row.label("person")
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= people):
-        there = "1, as it has one annotated test person" if people == 1 else f"a number from 1 to {people}"
+    text = row.parse_text("person")
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= people_in_image):
+        there = (
+            "1 (the only annotated test person)" if people_in_image == 1 else f"a number from 1 to {people_in_image}"
+        )
         raise UserError(f"{row.where}: column 'person' must be {there} for {image}, got {text[:60]!r}")
     return int(text)
 
 
-def _window(row: Row) -> Float[np.ndarray, " 4"]:
-    window = np.array([row.number(column) for column in WINDOW])
+def _parse_window(row: Row) -> Float[np.ndarray, " 4"]:
+    """Return the window (x0, y0, x1, y1) of a line. Raises UserError if it is not a box."""
+    window = np.array([row.parse_number(column) for column in WINDOW])
     if not (np.isfinite(window).all() and (window[2:] > window[:2]).all()):
         raise UserError(f"{row.where}: columns {', '.join(WINDOW)} must be a box, got {window.tolist()}")
     return window
 
 
-def _confidence(row: Row) -> float:
+def _parse_confidence(row: Row) -> float:
+    """Return the confidence of a line; NaN if it has none. Raises UserError if it is not in [0, 1]."""
     if "confidence" not in row.cells:
         return np.nan
-    value = row.number("confidence")
+    value = row.parse_number("confidence")
     if not (np.isnan(value) or 0 <= value <= 1):
         raise UserError(
             f"{row.where}: column 'confidence' must be from 0 to 1, or empty, got {value:g}; "
@@ -148,25 +157,25 @@ class CsvReader:
     ) -> None:
         if match not in (None, "window", "person"):
             raise UserError(f"predictions_form.match: must be window, person or null, got {match!r}")
-        self.origin, self.match = origin_setting(origin), match
-        self.allow_missing = bool_setting(allow_missing, "allow_missing")
-        self.allow_unknown = bool_setting(allow_unknown, "allow_unknown")
+        self.origin, self.match = parse_origin_setting(origin), match
+        self.allow_missing = parse_bool_setting(allow_missing, "allow_missing")
+        self.allow_unknown = parse_bool_setting(allow_unknown, "allow_unknown")
 
     def __call__(self, path: Path, truth: Truth) -> Estimates:
         """Return the table's predictions. Raises UserError, which names file and line, if they are not valid."""
         other = describe_other_format(path)
         if other is not None:
-            raise UserError(f"{path}: {other}; a csv with the columns {', '.join(COLUMNS)} is due")
-        header = _header(path)
+            raise UserError(f"{path}: {other}; expected a csv with the columns {', '.join(COLUMNS)}")
+        header = _read_header(path)
         windows = any(name in header for name in WINDOW) if self.match is None else self.match == "window"
         required = (*COLUMNS, *WINDOW) if windows else COLUMNS
         table = read_table(path, required, OPTIONAL if windows else (*OPTIONAL, *WINDOW), may_be_empty=windows)
         people, marks = PeopleByImage(truth), Marks(truth)
-        found, given, left_out = self._found(table.rows, people, marks, windows)
+        found, given, left_out = self._group_by_person(table.rows, people, marks, windows)
         if windows and not found:  # nobody is detected: all joints count as given, so that none is called missing
             given[: len(truth.skeleton.joints)] = True
         chosen, missing = (
-            self._by_window(path, found, people, truth) if windows else self._by_number(path, found, people)
+            self._match_by_window(path, found, people, truth) if windows else self._match_by_number(path, found, people)
         )
         points = np.full((len(truth), len(marks.names), 2), np.nan)
         confidence = np.full((len(truth), len(marks.names)), np.nan)
@@ -180,10 +189,10 @@ class CsvReader:
         if left_out:
             missing.append(f"lines of {left_out} other images left out")
         missing += [f"{count} {what} left out" for what, count in table.ignored.items()]
-        return marks.estimates(points, given, detected, confidence, "; ".join(missing))
+        return marks.to_estimates(points, given, detected, confidence, "; ".join(missing))
 
-    def _found(
-        self, rows: Sequence[Row], people: PeopleByImage, marks: Marks, windows: bool
+    def _group_by_person(
+        self, rows: Sequence[Row], people: PeopleByImage, marks: Marks, has_windows: bool
     ) -> tuple[dict[tuple[str, str], TablePerson], Bool[np.ndarray, " mark"], int]:
         """Group the table's lines by person.
 
@@ -194,38 +203,48 @@ class CsvReader:
         found: dict[tuple[str, str], TablePerson] = {}
         given, others = np.zeros(len(marks.names), dtype=bool), set()
         for row in rows:
-            name = image_name(with_forward_slashes(row.cells["image"]), f"{row.where}, column 'image'")
+            name = checked_image_name(with_forward_slashes(row.cells["image"]), f"{row.where}, column 'image'")
             image = people.find_image(name, row.where)
             if image is None and not self.allow_unknown:
                 raise people.unknown_image_error(name, row.where, "csv")
-            mark = marks.index(row.label("joint"), row.where)
+            mark = marks.index(row.parse_text("joint"), row.where)
             if image is None:
                 others.add(name)
                 continue
-            label = row.label("person")
+            label = row.parse_text("person")
             if not label:
                 raise UserError(f"{row.where}: column 'person' is empty; number the people of an image")
-            label = label if windows else str(person_number(row, len(people.of_image[image]), image))
-            one = found.setdefault((image, label), TablePerson.empty(len(marks.names)))
-            add_line(one, row, mark, self.origin, windows)
+            label = label if has_windows else str(parse_person_number(row, len(people.indices_by_image[image]), image))
+            one = found.setdefault((image, label), TablePerson.without_lines(len(marks.names)))
+            add_line(one, row, mark, self.origin, has_windows)
             given[mark] = True
         return found, given, len(others)
 
-    def _by_number(
-        self, path: Path, found: dict[tuple[str, str], TablePerson], people: PeopleByImage
+    def _match_by_number(
+        self, path: Path, table_people: dict[tuple[str, str], TablePerson], people: PeopleByImage
     ) -> tuple[dict[int, TablePerson], list[str]]:
-        """Match by number: return annotated person -> its lines, and texts that say for whom there are none."""
-        chosen = {people.of_image[image][int(number) - 1]: one for (image, number), one in found.items()}
-        everyone = [person for own in people.of_image.values() for person in own]
+        """Match the people of the file with annotated people by their number in the image.
+
+        Returns:
+            What the file predicts for each person, by the person's index in the truth; and notes on the people without
+            a line.
+        """
+        chosen = {people.indices_by_image[image][int(number) - 1]: one for (image, number), one in table_people.items()}
+        everyone = [person for own in people.indices_by_image.values() for person in own]
         missing = sorted(set(everyone) - set(chosen))
         if not self.allow_missing:
-            people.check_missing(missing, path, "line", "csv")
+            people.check_nobody_missing(missing, path, "line", "csv")
         return chosen, [f"no line for {len(missing)} of {len(everyone)} people"] if missing else []
 
-    def _by_window(
-        self, path: Path, found: dict[tuple[str, str], TablePerson], people: PeopleByImage, truth: Truth
+    def _match_by_window(
+        self, path: Path, table_people: dict[tuple[str, str], TablePerson], people: PeopleByImage, truth: Truth
     ) -> tuple[dict[int, TablePerson], list[str]]:
-        """Match by window: return annotated person -> its lines, and texts that say who is not matched."""
+        """Match the people of the file with annotated people by the IoU of their windows.
+
+        Returns:
+            What the file predicts for each matched person, by the person's index in the truth; and notes on the people
+            who are not matched.
+        """
         if not np.isfinite(truth.window_px).all(axis=1).any():
             raise UserError(
                 f"{path}: people of {truth.data} have no upper-body windows to find them by; let column 'person' count "
@@ -234,22 +253,22 @@ class CsvReader:
         chosen: dict[int, TablePerson] = {}
         silent = 0
         found_in: dict[str, list[TablePerson]] = {}
-        for (image, _), one in found.items():
+        for (image, _), one in table_people.items():
             found_in.setdefault(image, []).append(one)
-        for image, own in people.of_image.items():
+        for image, own in people.indices_by_image.items():
             there = found_in.get(image, [])
             silent += 0 if there else len(own)
-            best = assign(list(truth.window_px[own]), [one.window_px for one in there])
+            best = match_people(list(truth.window_px[own]), [one.window_px for one in there])
             chosen |= {own[i]: there[j] for i, j in best.items()}
         windows = {image: [one.window_px for one in men] for image, men in found_in.items()}
-        check_matched(path, truth, {i: windows.get(image, []) for i, image in enumerate(truth.images)}, len(chosen))
-        lost, extra = len(truth) - len(chosen), len(found) - len({id(one) for one in chosen.values()})
+        check_any_matched(path, truth, {i: windows.get(image, []) for i, image in enumerate(truth.images)}, len(chosen))
+        lost, extra = len(truth) - len(chosen), len(table_people) - len({id(one) for one in chosen.values()})
         text = [f"{lost} of {len(truth)} people not found, {silent} of them in images without a line"] if lost else []
-        return chosen, text + ([f"{extra} found who are nobody annotated"] if extra else [])
+        return chosen, text + ([f"{extra} found who are not annotated"] if extra else [])
 
 
-def _header(path: Path) -> list[str]:
-    """Return the names of the columns as far as they can be read; `read_table` reports what is wrong with a file."""
+def _read_header(path: Path) -> list[str]:
+    """Return the column names in the file's first line; empty if it cannot be read, which `read_table` reports."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return [name.strip() for name in next(csv.reader(file, skipinitialspace=True), [])]

@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 
 from hmlpe.detect.detector import Detections, Detector, WholeImage
 from hmlpe.errors import UserError
-from hmlpe.predict.estimator import Card, Estimator
+from hmlpe.predict.estimator import Estimator, ModelCard
 from hmlpe.predict.people import FoundPerson, PosePredictor
 from hmlpe.predict.pose_files import PoseFiles
 
@@ -23,14 +23,14 @@ Image = UInt8[np.ndarray, "height width 3"]
 
 @dataclass(frozen=True, eq=False)
 class PhotoResult:
-    """A photo and the people who were found in it.
+    """A photo and the people who were found in it, with their poses.
 
     Attributes:
         name: the photo's file name.
         image: the photo, in RGB and upright.
         people: the people with their poses, the one with the best score first.
         left_out: how many more people were found than were to be shown.
-        found_by: what found them, in words.
+        found_by: a text that says what found them: the detector's class, or the user.
     """
 
     name: str
@@ -40,13 +40,13 @@ class PhotoResult:
     found_by: str = ""
 
     def summary(self) -> str:
-        """Return a sentence that says how many people were found; that may be none."""
+        """Return a line of text that says how many people were found, if any."""
         count = len(self.people)
         found = f"{count} {'person' if count == 1 else 'people'} found" if count else "no person found"
         more = f" ({self.left_out} more left out: see the settings)" if self.left_out else ""
         return f"{self.name}: {found}{more}"
 
-    def poses_json(self, card: Card) -> bytes:
+    def poses_json(self, card: ModelCard) -> bytes:
         """Return the content of the `poses.json` that hmlpe-predict writes for this photo."""
         with TemporaryDirectory() as out:
             with PoseFiles(Path(out), card, self.found_by, folder=Path()) as files:
@@ -56,7 +56,7 @@ class PhotoResult:
 
 
 class Finder:
-    """Finds the people in a photo, by the page's settings, and estimates their poses.
+    """A callable that finds the people in a photo, by the page's settings, and estimates their poses.
 
     Args:
         detector: the person detector, used in the mode `DETECTED`.
@@ -65,7 +65,7 @@ class Finder:
 
     def __init__(self, detector: Detector, estimator: Estimator) -> None:
         self.predictor = PosePredictor(detector, estimator)
-        self.card, self.whole = estimator.card, WholeImage(estimator.card.from_window)
+        self.card, self.whole = estimator.card, WholeImage(estimator.card.factors_or_identity)
 
     def __call__(
         self, name: str, image: Image, mode: str = DETECTED, box: str = "", max_people: int = 10
@@ -76,29 +76,30 @@ class Finder:
             name: the photo's file name.
             image: the photo, in RGB and upright.
             mode: `DETECTED`: the detector finds the people; `WHOLE`: one person, whose box is the photo; `GIVEN`: one
-                person, whose window is `box`.
-            box: x0 y0 x1 y1 in pixels of the upright photo, the person's upper-body window (see `Detections`).
+                person, whose upper-body box is `box`.
+            box: x0 y0 x1 y1 in pixels of the upright photo, the person's upper-body box (see `Detections`), as a text.
             max_people: the largest number of people to keep, of whom those with the best scores are kept.
 
         Raises:
             UserError: the mode is `GIVEN` and `box` is not a box, or lies outside the photo.
         """
-        found = self._found(name, image, mode, box)
+        found = self._detect(name, image, mode, box)
         found_by = type(self.predictor.detector).__name__ if mode == DETECTED else f"the user: {mode}"
         kept = Detections(found.windows_px[:max_people], found.scores[:max_people])
         (people,) = self.predictor.poses_of([image], [kept])
         return PhotoResult(name, image, people, len(found.scores) - len(people), found_by)
 
-    def _found(self, name: str, image: Image, mode: str, box: str) -> Detections:
+    def _detect(self, name: str, image: Image, mode: str, box: str) -> Detections:
+        """Return the people in the photo by the mode (see `__call__`): detected, the whole photo, or the given box."""
         if mode == GIVEN:
-            return Detections(parse_window(box, *image.shape[:2])[None], np.ones(1))
+            return Detections(parse_box(box, *image.shape[:2])[None], np.ones(1))
         return (self.whole if mode == WHOLE else self.predictor.detector)(image, name)
 
 
-def parse_window(text: str, height: int, width: int) -> Float[np.ndarray, " 4"]:
-    """Return the box that a user typed, in pixels of an image of this size.
+def parse_box(text: str, height: int, width: int) -> Float[np.ndarray, " 4"]:
+    """Parse the box (x0 y0 x1 y1) that a user typed, in pixels of an image of this size.
 
-    >>> parse_window("10, 5, 60, 55", height=100, width=80).tolist()
+    >>> parse_box("10, 5, 60, 55", height=100, width=80).tolist()
     [10.0, 5.0, 60.0, 55.0]
 
     Raises:

@@ -1,4 +1,4 @@
-"""The parts of the demo page that are plain HTML. Pictures and files are embedded in it, so that no disk is needed."""
+"""Make the parts of the demo page that are plain HTML, with pictures and files embedded, so that no disk is needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image as Pillow
 
-from hmlpe.predict.estimator import Card
+from hmlpe.predict.estimator import ModelCard
 from hmlpe.predict.people import FoundPerson
 
 SHOWN_PX = 1600  # the longest side of a picture on the page: sharp on a screen, and quick to send
@@ -40,37 +40,37 @@ table.joints thead th {font-weight: 600 !important}
 Image = UInt8[np.ndarray, "height width 3"]
 
 
-def message(text: str, wrong: bool = False) -> str:
-    """Return a line of text that screen readers speak when it appears; `wrong` marks it as an error."""
-    return f'<p class="message" role="{"alert" if wrong else "status"}">{escape(text)}</p>'
+def message_html(text: str, is_error: bool = False) -> str:
+    """Return a line of text, as HTML, that screen readers speak when it appears; errors are marked as such."""
+    return f'<p class="message" role="{"alert" if is_error else "status"}">{escape(text)}</p>'
 
 
-def hint() -> str:
-    """Return the placeholder that is shown before the first photo."""
+def hint_html() -> str:
+    """Return the placeholder that is shown before the first photo, as HTML."""
     return '<p class="hint">The poses will appear here.</p>'
 
 
-def figure(image: Image, alt: str, caption: str = "", kind: str = "") -> str:
-    """Return a picture as an embedded JPEG, reduced to sides of at most `SHOWN_PX`.
+def figure_html(image: Image, alt: str, caption: str = "", css_class: str = "") -> str:
+    """Return an HTML figure of a picture, as an embedded JPEG with sides of at most `SHOWN_PX`.
 
     Args:
         image: the picture, in RGB.
         alt: its description for screen readers.
         caption: the text above it; empty: none.
-        kind: a CSS class for it.
+        css_class: a CSS class for the figure.
     """
     small, data = Pillow.fromarray(image), io.BytesIO()
     small.thumbnail((SHOWN_PX, SHOWN_PX))
     small.save(data, "JPEG", quality=92, subsampling=0)  # chroma subsampling would blur thin coloured lines
     words = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
     return (
-        f'<figure class="picture {kind}" tabindex="0">{words}'
-        f'<img alt="{escape(alt)}" src="{_data("image/jpeg", data.getvalue())}"></figure>'
+        f'<figure class="picture {css_class}" tabindex="0">{words}'
+        f'<img alt="{escape(alt)}" src="{_data_uri("image/jpeg", data.getvalue())}"></figure>'
     )
 
 
-def joint_table(person: FoundPerson, caption: str, card: Card) -> str:
-    """Return a table with the name, x and y in pixels of the upright photo, and confidence of each joint."""
+def joint_table_html(person: FoundPerson, caption: str, card: ModelCard) -> str:
+    """Return an HTML table of a person's joints: name, x and y in pixels of the upright photo, and confidence."""
     rows = "".join(
         f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td>{x:.1f}</td><td>{y:.1f}</td>'
         f"<td>{f'{sure:.2f}' if np.isfinite(sure) else '–'}</td></tr>"
@@ -83,18 +83,17 @@ def joint_table(person: FoundPerson, caption: str, card: Card) -> str:
     )
 
 
-def json_link(content: bytes, photo: str) -> str:
-    """Return a link by which the browser saves the poses in a photo as a JSON file.
+def json_link_html(content: bytes, photo_name: str) -> str:
+    """Return an HTML link by which the browser saves the poses in a photo as a JSON file.
 
     Args:
-        content: the content of the file.
-        photo: the photo's file name.
+        content: the content of the JSON file.
+        photo_name: the photo's file name.
     """
-    name = escape(f"{Path(photo).stem}.poses.json")
-    return (
-        f'<a class="poses" download="{name}" href="{_data("application/json", content)}">Download the poses (json)</a>'
-    )
+    name = escape(f"{Path(photo_name).stem}.poses.json")
+    link = _data_uri("application/json", content)
+    return f'<a class="poses" download="{name}" href="{link}">Download the poses (json)</a>'
 
 
-def _data(mime: str, data: bytes) -> str:
+def _data_uri(mime: str, data: bytes) -> str:
     return f"data:{mime};base64,{base64.b64encode(data).decode()}"

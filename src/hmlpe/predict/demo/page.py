@@ -1,4 +1,4 @@
-"""The demo page's components, made with gradio."""
+"""Build the demo page of gradio components."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hmlpe.predict.demo.finder import DETECTED, GIVEN, WHOLE, PhotoResult
-from hmlpe.predict.demo.markup import hint, message
+from hmlpe.predict.demo.markup import hint_html, message_html
 from hmlpe.predict.demo.view import Settings, View, Viewer
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Updates = dict[Any, Any]  # component -> its new value, or an update of its prop
 
 
 def build_page(viewer: Viewer) -> gr.Blocks:
-    """Return the page, which is not served yet."""
+    """Build the page with its components and events; `serve.serve` serves it."""
     page = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(EXPIRY_S // 6, EXPIRY_S))
     with page:
         gr.HTML(f"<h1>{TITLE}</h1><p>Network: {escape(viewer.card.name)}. Photos are not kept, and not sent on.</p>")
@@ -37,26 +37,26 @@ def build_page(viewer: Viewer) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=1, min_width=300):
                 photo = gr.File(label="Photo", type="filepath", height=170, elem_id="photo")
-                status = _html("status", message("Drop a photo above, or choose one."))
+                status = _html_component("status", message_html("Drop a photo above, or choose one."))
                 person = gr.Radio([], label="Joints and maps of", visible=False, elem_id="person")
-                link = _html("link")
+                link = _html_component("link")
                 with gr.Accordion("Settings", open=False, elem_id="settings"):
                     mode = gr.Radio(MODES, value=DETECTED, label="Who is in the photo", elem_id="way")
                     box = gr.Textbox(
                         "",
                         label="Box: x0 y0 x1 y1 in pixels",
-                        info="From the top of the head to the middle of the torso. Enter takes it.",
+                        info="From the top of the head to the middle of the torso. Press Enter to apply.",
                         visible=False,
                         elem_id="box",
                     )
                     max_people = gr.Slider(
-                        1, MAX_PEOPLE, value=10, step=1, label="Show at most so many people", elem_id="most"
+                        1, MAX_PEOPLE, value=10, step=1, label="Show at most this many people", elem_id="most"
                     )
             with gr.Column(scale=2, min_width=320):
-                drawn = _html("drawn", hint())
-                chosen = _html("chosen")
+                drawn = _html_component("drawn", hint_html())
+                chosen = _html_component("chosen")
 
-        def shown(view: View) -> Updates:
+        def view_updates(view: View) -> Updates:
             numbers = [(f"person {index + 1}", index) for index in range(view.people)]
             return {
                 state: view.result,
@@ -69,12 +69,12 @@ def build_page(viewer: Viewer) -> gr.Blocks:
 
         def on_upload(path: str, *given: Any) -> Updates:
             view = viewer.load_photo(Path(path), settings_of(*given))
-            return {photo: None, **shown(view)}  # None: the field is ready for the next photo
+            return {photo: None, **view_updates(view)}  # None: the field is ready for the next photo
 
         def on_settings(result: PhotoResult | None, *given: Any) -> Updates:
             wanted = settings_of(*given)
             asked = {box: gr.update(visible=wanted.mode == GIVEN)}
-            return asked if result is None else {**asked, **shown(viewer.update_view(result, wanted))}
+            return asked if result is None else {**asked, **view_updates(viewer.update_view(result, wanted))}
 
         # private: the functions are not offered as an API to other programs
         event_options: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
@@ -87,9 +87,10 @@ def build_page(viewer: Viewer) -> gr.Blocks:
 
 
 def settings_of(mode: str, box: str | None, max_people: float | None) -> Settings:
-    """Return the settings from the components' values, of which the browser sends hidden or emptied ones as None."""
+    """Return the settings from the components' values; the browser sends those that are hidden or empty as None."""
     return Settings(mode, box or "", max(1, int(max_people or 1)))
 
 
-def _html(name: str, content: str = "") -> gr.HTML:
+def _html_component(name: str, content: str = "") -> gr.HTML:
+    """Return a component for HTML with this element id; it is hidden while it is empty, except for `chosen`."""
     return gr.HTML(content, elem_id=name, visible=bool(content) or name == "chosen", apply_default_css=False)

@@ -1,4 +1,4 @@
-"""Serving the demo page: by this machine, to it alone unless told otherwise, and no file stays.
+"""Serve the demo page, by default to browsers on this machine alone, and leave no files behind.
 
 Nothing here imports gradio, which reads its settings, and makes its folders, when it is imported.
 """

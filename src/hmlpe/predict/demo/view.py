@@ -1,4 +1,4 @@
-"""What the demo page shows after each action of its user."""
+"""Make what the demo page shows after each action of its user."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import NamedTuple
 from hmlpe.data.sources.images import read_image
 from hmlpe.errors import UserError
 from hmlpe.predict.demo.finder import Finder, PhotoResult
-from hmlpe.predict.demo.markup import figure, hint, joint_table, json_link, message
+from hmlpe.predict.demo.markup import figure_html, hint_html, joint_table_html, json_link_html, message_html
 from hmlpe.predict.draw import draw_maps, draw_people
 
 
 class Settings(NamedTuple):
-    """The settings on the page, which are the arguments of `Finder` of the same names."""
+    """The user's settings on the page: the arguments of the same names of `Finder.__call__`."""
 
     mode: str
     box: str
@@ -21,7 +21,7 @@ class Settings(NamedTuple):
 
 
 class View(NamedTuple):
-    """What the page shows for a photo.
+    """The content of the page for a photo.
 
     Attributes:
         result: the photo and its people, for the next action; None if there is no photo.
@@ -39,17 +39,24 @@ class View(NamedTuple):
 
 
 class Viewer:
-    """Makes the view that follows each action of the user."""
+    """Makes the page's content after each action of the user.
+
+    Args:
+        finder: finds the people in photos, and their poses.
+    """
 
     def __init__(self, finder: Finder) -> None:
         self.finder, self.card = finder, finder.card
 
     def load_photo(self, path: Path, settings: Settings) -> View:
-        """Return the view of a new photo. The uploaded copy is deleted as soon as it is read."""
+        """Read an uploaded photo, find the people in it, and return its view.
+
+        The uploaded copy is deleted as soon as it is read.
+        """
         try:
             image = read_image(path.parent, path.name, upright=True)
         except UserError as error:  # its message names the folder of the uploaded copy
-            return self._nothing(str(error).replace(f"{path.parent}/", ""))
+            return self._error_view(str(error).replace(f"{path.parent}/", ""))
         finally:
             path.unlink(missing_ok=True)
         return self.update_view(PhotoResult(path.name, image), settings)
@@ -59,14 +66,14 @@ class Viewer:
         try:
             result = self.finder(result.name, result.image, *settings)
         except UserError as error:
-            return self._nothing(str(error), result)
+            return self._error_view(str(error), result)
         summary = result.summary()
         return View(
             result,
             people=len(result.people),
-            status=message(summary),
-            drawn=figure(draw_people(result.image, result.people, self.card.skeleton), alt=summary),
-            link=json_link(result.poses_json(self.card), result.name),
+            status=message_html(summary),
+            drawn=figure_html(draw_people(result.image, result.people, self.card.skeleton), alt=summary),
+            link=json_link_html(result.poses_json(self.card), result.name),
             chosen=self.show_person(result, 0),
         )
 
@@ -75,12 +82,14 @@ class Viewer:
         if result is None or index is None or index >= len(result.people):
             return ""
         person, who = result.people[index], f"person {index + 1}"
-        table = joint_table(person, f"Joints of {who}", self.card)
+        table = joint_table_html(person, f"Joints of {who}", self.card)
         if person.part_maps is None:
             return table
         words = f"Where the part detectors see {who}"
-        return figure(draw_maps(result.image, person, self.card), alt=words, caption=words, kind="maps") + table
+        return (
+            figure_html(draw_maps(result.image, person, self.card), alt=words, caption=words, css_class="maps") + table
+        )
 
-    def _nothing(self, text: str, result: PhotoResult | None = None) -> View:
+    def _error_view(self, text: str, result: PhotoResult | None = None) -> View:
         """Return a view with an error message; the result, if any, lets the user try the photo with other settings."""
-        return View(result, people=0, status=message(text, wrong=True), drawn=hint(), link="", chosen="")
+        return View(result, people=0, status=message_html(text, is_error=True), drawn=hint_html(), link="", chosen="")

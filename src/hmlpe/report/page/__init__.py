@@ -1,6 +1,6 @@
 """The report of a study as one HTML file that needs no network: `report.html`."""
 
-from hmlpe.report.page.build import Live, build_page, build_waiting
-from hmlpe.report.page.charts import vega
+from hmlpe.report.page.build import LiveSettings, build_page, build_waiting_page
+from hmlpe.report.page.charts import vega_script
 
-__all__ = ["Live", "build_page", "build_waiting", "vega"]
+__all__ = ["LiveSettings", "build_page", "build_waiting_page", "vega_script"]

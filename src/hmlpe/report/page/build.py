@@ -11,34 +11,42 @@ from markupsafe import Markup
 
 from hmlpe.errors import UserError
 from hmlpe.inside.page import HERE as INSIDE
-from hmlpe.inside.page import page_section
+from hmlpe.inside.page import section_context
 from hmlpe.inside.record import FOLDER, read_record
 from hmlpe.report.columns import clip_to_range
 from hmlpe.report.comparable import describe_unfinished
 from hmlpe.report.page.charts import (
     CONFIG,
     Chart,
-    caption,
     curve_charts,
     pdj_charts,
     row_colours,
-    shows_names,
-    vega,
+    shows_row_names,
+    vega_script,
     weight_charts,
+    weight_charts_caption,
 )
-from hmlpe.report.page.pictures import gallery_of
+from hmlpe.report.page.pictures import build_gallery
 from hmlpe.report.published import Published
-from hmlpe.report.runs import by_row
+from hmlpe.report.runs import group_by_row
 from hmlpe.report.statistics import Statistics
 from hmlpe.report.statistics.outcome import VERDICT_RULE
-from hmlpe.report.statistics.render import about, by_column
-from hmlpe.report.statistics.render import cells as difference_cells
+from hmlpe.report.statistics.render import describe_intervals, group_by_column
+from hmlpe.report.statistics.render import difference_cells as difference_cells
 from hmlpe.report.study import Findings, Study
 from hmlpe.report.summary import short_digest
-from hmlpe.report.tables import BEST_NOTE, CLIPPING_NOTE, EMPTY, cells, headings, mean_pose_notes, notes
+from hmlpe.report.tables import (
+    BEST_NOTE,
+    CLIPPING_NOTE,
+    EMPTY,
+    mean_pose_notes,
+    notes_of_table,
+    table_cells,
+    table_headings,
+)
 from hmlpe.runs.curves import read_curves
 from hmlpe.runs.result import Run
-from hmlpe.web import STYLE, as_json, content_of, data_link, render
+from hmlpe.web import STYLE, data_uri, read_as_markup, render, script_safe_json
 
 DASH = "–"
 _SIGNS = {"better": "✓", "worse": "✗"}  # no arrows, as lower may be better
@@ -46,7 +54,7 @@ DOWNLOADS = ("table.csv", "table_other_rule.csv", "paired.csv", "runs.csv")  # o
 
 
 class Cell(NamedTuple):
-    """A cell: its text, a smaller text below it, and its class: best, better, worse or none (no value)."""
+    """A cell of an HTML table: text, smaller text below it, and class: best, better, worse or none (no value)."""
 
     text: str
     below: str = ""
@@ -54,7 +62,7 @@ class Cell(NamedTuple):
 
 
 class HtmlTable(NamedTuple):
-    """A table; the first cell of each row is its heading."""
+    """A table of the page: caption, headings and rows; the first cell of each row is its heading."""
 
     caption: str
     head: Sequence[str]
@@ -64,9 +72,9 @@ class HtmlTable(NamedTuple):
 def main_table(findings: Findings) -> HtmlTable:
     """Return the table of mean ± std of each row, with the interval of the mean below it where one is known."""
     table, intervals = findings.table, findings.statistics.intervals
-    first = len(headings(table)) - len(table.columns)
+    first = len(table_headings(table)) - len(table.columns)
     rows = []
-    for line, texts in zip(table.lines, cells(table), strict=True):
+    for line, texts in zip(table.lines, table_cells(table), strict=True):
         row = [Cell(text.text, kind="none" if text.text == EMPTY else "") for text in texts[:first]]
         for column, text in zip(table.columns, texts[first:], strict=True):
             found = intervals.get((line.row, column.key))
@@ -75,12 +83,15 @@ def main_table(findings: Findings) -> HtmlTable:
             kind = "best" if text.best else "none" if text.text == EMPTY else ""
             row.append(Cell(text.text, f"{ends[0]} to {ends[1]}" if ends else "", kind))
         rows.append(row)
-    return HtmlTable(f"Bold: {BEST_NOTE}.", headings(table), rows)
+    return HtmlTable(f"Bold: {BEST_NOTE}.", table_headings(table), rows)
 
 
-def main_notes(study: Study) -> list[str]:
-    """Return the notes below the tables; a note that does not hold under both checkpoint rules names its rule."""
-    notes_by_rule = {findings.rule: notes(findings.table) for findings in study.by_rule}
+def table_notes(study: Study) -> list[str]:
+    """Return the notes below the main tables.
+
+    A note that does not hold under both checkpoint rules names its rule.
+    """
+    notes_by_rule = {findings.rule: notes_of_table(findings.table) for findings in study.by_rule}
     everywhere = set.intersection(*map(set, notes_by_rule.values()))
     found = [
         note if note in everywhere else f"Checkpoint {rule}: {note}"
@@ -100,10 +111,10 @@ def main_notes(study: Study) -> list[str]:
 
 
 def paired_tables(statistics: Statistics) -> list[HtmlTable]:
-    """Return a table for each metric, with the difference of every row from its base."""
+    """Return a table for each metric, with each row's paired difference from its base row."""
     head = ["row", "verdict", "difference", "95 % over people", "over seeds and people", "seeds", "minus"]
     tables = []
-    for column, found in by_column(statistics):
+    for column, found in group_by_column(statistics):
         rows = []
         for one in found:
             kind = "" if one.better is None else "better" if one.better else "worse"
@@ -130,7 +141,7 @@ def run_table(runs: Sequence[Run]) -> HtmlTable:
 
 
 def run_facts(findings: Findings) -> Mapping[str, str]:
-    """Return protocol, data, code and machine of the finished runs, by heading."""
+    """Return how the finished runs were made: protocol, data, code, machine and software, as text by heading."""
     done = [run for run in findings.runs if run.finished]
     run = done[0]
 
@@ -155,8 +166,11 @@ def run_facts(findings: Findings) -> Mapping[str, str]:
 HERE = Path(__file__).parent
 
 
-class Live(NamedTuple):
-    """Settings of a served page, which asks every `interval_s` seconds whether its version is still the current one."""
+class LiveSettings(NamedTuple):
+    """Settings of a page that is served while the study runs.
+
+    Every `interval_s` seconds it asks whether its version is still the current one.
+    """
 
     interval_s: float
     version: str
@@ -166,7 +180,7 @@ def build_page(
     study: Study,
     texts: Mapping[str, str],
     published: Published,
-    live: Live | None = None,
+    live: LiveSettings | None = None,
     runs: Sequence[Run] | None = None,
 ) -> str:
     """Return the page of a study with finished runs, as HTML.
@@ -181,75 +195,82 @@ def build_page(
     chosen, everything = study.chosen, runs or study.chosen.runs
     colours = row_colours(everything)
     pdj, methods = pdj_charts(chosen.runs, published, colours)
-    curves = curve_charts(_curves(everything), everything, colours)
+    curves = curve_charts(_curves_by_run(everything), everything, colours)
     weights = weight_charts(chosen, list(colours))
-    return _render(
+    return _render_page(
         _common_context(chosen.table.title, everything, colours, curves, live)
         | {
             "about": chosen.table.about,
             "unbeaten": mean_pose_notes(chosen.table),
             "tables": [(findings.rule, main_table(findings)) for findings in study.by_rule],
-            "table_notes": main_notes(study),
+            "table_notes": table_notes(study),
             "why_no_other": study.why_no_other,
-            "paired": [_paired(findings.statistics) for findings in study.by_rule],
+            "paired": [_paired_section(findings.statistics) for findings in study.by_rule],
             "verdict_rule": VERDICT_RULE,
             "rule": chosen.rule,
             "weights": weights,
-            "weights_title": "Errors by row" if shows_names(chosen) else "Errors over the weight",
-            "meaning": caption(chosen),
+            "weights_title": "Errors by row" if shows_row_names(chosen) else "Errors by weight",
+            "meaning": weight_charts_caption(chosen),
             "pdj": pdj,
             "methods": methods,
-            "gallery": gallery_of(chosen.runs),
-            "opened": _initially_open(chosen.runs),
-            "inspected": _inspected(chosen.runs),
+            "gallery": build_gallery(chosen.runs),
+            "opened": _initially_open_row(chosen.runs),
+            "inspected": _inspection_sections(chosen.runs),
             "facts": run_facts(chosen),
-            "downloads": [(name, data_link("text/csv", texts[name].encode())) for name in DOWNLOADS if name in texts],
-            "specs": as_json({chart.name: chart.spec for chart in (*weights, *curves, *pdj)}),
+            "downloads": [(name, data_uri("text/csv", texts[name].encode())) for name in DOWNLOADS if name in texts],
+            "specs": script_safe_json({chart.name: chart.spec for chart in (*weights, *curves, *pdj)}),
         }
     )
 
 
-def build_waiting(title: str, why: str, runs: Sequence[Run], live: Live) -> str:
-    """Return the page of a study with nothing to compare yet: the reason `why`, and the runs with their curves."""
+def build_waiting_page(title: str, reason: str, runs: Sequence[Run], live: LiveSettings) -> str:
+    """Return the HTML page of a study that cannot be compared yet: the reason, and the runs with their curves."""
     colours = row_colours(runs)
-    curves = curve_charts(_curves(runs), runs, colours)
-    specs = as_json({chart.name: chart.spec for chart in curves})
-    return _render(_common_context(title, runs, colours, curves, live) | {"waiting": why, "specs": specs})
+    curves = curve_charts(_curves_by_run(runs), runs, colours)
+    specs = script_safe_json({chart.name: chart.spec for chart in curves})
+    return _render_page(_common_context(title, runs, colours, curves, live) | {"waiting": reason, "specs": specs})
 
 
-def _render(context: Mapping[str, Any]) -> str:
+def _render_page(context: Mapping[str, Any]) -> str:
+    """Return the HTML of the page's template, filled with `context`."""
     return render("page.html.j2", [HERE, INSIDE], context)
 
 
 def _common_context(
-    title: str, runs: Sequence[Run], colours: Mapping[str, str], curves: Sequence[Chart], live: Live | None
+    title: str, runs: Sequence[Run], colours: Mapping[str, str], curves: Sequence[Chart], live: LiveSettings | None
 ) -> dict[str, Any]:
+    """Return the part of the template's context that a page of finished and one of waiting runs share."""
     return {
         "title": title,
         "waiting": "",
         "curves": curves,
-        "rows": [(row, colours[row], _state(group)) for row, group in by_row(runs)],
-        "state": _state(runs),
+        "rows": [(row, colours[row], _describe_states(group)) for row, group in group_by_row(runs)],
+        "state": _describe_states(runs),
         "runs": run_table(runs),
         "live_ms": None if live is None else round(1000 * live.interval_s),
         "version": live.version if live else "",
-        "style": content_of(STYLE),
-        "script": content_of(HERE / "script.js"),
-        "vega": Markup(vega()),
-        "config": as_json(CONFIG),
+        "style": read_as_markup(STYLE),
+        "script": read_as_markup(HERE / "script.js"),
+        "vega": Markup(vega_script()),
+        "config": script_safe_json(CONFIG),
     }
 
 
-def _paired(statistics: Statistics) -> tuple[str, str, Sequence[HtmlTable], Sequence[str]]:
-    return statistics.rule, about(statistics), paired_tables(statistics), statistics.notes
+def _paired_section(statistics: Statistics) -> tuple[str, str, Sequence[HtmlTable], Sequence[str]]:
+    """Return what the page shows of the paired differences: rule, explanation, tables and notes."""
+    return statistics.rule, describe_intervals(statistics), paired_tables(statistics), statistics.notes
 
 
-def _curves(runs: Sequence[Run]) -> dict[str, Any]:
+def _curves_by_run(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return the logged curves of each run, by the run's name."""
     return {run.name: read_curves(run.file.parent, run.result.epochs) for run in runs}
 
 
-def _inspected(runs: Sequence[Run]) -> list[tuple[str, int, Mapping[str, Any] | str]]:
-    """Return row, seed and findings (or why they cannot be shown) of each run that was inspected by hmlpe-inspect."""
+def _inspection_sections(runs: Sequence[Run]) -> list[tuple[str, int, Mapping[str, Any] | str]]:
+    """Return (row, seed, section) for each run that was inspected by hmlpe-inspect.
+
+    A section is the context of `section_context`'s macro, or a text that says why it cannot be shown.
+    """
     found: list[tuple[str, int, Mapping[str, Any] | str]] = []
     for run in runs:
         folder = run.file.parent / FOLDER
@@ -262,34 +283,34 @@ def _inspected(runs: Sequence[Run]) -> list[tuple[str, int, Mapping[str, Any] | 
             record, maps = read
             if any(run.result.identity.get(key, digest) != digest for key, digest in record.made_by.items()):
                 found.append(
-                    (run.row, run.seed, f"{run.name}: was inspected before it was trained as it is; inspect it again")
+                    (run.row, run.seed, f"{run.name}: was inspected before its latest training; inspect it again")
                 )
                 continue
             # Pictures of single people are in the gallery already.
             files = [one.file for one in record.pictures if not one.people]
             pictures = {name: (folder / name).read_bytes() for name in files if (folder / name).is_file()}
             try:
-                found.append((run.row, run.seed, page_section(record, maps, pictures)))
+                found.append((run.row, run.seed, section_context(record, maps, pictures)))
             except UserError as error:
                 found.append((run.row, run.seed, f"{run.name}: {error}"))
     return found
 
 
-def _state(runs: Sequence[Run]) -> str:
+def _describe_states(runs: Sequence[Run]) -> str:
     """Return how many runs are finished, running and failed, in words."""
-    words = {"finished": "finished", "running": "at work", "failed": "failed"}
+    words = {"finished": "finished", "running": "running", "failed": "failed"}
     counts = Counter(run.status for run in runs)
-    return ", ".join(f"{counts[status]} {word}" for status, word in words.items() if counts[status]) or "no run yet"
+    return ", ".join(f"{counts[status]} {word}" for status, word in words.items() if counts[status]) or "no runs yet"
 
 
-def _initially_open(runs: Sequence[Run]) -> str:
+def _initially_open_row(runs: Sequence[Run]) -> str:
     """Return the row whose pictures are unfolded at first: that of the lowest validation error of the base task.
 
     Without such errors it is the first finished row.
     """
     errors = {
         row: values[0]
-        for row, group in by_row(runs)
+        for row, group in group_by_row(runs)
         if (values := sorted(v for run in group if (v := run.metrics.get(f"val/{run.result.base}_error")) is not None))
     }
     finished = [run.row for run in runs if run.finished]

@@ -12,11 +12,11 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from hmlpe.errors import UserError
-from hmlpe.palette import part_colour, rgb
-from hmlpe.report.runs import Setup, by_row, people_of, read_setup
+from hmlpe.palette import hex_to_rgb, part_colour
+from hmlpe.report.runs import RunSetup, group_by_row, read_people_of, read_setup
 from hmlpe.runs.people import People
 from hmlpe.runs.result import Run
-from hmlpe.web import data_link
+from hmlpe.web import data_uri
 
 QUALITY = 82  # of the JPEG: crops are 128 pixels wide, and the page must stay small
 Stick = tuple[float, float, float, float, str]  # x0, y0, x1, y1 in pixels of the crop, and the colour
@@ -40,32 +40,32 @@ class Crops:
         UserError: the pack is missing, or holds other data.
     """
 
-    def __init__(self, setup: Setup, digest: str) -> None:
+    def __init__(self, setup: RunSetup, digest: str) -> None:
         from hmlpe.data.pack import open_pack
 
         pack = open_pack(setup.pack, setup.skeleton)
         if pack.manifest["digest"] != digest:
-            raise UserError(f"{setup.pack}: is of other data than these runs were; prepare that data again")
+            raise UserError(f"{setup.pack}: holds other data than these runs used; prepare that data again")
         self._crops = pack.crops
         self.size_px = setup.size_px
         self.used: dict[int, str] = {}
 
-    def use(self, row: int) -> str:
-        """Mark the crop in this row of the pack as used, and return its name in the page."""
+    def mark_used(self, row: int) -> str:
+        """Mark the crop in this row of the pack as used by the page, and return its id in the page."""
         name = f"crop-{row}"
         if row not in self.used:
             if not 0 <= row < len(self._crops):
                 raise UserError(f"the pack holds no person {row}")
-            self.used[row] = data_link("image/jpeg", _jpeg(np.asarray(self._crops[row])))
+            self.used[row] = data_uri("image/jpeg", _jpeg(np.asarray(self._crops[row])))
         return name
 
     def images(self) -> Sequence[tuple[str, str]]:
-        """Return name and data link of all used crops."""
+        """Return id and data link of each crop that the page uses."""
         return [(f"crop-{row}", link) for row, link in sorted(self.used.items())]
 
 
-def open_crops(setup: Setup, digest: str) -> Crops | str:
-    """Open the crops of a pack, or return why that is impossible."""
+def open_crops(setup: RunSetup, digest: str) -> Crops | str:
+    """Open the crops of a pack; if that is impossible, return a text that says why."""
     try:
         return Crops(setup, digest)
     except UserError as error:
@@ -73,23 +73,24 @@ def open_crops(setup: Setup, digest: str) -> Crops | str:
 
 
 def png_of_map(tile: UInt8[np.ndarray, "row column"], colour: tuple[int, int, int]) -> str:
-    """Return a map of windows as a PNG of one pixel per window, whose opacity is the window's value."""
+    """Return a part map as a data link to a PNG, with one pixel per window, whose opacity is the window's value."""
     rgba = np.empty((*tile.shape, 4), np.uint8)
     rgba[..., :3], rgba[..., 3] = colour, tile
     out = io.BytesIO()
     Image.fromarray(rgba).save(out, "PNG")
-    return data_link("image/png", out.getvalue())
+    return data_uri("image/png", out.getvalue())
 
 
 def _jpeg(image: UInt8[np.ndarray, "row column 3"]) -> bytes:
+    """Return the image as the content of a JPEG file."""
     out = io.BytesIO()
     Image.fromarray(image).save(out, "JPEG", quality=QUALITY)
     return out.getvalue()
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A person with true and predicted pose."""
+class PoseDrawing:
+    """A person's crop with the true and the predicted pose, as the page draws it."""
 
     crop: str
     label: str
@@ -99,8 +100,8 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Maps:
-    """A person's part maps; `parts` has for each part its name and the true and predicted map as pictures."""
+class PersonMaps:
+    """A person's part maps; `parts` has, for each part, its name and the true and predicted map as data links."""
 
     crop: str
     label: str
@@ -113,14 +114,14 @@ class RowPictures:
 
     row: str
     seed: int
-    best: Sequence[Drawing]
-    worst: Sequence[Drawing]
-    maps: Sequence[Maps]
+    best: Sequence[PoseDrawing]
+    worst: Sequence[PoseDrawing]
+    maps: Sequence[PersonMaps]
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """All pictures of a study; `lacking` states which pictures are missing, and why."""
+    """All pictures of people on a study's page; `lacking` states which are missing, and why."""
 
     rows: Sequence[RowPictures]
     images: Sequence[tuple[str, str]]
@@ -129,65 +130,75 @@ class Gallery:
     lacking: Sequence[str]
 
 
-def gallery_of(runs: Sequence[Run]) -> Gallery:
-    """Return the pictures of the first finished seed of each row, under the rule that the study chose."""
+def build_gallery(runs: Sequence[Run]) -> Gallery:
+    """Return the pictures of each row's first finished seed, under the checkpoint rule that the study chose."""
     rows, lacking = list[RowPictures](), list[str]()
     crops: Crops | str | None = None
-    setup: Setup | None = None
-    for row, group in by_row(runs):
+    setup: RunSetup | None = None
+    for row, group in group_by_row(runs):
         run = next((one for one in group if one.finished), None)
         if run is None:
             continue
         try:
             setup = read_setup(run.file.parent)
-            people = people_of(run, setup.rule)
+            people = read_people_of(run, setup.rule)
             if crops is None:
                 crops = open_crops(setup, str(run.provenance["data"]))
             if isinstance(crops, str):
                 lacking.append(crops)
                 break
-            rows.append(_of_row(row, run.seed, people, setup, crops))
+            rows.append(_row_pictures(row, run.seed, people, setup, crops))
         except (UserError, LookupError, TypeError, ValueError) as error:
             lacking.append(f"{run.name}: {run.error_without_folder(error)}")
     images = crops.images() if isinstance(crops, Crops) else []
     return Gallery(rows, images, setup.size_px if setup else 0, setup.windows if setup else (0.0, 0.0), lacking)
 
 
-def _of_row(row: str, seed: int, people: People, setup: Setup, crops: Crops) -> RowPictures:
-    best, worst = list[Drawing](), list[Drawing]()
+def _row_pictures(row: str, seed: int, people: People, setup: RunSetup, crops: Crops) -> RowPictures:
+    """Return the pictures of a run of the row: its best and worst people, and part maps."""
+    best, worst = list[PoseDrawing](), list[PoseDrawing]()
     errors = np.full(len(people), np.nan)
     if "predicted_crop_px" in people.arrays:
         errors = joint_errors(people.arrays["predicted_crop_px"], people.arrays["truth_crop_px"])
         order = [int(one) for one in np.argsort(errors, kind="stable") if math.isfinite(errors[one])]
         count = min(PEOPLE_PER_END, len(order) // 2)
-        best = [_drawing(people, one, errors[one], setup, crops) for one in order[:count]]
-        worst = [_drawing(people, one, errors[one], setup, crops) for one in order[::-1][:count]]
-    return RowPictures(row, seed, best, worst, _maps(people, setup, crops))
+        best = [_pose_drawing(people, one, errors[one], setup, crops) for one in order[:count]]
+        worst = [_pose_drawing(people, one, errors[one], setup, crops) for one in order[::-1][:count]]
+    return RowPictures(row, seed, best, worst, _person_maps(people, setup, crops))
 
 
 def joint_errors(
     predicted: Float[np.ndarray, "person joint 2"], truth: Float[np.ndarray, "person joint 2"]
 ) -> Float[np.ndarray, " person"]:
-    """Return each person's mean distance over known joints, in the given unit (pixels); NaN without a known joint."""
+    """Return each person's mean distance over the known joints, in the unit of the inputs; NaN without any."""
     distance = np.linalg.norm(predicted - truth, axis=-1).astype(float)
     known = np.isfinite(distance)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, distance, 0).sum(1) / known.sum(1))
 
 
-def _drawing(people: People, one: int, error: float, setup: Setup, crops: Crops) -> Drawing:
-    predicted, truth = (people.arrays[f"{which}_crop_px"][one] for which in ("predicted", "truth"))
-    return Drawing(
-        crop=crops.use(int(people.index[one])),
+def _pose_drawing(people: People, person: int, error: float, setup: RunSetup, crops: Crops) -> PoseDrawing:
+    """Return the drawing of one person.
+
+    Args:
+        people: the run's results for each test person.
+        person: the index of the person in these.
+        error: the person's mean joint error, in pixels.
+        setup: the settings of the run.
+        crops: the crops of the pack.
+    """
+    predicted, truth = (people.arrays[f"{which}_crop_px"][person] for which in ("predicted", "truth"))
+    return PoseDrawing(
+        crop=crops.mark_used(int(people.index[person])),
         label=f"{error:.1f} px",
-        words=f"Test person {one + 1}: predicted pose over the true one, mean joint error {error:.1f} pixels",
+        words=f"Test person {person + 1}: predicted pose over the true one, mean joint error {error:.1f} pixels",
         truth=_sticks(truth, setup),
         predicted=_sticks(predicted, setup),
     )
 
 
-def _sticks(joints: Float[np.ndarray, "joint 2"], setup: Setup) -> list[Stick]:
-    """Return the parts whose ends are both known."""
+def _sticks(joints: Float[np.ndarray, "joint 2"], setup: RunSetup) -> list[Stick]:
+    """Return the parts whose two ends are known as lines to draw: ends in pixels of the crop, and colour."""
     found = []
     for part, (first, second) in enumerate(setup.skeleton.part_ends):
         ends = [round(float(value), 1) for value in (*joints[first], *joints[second])]
@@ -196,7 +207,8 @@ def _sticks(joints: Float[np.ndarray, "joint 2"], setup: Setup) -> list[Stick]:
     return found
 
 
-def _maps(people: People, setup: Setup, crops: Crops) -> list[Maps]:
+def _person_maps(people: People, setup: RunSetup, crops: Crops) -> list[PersonMaps]:
+    """Return the part maps of the people with the smallest, the median and the largest detection error."""
     arrays = people.arrays
     if "part_maps_predicted" not in arrays or "detection_error" not in people.errors:
         return []
@@ -209,10 +221,10 @@ def _maps(people: People, setup: Setup, crops: Crops) -> list[Maps]:
     )
     known = np.isfinite(arrays["truth_crop_px"][:, setup.skeleton.part_ends]).all((2, 3))
     names = [name.replace("_", " ") for name in setup.skeleton.parts]
-    colour = rgb(MAP_COLOUR)
+    colour = hex_to_rgb(MAP_COLOUR)
     return [
-        Maps(
-            crop=crops.use(int(people.index[one])),
+        PersonMaps(
+            crop=crops.mark_used(int(people.index[one])),
             label=f"Test person {one + 1}, E_d {errors[one]:.1f}",
             parts=[
                 (name if there else f"{name} (unknown)", png_of_map(true, colour), png_of_map(found, colour))

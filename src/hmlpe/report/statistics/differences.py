@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmlpe.errors import UserError
-from hmlpe.report.columns import AVERAGE, Column, columns_of, test_sets
-from hmlpe.report.runs import by_row, people_of, read_setup
+from hmlpe.report.columns import AVERAGE, Column, columns_of, tested_set_splits
+from hmlpe.report.runs import group_by_row, read_people_of, read_setup
 from hmlpe.report.statistics.outcome import (
     DRAWS,
     SEED,
@@ -26,7 +26,7 @@ from hmlpe.report.statistics.outcome import (
 )
 from hmlpe.report.summary import tasks_of
 from hmlpe.resample import bootstrap_counts
-from hmlpe.runs.metric import MetricInfo, Reduction, split_of
+from hmlpe.runs.metric import MetricInfo, Reduction, metric_split
 from hmlpe.runs.people import People
 from hmlpe.runs.result import OLDEST_SCHEMA, Run, row_weights
 from hmlpe.runs.rules import other_rule_than
@@ -35,12 +35,17 @@ TOLERANCE = (1e-6, 1e-4)  # relative; of current results, and of older ones, whi
 Draws = Mapping[tuple[str, str], Float[np.ndarray, " draw"]]
 
 
-def compare(runs: Sequence[Run], chosen: bool = True) -> Statistics:
-    """Compute the statistics of comparable runs; see `measure` for `chosen`."""
-    measured = measure(runs, chosen)
-    groups = {row: [run for run in group if run.finished] for row, group in by_row(runs)}
-    columns = _columns(groups)
-    draws, shots_of = _draws(measured, columns), _shots(measured, columns)
+def compare_rows(runs: Sequence[Run], chosen: bool = True) -> Statistics:
+    """Compare each row with its base row, and compute the intervals of the rows' own means.
+
+    Args:
+        runs: comparable runs.
+        chosen: see `read_scores`.
+    """
+    measured = read_scores(runs, chosen)
+    groups = {row: [run for run in group if run.finished] for row, group in group_by_row(runs)}
+    columns = _resampled_columns(groups)
+    draws, shots_of = _bootstrap_values(measured, columns), _shot_counts(measured, columns)
     bases = {task: _rows_training_alone(task, groups) for task in tasks_of(runs)}
     differences, intervals = [], {}
     for column in columns:
@@ -48,30 +53,30 @@ def compare(runs: Sequence[Run], chosen: bool = True) -> Statistics:
         base = next((row for rows in bases.values() for row in rows if having[row]), None)
         shots = shots_of.get(column.key, measured.shots)
         for row, group in having.items():
-            own = _own_interval(group, column, draws, shots)
+            own = _row_interval(group, column, draws, shots)
             if own is not None:
                 intervals[row, column.key] = own
             if base is not None and row != base and group:
-                differences += _difference(column, base, having[base], row, group, draws, shots)
+                differences += _paired_differences(column, base, having[base], row, group, draws, shots)
     return Statistics(
         rule=next(run.rule for run in runs if run.finished),
         people=measured.people,
         shots=None if measured.shot is None else measured.shots,
         differences=tuple(differences),
         intervals=intervals,
-        notes=tuple(notes_of(measured, groups, bases, columns, differences)),
+        notes=tuple(statistics_notes(measured, groups, bases, columns, differences)),
     )
 
 
-def _columns(groups: Mapping[str, Sequence[Run]]) -> list[Column]:
-    """Return the test metrics that can be computed from errors of single people.
+def _resampled_columns(groups: Mapping[str, Sequence[Run]]) -> list[Column]:
+    """Return the test metrics that can be computed from errors of single people, and so on resampled people.
 
     The tasks' own errors come first, and in both groups those averaged over the sets.
     """
     found = [
         column
         for column in columns_of([run for group in groups.values() for run in group])
-        if split_of(column.key).startswith("test") and column.info.reduction is not None
+        if metric_split(column.key).startswith("test") and column.info.reduction is not None
     ]
     return sorted(found, key=lambda one: (one.info.kind != "error", not one.key.startswith(f"{AVERAGE}/")))
 
@@ -82,8 +87,11 @@ def _rows_training_alone(task: str, groups: Mapping[str, Sequence[Run]]) -> list
     return [row for row, own in weights.items() if [name for name, value in own.items() if value] == [task]]
 
 
-def _draws(measured: Measured, columns: Sequence[Column]) -> Draws:
-    """Return the values by (run, metric's key): on the people themselves, then on each draw, which all runs share."""
+def _bootstrap_values(measured: StudyScores, columns: Sequence[Column]) -> Draws:
+    """Return each metric's value on the test people themselves, then on each bootstrap draw of people.
+
+    The keys are (run's name, metric's key). All runs share the draws.
+    """
     if not measured.people:
         return {}
     drawn = bootstrap_counts(np.arange(measured.people) if measured.shot is None else measured.shot, DRAWS, SEED)
@@ -91,32 +99,33 @@ def _draws(measured: Measured, columns: Sequence[Column]) -> Draws:
         (run, column.key): np.mean([score.values(drawn) for score in own], axis=0)
         for run, scores in measured.scores.items()
         for column in columns
-        if (own := _scores(scores, column.key))
+        if (own := _averaged_scores(scores, column.key))
     }
 
 
-def _shots(measured: Measured, columns: Sequence[Column]) -> dict[str, int]:
-    """Return the number of shots (or of people, if shots are unknown) that count in each metric, by its key."""
+def _shot_counts(measured: StudyScores, columns: Sequence[Column]) -> dict[str, int]:
+    """Return the number of shots (or of people, if shots are unknown) that enter each metric, by its key."""
     shot = np.arange(measured.people) if measured.shot is None else measured.shot
     found = {}
     for column in columns:
         counting = np.zeros(len(shot), dtype=bool)
         for scores in measured.scores.values():
-            for score in _scores(scores, column.key):
-                counting |= score.known
+            for score in _averaged_scores(scores, column.key):
+                counting |= score.has_error
         found[column.key] = len(np.unique(shot[counting]))
     return found
 
 
-def _scores(scores: Mapping[str, Score], key: str) -> list[Score]:
-    """Return the scores that a metric is the mean of: its own, or those of all sets; empty if one is missing."""
+def _averaged_scores(scores: Mapping[str, PersonScore], key: str) -> list[PersonScore]:
+    """Return the scores whose mean the metric is: its own, or those of all sets; empty if one is missing."""
     split, _, name = key.partition("/")
     splits = {key.partition("/")[0] for key in scores} - {"test"} if split == AVERAGE else {split}
     found = [scores.get(f"{one}/{name}") for one in sorted(splits)]
     return [score for score in found if score is not None] if None not in found else []
 
 
-def _own_interval(group: Sequence[Run], column: Column, draws: Draws, shots: int) -> Interval | None:
+def _row_interval(group: Sequence[Run], column: Column, draws: Draws, shots: int) -> Interval | None:
+    """Return the interval of a row's mean; None if a run of the row has no errors by person."""
     found = [draws[run.name, column.key] for run in group if (run.name, column.key) in draws]
     if not found or len(found) < len(group):
         return None
@@ -124,10 +133,10 @@ def _own_interval(group: Sequence[Run], column: Column, draws: Draws, shots: int
     return seeds_and_people_interval(values, shots) if len(found) > 1 else people_interval(values, shots)
 
 
-def _difference(
+def _paired_differences(
     column: Column, base: str, base_runs: Sequence[Run], row: str, runs: Sequence[Run], draws: Draws, shots: int
 ) -> list[Difference]:
-    """Return the row's difference from its base as a list of one; empty if they share no seed."""
+    """Return, as a list of one, a row's difference from its base row, paired by seed; empty without a shared seed."""
     of_base = {run.seed: run for run in base_runs}
     pairs = [(run, of_base[run.seed]) for run in runs if run.seed in of_base]
     if not pairs:
@@ -148,14 +157,14 @@ def _difference(
     ]
 
 
-def notes_of(
-    measured: Measured,
+def statistics_notes(
+    measured: StudyScores,
     groups: Mapping[str, Sequence[Run]],
     bases: Mapping[str, Sequence[str]],
     columns: Sequence[Column],
     differences: Sequence[Difference],
 ) -> list[str]:
-    """Return the notes on the statistics.
+    """Return notes for the reader: what is missing, and what must be known to read the comparison.
 
     Args:
         measured: the scores of the runs.
@@ -177,13 +186,13 @@ def notes_of(
         if any(found.base in bases[task] for found in own):
             notes.append(
                 f"{task}_error is not like for like under this rule: rows that train {base} choose their epoch by "
-                f"val/{base}_error, their base by val/{task}_error. Fair: under the last epoch."
+                f"val/{base}_error, their base by val/{task}_error. For a fair comparison see the last epoch."
             )
     notes += _notes_without_number(groups, columns)
     if measured.missing:
         (run, why), more = next(iter(measured.missing.items())), len(measured.missing) - 1
-        others = f", nor {more} more {'run' if more == 1 else 'runs'}" if more else ""
-        notes.append(f"No interval over people holds {run}{others}: {why}.")
+        others = f" and {more} more {'run' if more == 1 else 'runs'}" if more else ""
+        notes.append(f"Left out of intervals over people: {run}{others} ({why}).")
     return notes
 
 
@@ -198,14 +207,12 @@ def _notes_without_number(groups: Mapping[str, Sequence[Run]], columns: Sequence
         lacking = tuple(run.name for run in training if run.metrics.get(column.key) is None)
         if 0 < len(lacking) < len(training):  # if no run has the number, these test people do not allow it
             found.setdefault(lacking, []).append(column.heading)
-    return [
-        f"Without a number, and in no mean or difference: {', '.join(r)} ({', '.join(m)})." for r, m in found.items()
-    ]
+    return [f"No value, so in no mean or difference: {', '.join(r)} ({', '.join(m)})." for r, m in found.items()]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The scores of a study's finished runs.
+class StudyScores:
+    """The scores of a study's finished runs, which can be computed on resampled people.
 
     Attributes:
         scores: scores by the run's name, then the metric's key, for runs with valid files of the same people.
@@ -216,7 +223,7 @@ class Measured:
         rule: name of the checkpoint rule, one of `RULES`; empty if no run's config states it.
     """
 
-    scores: Mapping[str, Mapping[str, Score]]
+    scores: Mapping[str, Mapping[str, PersonScore]]
     people: int
     shot: np.ndarray | None
     missing: Mapping[str, str]
@@ -224,19 +231,19 @@ class Measured:
 
     @property
     def shots(self) -> int:
-        """The number of shots that are drawn from, or of people where shots are unknown."""
+        """Return the number of shots that the bootstrap draws from, or of people where shots are unknown."""
         return self.people if self.shot is None else len(np.unique(self.shot))
 
 
-def measure(runs: Sequence[Run], chosen: bool) -> Measured:
-    """Read the scores of the finished runs.
+def read_scores(runs: Sequence[Run], chosen: bool) -> StudyScores:
+    """Read the scores of the finished runs, with their errors by person.
 
     Args:
         runs: the runs of a study.
         chosen: True: under the checkpoint rule that the study chose; False: under the other rule, whose metrics the
             runs must already have (see `study.under_other_rule`).
     """
-    scores: dict[str, Mapping[str, Score]] = {}
+    scores: dict[str, Mapping[str, PersonScore]] = {}
     lacking: dict[str, str] = {}
     rule = ""
     first: tuple[str, People] | None = None
@@ -246,8 +253,8 @@ def measure(runs: Sequence[Run], chosen: bool) -> Measured:
         try:
             setup = read_setup(run.file.parent)
             rule = setup.rule if chosen else other_rule_than(setup.rule)
-            people = people_of(run, rule)
-            splits = test_sets(key.partition("/")[0] for key in run.metrics)
+            people = read_people_of(run, rule)
+            splits = tested_set_splits(key.partition("/")[0] for key in run.metrics)
             found = scores_by_split(scores_of(people, run.infos), people, splits)
             _check_same_people(people, first)
             _check_same_numbers(run, found)
@@ -257,10 +264,11 @@ def measure(runs: Sequence[Run], chosen: bool) -> Measured:
             continue
         first = first or (run.name, people)
         scores[run.name] = found
-    return Measured(scores, len(first[1]) if first else 0, first[1].shot if first else None, lacking, rule)
+    return StudyScores(scores, len(first[1]) if first else 0, first[1].shot if first else None, lacking, rule)
 
 
 def _check_same_people(people: People, first: tuple[str, People] | None) -> None:
+    """Raise UserError unless the test people and their shots are those of `first`, a run's name and people."""
     if first is None:
         return
     if not np.array_equal(people.person, first[1].person):
@@ -270,8 +278,8 @@ def _check_same_people(people: People, first: tuple[str, People] | None) -> None
         raise UserError(f"its test people's shots are not those of {first[0]}; rerun it")
 
 
-def _check_same_numbers(run: Run, scores: Mapping[str, Score]) -> None:
-    """Raise UserError unless the scores give the numbers of result.json, which are rounded to float32."""
+def _check_same_numbers(run: Run, scores: Mapping[str, PersonScore]) -> None:
+    """Raise UserError unless the scores equal the numbers in result.json, up to their rounding to float32."""
     for name, score in scores.items():
         stated = run.metrics.get(name)
         if stated is None:
@@ -282,28 +290,35 @@ def _check_same_numbers(run: Run, scores: Mapping[str, Score]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Score:
-    """The errors of each person, and how they are reduced to one number."""
+class PersonScore:
+    """A score that is computed from the errors of each person, by a reduction to one number."""
 
     reduction: Reduction
     errors: Float[np.ndarray, "person item"]
 
     def values(self, counts: Float[np.ndarray, "draw person"]) -> Float[np.ndarray, " draw"]:
-        """Return the score of each draw, given how often each person counts in it; NaN where no error is known."""
+        """Compute the score on each draw of people.
+
+        Args:
+            counts: how often each person is in each draw.
+
+        Returns:
+            The score of each draw; NaN where no error is known.
+        """
         return self.reduction(self.errors, counts)
 
     @property
-    def known(self) -> Bool[np.ndarray, " person"]:
-        """The people with a known error."""
-        return self.reduction.known(self.errors)
+    def has_error(self) -> Bool[np.ndarray, " person"]:
+        """Return a mask of the people for whom at least one error is known."""
+        return self.reduction.has_known_error(self.errors)
 
-    def restricted_to(self, some: Bool[np.ndarray, " person"]) -> Score:
-        """Return the score of only the people in `some`."""
-        return Score(self.reduction, np.where(some[:, None], self.errors, np.nan))
+    def restricted_to(self, mask: Bool[np.ndarray, " person"]) -> PersonScore:
+        """Return the score of only the people whom `mask` selects."""
+        return PersonScore(self.reduction, np.where(mask[:, None], self.errors, np.nan))
 
 
-def scores_by_split(scores: Mapping[str, Score], people: People, splits: Sequence[str]) -> dict[str, Score]:
-    """Return the scores by `<split>/<metric>`: of all test people, and of each set's people.
+def scores_by_split(scores: Mapping[str, PersonScore], people: People, splits: Sequence[str]) -> dict[str, PersonScore]:
+    """Return the scores on all test people, and on the people of each set, by `<split>/<metric>`.
 
     A person's name starts with that of the set.
     """
@@ -315,8 +330,8 @@ def scores_by_split(scores: Mapping[str, Score], people: People, splits: Sequenc
     return found
 
 
-def scores_of(people: People, infos: Mapping[str, MetricInfo]) -> dict[str, Score]:
-    """Return the scores of one run by the metric's name; metrics without errors in its file are left out.
+def scores_of(people: People, infos: Mapping[str, MetricInfo]) -> dict[str, PersonScore]:
+    """Return the scores of one run, by the metric's name; metrics without errors in its people file are left out.
 
     Raises:
         ValueError: the errors do not have the shape that the result states.
@@ -327,5 +342,5 @@ def scores_of(people: People, infos: Mapping[str, MetricInfo]) -> dict[str, Scor
             errors = people.errors[info.reduction.errors]
             if errors.ndim != 2 or max(info.reduction.items or (0,)) >= errors.shape[1]:
                 raise ValueError(f"errors of {name} have the shape {errors.shape}")
-            found[name] = Score(info.reduction, errors)
+            found[name] = PersonScore(info.reduction, errors)
     return found

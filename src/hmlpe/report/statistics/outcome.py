@@ -26,7 +26,7 @@ VERDICT_RULE = (
 
 
 def people_interval(values: Float[np.ndarray, "seed draw"], shots: int) -> Interval:
-    """Return the bootstrap interval over people of the mean over these given seeds; whole shots of people are drawn.
+    """Return the bootstrap interval, over people, of the mean over these seeds; whole shots are drawn.
 
     Args:
         values: for each seed, the value on the people themselves, then on each bootstrap draw of people.
@@ -36,7 +36,9 @@ def people_interval(values: Float[np.ndarray, "seed draw"], shots: int) -> Inter
 
 
 def seeds_and_people_interval(values: Float[np.ndarray, "seed draw"], shots: int) -> Interval:
-    """Return the interval over seeds and people of the mean over all possible seeds; needs at least two seeds.
+    """Return the interval, over seeds and people, of the mean over all possible seeds.
+
+    It needs at least two seeds.
 
     The half widths over people and over seeds are combined as the root of their sum of squares. That over seeds is
     Student's (1908), t * s / sqrt(seeds), as a bootstrap over few seeds cannot leave their range.
@@ -53,7 +55,7 @@ def seeds_and_people_interval(values: Float[np.ndarray, "seed draw"], shots: int
 
 
 def verdict(differences: Sequence[float], interval: tuple[float, float] | None) -> str:
-    """Return the verdict on a row in words, as `VERDICT_RULE` explains it.
+    """Return in words whether a row differs from its base, as `VERDICT_RULE` explains.
 
     >>> verdict([-0.2, -0.1, -0.3], (-0.5, -0.1))
     'lower in all 3 seeds'
@@ -69,7 +71,7 @@ def verdict(differences: Sequence[float], interval: tuple[float, float] | None) 
     else:
         same = sum(each * mean > 0 for each in differences)
         side = "lower" if mean < 0 else "higher"
-        share = f" in {_share(same, count)}"
+        share = f" in {_count_seeds_in_words(same, count)}"
     words = [side + share]
     if interval is None:
         words.append("no interval")
@@ -84,7 +86,8 @@ def verdict(differences: Sequence[float], interval: tuple[float, float] | None) 
     return "; ".join(words)
 
 
-def _share(same: int, count: int) -> str:
+def _count_seeds_in_words(same: int, count: int) -> str:
+    """Return words for `same` of `count` seeds, e.g. both seeds."""
     if count == 1:
         return "the one seed"
     if same < count:
@@ -117,17 +120,20 @@ class Difference:
 
     @property
     def mean(self) -> float:
-        """The mean difference over the seeds."""
+        """Return the mean difference over the seeds."""
         return float(np.mean(self.each))
 
     @property
     def verdict(self) -> str:
-        """The verdict in words."""
+        """Return in words whether the row differs from its base."""
         return verdict(self.each, self.over_both or self.over_people)
 
     @property
     def better(self) -> bool | None:
-        """Whether the row is better than its base; None: the interval holds 0 or is unknown, or seeds are too few."""
+        """Return whether the row is better than its base.
+
+        It is None if the interval holds 0 or is unknown, or if the seeds are too few.
+        """
         few = len(self.seeds) < MIN_SEEDS
         if few or self.over_both is None or self.over_both[0] <= 0 <= self.over_both[1]:
             return None
@@ -158,5 +164,5 @@ class Statistics:
 
     @property
     def seeds(self) -> int:
-        """The largest number of seeds that a row is paired by; 0 if nothing is paired."""
+        """Return the largest number of seeds by which a row is paired with its base; 0 if no row is."""
         return max((len(found.seeds) for found in self.differences), default=0)

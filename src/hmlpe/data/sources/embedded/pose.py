@@ -1,4 +1,4 @@
-"""Pose prior and body proportions: draw the joints of a person, before anything is painted."""
+"""Pose prior and body proportions: sample the joints of a person, before anything is painted."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Body:
         head_px: (2,) half width and half height of the head.
         head_tilt: angle of the head in radians.
         girth: width of the limbs relative to the average.
-        arm_behind: (left, right) whether the arm is behind the torso.
+        arm_behind: for the left and the right arm, whether it is behind the torso.
     """
 
     joints_px: Float[np.ndarray, "8 2"]
@@ -59,12 +59,12 @@ class Body:
 
     @property
     def torso_px(self) -> float:
-        """The distance from left shoulder to right hip, in pixels."""
+        """Return the distance from left shoulder to right hip, in pixels."""
         return float(np.linalg.norm(self.joints_px[L_SHOULDER] - self.hips_px[1]))
 
 
-def direction(angle: float) -> Float[np.ndarray, " 2"]:
-    """Return the unit vector (2,) to the image's right, rotated by `angle` radians towards the image's bottom."""
+def unit_vector(angle: float) -> Float[np.ndarray, " 2"]:
+    """Return the unit vector (2,) that points to the image's right, rotated by `angle` radians towards the bottom."""
     return np.array([math.cos(angle), math.sin(angle)])
 
 
@@ -75,24 +75,25 @@ def rotated_axes(angle: float) -> Float[np.ndarray, "2 2"]:
 
 
 def sample_body(rng: np.random.Generator, style: Style, image_px: int, shift_px: float = 0.0) -> Body:
-    """Draw a body in the middle of an image of side image_px, shifted to the right by shift_px."""
+    """Sample a body in the middle of an image with side `image_px`, shifted to the right by `shift_px`."""
 
     def vary(length: float) -> float:
-        return length * math.exp(_normal(rng, style.proportion_spread))
+        """Return the length, multiplied by a random factor around 1."""
+        return length * math.exp(_clipped_normal(rng, style.proportion_spread))
 
-    unit = image_px * style.unit * math.exp(_normal(rng, style.unit_spread))
+    unit = image_px * style.unit * math.exp(_clipped_normal(rng, style.unit_spread))
     neck = image_px * (np.array([0.5, 0.43]) + rng.normal(0, style.place_spread, 2)) + [shift_px, 0]
     lean = math.radians(rng.normal(0, style.lean_deg))
     tilt = lean + math.radians(rng.normal(0, style.tilt_deg))
     yaw = math.radians(min(max(rng.normal(0, style.yaw_deg), -50), 50))
     across, down = rotated_axes(lean)
 
-    shoulder = direction(tilt) * vary(0.36) * unit * math.cos(yaw)
+    shoulder = unit_vector(tilt) * vary(0.36) * unit * math.cos(yaw)
     hip = across * vary(0.2) * unit * math.cos(yaw)
     middle = neck + down * vary(0.95) * unit
     head_px = np.array([vary(0.175), vary(0.245)]) * unit
     head_tilt = lean + math.radians(rng.normal(0, 8))
-    head = neck + direction(head_tilt - np.pi / 2) * (0.13 * unit + head_px[1]) + across * 0.12 * unit * math.sin(yaw)
+    head = neck + unit_vector(head_tilt - np.pi / 2) * (0.13 * unit + head_px[1]) + across * 0.12 * unit * math.sin(yaw)
 
     joints = np.empty((8, 2))
     joints[[HEAD, NECK, L_SHOULDER, R_SHOULDER]] = head, neck, neck + shoulder, neck - shoulder
@@ -112,8 +113,8 @@ def sample_body(rng: np.random.Generator, style: Style, image_px: int, shift_px:
     return Body(joints, hips, unit, lean, yaw, head_px, head_tilt, vary(1.0), (under[0], under[1]))
 
 
-def _normal(rng: np.random.Generator, spread: float) -> float:
-    """Draw a normal number with mean 0, clipped at 2.5 standard deviations, so that no arm is of giant length."""
+def _clipped_normal(rng: np.random.Generator, spread: float) -> float:
+    """Sample a normal number with mean 0 and standard deviation `spread`, clipped at 2.5 standard deviations."""
     return spread * min(max(rng.normal(), -2.5), 2.5)
 
 
@@ -121,7 +122,15 @@ def _arm_by_angles(
     rng: np.random.Generator, style: Style, shoulder: Float[np.ndarray, " 2"], lengths: Float[np.ndarray, " 2"],
     mode: int, side: int, lean: float,
 ) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:  # fmt: skip
-    """Return (elbow, wrist) of an arm with angles drawn from a mode; side is 1 for the arm on the image's right."""
+    """Sample an arm by its angles, and return elbow and wrist (2,) in image pixels.
+
+    Args:
+        shoulder: (2,) in image pixels.
+        lengths: (2,) of upper and lower arm, in pixels.
+        mode: index of the mode of the pose prior, `Style.modes`.
+        side: 1 for the arm on the image's right, -1 for the other.
+        lean: angle of the torso in radians.
+    """
     mean, spread, fore_mean, fore_spread, relative, _ = _MODES[mode]
     upper = rng.normal(mean, spread * style.angle_spread)
     fore = rng.normal(fore_mean, fore_spread * style.angle_spread) + (upper if relative else 0)
@@ -130,15 +139,18 @@ def _arm_by_angles(
     # Forearms that cross the torso or point up in front of it are foreshortened most.
     most = style.foreshortening * np.array([1.0, 2.0 if fore < -30 else 1.0])
     upper_px, fore_px = lengths * (1 - most * rng.random(2) ** 1.5)
-    elbow = shoulder + upper_px * direction(lean + np.pi / 2 - side * math.radians(upper))
-    return elbow, elbow + fore_px * direction(lean + np.pi / 2 - side * math.radians(fore))
+    elbow = shoulder + upper_px * unit_vector(lean + np.pi / 2 - side * math.radians(upper))
+    return elbow, elbow + fore_px * unit_vector(lean + np.pi / 2 - side * math.radians(fore))
 
 
 def _arm_to_head(
     rng: np.random.Generator, shoulder: Float[np.ndarray, " 2"], head: Float[np.ndarray, " 2"],
     lengths: Float[np.ndarray, " 2"], head_px: Float[np.ndarray, " 2"], side: int,
 ) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:  # fmt: skip
-    """Return (elbow, wrist) of an arm with the hand near the head; of two possible elbows the outer one is taken."""
+    """Sample an arm whose hand is near the head, and return elbow and wrist (2,) in image pixels.
+
+    Of the two possible elbows the outer one is taken.
+    """
     goal = head + head_px * [side * rng.uniform(0.1, 1.5), rng.uniform(-1.0, 1.4)] - shoulder
     upper, fore = lengths * rng.uniform(0.75, 1.0, 2)
     far = float(np.clip(np.linalg.norm(goal), abs(upper - fore) * 1.05, (upper + fore) * 0.99))

@@ -1,4 +1,4 @@
-"""Paint the scene: background, stray limbs, the person's layers and occluders; then simulate light and sensor."""
+"""Paint a scene: background, stray limbs, the person's layers and occluders; then simulate light and camera."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from hmlpe.data.sources.embedded.figure import (
     random_skin,
     random_wardrobe,
 )
-from hmlpe.data.sources.embedded.pose import ARMS, Body, direction, sample_body
-from hmlpe.data.sources.embedded.shapes import Layer, Material, hull, limb
+from hmlpe.data.sources.embedded.pose import ARMS, Body, sample_body, unit_vector
+from hmlpe.data.sources.embedded.shapes import Layer, Material, hull_outline, limb_layer
 from hmlpe.data.sources.embedded.style import Style
 
 _SPARE: Final = 64  # pixels by which the cloth texture is larger than the picture
 
 
 class Painter:
-    """Paints layers into one picture.
+    """Paints layers, one over the other, into one image.
 
     Args:
-        picture: (3, height, width) float32, painted in place; channels come first, because blending is then faster.
+        picture: (3, height, width) float32 image, painted in place; channels come first, as blending is then faster.
         rng: random generator for the folds and blotches of the cloth.
         light: direction in which the light travels, in radians.
-        shading: how much darker the side away from the light is.
+        shading: how much darker a limb's side away from the light is; 0: not at all.
         grain_px: image pixels per unit of a material's period.
     """
 
@@ -70,7 +70,7 @@ class Painter:
         if layer.material.kind == "flat":
             part += base * (alpha * np.float32(layer.tint))
         else:
-            mix, shade = self._surface(layer, x0, y0, x1 - x0, y1 - y0)
+            mix, shade = self._cloth_texture(layer, x0, y0, x1 - x0, y1 - y0)
             shade *= alpha
             part += base * shade
             if mix is not None:
@@ -81,10 +81,10 @@ class Painter:
             cv2.polylines(line, [points], True, 255, 1, cv2.LINE_AA, 4)
             part *= 1 - line.astype(np.float32) * np.float32(layer.edge / 255)
 
-    def _surface(
+    def _cloth_texture(
         self, layer: Layer, x0: int, y0: int, width: int, height: int
     ) -> tuple[Float[np.ndarray, "height width"] | None, Float[np.ndarray, "height width"]]:
-        """Return share of second colour (None: 0) and brightness, both (height, width), of cloth on a round body."""
+        """Return the share of the second colour (None: 0) and the brightness of each pixel of cloth on a round limb."""
         origin_x, origin_y = layer.outline_px[0].tolist() if layer.origin_px is None else layer.origin_px.tolist()
         x = np.arange(x0, x0 + width, dtype=np.float32) - np.float32(origin_x)
         y = np.arange(y0, y0 + height, dtype=np.float32)[:, None] - np.float32(origin_y)
@@ -102,16 +102,16 @@ class Painter:
             return None, shade
         if material.kind == "noise":
             return self._blotches[window] * np.float32(material.contrast), shade
-        mix = self._wave(x, y, layer.angle + material.angle, material)
+        mix = self._stripe_pattern(x, y, layer.angle + material.angle, material)
         if material.kind == "checks":
-            mix += self._wave(x, y, layer.angle + material.angle + np.pi / 2, material)
+            mix += self._stripe_pattern(x, y, layer.angle + material.angle + np.pi / 2, material)
             mix *= np.float32(0.5)
         return mix, shade
 
-    def _wave(
+    def _stripe_pattern(
         self, x: Float[np.ndarray, " width"], y: Float[np.ndarray, "height 1"], angle: float, material: Material
     ) -> Float[np.ndarray, "height width"]:
-        """Return soft stripes (height, width) across the direction `angle`, from 0 to the material's contrast."""
+        """Return soft stripes across the direction `angle` (radians), with values from 0 to the material's contrast."""
         pace = 2 * np.pi / (material.period * self._grain)
         wave = np.sin(x * np.float32(pace * math.cos(angle)) + y * np.float32(pace * math.sin(angle)))
         wave *= np.float32(1.5 * material.contrast)
@@ -119,10 +119,10 @@ class Painter:
         return np.asarray(np.minimum(np.maximum(wave, 0), np.float32(material.contrast)))
 
 
-def background(
+def paint_background(
     rng: np.random.Generator, style: Style, image_px: int, wardrobe: Wardrobe
 ) -> Float[np.ndarray, "3 image_px image_px"]:
-    """Paint a background (3, image_px, image_px), float32: gradient, rectangles, ellipses, lines and noise."""
+    """Return a random background (3, image_px, image_px), float32: gradient, rectangles, ellipses, lines and noise."""
     corners = np.array([random_colour(rng) for _ in range(4)], np.float32).reshape(2, 2, 3)
     corners = 0.5 * corners + 0.5 * corners.mean((0, 1))
     picture = cv2.resize(corners, (image_px, image_px), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
@@ -153,7 +153,7 @@ def background(
 
 
 def layers_behind(rng: np.random.Generator, style: Style, image_px: int, wardrobe: Wardrobe) -> list[Layer]:
-    """Return layers behind the annotated person: arm-like stray limbs, and sometimes another person."""
+    """Return random layers behind the annotated person: stray arms, and sometimes another person."""
     layers: list[Layer] = []
     if rng.random() < style.bystander_p:
         side = (1 if rng.random() < 0.5 else -1) * rng.uniform(0.35, 0.6) * image_px
@@ -161,21 +161,23 @@ def layers_behind(rng: np.random.Generator, style: Style, image_px: int, wardrob
     for _ in range(int(rng.poisson(style.stray_limbs_n))):
         cloth = wardrobe.cloth if rng.random() < 0.5 else random_cloth(rng, style)
         start, angle = rng.uniform(0, image_px, 2), rng.uniform(0, 2 * np.pi)
-        layers += _stray(rng, style, image_px, start, angle, random_skin(rng) if rng.random() < 0.25 else cloth)
+        layers += _stray_arm_layers(
+            rng, style, image_px, start, angle, random_skin(rng) if rng.random() < 0.25 else cloth
+        )
     return layers
 
 
 def layers_in_front(
     rng: np.random.Generator, style: Style, image_px: int, wardrobe: Wardrobe, body: Body
 ) -> list[Layer]:
-    """Return layers that hide parts of the person: another's arm, a table, a pole, or an object held or in the way."""
+    """Return random layers that hide parts of the person: another person's arm, a table, a pole, or an object."""
     layers: list[Layer] = []
     unit = body.unit_px
     if rng.random() < style.reaching_arm_p:
         right = bool(rng.random() < 0.5)
         start = np.array([image_px + 2.0 if right else -3.0, rng.uniform(0.3, 0.9) * image_px])
         cloth = wardrobe.cloth if rng.random() < 0.3 else random_cloth(rng, style)
-        layers += _stray(rng, style, image_px, start, (np.pi if right else 0) + rng.normal(0, 0.5), cloth)
+        layers += _stray_arm_layers(rng, style, image_px, start, (np.pi if right else 0) + rng.normal(0, 0.5), cloth)
     if rng.random() < style.occluder_p:
         kind, material = rng.integers(4), random_cloth(rng, style)
         if kind == 0:  # a table in front of the hips
@@ -187,37 +189,39 @@ def layers_in_front(
         elif kind == 1:  # a pole
             foot = np.array([rng.uniform(0, image_px), image_px + 9.0])
             top_end = foot + np.array([rng.normal(0, 15), -image_px - 20.0])
-            layers.append(limb(foot, top_end, (unit * 0.05, unit * 0.05), material, edge=style.outline))
+            layers.append(limb_layer(foot, top_end, (unit * 0.05, unit * 0.05), material, edge=style.outline))
         else:  # a book, bag or screen, at a hand or somewhere on the body
             at = body.joints_px[ARMS[int(rng.integers(2))][2]] if kind == 2 else body.joints_px.mean(0)
             centre = at + rng.normal(0, 0.15 if kind == 2 else 0.4, 2) * unit
             turn, half = rng.normal(0, 0.4), unit * rng.uniform(0.06, 0.22, 2)
-            a, b = direction(turn) * half[0], direction(turn + np.pi / 2) * half[1]
-            outline = hull([centre + a + b, centre + a - b, centre - a + b, centre - a - b], [unit * 0.015] * 4)
+            a, b = unit_vector(turn) * half[0], unit_vector(turn + np.pi / 2) * half[1]
+            outline = hull_outline([centre + a + b, centre + a - b, centre - a + b, centre - a - b], [unit * 0.015] * 4)
             layers.append(Layer(outline, material, (), centre, turn, float(2 * max(half)), edge=style.outline))
     return layers
 
 
-def _stray(
+def _stray_arm_layers(
     rng: np.random.Generator, style: Style, image_px: int, start: Float[np.ndarray, " 2"], angle: float, cloth: Material
 ) -> list[Layer]:
-    """Return a bent arm, mostly with a hand, that does not belong to the annotated person."""
+    """Return the layers of a bent arm, mostly with a hand, that does not belong to the annotated person."""
     size = image_px * style.unit * rng.uniform(0.75, 1.25)
-    elbow = start + direction(angle) * 0.58 * size
+    elbow = start + unit_vector(angle) * 0.58 * size
     bent = angle + rng.normal(0, 0.9)
-    wrist = elbow + direction(bent) * 0.49 * size
+    wrist = elbow + unit_vector(bent) * 0.49 * size
     edge = style.outline
-    layers = [limb(start, elbow, (0.115 * size, 0.095 * size), cloth, edge=edge)]
+    layers = [limb_layer(start, elbow, (0.115 * size, 0.095 * size), cloth, edge=edge)]
     if rng.random() < 0.7:
-        layers.append(limb(wrist, wrist + direction(bent) * 0.12 * size, (0.055 * size, 0.05 * size), random_skin(rng)))
-    return [*layers, limb(elbow, wrist, (0.092 * size, 0.065 * size), cloth, edge=edge)]
+        layers.append(
+            limb_layer(wrist, wrist + unit_vector(bent) * 0.12 * size, (0.055 * size, 0.05 * size), random_skin(rng))
+        )
+    return [*layers, limb_layer(elbow, wrist, (0.092 * size, 0.065 * size), cloth, edge=edge)]
 
 
-def render_photo(
-    picture: Float[np.ndarray, "3 height width"], rng: np.random.Generator, style: Style
+def add_camera_effects(
+    scene: Float[np.ndarray, "3 height width"], rng: np.random.Generator, style: Style
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Turn a painted scene into a photo: add uneven light, a shadow, blur, gain, colour cast and noise."""
-    height, width = picture.shape[1:]
+    """Return the painted scene as a photo: with uneven light, shadow, blur, gain, colour cast and noise."""
+    height, width = scene.shape[1:]
     ramp = 1 + rng.uniform(-1, 1, (2, 2)).astype(np.float32) * np.float32(style.gradient)
     light = np.asarray(cv2.resize(ramp, (width, height), interpolation=cv2.INTER_LINEAR))
     if rng.random() < style.shadow_p:
@@ -230,7 +234,7 @@ def render_photo(
         )
     cast = np.exp(rng.normal(0, style.gain_spread)) * (1 + rng.normal(0, 0.06, 3))
     result = np.asarray(
-        cv2.merge([plane * light * np.float32(factor) for plane, factor in zip(picture, cast, strict=True)])
+        cv2.merge([plane * light * np.float32(factor) for plane, factor in zip(scene, cast, strict=True)])
     )
     sigma = float(rng.uniform(0, style.blur_px))
     if sigma > 0.2:

@@ -1,4 +1,4 @@
-"""Layers of a picture: convex outlines, filled with materials."""
+"""Layers of a painted scene: convex outlines, filled with materials."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from hmlpe.data.sources.embedded.pose import direction, rotated_axes
+from hmlpe.data.sources.embedded.pose import rotated_axes, unit_vector
 
 Colour = tuple[float, float, float]
-_CIRCLE: Final = np.stack([direction(angle) for angle in np.linspace(0, 2 * np.pi, 20, endpoint=False)])
+_CIRCLE: Final = np.stack([unit_vector(angle) for angle in np.linspace(0, 2 * np.pi, 20, endpoint=False)])
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Material:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One outline to paint.
+    """A convex shape to paint.
 
     Attributes:
         outline_px: (point, 2) float32 image pixels, pixel centres at integers; convex.
         material: what fills it; "flat" is neither textured nor shaded.
-        own_joints: joints that belong to the layer: they are visible once it is painted, all others under it are not.
-        origin_px: (2,) start of the layer's axis, where its texture begins.
+        own_joints: indices of joints that belong to the layer: they stay visible, all other joints under it are hidden.
+        origin_px: (2,) start of the layer's axis, where its texture begins; None: the first point of the outline.
         angle: angle of the axis, in radians.
         half_px: half width of the layer, for the shading.
         tint: brightness relative to the material.
@@ -56,29 +56,31 @@ class Layer:
     edge: float = 0.0
 
     def covers(self, points_px: Float[np.ndarray, "point_under 2"]) -> Bool[np.ndarray, " point_under"]:
-        """Return, as (point_under,), whether each of the points (point_under, 2) lies inside the outline."""
+        """Return a mask of the points that lie inside the outline."""
         inside = [cv2.pointPolygonTest(self.outline_px, (x, y), False) >= 0 for x, y in points_px.tolist()]
         return np.array(inside, dtype=bool)
 
 
-def hull(centres_px: Sequence[Float[np.ndarray, " 2"]], radii_px: Sequence[float]) -> Float[np.ndarray, "point 2"]:
-    """Return the outline (point, 2), float32, of the convex hull of circles; two circles give a tapered round limb."""
+def hull_outline(
+    centres_px: Sequence[Float[np.ndarray, " 2"]], radii_px: Sequence[float]
+) -> Float[np.ndarray, "point 2"]:
+    """Return the outline (point, 2), float32, of the convex hull of circles; that of two is a tapered, rounded limb."""
     circles = np.array(centres_px)[:, None] + np.array(radii_px)[:, None, None] * _CIRCLE
     return np.ascontiguousarray(cv2.convexHull(circles.reshape(-1, 2).astype(np.float32))[:, 0])
 
 
-def ellipse(
+def ellipse_outline(
     centre_px: Float[np.ndarray, " 2"], half_px: Float[np.ndarray, " 2"], angle: float = 0.0
 ) -> Float[np.ndarray, "20 2"]:
-    """Return the outline (20, 2) of an ellipse with half axes half_px, rotated by angle (radians)."""
+    """Return the outline (20, 2), float32, of an ellipse with the half axes `half_px`, rotated by `angle` radians."""
     return np.asarray(centre_px + (_CIRCLE * half_px) @ rotated_axes(angle), np.float32)
 
 
-def limb(
+def limb_layer(
     start_px: Float[np.ndarray, " 2"], end_px: Float[np.ndarray, " 2"], radii_px: tuple[float, float],
     material: Material, own_joints: tuple[int, ...] = (), tint: float = 1.0, shadow: float = 0.0, edge: float = 0.0,
 ) -> Layer:  # fmt: skip
-    """Return the layer of a tapered limb from start to end."""
+    """Return the layer of a tapered limb from `start_px` to `end_px`, with these radii at its ends."""
     dx, dy = end_px - start_px
-    outline = hull([start_px, end_px], radii_px)
+    outline = hull_outline([start_px, end_px], radii_px)
     return Layer(outline, material, own_joints, start_px, math.atan2(dy, dx), max(radii_px), tint, shadow, edge)

@@ -9,7 +9,7 @@ from hmlpe.errors import UserError
 
 @dataclass(frozen=True)
 class Style:
-    """The difficulty of the embedded data. Lengths are in torso heights unless stated otherwise.
+    """The constants that set the difficulty of the embedded data. Lengths are in torso heights unless stated otherwise.
 
     Names that end in `_p` are probabilities per person, in `_deg` standard deviations in degrees, and in `_n` expected
     counts per image. Colours range from 0 to 255.
