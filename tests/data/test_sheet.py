@@ -191,7 +191,7 @@ def test_colours_and_markers_mean_what_the_legend_says(ax: Axes, skeleton: Skele
         np.testing.assert_array_equal(np.column_stack(stick.get_data()), POSE[list(ends)])
     assert len({stick.get_color() for stick in sticks}) == 7
     for index, (name, joint) in enumerate(zip(skeleton.joints, joints, strict=True)):
-        entry = entries[f"{name.split('_')[0]} joint" if "_" in name else "joint of the middle"]
+        entry = entries[f"{name.split('_')[0]} joint" if "_" in name else "middle joint"]
         fill = "none" if index == L_ELBOW else entry.get_markerfacecolor()
         assert (joint.get_marker(), joint.get_markerfacecolor()) == (entry.get_marker(), fill)
         np.testing.assert_array_equal(np.column_stack(joint.get_data()), POSE[[index]])

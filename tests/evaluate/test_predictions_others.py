@@ -40,8 +40,8 @@ KINDS = {
     "a NumPy array": (numpy_file, "scipy.io.savemat('a.mat', {'pred': numpy.load("),
     "a zip archive": (numpy_archive, "dict(numpy.load("),
     "HDF5": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(500)), "h5py.File("),
-    "MATLAB's version 7.3": (lambda path: path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(600)), "'-v7'"),
-    "a pickle": (lambda path: path.write_bytes(pickle.dumps(ARRAY)), "savemat("),
+    "a MATLAB 7.3 .mat file": (lambda path: path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(600)), "'-v7'"),
+    "a Python pickle": (lambda path: path.write_bytes(pickle.dumps(ARRAY)), "savemat("),
     "JSON": (lambda path: path.write_text('{"pred": []}'), "savemat("),
 }
 

@@ -130,7 +130,7 @@ def test_networks_of_others() -> None:
     ("network", "layer", "words"),
     [
         (Branches(functional=False), "last", "last: its units have no fixed window size, as Branches joins branches"),
-        (Branches(functional=True), "wide", "as wide does _adaptive_avg_pool2d"),
+        (Branches(functional=True), "wide", "as wide calls _adaptive_avg_pool2d"),
         (Branches(functional=False), "wide", "wide is not run"),
         (Branches(functional=True), "first", "no 'first'; there are stem, side, last, wide"),
         (faithful("none"), "heads.regression.fc1", "it outputs no map"),

@@ -99,7 +99,7 @@ def test_rows_may_differ_in_what_the_study_says_and_the_table_shows_it(study: St
     assert (rows["pretrained"]["start"], rows["pretrained"]["steps"]) == ("all/pretrain", "210")
     assert (rows["scratch"]["start"], rows["scratch"]["steps"]) == ("scratch", "210")
     text = (folder / "table.md").read_text()
-    assert "12 to 21 epochs" in text and "those of the start included" in text
+    assert "12 to 21 epochs" in text and "including those of the start" in text
     assert (folder / "figure.png").stat().st_size > 20_000
 
 

@@ -167,7 +167,7 @@ def test_a_run_of_other_shots_is_in_no_interval(tmp_path: Path) -> None:
     study = write_study(tmp_path, people=20)
     path = study / "det_1_s2" / "people" / "best.npz"
     np.savez(path, **(dict(np.load(path)) | {"shot": np.array(["the same"] * 20)}))
-    (note,) = (note for note in compare_rows(collect_runs(study)).notes if "No interval" in note)
+    (note,) = (note for note in compare_rows(collect_runs(study)).notes if "Left out of intervals" in note)
     assert "det_1_s2" in note and "shots" in note
 
 
@@ -235,7 +235,7 @@ def test_a_file_of_another_checkpoint_or_other_people_is_in_no_interval(tmp_path
     np.savez(path, **arrays)
     (study / "det_1_s3" / "people" / "best.npz").write_bytes(path.read_bytes()[:500])
     found = compare_rows(collect_runs(study))
-    assert "det_1_s1, nor 2 more runs" in found.notes[-1] and "its result.json 9" in found.notes[-1]
+    assert "det_1_s1 and 2 more runs" in found.notes[-1] and "its result.json 9" in found.notes[-1]
     assert all(one.over_people is None for one in found.differences if one.row == "det_1")
     assert all(one.over_people for one in found.differences if one.row == "det_0.1" and one.base == "regression_only")
 
@@ -261,7 +261,7 @@ def test_sets_that_are_tested_apart_have_intervals_of_their_own(tmp_path: Path) 
         result.write_text(json.dumps(raw))
     runs = collect_runs(study)
     found = compare_rows(runs)
-    assert found.people == 40 and not [note for note in found.notes if "No interval" in note]
+    assert found.people == 40 and not [note for note in found.notes if "Left out of intervals" in note]
     assert found.differences[0].column.key == "test_average/regression_error"
     assert {one.column.key.partition("/")[0] for one in found.differences} == {*sets, "test_average"}
     assert all(one.over_both and one.over_both[0] < one.mean < one.over_both[1] for one in found.differences)
