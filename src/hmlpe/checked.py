@@ -38,7 +38,7 @@ class Problem(NamedTuple):
     value: Any
     expected: str
 
-    def file_message(self) -> str:
+    def message_for_file(self) -> str:
         """Return the message for a file: `field <path> is <value>, not <what>`."""
         if self.kind == "missing":
             return f"field {self.where} is missing"
@@ -48,7 +48,7 @@ class Problem(NamedTuple):
             return self.expected
         return f"field {self.where} is {short_repr(self.value)}, not {self.expected}"
 
-    def settings_message(self) -> str:
+    def message_for_settings(self) -> str:
         """Return the message for settings: `<setting>: must be <what>, got <value>`."""
         if self.kind == "missing" or self.value == MISSING:
             return f"{self.where}: is not given; it must be {self.expected}"

@@ -83,7 +83,7 @@ class Settings(BaseModel):
         try:
             found = cls.model_validate(tree)
         except ValidationError as error:
-            raise UserError(first_problem(error, cls, tree, name).settings_message()) from None
+            raise UserError(first_problem(error, cls, tree, name).message_for_settings()) from None
         found._tree = tree
         found.check_all()
         return found

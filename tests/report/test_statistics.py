@@ -42,7 +42,7 @@ def test_differences_are_of_the_same_seeds_and_the_interval_is_around_them(folde
     found = compare_rows(collect_runs(folder))
     assert found.people == 40 and found.rule == RULES["best"]
     assert len(found.notes) == 1 and found.notes[0].startswith("detection_error is not like for like under this rule")
-    assert compare_rows(under_other_rule(collect_runs(folder)), chosen=False).notes == (), (
+    assert compare_rows(under_other_rule(collect_runs(folder)), chosen_rule=False).notes == (), (
         "the last epoch is the same for all"
     )
     assert (
@@ -265,13 +265,13 @@ def test_sets_that_are_tested_apart_have_intervals_of_their_own(tmp_path: Path) 
     assert found.differences[0].column.key == "test_average/regression_error"
     assert {one.column.key.partition("/")[0] for one in found.differences} == {*sets, "test_average"}
     assert all(one.over_both and one.over_both[0] < one.mean < one.over_both[1] for one in found.differences)
-    shots = _shot_counts(read_scores(runs, chosen=True), [one.column for one in found.differences])
+    shots = _shot_counts(read_scores(runs, chosen_rule=True), [one.column for one in found.differences])
     assert {key.partition("/")[0]: count for key, count in shots.items()} == {
         "test_average": 40, "test_buffy": 20, "test_flic": 20,
     }, "an interval is widened by how few shots the set has, not all sets"  # fmt: skip
     value = next(run.metrics["test_buffy/error_px"] for run in runs if run.name == "det_1_s1")
     (run,) = (run for run in runs if run.name == "det_1_s1")
-    score = read_scores([run], chosen=True).scores["det_1_s1"]["test_buffy/error_px"]
+    score = read_scores([run], chosen_rule=True).scores["det_1_s1"]["test_buffy/error_px"]
     assert score.values(np.ones((1, 40))) == pytest.approx([value], rel=1e-5)
 
 

@@ -18,7 +18,7 @@ from hmlpe.errors import UserError
 from hmlpe.runs.folder import RunState
 from hmlpe.sweep.jobs import Job, compose_jobs, mark_job_failed, write_sweep_json
 from hmlpe.sweep.outcome import Outcome
-from hmlpe.sweep.survey import Survey, _survey_jobs
+from hmlpe.sweep.survey import Survey, _survey_in_this_process
 
 from .fakes import job, starter
 from .programs import TINY
@@ -59,7 +59,7 @@ def test_what_is_there_is_found_without_running(data: Path, tmp_path: Path) -> N
     stale = jobs[1].folder / "result.json"
     stale.parent.mkdir(parents=True)
     stale.write_text(json.dumps({"status": "finished", "identity": {}}))
-    found = _survey_jobs(jobs, False)
+    found = _survey_in_this_process(jobs, False)
     missing, old, wrong = found.states
     assert not isinstance(missing, UserError) and missing.kind == "missing"
     assert not isinstance(old, UserError) and old.kind == "stale" and "code" in old.changed
@@ -89,7 +89,9 @@ def test_batches_of_a_search_are_one_story(tmp_path: Path, monkeypatch: pytest.M
     asked = iter([[first], [second], [first]])
     monkeypatch.setattr(batch, "start_fork_server", lambda: None)
     monkeypatch.setattr(batch, "compose_jobs", lambda *words: next(asked))
-    monkeypatch.setattr(batch, "survey_jobs", lambda jobs, time_steps: Survey([RunState("missing")], [1.0], None, 0))
+    monkeypatch.setattr(
+        batch, "survey_jobs", lambda jobs, measure_step_time: Survey([RunState("missing")], [1.0], None, 0)
+    )
     monkeypatch.setattr(batch.Batch, "start_attempt", lambda self, job, slot: starter({}, [])(job, slot))
     settings = {"on_failure": "go_on", "timeout_s": None, "grace_s": 1, "retries": {}, "progress": "none", "n_jobs": 1,
                 "devices": "auto"}  # fmt: skip

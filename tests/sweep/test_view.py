@@ -12,7 +12,7 @@ from hmlpe.errors import UserError
 from hmlpe.sweep.batch import summarise_outcomes
 from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.outcome import Outcome
-from hmlpe.sweep.view import LineView, LiveTable, View, format_duration, make_view
+from hmlpe.sweep.view import LineView, LiveTable, ProgressView, format_duration, make_view
 from hmlpe.training.watch import Progress
 
 from .fakes import job
@@ -20,7 +20,7 @@ from .fakes import job
 HALF = Progress(50, 100, {"train/total": 1.25, "val/regression_error": 0.0815}, 10.0)
 
 
-def told(view: View) -> list[Job]:
+def told(view: ProgressView) -> list[Job]:
     """Of four jobs: one has finished, one failed, one is half way, one waits."""
     done, failed, running, waiting = view.jobs
     for one in (done, failed, running):
@@ -35,7 +35,7 @@ def told(view: View) -> list[Job]:
 
 
 def test_the_summary_counts_and_knows_the_time() -> None:
-    view = View([job(number) for number in range(4)], 2)
+    view = ProgressView([job(number) for number in range(4)], 2)
     assert view.summary() == "0 of 4 finished" and view.estimate_seconds_left() is None
     told(view)
     assert view.estimate_seconds_left() == pytest.approx((5 + 10) / 2)  # half of one, all of the next, two at once
@@ -117,7 +117,7 @@ def test_kinds_of_views() -> None:
     assert [type(make_view(kind, [], 1)) for kind in ("table", "lines", "none", "auto")] == [
         LiveTable,
         LineView,
-        View,
+        ProgressView,
         LineView,
     ]
     with pytest.raises(UserError, match="progress: must be auto, table, lines or none, got 'bar'"):

@@ -164,7 +164,7 @@ def test_a_sweep_of_two_rows_fails_alone_skips_and_reports(folder: Path) -> None
     assert list((study / "regression_only_s0" / "wandb").glob("offline-run-*/*.wandb"))
 
     blocked.unlink()
-    assert "regression_only · seed 0: finished already" in finish("train", "-m", *sweep)
+    assert "regression_only · seed 0: already finished" in finish("train", "-m", *sweep)
     result = json.loads(blocked.read_text())
     assert result["weights"] == {"regression": 1.0, "detection": 1.0}
     assert result["people"]["test"] == 12

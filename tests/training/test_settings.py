@@ -178,7 +178,7 @@ def test_fields_are_called_as_they_are_written() -> None:
         assert str(raised.value) == in_settings
         with pytest.raises(ValidationError) as refused:
             Written.model_validate(value)
-        assert first_problem(refused.value, Written, value).file_message() == in_file
+        assert first_problem(refused.value, Written, value).message_for_file() == in_file
 
 
 @pytest.mark.parametrize("name", ["epochs", "select", "study", "fit", "data.subset", "optim.scheduler", "row.weights"])

@@ -32,7 +32,7 @@ def check_skeleton(estimator: Estimator, skeleton: Skeleton) -> None:
 def zoom_boxes(box_px: Float[np.ndarray, "*box 4"], zoom: float | int) -> Float[np.ndarray, "*box 4"]:
     """Return boxes with the same centres, and sides of `zoom` times the length.
 
-    >>> zoomed(np.array([0.0, 0.0, 10.0, 20.0]), 2).tolist()
+    >>> zoom_boxes(np.array([0.0, 0.0, 10.0, 20.0]), 2).tolist()
     [-5.0, -10.0, 15.0, 30.0]
     """
     centre, half = (box_px[..., :2] + box_px[..., 2:]) / 2, (box_px[..., 2:] - box_px[..., :2]) / 2

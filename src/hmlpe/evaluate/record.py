@@ -80,7 +80,7 @@ class Record:
 def scores_for_json(scores: Mapping[Any, Score]) -> Numbers:
     """Convert scores to lists (value, low, high) for JSON: keys become text, and NaN becomes None.
 
-    >>> json_scores({"pcp": Score(0.5, float("nan"), float("nan")), 0.2: Score(1.0, 0.9, 1.0)})
+    >>> scores_for_json({"pcp": Score(0.5, float("nan"), float("nan")), 0.2: Score(1.0, 0.9, 1.0)})
     {'pcp': [0.5, None, None], '0.20': [1.0, 0.9, 1.0]}
     """
     return {_json_key(key): [None if math.isnan(v) else v for v in score] for key, score in scores.items()}

@@ -245,7 +245,7 @@ class FilterPattern(NamedTuple):
 
 
 def describe_filters(weights: Float[np.ndarray, "map 3 down across"]) -> list[FilterPattern]:
-    """Describe each filter of a first layer whose input is RGB."""
+    """Return, for each filter of a first layer whose input is RGB, the wave and colour to which it responds most."""
     return [_describe_filter(one.astype(np.float64)) for one in weights]
 
 

@@ -263,7 +263,7 @@ def read_record(folder: Path) -> tuple[Record, pd.DataFrame] | None:
     try:
         return Record.model_validate(given), pd.read_csv(folder / MAPS, dtype=COLUMNS, keep_default_na=True)
     except ValidationError as error:
-        wrong = first_problem(error, Record, given).file_message()
+        wrong = first_problem(error, Record, given).message_for_file()
         raise UserError(f"{path}: is not an inspection ({wrong}); inspect again") from error
     except (OSError, ValueError) as error:  # no such columns, no numbers, no UTF-8
         raise UserError(f"{folder / MAPS}: cannot be read ({' '.join(str(error).split())}); inspect again") from error

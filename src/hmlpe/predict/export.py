@@ -29,7 +29,7 @@ from hmlpe.predict.graph import ExportedProgramRunner, export_program, onnx_byte
 from hmlpe.predict.model import PoseModel
 from hmlpe.predict.onnx_file import KEY, OnnxEstimator, metadata_json, parse_metadata
 from hmlpe.predict.trained import DESIGN, TorchEstimator, TrainedModel, build_model
-from hmlpe.training.trusted import blame_file
+from hmlpe.training.trusted import naming_file_in_errors
 
 TOLERANCE = 1e-5
 TIE_MARGIN = 1e-4  # where a value is this near to a threshold, rounding decides on which side of it a window falls
@@ -191,7 +191,7 @@ def load_safetensors(path: Path, trust: Sequence[str] = ()) -> TrainedModel:
     if KEY not in metadata or DESIGN_KEY not in metadata:
         raise UserError(f"{path}: safetensors, but not from hmlpe-export: its metadata have no {KEY!r}")
     card, fires = parse_metadata(metadata[KEY], path)
-    with blame_file(path):
+    with naming_file_in_errors(path):
         design = json.loads(metadata[DESIGN_KEY])
         return TrainedModel(build_model(design, weights, fires, trust), card, design)
 

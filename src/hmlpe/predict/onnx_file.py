@@ -57,7 +57,7 @@ def metadata_json(card: ModelCard, fires: float | int | None) -> str:
 
 
 def parse_metadata(metadata: str, path: Path) -> tuple[ModelCard, float | None]:
-    """Return the model card and `fires` from an exported file's metadata.
+    """Return the model card, and `PoseModel`'s threshold `fires` (or None), from an exported file's metadata.
 
     Args:
         metadata: the JSON text.

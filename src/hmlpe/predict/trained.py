@@ -19,7 +19,7 @@ from hmlpe.predict.model import FIRES, PoseModel, check_fires
 from hmlpe.skeleton import Skeleton
 from hmlpe.tasks import JointRegression, PartDetection, Task
 from hmlpe.training.checkpoint import KEY, read_checkpoint
-from hmlpe.training.trusted import blame_file, build_trusted, config_arguments
+from hmlpe.training.trusted import build_trusted, config_arguments, naming_file_in_errors
 from hmlpe.windows import WindowGrid
 
 PREFIX = "network."  # how the names of the network's weights begin in the LightningModule's state dict
@@ -56,7 +56,7 @@ def load_trained(path: Path, fires: float | int | None = FIRES, trust: Sequence[
     """
     check_fires(fires)  # checked here, as it is a setting and a mistake in it must not be blamed on the file
     content = read_checkpoint(path)
-    with blame_file(path):
+    with naming_file_in_errors(path):
         config, state = content[KEY]["config"], content["state_dict"]
         weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
         model = build_model(config, weights, fires, trust)

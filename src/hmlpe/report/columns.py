@@ -19,7 +19,7 @@ __all__ = [
     "columns_of",
     "is_collapsed",
     "panels_of",
-    "tested_set_splits",
+    "single_test_set_splits",
 ]
 PERCENT = 100.0
 AVERAGE = "test_average"  # the split whose values are the mean over all tested sets
@@ -88,7 +88,7 @@ def columns_of(runs: Sequence[Run]) -> tuple[Column, ...]:
         for kind in ("protocol", "score", "error", "check")
     )
     last = [Column(f"test/{name}", info.column_heading, info) for name, info in checks.items()]
-    apart = tested_set_splits(metric_split(key) for run in runs for key in run.metrics)
+    apart = single_test_set_splits(metric_split(key) for run in runs for key in run.metrics)
     if not apart:
         own = [Column(f"test/{name}", info.column_heading, info) for name, info in (protocols | scores).items()]
         both = [
@@ -115,7 +115,7 @@ def panels_of(runs: Sequence[Run]) -> tuple[Panel, ...]:
     """Return the panels of the study's figure: each task's error, and its first group of scores with values."""
     known = {key for run in runs for key, value in run.metrics.items() if value is not None}
     infos = _merged_infos(runs)
-    apart = tested_set_splits(metric_split(key) for key in known)
+    apart = single_test_set_splits(metric_split(key) for key in known)
     tests = [(split, split.removeprefix("test_")) for split in apart] or [("test", "test")]
     errors = [
         Panel(
@@ -165,7 +165,7 @@ def _unit_suffix(info: MetricInfo) -> str:
     return f" [{info.unit}]" if info.unit else ""
 
 
-def tested_set_splits(splits: Iterable[str]) -> list[str]:
+def single_test_set_splits(splits: Iterable[str]) -> list[str]:
     """Return those of the splits that are of single test sets, sorted by name, then that of the sets' average."""
     found = {split for split in splits if split.startswith("test_")}
     return [*sorted(found - {AVERAGE}), *sorted(found & {AVERAGE})]

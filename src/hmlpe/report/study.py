@@ -93,4 +93,4 @@ def study_of(runs: Sequence[Run]) -> Study:
         why = f"{lacking[0]}{more} lack the numbers under the other checkpoint rule, as {kinds} do"
         return Study(chosen, None, why)
     others = under_other_rule(runs)
-    return Study(chosen, Findings(tuple(others), summarise_runs(others), compare_rows(others, chosen=False)), "")
+    return Study(chosen, Findings(tuple(others), summarise_runs(others), compare_rows(others, chosen_rule=False)), "")

@@ -109,7 +109,7 @@ def mean_and_std(values: Sequence[float | None]) -> Stat | None:
 
     The sums are exactly rounded, so the order of the values does not matter.
 
-    >>> stat([1.0, None, 3.0])
+    >>> mean_and_std([1.0, None, 3.0])
     Stat(mean=2.0, std=1.4142135623730951, n=2)
     """
     known = [float(value) for value in values if value is not None]

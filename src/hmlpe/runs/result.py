@@ -239,7 +239,7 @@ def read_run(file: Path) -> Run:
     try:
         return make_run(file, Result.from_json(raw))
     except ValidationError as error:
-        raise _broken_file_error(file, first_problem(error, Result, raw).file_message()) from error
+        raise _broken_file_error(file, first_problem(error, Result, raw).message_for_file()) from error
 
 
 def make_run(file: Path, result: Result) -> Run:

@@ -98,7 +98,7 @@ class Batch:
         """
         start_fork_server()  # in the background, while the next line runs
         jobs = compose_jobs(self.context, self.config, overrides, first_number, self.sweep_jobs)
-        survey = survey_jobs(jobs, time_steps=len(jobs) > 1 or self.dry)
+        survey = survey_jobs(jobs, measure_step_time=len(jobs) > 1 or self.dry)
         todo = select_jobs(jobs, survey, self.redo == "stale")
         check_equal_resources(jobs)
         slots = self.make_slots(jobs[0], survey)

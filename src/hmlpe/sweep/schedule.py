@@ -12,7 +12,7 @@ from hmlpe.sweep.devices import Slot
 from hmlpe.sweep.jobs import Job, mark_job_failed
 from hmlpe.sweep.outcome import RETRIED, Outcome
 from hmlpe.sweep.tries import Attempt
-from hmlpe.sweep.view import View
+from hmlpe.sweep.view import ProgressView
 
 TICK_S = 0.25
 
@@ -60,7 +60,7 @@ class Scheduler:
         start: Callable[[Job, Slot], Attempt],
         slots: Sequence[Slot],
         policy: FailurePolicy,
-        view: View,
+        view: ProgressView,
         on_change: Callable[[], None],
     ) -> None:
         self.start, self.free, self.policy, self.view, self.on_change = start, list(slots), policy, view, on_change

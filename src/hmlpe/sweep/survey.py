@@ -33,17 +33,17 @@ class Survey:
     gpus: int
 
 
-def survey_jobs(jobs: Sequence[Job], time_steps: bool) -> Survey:
+def survey_jobs(jobs: Sequence[Job], measure_step_time: bool) -> Survey:
     """Return the state of every job's folder, and the jobs' number and time of steps, found out in a separate process.
 
     Args:
         jobs: the jobs of a batch.
-        time_steps: whether to time a training step.
+        measure_step_time: whether to time a training step.
 
     Raises:
         UserError: that process died or failed.
     """
-    process, pipe = start_process(_send_survey, jobs, time_steps, export_hydra_state())
+    process, pipe = start_process(_send_survey, jobs, measure_step_time, export_hydra_state())
     try:
         found = pipe.recv()
     except EOFError:
@@ -58,17 +58,17 @@ def survey_jobs(jobs: Sequence[Job], time_steps: bool) -> Survey:
     return found
 
 
-def _send_survey(pipe: Connection, jobs: Sequence[Job], time_steps: bool, hydra_state: Any) -> None:
+def _send_survey(pipe: Connection, jobs: Sequence[Job], measure_step_time: bool, hydra_state: Any) -> None:
     """Survey the jobs in this process, and send the survey, or the error, through the pipe."""
     start_lifeline(pipe)
     restore_hydra_state(hydra_state)
     try:
-        pipe.send(_survey_jobs(jobs, time_steps))
+        pipe.send(_survey_in_this_process(jobs, measure_step_time))
     except BAD_INPUT as error:
         pipe.send(UserError(str(error)))
 
 
-def _survey_jobs(jobs: Sequence[Job], time_steps: bool) -> Survey:
+def _survey_in_this_process(jobs: Sequence[Job], measure_step_time: bool) -> Survey:
     """Return the survey of the jobs, made in this process, which loads torch."""
     from hmlpe.training.devices import gpu_count
     from hmlpe.training.estimate import estimate_steps, seconds_per_step
@@ -89,7 +89,7 @@ def _survey_jobs(jobs: Sequence[Job], time_steps: bool) -> Survey:
             state = RunState("missing") if settings.stages else find_run_state(settings, job.folder)
             states.append(state)
             steps.append(sum(estimate_steps(stage) for stage in chain))
-            if time_steps and per_step is None and state.kind != "finished":
+            if measure_step_time and per_step is None and state.kind != "finished":
                 per_step = seconds_per_step(chain[0])
         except BAD_INPUT as error:
             states.append(UserError(str(error)))

@@ -29,7 +29,7 @@ MIN_STATE_WIDTH = 8  # minimum characters of a state (finished, running); an err
 COLUMN_GAP = 2  # characters between two columns
 
 
-class View:
+class ProgressView:
     """Keeps track of the jobs and shows nothing; the derived classes show the changes.
 
     Args:
@@ -43,7 +43,7 @@ class View:
     def __init__(self, jobs: Sequence[Job], slots: int) -> None:
         self.jobs, self.slots, self.at_work = jobs, slots, set[int]()
 
-    def __enter__(self) -> View:
+    def __enter__(self) -> ProgressView:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -86,7 +86,7 @@ class View:
         return ", ".join(parts) + (f", about {format_duration(left)} left" if left is not None and self.at_work else "")
 
 
-class LineView(View):
+class LineView(ProgressView):
     """Logs a line when a job starts or ends, and one a minute."""
 
     def __init__(self, jobs: Sequence[Job], slots: int) -> None:
@@ -115,7 +115,7 @@ class LineView(View):
             log.info("%s (%s)", self.summary(), "; ".join(steps))
 
 
-class LiveTable(View):
+class LiveTable(ProgressView):
     """A live table of the runs that are running or over, and the number that wait.
 
     If the table is too long for the terminal, the runs that have been over for longest are left out.
@@ -127,7 +127,7 @@ class LiveTable(View):
         self.live = Live(console=console, get_renderable=self.table, refresh_per_second=2)
         self.handlers = [handler for handler in logging.root.handlers if type(handler) is logging.StreamHandler]
 
-    def __enter__(self) -> View:
+    def __enter__(self) -> ProgressView:
         self.show_all = False
         self.live.start()
         for handler in self.handlers:  # log lines then appear above the table
@@ -200,10 +200,10 @@ def fit_columns(rows: Sequence[Mapping[str, str]], width: int) -> list[dict[str,
     return [{name: row[name] for name in kept} for row in found]
 
 
-VIEWS: dict[str, type[View]] = {"table": LiveTable, "lines": LineView, "none": View}
+VIEWS: dict[str, type[ProgressView]] = {"table": LiveTable, "lines": LineView, "none": ProgressView}
 
 
-def make_view(setting: str, jobs: Sequence[Job], slots: int) -> View:
+def make_view(setting: str, jobs: Sequence[Job], slots: int) -> ProgressView:
     """Return the view for a setting: table, lines, none, or auto (the table if stdout is a terminal, else lines).
 
     Raises:

@@ -132,7 +132,7 @@ class Task(ABC):
 
     @torch.no_grad()
     def check(self, name: str, output: Float[Tensor, "batch output"], target: Target) -> None:
-        """Raise UserError, naming the task's setting, unless target and loss have the shape of the output."""
+        """Raise UserError, naming the setting, unless target and `element_loss` have the shape of the output."""
         place, shape = f"tasks.{name}: {type(self).__name__}", tuple(output.shape)
         for key, values in zip(target._fields, target, strict=True):
             if tuple(values.shape) != shape:

@@ -24,7 +24,7 @@ PLAIN = ("hmlpe.network.init", "hmlpe.training.optim")  # modules whose function
 
 
 @contextmanager
-def blame_file(path: Path) -> Iterator[None]:
+def naming_file_in_errors(path: Path) -> Iterator[None]:
     """Replace any error inside the `with` block by a one-line UserError that names the file as its cause."""
     try:
         yield

@@ -13,7 +13,7 @@ from hmlpe.skeleton import Skeleton
 from hmlpe.training.checkpoint import KEY, read_checkpoint
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.settings import ModelSettings
-from hmlpe.training.trusted import blame_file, check_config
+from hmlpe.training.trusted import check_config, naming_file_in_errors
 
 FIXED = "hmlpe.balance.FixedWeights"  # the balance of old checkpoints, made before there were others
 HEADS = "network.heads."  # prefix of the names of the heads' weights
@@ -63,7 +63,7 @@ def load_model(path: Path, trust: Sequence[str] = ()) -> MultiTaskPose:
     from hmlpe.training.build import build_model, build_tasks
 
     content = read_checkpoint(path)
-    with blame_file(path):
+    with naming_file_in_errors(path):
         tree = {"balance": {"name": "fixed", "_target_": FIXED}, **content[KEY]["config"]}
         check_config([tree.get(part) for part in ModelSettings.model_fields], trust, allow_optimisers=True)
         settings = ModelSettings.from_config(tree)

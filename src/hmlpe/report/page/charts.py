@@ -14,7 +14,15 @@ from typing import Any
 import altair as alt
 
 from hmlpe.palette import hex_to_rgb
-from hmlpe.report.columns import AVERAGE, MEAN_POSE, Panel, clip_to_range, is_collapsed, panels_of, tested_set_splits
+from hmlpe.report.columns import (
+    AVERAGE,
+    MEAN_POSE,
+    Panel,
+    clip_to_range,
+    is_collapsed,
+    panels_of,
+    single_test_set_splits,
+)
 from hmlpe.report.figure import RowAxis, WeightAxis, choose_axis
 from hmlpe.report.published import Published, Row, split_by_sides
 from hmlpe.report.runs import base_task_of, group_by_row
@@ -253,7 +261,7 @@ def pdj_charts(
     for name, info in merge_infos(run.infos for run in done).items():
         if info.curve is not None:
             curves.setdefault(info.curve[0], {})[name] = info
-    splits = tested_set_splits(metric_split(key) for run in done for key in run.metrics)
+    splits = single_test_set_splits(metric_split(key) for run in done for key in run.metrics)
     apart = [split for split in splits if split != AVERAGE]
     sets, sides = (done[0].result.sets, done[0].result.sides) if done else ([], None)
     charts, others = [], list[Row]()

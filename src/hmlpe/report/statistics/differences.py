@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmlpe.errors import UserError
-from hmlpe.report.columns import AVERAGE, Column, columns_of, tested_set_splits
+from hmlpe.report.columns import AVERAGE, Column, columns_of, single_test_set_splits
 from hmlpe.report.runs import group_by_row, read_people_of, read_setup
 from hmlpe.report.statistics.outcome import (
     DRAWS,
@@ -35,14 +35,14 @@ TOLERANCE = (1e-6, 1e-4)  # relative; of current results, and of older ones, whi
 Draws = Mapping[tuple[str, str], Float[np.ndarray, " draw"]]
 
 
-def compare_rows(runs: Sequence[Run], chosen: bool = True) -> Statistics:
+def compare_rows(runs: Sequence[Run], chosen_rule: bool = True) -> Statistics:
     """Compare each row with its base row, and compute the intervals of the rows' own means.
 
     Args:
         runs: comparable runs.
-        chosen: see `read_scores`.
+        chosen_rule: whether under the checkpoint rule that the study chose, or under the other one.
     """
-    measured = read_scores(runs, chosen)
+    measured = read_scores(runs, chosen_rule)
     groups = {row: [run for run in group if run.finished] for row, group in group_by_row(runs)}
     columns = _resampled_columns(groups)
     draws, shots_of = _bootstrap_values(measured, columns), _shot_counts(measured, columns)
@@ -235,13 +235,13 @@ class StudyScores:
         return self.people if self.shot is None else len(np.unique(self.shot))
 
 
-def read_scores(runs: Sequence[Run], chosen: bool) -> StudyScores:
+def read_scores(runs: Sequence[Run], chosen_rule: bool) -> StudyScores:
     """Read the scores of the finished runs, with their errors by person.
 
     Args:
         runs: the runs of a study.
-        chosen: True: under the checkpoint rule that the study chose; False: under the other rule, whose metrics the
-            runs must already have (see `study.under_other_rule`).
+        chosen_rule: True: under the checkpoint rule that the study chose; False: under the other rule, whose metrics
+            the runs must already have (see `study.under_other_rule`).
     """
     scores: dict[str, Mapping[str, PersonScore]] = {}
     lacking: dict[str, str] = {}
@@ -252,9 +252,9 @@ def read_scores(runs: Sequence[Run], chosen: bool) -> StudyScores:
             continue
         try:
             setup = read_setup(run.file.parent)
-            rule = setup.rule if chosen else other_rule_than(setup.rule)
+            rule = setup.rule if chosen_rule else other_rule_than(setup.rule)
             people = read_people_of(run, rule)
-            splits = tested_set_splits(key.partition("/")[0] for key in run.metrics)
+            splits = single_test_set_splits(key.partition("/")[0] for key in run.metrics)
             found = scores_by_split(scores_of(people, run.infos), people, splits)
             _check_same_people(people, first)
             _check_same_numbers(run, found)
