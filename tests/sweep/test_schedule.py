@@ -11,7 +11,7 @@ from hmlpe.sweep.jobs import Job
 from hmlpe.sweep.outcome import Outcome
 from hmlpe.sweep.schedule import FailurePolicy, Scheduler
 from hmlpe.sweep.tries import Attempt
-from hmlpe.sweep.view import View
+from hmlpe.sweep.view import ProgressView
 
 from .fakes import job, starter
 
@@ -29,7 +29,9 @@ def run(
     """Jobs 0, 1, ... after they ran, and in which order they began."""
     jobs, begun = [job(number) for number in range(count)], list[int]()
     start = starter(outcomes, begun)
-    Scheduler(start, [Slot("cpu")] * slots, FailurePolicy(retries, stop), View(jobs, slots), lambda: None).run(jobs)
+    Scheduler(start, [Slot("cpu")] * slots, FailurePolicy(retries, stop), ProgressView(jobs, slots), lambda: None).run(
+        jobs
+    )
     return jobs, begun
 
 
@@ -65,7 +67,7 @@ def test_slots_are_shared_by_what_waits_one_job_at_a_time() -> None:
     gpus = [Slot(f"gpu {number}", {"CUDA_VISIBLE_DEVICES": str(number)}) for number in range(3)]
     start = starter(outcomes, begun)
 
-    class Watching(View):
+    class Watching(ProgressView):
         def tick(self) -> None:
             seen.append([one.slot for one in jobs if one.number in self.at_work])
 
@@ -88,7 +90,7 @@ def test_slots_are_shared_by_what_waits_one_job_at_a_time() -> None:
 def test_an_interruption_ends_what_runs_and_begins_nothing() -> None:
     jobs, begun = [job(number) for number in range(3)], list[int]()
 
-    class Interrupted(View):
+    class Interrupted(ProgressView):
         def tick(self) -> None:
             if len(self.at_work) == 2:
                 raise KeyboardInterrupt
@@ -103,7 +105,7 @@ def test_an_interruption_ends_what_runs_and_begins_nothing() -> None:
 def test_a_job_that_is_tried_again_is_not_over() -> None:
     """Neither in the record nor in the summary."""
     jobs, seen = [job(0)], list[tuple[object, str]]()
-    view = View(jobs, 1)
+    view = ProgressView(jobs, 1)
     changed = lambda: seen.append((jobs[0].outcome, view.summary()))  # noqa: E731
     Scheduler(starter({0: [KILLED]}, []), [Slot("cpu")], FailurePolicy({"killed": 1}, False), view, changed).run(jobs)
     assert seen == [(None, "0 of 1 finished"), (Outcome("finished"), "1 of 1 finished")]
