@@ -127,7 +127,7 @@ def _apply_transforms(
     Raises:
         UserError: the transforms give an image of a wrong type or shape, or another number of joints.
     """
-    _reseed(transform, count(seed))
+    reseed(transform, count(seed))
     found = transform(image=crop, keypoints=joints_px)
     image, joints = found["image"], np.asarray(found["keypoints"], dtype=np.float64).reshape(-1, 2)
     if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3):
@@ -183,7 +183,7 @@ def _flatten(transforms: Iterable[Transform]) -> Iterator[Transform]:
             yield from _flatten(transform)
 
 
-def _reseed(transforms: Iterable[Transform], seeds: Iterator[int]) -> None:
+def reseed(transforms: Iterable[Transform], seeds: Iterator[int]) -> None:
     """Seed each transform differently; Compose.set_random_seed would give all the same seed, and so equal draws.
 
     A composition (OneOf) passes its seed to its members, so these are seeded after it.
@@ -191,7 +191,7 @@ def _reseed(transforms: Iterable[Transform], seeds: Iterator[int]) -> None:
     for transform in transforms:
         transform.set_random_seed(next(seeds))
         if isinstance(transform, A.BaseCompose):
-            _reseed(transform, seeds)
+            reseed(transform, seeds)
 
 
 def mirror_joints(joints_px: Joints, width_px: int, mirror_order: Sequence[int]) -> Joints:

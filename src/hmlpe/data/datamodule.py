@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch.utils.data import DataLoader, Sampler
 
 from hmlpe.data.augment import Augmentation
-from hmlpe.data.dataset import PeopleDataset, Sample
+from hmlpe.data.dataset import PeopleDataset, Sample, collate
 from hmlpe.data.leaks import count_neighbours
 from hmlpe.data.pack import Pack, labels_of, open_pack
 from hmlpe.data.record import Attribute
@@ -264,6 +264,7 @@ class PoseDataModule(L.LightningDataModule):
             sampler=sampler,
             drop_last=drop_last,
             num_workers=self.workers,
+            collate_fn=collate,
             persistent_workers=self.workers > 0,
         )
 

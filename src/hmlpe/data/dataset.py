@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from hmlpe.data.augment import Augmentation, CropView, check_size
+from hmlpe.data.batch_augment import batched
 from hmlpe.data.pack import Labels
 from hmlpe.geometry import image_to_crop
 
@@ -53,6 +55,14 @@ def random_batch(people_count: int, joint_count: int, attribute_count: int, size
     }
 
 
+def collate(samples: Sample | list[Sample]) -> Sample:
+    """Return the batch of what `PeopleDataset.__getitems__` returned."""
+    if isinstance(samples, dict):
+        return samples
+    batch: Sample = default_collate(samples)
+    return batch
+
+
 class PeopleDataset(Dataset[Sample]):
     """The people of one split, as samples for the network.
 
@@ -77,6 +87,7 @@ class PeopleDataset(Dataset[Sample]):
         self.crops, self.labels, self.rows = crops, labels, rows
         self.size_px = crops.shape[1] if size_px is None else size_px
         self.augmentation, self.seed = augmentation, seed
+        self.batched = None if augmentation is None else batched(augmentation)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the path of memory-mapped crops instead of a copy of them.
@@ -116,6 +127,33 @@ class PeopleDataset(Dataset[Sample]):
             "box_px": torch.from_numpy(box.astype(np.float32)),
             "torso_px": torch.tensor(self.labels.torso_px[row], dtype=torch.float32),
             "row": torch.tensor(row),
+        }
+
+    def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> Sample | list[Sample]:
+        """Return the samples of a batch as one `Sample`; as a list, if its augmentation goes sample by sample."""
+        if self.augmentation is not None and self.batched is None:
+            return [self[key] for key in keys]
+        epochs, indices = np.array([key if isinstance(key, tuple) else (0, key) for key in keys]).T
+        rows = self.rows[indices]
+        crops = np.asarray(self.crops)
+        joints = image_to_crop(self.labels.joints_px[rows], self.labels.box_px[rows, None], crops.shape[1])
+        occluded, mirrored = self.labels.occluded[rows], np.zeros(len(rows), dtype=bool)
+        if self.augmentation is None or self.batched is None:
+            images = crops[rows]
+        else:
+            images, joints, mirrored = self.batched(crops, rows, joints, self.seed, epochs)
+            check_size(images[0], self.size_px)
+            occluded[mirrored] = occluded[mirrored][:, list(self.augmentation.mirror_order)]
+        return {
+            "image": torch.from_numpy(images).permute(0, 3, 1, 2),
+            "joints_px": torch.from_numpy(joints.astype(np.float32)),
+            "occluded": torch.from_numpy(occluded),
+            "attributes": torch.from_numpy(self.labels.attributes[rows].astype(np.float32)),
+            "mirrored": torch.from_numpy(mirrored),
+            "truth_px": torch.from_numpy(self.labels.joints_px[rows].astype(np.float32)),
+            "box_px": torch.from_numpy(self.labels.box_px[rows].astype(np.float32)),
+            "torso_px": torch.from_numpy(self.labels.torso_px[rows].astype(np.float32)),
+            "row": torch.from_numpy(rows.astype(np.int64)),
         }
 
     def all_labels(self) -> Sample:
