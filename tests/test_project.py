@@ -47,6 +47,7 @@ LEVELS = [
     {"dashboard"},
     {"predict"},
     {"evaluate"},
+    {"bench"},
     {"cli"},
     {"api"},
 ]
@@ -64,8 +65,9 @@ OF_HYDRA = {
     **dict.fromkeys(("sweep/guard.py", "sweep/launcher.py"), "its plugins"),
     **dict.fromkeys(("sweep/jobs.py", "sweep/batch.py", "sweep/child.py", "sweep/tries.py"), "its jobs"),
     "sweep/child.py": "its own state, carried into a job's process",
-    "sweep/in_a_row.py": "composes what it compares sweeps with",
-    "sweep/overhead.py": "repeats the words of its own call",
+    "bench/in_a_row.py": "composes what it compares sweeps with",
+    "bench/sweeps.py": "repeats the words of its own call",
+    "bench/training.py": "as well",
 }
 
 # Modules that only one other of their folder imports, each with the reason why it is a file of its own.

@@ -16,10 +16,8 @@ from omegaconf import DictConfig
 from hmlpe.cli.evaluate import evaluate_all
 from hmlpe.data.collection import build_data_sets
 from hmlpe.errors import UserError
-from hmlpe.evaluate.bench import bench_evaluation
 from hmlpe.evaluate.people import annotated_test_people, truth_of
 from hmlpe.settings import DataSettings
-from hmlpe.training.settings import TrainSettings
 
 from ..programs import finish, of_packs
 from .conftest import CONF
@@ -274,14 +272,3 @@ def test_what_is_no_checkpoint_is_refused_unread(trained: Path, tmp_path: Path) 
     with pytest.raises(UserError, match=r"text\.ckpt"):
         evaluate_all(configured(trained, f"checkpoint={path}", f"out={tmp_path}/out"))
     assert not list((tmp_path / "out").iterdir())
-
-
-@pytest.mark.slow  # an export of the faithful network
-def test_the_bench_times_an_untrained_network(trained: Path) -> None:
-    """The faithful one, whose untrained logits are too large for an export that is compared to 1e-5."""
-    settings = [*SET, f"paths.data={trained}/data", "optim.batch_size=4", "trainer.threads=1"]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        found = bench_evaluation(TrainSettings.from_config(compose("bench", settings)), 1)
-    assert found.people == 10
-    assert min(found.bare, found.evaluate, found.ratio, found.seconds, *found.crop_latency) > 0
-    assert found.evaluate == pytest.approx(found.people / found.seconds)

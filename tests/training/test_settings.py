@@ -239,9 +239,16 @@ def test_what_a_partial_components_call_refuses_is_named(trees: dict[str, Any]) 
 
 
 def test_what_a_benchmark_cannot_do_is_refused() -> None:
-    own = {"steps": 12, "rounds": 3, "sweep": {"jobs": 0, "seconds": 60}}
+    own = {"steps": 12, "epochs": 3, "rounds": 3, "out": None, "sweep": {"jobs": 0, "seconds": 60}}
     BenchSettings.from_config(own, "bench")
-    for name, value in (("steps", 0), ("rounds", 0), ("sweep.jobs", -1), ("sweep.seconds", 0), ("foo", 1)):
+    for name, value in (
+        ("steps", 0),
+        ("epochs", 0),
+        ("rounds", 0),
+        ("sweep.jobs", -1),
+        ("sweep.seconds", 0),
+        ("foo", 1),
+    ):
         with pytest.raises(UserError, match=f"^bench.{name}: "):
             BenchSettings.from_config(changed(own, tuple(name.split(".")), value), "bench")
 

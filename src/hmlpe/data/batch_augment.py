@@ -135,6 +135,8 @@ def batched(augmentation: Augmentation) -> BatchAugmentation | None:
     There is one for an affine transform or none, a random crop, and photometric transforms, in this order, as the
     configurations in conf/augment have them.
     """
+    if type(augmentation) is not Augmentation:  # another class may do more than its transforms
+        return None
     transforms = list(augmentation.transform.transforms)
     affine = transforms.pop(0) if transforms and type(transforms[0]) is A.Affine else None
     if affine is not None and (affine.p < 1 or affine.fit_output or affine.border_mode in REFLECTING):
@@ -192,7 +194,7 @@ class Pcg64Streams:
             self._step()
         high, low = self.state
         value, turn = high ^ low, high >> U64(58)
-        return (value >> turn) | (value << ((U64(64) - turn) & U64(63)))
+        return np.asarray((value >> turn) | (value << ((U64(64) - turn) & U64(63))))
 
 
 U32, U64 = np.uint32, np.uint64
@@ -209,8 +211,7 @@ def _seed_pool(entropy: Sequence[Word]) -> list[Word]:
         nonlocal constant
         word = word ^ U32(constant)
         constant = constant * 0x931E8875 & 0xFFFFFFFF
-        word = word * U32(constant)
-        return word ^ (word >> U32(16))
+        return _folded(word * U32(constant))
 
     padded = [*entropy, *[np.zeros_like(entropy[0])] * (POOL_WORDS - len(entropy))]
     pool = [hashed(word) for word in padded]
@@ -218,7 +219,7 @@ def _seed_pool(entropy: Sequence[Word]) -> list[Word]:
         for target in range(POOL_WORDS):
             if source != target:
                 mixed = U32(0xCA01F9DD) * pool[target] - U32(0x4973F715) * hashed(pool[source])
-                pool[target] = mixed ^ (mixed >> U32(16))
+                pool[target] = _folded(mixed)
     return pool
 
 
@@ -228,9 +229,14 @@ def _seed_words(pool: Sequence[Word]) -> list[Bits]:
     for place in range(2 * POOL_WORDS):
         word = pool[place % POOL_WORDS] ^ U32(constant)
         constant = constant * 0x58F38DED & 0xFFFFFFFF
-        word = word * U32(constant)
-        words.append((word ^ (word >> U32(16))).astype(U64))
+        words.append(_folded(word * U32(constant)).astype(U64))
     return [words[place] | (words[place + 1] << HALF) for place in range(0, 2 * POOL_WORDS, 2)]
+
+
+def _folded(word: np.ndarray) -> Word:
+    """Return words whose lower half is mixed with their upper half."""
+    found: Word = word ^ (word >> U32(16))
+    return found
 
 
 def _add128(a: tuple[Bits, Bits], b: tuple[Bits, Bits]) -> tuple[Bits, Bits]:

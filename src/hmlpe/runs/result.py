@@ -71,6 +71,7 @@ class Result(BaseModel):
         counted: number of people with any label that a task learns from, by split and task.
         identity: digests and seed by which a later call recognises the run (`folder.read_run_state`).
         provenance: code, data, packages and machine.
+        images_per_second: training speed, without validation and checkpoints.
         mirror_lost: why W&B does not hold all metrics of the run.
     """
 
@@ -104,6 +105,7 @@ class Result(BaseModel):
     started: Line | None = None
     finished: Line | None = None
     seconds: float | None = None
+    images_per_second: float | None = None
     error: Line | None = None
     steps: int | None = None
     steps_before: int | None = None

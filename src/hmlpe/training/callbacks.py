@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import statistics
 import sys
 import time
 from typing import Any
@@ -42,6 +43,37 @@ class EpochLines(Callback):
         left = (time.monotonic() - self.started) / (done - self.first) * (total - done)
         errors = [f"{key} {float(v):.4g}" for key, v in trainer.callback_metrics.items() if key.endswith("_error")]
         log.info("%s: epoch %d/%d, %s, %.0f s left", self.name, done, total, ", ".join(errors), left)
+
+
+class TrainingSpeed(Callback):
+    """Measures how many images per second the run trains on: epoch by epoch, from the first step to the last.
+
+    Loading, logging and all callbacks count, validation and checkpoints do not. The first epoch of a process has the
+    time in which libraries prepare themselves, so it counts only if there is no other.
+    """
+
+    def __init__(self) -> None:
+        self.started: float | None = None
+        self.images, self.rates = 0, list[float]()
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Return the median over epochs; None if no epoch was trained."""
+        return statistics.median(self.rates[1:] or self.rates) if self.rates else None
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self.images, self.started = 0, time.perf_counter()
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *batch: Any) -> None:
+        """Count the images, those of all processes."""
+        self.images += len(batch[0]["image"]) * trainer.world_size
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop the clock: the epoch's steps are over."""
+        if self.started is not None:
+            self.rates.append(self.images / (time.perf_counter() - self.started))
+            self.started = None
 
 
 class ProgressReporter(Callback):

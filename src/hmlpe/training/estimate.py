@@ -40,7 +40,7 @@ def seconds_per_step(settings: TrainSettings) -> float:
 
     from hmlpe.data.dataset import random_batch
     from hmlpe.data.pack import open_pack
-    from hmlpe.training.bench import time_bare_steps
+    from hmlpe.training.bare_steps import time_bare_steps
     from hmlpe.training.build import build_model, build_tasks, resolve_precision
 
     before = torch.get_num_threads()

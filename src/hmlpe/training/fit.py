@@ -25,7 +25,7 @@ from hmlpe.runs.rules import other_rule_than, rule_text
 from hmlpe.settings import make
 from hmlpe.tasks import Task
 from hmlpe.training.build import mean_pose_metrics, set_mean_image_and_biases
-from hmlpe.training.callbacks import progress_callbacks
+from hmlpe.training.callbacks import TrainingSpeed, progress_callbacks
 from hmlpe.training.checkpoint import (
     Keeper,
     KeptEpochs,
@@ -71,7 +71,7 @@ def fit_and_evaluate(
     keepers = checkpoint_callbacks(checkpoints, settings.select, model.balance.active)
     evaluated_files = [keeper.path for keeper in keepers.values()]
     kept_epochs = KeptEpochs(checkpoints, settings.keep_epochs)
-    collector = PersonCollector()
+    collector, speed = PersonCollector(), TrainingSpeed()
     watching: list[Callback] = []
     active: list[Logger] = []
     if is_rank_zero():
@@ -86,7 +86,7 @@ def fit_and_evaluate(
             **trainer_options(settings.trainer),
             precision=precision,  # type: ignore[arg-type]  # checked by Lightning
             max_epochs=settings.epochs,
-            callbacks=[*keepers.values(), ResumeCheckpoint(checkpoints), kept_epochs, collector, *watching],
+            callbacks=[*keepers.values(), ResumeCheckpoint(checkpoints), kept_epochs, collector, speed, *watching],
             logger=active,
             default_root_dir=folder,  # where Lightning, under SLURM, looks for a state of its own to resume from
             log_every_n_steps=settings.trainer.log_every_n_steps,
@@ -124,6 +124,7 @@ def fit_and_evaluate(
     fields = {
         "steps": trainer.global_step,
         "steps_before": model.steps_before,
+        "images_per_second": None if speed.images_per_second is None else round(speed.images_per_second, 1),
         "best_epoch": epochs_trained(checkpoints / CHOSEN) if settings.fit else None,
         "metrics": metrics,
         "mean_pose": with_test_average(mean_pose, data),

@@ -42,7 +42,7 @@ LIBRARIES = {"torch", "lightning", "hydra", "omegaconf", "torchmetrics", "albume
 MADE_OF = ("tasks", "metrics", "balance", "network", "optim", "augment", "windows", "skeleton")
 # Modules that only show numbers, or that check and read input, whose outcome is in the configuration's digest.
 NOT_IN_CODE_DIGEST = (
-    *(f"{package}/" for package in ("detect", "tracking", "sweep", "report", "predict", "evaluate")),
+    *(f"{package}/" for package in ("bench", "detect", "tracking", "sweep", "report", "predict", "evaluate")),
     *("dashboard/", "cli/", "palette.py", "pictures.py", "api.py", "__init__.py", "lock.py", "address.py"),
     *(
         "bad_input.py",

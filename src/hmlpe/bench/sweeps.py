@@ -76,7 +76,7 @@ def time_launchers(job_count: int, job_seconds: float) -> dict[str, Timing]:
         sources = HydraConfig.get().runtime.config_sources
         configs = next(source.path for source in sources if source.provider == "main")
         row = [[*words, f"seed={seed}", "study=row", f"paths.outputs={folder}"] for seed in seeds]
-        row_command = ["-m", "hmlpe.sweep.in_a_row", json.dumps([configs, row])]
+        row_command = ["-m", "hmlpe.bench.in_a_row", json.dumps([configs, row])]
         found = {IN_A_ROW: _time_command(row_command, Path(folder) / "row")}
         for name, launcher in launchers.items():
             study = name.replace(", ", "_").replace(" ", "_")
