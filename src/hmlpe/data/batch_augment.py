@@ -15,6 +15,7 @@ from typing import NamedTuple
 import albumentations as A
 import cv2
 import numpy as np
+from albumentations.augmentations.geometric.functional import center, create_affine_transformation_matrix
 from jaxtyping import Bool, Float, Int, UInt8, UInt32, UInt64
 
 from hmlpe.data.augment import Augmentation, Transform, reseed
@@ -114,10 +115,15 @@ class BatchAugmentation:
 
     def _matrix(self, seed: int, shape: tuple[int, ...]) -> Float[np.ndarray, "2 3"]:
         """Return the matrix of the affine transform, from crop to warped crop, as `A.Affine` draws it."""
-        assert self.affine is not None
-        self.affine.py_random.seed(seed)
-        matrix: np.ndarray = self.affine.get_params_dependent_on_data({"shape": shape}, {})["matrix"]
-        return matrix[:2].astype(np.float64)
+        affine = self.affine
+        assert affine is not None
+        affine.py_random.seed(seed)
+        # In the order in which A.Affine draws them; its own method makes a second matrix, for boxes.
+        translate, shear = affine._get_translate_params(shape), affine._get_shear_params()
+        scale = affine._get_scale(affine.scale, affine.keep_ratio, affine.balanced_scale, affine.py_random)
+        rotate = affine.py_random.uniform(*affine.rotate)
+        matrix = create_affine_transformation_matrix(translate, shear, scale, rotate, center(shape[:2]))
+        return np.asarray(matrix[:2], dtype=np.float64)
 
     def _applied(self, transform: Transform, image: np.ndarray, seed: int) -> np.ndarray:
         """Return the image after a photometric transform, if that is drawn to be applied."""

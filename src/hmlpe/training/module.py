@@ -309,13 +309,10 @@ class MultiTaskPose(L.LightningModule):
         The gradients of the balance's own parameters are of another magnitude, and would otherwise determine how much
         the network's gradients are clipped.
         """
-        of_balance = {id(p) for p in self.balance.parameters()}
-        kept = [(p, p.grad) for group in optimizer.param_groups for p in group["params"] if id(p) in of_balance]
-        for parameter, _ in kept:
-            parameter.grad = None
-        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        for parameter, gradient in kept:
-            parameter.grad = gradient
+        if gradient_clip_val:  # Lightning's own refuses fused optimisers under bf16
+            of_balance = {id(p) for p in self.balance.parameters()}
+            every = (p for group in optimizer.param_groups for p in group["params"])
+            nn.utils.clip_grad_norm_([p for p in every if id(p) not in of_balance], gradient_clip_val)
 
 
 def task_error_metric(name: str, task: Task) -> TaskError:
