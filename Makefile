@@ -83,7 +83,7 @@ format: $(STAMP) ## mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(STAMP) ## training speed: the bare loop, the framework, their ratio
+bench: $(STAMP) ## speed of hmlpe-train against bare steps, the machine's peak and a plain template; evaluation, sweeps
 	$(BIN)/hmlpe-prepare
 	$(BIN)/hmlpe-bench $(ARGS)
 

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
+import torch
+import torch.utils.deterministic
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ProgressBar
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
@@ -81,6 +83,8 @@ def fit_and_evaluate(
     if rank_and_world()[1] > 1:
         watching.append(SignalHandlers())
     exit_code = 1
+    # Deterministic mode would fill every new tensor with NaN, to show reads of memory that nobody wrote.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         trainer = L.Trainer(
             **trainer_options(settings.trainer),
