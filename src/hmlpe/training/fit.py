@@ -84,7 +84,7 @@ def fit_and_evaluate(
         watching.append(SignalHandlers())
     exit_code = 1
     # Deterministic mode would fill every new tensor with NaN, to show reads of memory that nobody wrote.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # of a module subclass
     try:
         trainer = L.Trainer(
             **trainer_options(settings.trainer),
