@@ -25,6 +25,12 @@ LONG = "x" * 300
         ("train", [f"study={LONG}"], "File name too long; choose a shorter name"),
         ("train", ["paths.outputs=file"], "Not a directory; choose another place: a part of this path is a file"),
         ("train", ["paths.outputs=loop"], "loop"),
+        ("train", ["paths.outputs="], "paths.outputs: is empty; give a folder, or leave it out"),
+        ("prepare", ["paths.data="], "paths.data: is empty; give a folder, or leave it out"),
+        ("train", ["study="], "study: is empty; give a folder below paths.outputs, or leave it out"),
+        ("train", ["study=../x"], "study: must name a folder below paths.outputs, got '../x'"),
+        ("train", ["paths.outputs=/proc/x"], "choose another place: no folder can be made there"),
+        ("prepare", ["paths.data=/proc/x"], "choose another place: no folder can be made there"),
         ("train", ["row=null"], "row=null: choose one of a group of settings by its name: GROUP=NAME"),
         ("train", ["optim=[1]", "-m"], "optim=[1]: choose one of a group of settings by its name: GROUP=NAME"),
         ("train", ["init_from=gone.ckpt"], "init_from: gone.ckpt: there is no such file"),
@@ -61,3 +67,4 @@ def test_it_is_one_line(program: str, words: list[str], error: str, tmp_path: Pa
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ") and error in line
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"file"}
+    assert not list(tmp_path.glob("outputs/*"))  # nor an empty folder

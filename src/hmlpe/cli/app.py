@@ -8,7 +8,8 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -31,6 +32,7 @@ CONFIGS_OF = {
     "hydra/launcher/submitit_local": "hydra_submitit_launcher",
 }
 LAUNCHERS = ("hydra_submitit_launcher", "hydra_ray_launcher")
+FOLDERS = {"paths.data": "a folder", "paths.outputs": "a folder", "study": "a folder below paths.outputs"}
 LINES = 3  # of a message; submitit appends a whole log
 BAD_DISK = {
     errno.ENOSPC: "make room there; rerun the same command to resume",
@@ -74,6 +76,7 @@ def run_app(
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole; we make the line
     job = partial(_call_program, program, allowed)
+    _refuse_odd_folders(sys.argv[1:])
     sys.argv[1:] = to_hydra_arguments([(flags or {}).get(word, word) for word in sys.argv[1:]])
     register_config_source()
     record_interrupts()
@@ -85,6 +88,17 @@ def run_app(
     finally:
         if interrupted():  # whatever became of it
             sys.exit(INTERRUPTED)
+
+
+def _refuse_odd_folders(words: Sequence[str]) -> None:
+    """End the process with one line if an override puts packs or runs where nobody means; Hydra makes folders early."""
+    for word in words:
+        key, equals, value = word.lstrip("+").partition("=")
+        value = value.strip("'\" ")
+        if equals and not value and key in FOLDERS:
+            _print_error_and_exit(UserError(f"{key}: is empty; give {FOLDERS[key]}, or leave it out"))
+        if key == "study" and ".." in Path(value).parts:
+            _print_error_and_exit(UserError(f"study: must name {FOLDERS['study']}, got {value!r}"))
 
 
 def _run(program: Callable[[], object], name: str) -> None:
@@ -110,7 +124,16 @@ def _call_program(
     except (*BAD_INPUT, OSError) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # this job fails, the others go on
             raise
+        _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
         _print_error_and_exit(error)  # before Hydra adds lines of its own
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove the folder that Hydra made for a run which was then refused, and its study's, if nothing is in them."""
+    if folder != Path.cwd():
+        with suppress(OSError):
+            folder.rmdir()
+            folder.parent.rmdir()
 
 
 def _refuse_foreign_overrides(allowed: Collection[str]) -> None:
@@ -206,8 +229,11 @@ def _print_error_and_exit(error: Exception) -> NoReturn:
     """Print the error as one line on stderr and exit with 2; raise it if it is an OSError that is a bug."""
     cause: object = error.__cause__ if isinstance(error.__cause__, UserError) else error
     if isinstance(error, OSError) and not isinstance(error, BAD_INPUT):  # a missing config is both
-        if error.errno not in BAD_DISK:
+        last = traceback.extract_tb(error.__traceback__)[-1].name
+        nowhere = error.errno == errno.ENOENT and last in ("mkdir", "makedirs")  # as in /proc
+        if error.errno not in BAD_DISK and not nowhere:
             raise error
-        cause = f"{error.filename or 'output'}: {error.strerror}; {BAD_DISK[error.errno]}"
+        mend = "choose another place: no folder can be made there" if nowhere else BAD_DISK[error.errno]
+        cause = f"{error.filename or 'output'}: {error.strerror}; {mend}"
     print("error:", "; ".join(part.strip() for part in str(cause).splitlines() if part.strip()), file=sys.stderr)
     sys.exit(2)
