@@ -231,9 +231,9 @@ def _print_error_and_exit(error: Exception) -> NoReturn:
     if isinstance(error, OSError) and not isinstance(error, BAD_INPUT):  # a missing config is both
         last = traceback.extract_tb(error.__traceback__)[-1].name
         nowhere = error.errno == errno.ENOENT and last in ("mkdir", "makedirs")  # as in /proc
-        if error.errno not in BAD_DISK and not nowhere:
+        mend = "choose another place: no folder can be made there" if nowhere else BAD_DISK.get(error.errno or 0)
+        if mend is None:
             raise error
-        mend = "choose another place: no folder can be made there" if nowhere else BAD_DISK[error.errno]
         cause = f"{error.filename or 'output'}: {error.strerror}; {mend}"
     print("error:", "; ".join(part.strip() for part in str(cause).splitlines() if part.strip()), file=sys.stderr)
     sys.exit(2)

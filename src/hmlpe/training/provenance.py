@@ -54,7 +54,7 @@ NOT_IN_CODE_DIGEST = (
         "file_kinds.py",
         "row_name.py",
     ),
-    *(f"training/{name}.py" for name in ("bench", "callbacks", "estimate", "logs", "mirrors", "stages", "watch")),
+    *(f"training/{name}.py" for name in ("bare_steps", "callbacks", "estimate", "logs", "mirrors", "stages", "watch")),
     *("settings.py", "training/settings.py", "runs/result.py"),
 )
 PACKAGE = Path(hmlpe.__file__).parent
