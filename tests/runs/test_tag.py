@@ -73,6 +73,7 @@ def test_its_pack_and_checkpoint_are_read(tag: Path) -> None:
     assert len(list((tag / "outputs" / "evaluation" / "embedded").glob("*.json"))) == 2
 
 
+@pytest.mark.slow  # inspects a study
 def test_its_networks_are_looked_into(tag: Path) -> None:
     study, few = tag / "outputs" / "tag", ["draws=19", "progress=false", "persons=1"]
     said = finish("inspect", "study=tag", *few, folder=tag)

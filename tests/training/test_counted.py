@@ -82,6 +82,7 @@ def measured(settings: TrainSettings, data: PoseDataModule, model: MultiTaskPose
     return found | {"people": people.arrays}
 
 
+@pytest.mark.slow  # two whole runs
 def test_people_of_whom_nothing_is_known_change_no_number(words: list[str], tmp_path: Path) -> None:
     """The numbers over twelve people, of six of whom nothing is known, are those over the six others."""
     settings = settings_of(words)

@@ -230,6 +230,7 @@ def test_a_checkpoint_of_another_skeleton_is_refused(folder: Path) -> None:
         read_checkpoint(checkpoint, Skeleton(["nose", "tail"], {}))
 
 
+@pytest.mark.slow  # four runs
 def test_weights_are_switched_and_trunks_transplanted(folder: Path) -> None:
     """A detection that is never on changes nothing, one that is switched off does; a kept epoch is a start."""
     few = ["logger=csv", "epochs=2", "study=arms", "row=det_1"]

@@ -187,6 +187,7 @@ def strings(tree: Any) -> Iterator[str]:
             yield from strings(part)
 
 
+@pytest.mark.slow  # two tables sent to W&B
 def test_the_table_of_the_study_is_replaced_by_the_second_call(study: Path) -> None:
     for _ in range(2):
         dashboard(study)
