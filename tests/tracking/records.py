@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,14 @@ def records(path: Path) -> dict[str, list[Any]]:
         kind = record.WhichOneof("record_type")
         found[kind].append(getattr(record, kind))
     store.close()
+    return found
+
+
+def ended(path: Path, patience_s: float = 30.0) -> dict[str, list[Any]]:
+    """The records of a run that has been finished: W&B's service may still be writing them when the call returns."""
+    deadline = time.monotonic() + patience_s
+    while not (found := records(path))["exit"] and time.monotonic() < deadline:
+        time.sleep(0.2)
     return found
 
 

@@ -11,7 +11,7 @@ import wandb
 from hmlpe.tracking.mirror import WandbMirror
 
 from ..report.described import infos
-from .records import only, records, values
+from .records import ended, only, values
 
 
 class Failing:
@@ -86,9 +86,9 @@ def test_the_next_run_of_a_process_is_whole_after_one_that_was_given_up(tmp_path
         one.log_picture("media/poses", picture, 3)
         one.finish(0)
         assert not one.broken
-        found = records(only(tmp_path / name))
-        (begun,) = found["run"]
-        assert begun.run_id == one.experiment.id and [record.exit_code for record in found["exit"]] == [0]
+        found = ended(only(tmp_path / name))
+        assert len(found["run"]) == 1, (name, {kind: len(of_kind) for kind, of_kind in found.items()})
+        assert found["run"][0].run_id == one.experiment.id and [record.exit_code for record in found["exit"]] == [0]
         history = [values(record.item) for record in found["history"]]
         assert [row.get("train/total") for row in history] == [1.0, None] and "media/poses" in history[1]
 
