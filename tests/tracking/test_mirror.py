@@ -1,5 +1,6 @@
 """W&B may fail at any call: one warning, and silence from then on."""
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -72,23 +73,38 @@ def test_the_first_failure_is_one_warning_and_the_end(
     assert "ConnectionResetError: gone" in caplog.text and str(tmp_path / "wandb") in caplog.text
 
 
+RUNS_IN_TURN = """
+import subprocess
+import sys
+from pathlib import Path
+import numpy as np
+from hmlpe.tracking.mirror import WandbMirror
+
+for name in ("first", "second", "third"):
+    folder = Path(sys.argv[1]) / name
+    folder.mkdir()
+    one = WandbMirror({}, project="p", save_dir=folder, mode="offline")
+    one.log_metrics({"train/total": 1.0}, 3)
+    if name == "first":
+        one.attempt(lambda: 1 / 0)
+        assert one.failure == "ZeroDivisionError: division by zero"
+        continue
+    one.log_picture("media/poses", np.zeros((4, 4, 3), dtype=np.uint8), 3)
+    one.finish(0)
+    assert not one.broken
+    print(name, one.experiment.id)
+"""
+
+
 def test_the_next_run_of_a_process_is_whole_after_one_that_was_given_up(tmp_path: Path) -> None:
     """Real W&B, offline: a sweep in one process, a chain of stages."""
-    picture = np.zeros((4, 4, 3), dtype=np.uint8)
-    for name in ("first", "second", "third"):
-        (tmp_path / name).mkdir()
-        one = WandbMirror(infos(), project="p", save_dir=tmp_path / name, mode="offline")
-        one.log_metrics({"train/total": 1.0}, 3)
-        if name == "first":
-            one.attempt(lambda: 1 / 0)
-            assert one.failure == "ZeroDivisionError: division by zero"
-            continue
-        one.log_picture("media/poses", picture, 3)
-        one.finish(0)
-        assert not one.broken
+    command = [sys.executable, "-c", RUNS_IN_TURN, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    begun = dict(line.split() for line in done.stdout.splitlines() if line.startswith(("second ", "third ")))
+    for name in ("second", "third"):
         found = ended(only(tmp_path / name))
         assert len(found["run"]) == 1, (name, {kind: len(of_kind) for kind, of_kind in found.items()})
-        assert found["run"][0].run_id == one.experiment.id and [record.exit_code for record in found["exit"]] == [0]
+        assert found["run"][0].run_id == begun[name] and [record.exit_code for record in found["exit"]] == [0]
         history = [values(record.item) for record in found["history"]]
         assert [row.get("train/total") for row in history] == [1.0, None] and "media/poses" in history[1]
 
