@@ -40,10 +40,10 @@ class Views(NamedTuple):
 
 
 class BatchAugmentation:
-    """Augments the crops of a batch as an `Augmentation` does, whose transforms are those of `fits`.
+    """Augments the crops of a batch as an `Augmentation` does; `batched` makes it, where its transforms allow that.
 
     Args:
-        augmentation: what is to be done.
+        augmentation: the augmentation whose views it gives.
         affine: its affine transform, or None.
         crop: its random crop.
         photometric: its other transforms, each with its place in the order in which seeds are given out.
@@ -167,7 +167,7 @@ def _is_photometric(transform: Transform) -> bool:
 
 
 class Pcg64Streams:
-    """The generators `numpy.random.default_rng(words)` of many rows at once, of which each holds a state of two words.
+    """The generators `numpy.random.default_rng(words)` of many rows at once.
 
     numpy's own take ten times as long for each row. SeedSequence and PCG64 are fixed by numpy's policy of stable
     streams (NEP 19), and a test compares the numbers.
