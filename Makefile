@@ -90,8 +90,10 @@ bench: $(STAMP) ## speed of hmlpe-train against bare steps, the machine's peak a
 # A failed row keeps no report away, but the exit status is the sweep's.
 reproduce-table: options $(STAMP) ## the weight-ablation table and its page; a second call does only what is missing
 	@$(call pick,$(OF_PREPARE)) echo "hmlpe-prepare $$*"; $(BIN)/hmlpe-prepare "$$@"
-	status=0; $(BIN)/hmlpe-train -m experiment=weight_ablation$(SUFFIX) $(SET) $(ARGS) || status=$$?; \
+	@set -- experiment=weight_ablation$(SUFFIX) $(SET) $(ARGS); echo "hmlpe-train -m $$*"; \
+	status=0; $(BIN)/hmlpe-train -m "$$@" || status=$$?; \
 	$(call pick,$(OF_REPORT)) \
+	echo "hmlpe-report study=weight_ablation$(SUFFIX) $$*"; \
 	$(BIN)/hmlpe-report study=weight_ablation$(SUFFIX) "$$@" && exit $$status
 
 options:

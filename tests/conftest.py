@@ -22,6 +22,7 @@ os.environ.update(
     WANDB_ERROR_REPORTING="false",
     NO_ALBUMENTATIONS_UPDATE="1",  # it asks for newer versions when imported
     MPLBACKEND="Agg",
+    ORT_DISABLE_TELEMETRY="1",  # it sends what runs to its maker
     OMP_NUM_THREADS="1",  # as many tests are at work as there are cores
 )
 

@@ -76,6 +76,15 @@ def test_globs(folder: Path) -> None:
     assert names(folder / "bel*" / "[d]?jpg") == ["below/d.jpg"]
 
 
+def test_a_folder_with_brackets_is_no_wildcard(tmp_path: Path) -> None:
+    for name in ("shots[12]", "shots1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name[:6]}.png").write_bytes(b"?")
+    assert names(tmp_path / "shots[12]" / "*.png") == ["shots[.png"]
+    (tmp_path / "shots[12]").rename(tmp_path / "other")
+    assert names(tmp_path / "shots[12]" / "*.png") == ["shots1/shots1.png"]
+
+
 def test_what_is_named_is_taken_whatever_its_suffix(folder: Path) -> None:
     found = find_sources([str(folder / name) for name in ("notes.txt", "c.mp4", ".hidden.jpg")])
     assert [type(item) for item in found.items] == [Photo, Video, Photo]

@@ -55,7 +55,8 @@ def test_differences_are_of_the_same_seeds_and_the_interval_is_around_them(folde
     metrics = {
         run.name: run.metrics["test/regression_error"] for run in collect_runs(folder) if run.row != "detection_only"
     }
-    assert one.each == tuple(metrics[f"det_0.1_s{s}"] - metrics[f"regression_only_s{s}"] for s in (1, 2, 3))
+    stated = [metrics[f"det_0.1_s{s}"] - metrics[f"regression_only_s{s}"] for s in (1, 2, 3)]
+    assert one.each == pytest.approx(stated, abs=1e-5), "up to rounding"
     assert one.seeds == (1, 2, 3) and one.base == "regression_only"
     assert one.over_people is not None and one.over_both is not None
     assert one.over_people[0] < one.mean < one.over_people[1] < 0
@@ -161,6 +162,17 @@ def test_files_of_an_older_version_know_no_shots_and_that_is_said(tmp_path: Path
     found = compare_rows(collect_runs(study))
     assert found.shots is None and "too narrow" in describe_intervals(found) and found.differences[0].over_people
     assert "too narrow" in " ".join(render_paired_text(found, 80).split())
+
+
+def test_the_rounding_of_results_changes_no_difference(tmp_path: Path) -> None:
+    """Differences and their intervals are of the same errors; a result's float32 may lie outside a narrow interval."""
+    study = write_study(tmp_path, people=20)
+    before = compare_rows(collect_runs(study)).differences
+    path = study / "det_1_s2" / "result.json"
+    result = json.loads(path.read_text())
+    result["metrics"]["test"]["regression_error"] *= 1 + 5e-7
+    path.write_text(json.dumps(result))
+    assert compare_rows(collect_runs(study)).differences == before
 
 
 def test_a_run_of_other_shots_is_in_no_interval(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hmlpe.runs.folder import (
     mark_failed,
     objective_value,
     read_run_state,
+    write_config,
     write_result,
 )
 from hmlpe.training.checkpoint import find_resume_checkpoint, is_readable, monitored_metric
@@ -112,6 +113,12 @@ def test_the_state_of_a_folder_is_said_in_words(tmp_path: Path) -> None:
     put(tmp_path, "failed", OURS, resume=True)
     assert read_run_state(tmp_path, OURS).describe() == "unfinished"
     assert read_run_state(tmp_path, OTHER).describe() == "stale (made with different config)"
+    write_config(tmp_path, {"epochs": 1, "optim": {"name": "sgd", "batch_size": 8}, "study": "x"})
+    changed = {"epochs": 2, "optim": {"name": "sgd", "batch_size": 9}, "seed": 1}
+    assert read_run_state(tmp_path, OTHER, changed).settings == ("epochs", "optim.batch_size", "seed")
+    assert read_run_state(tmp_path, OTHER, {"epochs": 2}).describe() == "stale (made with different config (epochs))"
+    many = read_run_state(tmp_path, OTHER, dict.fromkeys("abcdef", 0)).differences
+    assert many == "config (a, b, c, d, 2 more)"
     write_result(tmp_path, "failed", WHOLE | {"identity": OURS, "error": "interrupted"})
     assert read_run_state(tmp_path, OURS).describe() == "unfinished (interrupted)"
 

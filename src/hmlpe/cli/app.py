@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import re
@@ -21,8 +22,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from hmlpe.bad_input import BAD_INPUT
-from hmlpe.cli.command_line import CONFIGS, register_config_source, to_hydra_arguments
-from hmlpe.cli.help import help_of
+from hmlpe.cli.command_line import CONFIGS, plain_setting_names, register_config_source, to_hydra_arguments
+from hmlpe.cli.help import help_of, names_of_settings
 from hmlpe.cli.interrupt import INTERRUPTED, interrupted, record_interrupts
 from hmlpe.errors import UserError, install_command
 
@@ -32,7 +33,12 @@ CONFIGS_OF = {
     "hydra/launcher/submitit_local": "hydra_submitit_launcher",
 }
 LAUNCHERS = ("hydra_submitit_launcher", "hydra_ray_launcher")
-FOLDERS = {"paths.data": "a folder", "paths.outputs": "a folder", "study": "a folder below paths.outputs"}
+FOLDERS = {
+    "paths.data": "a folder",
+    "paths.outputs": "a folder",
+    "study": "the name of a folder below paths.outputs",
+    "out": "a folder",
+}
 LINES = 3  # of a message; submitit appends a whole log
 BAD_DISK = {
     errno.ENOSPC: "make room there; rerun the same command to resume",
@@ -77,6 +83,7 @@ def run_app(
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole; we make the line
     job = partial(_call_program, program, allowed)
     _refuse_odd_folders(sys.argv[1:])
+    _warn_of_repeated_settings(sys.argv[1:])
     sys.argv[1:] = to_hydra_arguments([(flags or {}).get(word, word) for word in sys.argv[1:]])
     register_config_source()
     record_interrupts()
@@ -96,9 +103,21 @@ def _refuse_odd_folders(words: Sequence[str]) -> None:
         key, equals, value = word.lstrip("+").partition("=")
         value = value.strip("'\" ")
         if equals and not value and key in FOLDERS:
-            _print_error_and_exit(UserError(f"{key}: is empty; give {FOLDERS[key]}, or leave it out"))
+            _print_error_and_exit(UserError(f"{key}: is empty; it must be {FOLDERS[key]}"))
         if key == "study" and ".." in Path(value).parts:
-            _print_error_and_exit(UserError(f"study: must name {FOLDERS['study']}, got {value!r}"))
+            _print_error_and_exit(UserError(f"study: must be {FOLDERS['study']}, got {value!r}"))
+
+
+def _warn_of_repeated_settings(words: Sequence[str]) -> None:
+    """Print a line for each setting that the command line holds more than once: Hydra takes the last silently."""
+    said: dict[str, list[str]] = {}
+    for word in words:
+        key, equals, _ = word.partition("=")
+        if equals and not key.startswith("-"):
+            said.setdefault(key.lstrip("+"), []).append(word)
+    for key, found in said.items():
+        if len(found) > 1:
+            print(f"warning: {key}: is given {len(found)} times; the last counts: {found[-1]}", file=sys.stderr)
 
 
 def _run(program: Callable[[], object], name: str) -> None:
@@ -120,6 +139,7 @@ def _call_program(
     try:
         if allowed is not None:
             _refuse_foreign_overrides(allowed)
+        _refuse_unread_additions()
         return program(config)
     except (*BAD_INPUT, OSError) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # this job fails, the others go on
@@ -149,6 +169,23 @@ def _refuse_foreign_overrides(allowed: Collection[str]) -> None:
             )
 
 
+def _refuse_unread_additions() -> None:
+    """Raise UserError if an override adds (`+name=value`) a top-level setting that nothing reads or refers to."""
+    words = HydraConfig.get().overrides.task
+    for word in words:
+        name = word.lstrip("+").partition("=")[0]
+        known = {*plain_setting_names(), *HydraConfig.get().runtime.choices}
+        read = name in known or set("./@") & set(name) or any(f"${{{name}" in other for other in words)
+        if word.startswith("+") and not read:
+            raise UserError(f"+{name}: no program reads such a setting{_near_names(name, HydraConfig.get().job.name)}")
+
+
+def _near_names(name: str, program: str) -> str:
+    """Return "; did you mean …?" with settings of the program that are spelt like `name`, or an empty text."""
+    near = difflib.get_close_matches(name, names_of_settings(program), n=2, cutoff=0.75)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
 def _end_with_error(error: Exception, program: str) -> NoReturn:
     """End the process: with one line on stderr if the user can correct the error, else with its traceback."""
     line = missing_extra_message(error) or _unknown_setting_message(error, program)
@@ -161,13 +198,18 @@ def _end_with_error(error: Exception, program: str) -> NoReturn:
 
 
 def _unknown_setting_message(error: Exception, program: str) -> str | None:
-    """Return the error message if an override names a setting or a group's option that does not exist; else None."""
+    """Return the error message if an override is no setting, or a group's option does not exist; else None."""
     said = str(error)
+    if wrong := re.match(r"Error parsing override '(.+)'\n", said):
+        return f"{wrong[1]}: cannot be read; a setting is given as NAME=VALUE"
+    if several := re.match(r"Ambiguous value for argument '(.+)'\n", said):
+        name, _, values = several[1].partition("=")
+        sweep = f"-m runs them one by one ({program} -m {several[1]}); " if program == "hmlpe-train" else ""
+        return f"{several[1]}: several values; {sweep}a list stands in brackets: {name}=[{values}]"
     if setting := re.match(r"Could not override '([^']+)'", said):
         hint = next((line for line in said.splitlines() if line.startswith("Did you mean")), "")
-        adding = "; +NAME=VALUE adds one" if program == "hmlpe-train" else ""
-        found = hint or f"list them all: {program} --cfg job{adding}"
-        return f"{setting[1]}: {program} has no such setting; {found}"
+        found = _near_names(setting[1], program) or f"; {hint or f'list them all: {program} --cfg job'}"
+        return f"{setting[1]}: {program} has no such setting{found}"
     if choice := re.search(r"Could not (?:find|load) '([^']+)'", said):
         group, _, name = choice[1].rpartition("/")
         while group and not (CONFIGS / group).is_dir():

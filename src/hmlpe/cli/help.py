@@ -71,6 +71,20 @@ def help_of(config: str, width: int | None = None) -> str:
     return "\n\n".join(parts)
 
 
+def names_of_settings(program: str) -> list[str]:
+    """Return the names of all settings and groups that the program `hmlpe-<name>` may have."""
+    config = program.removeprefix("hmlpe-").replace("-", "_")
+    text = _read_config(config)
+    groups = {name.partition("@")[0] for name in _defaults(text)}
+    names = [one.name for one in settings_of(text)]
+    if "train" in groups and config != "train":
+        names += names_of_settings("hmlpe-train")
+    for group in groups:
+        for path in sorted((CONFIGS / group).glob("*.yaml")):
+            names += [f"{group}.{one.name}" for one in settings_of(path.read_text("utf-8"))]
+    return sorted({*names, *groups})
+
+
 def _split_head(text: str) -> tuple[str, dict[str, str]]:
     """Split a file's first comment into its description and the fields (`Name: words`) that follow."""
     lines = [line.removeprefix("#").removeprefix(" ") for line in text.splitlines()]

@@ -103,6 +103,8 @@ def pack_summary(folder: Path, state: str, manifest: dict[str, Any]) -> str:
     for name, one in sets.items():
         lines += [f"  {name}: {line}" for line in _set_warnings(one)]
     lines += [f"  {line}" for line in _attribute_lines(manifest)]
+    if not manifest["counts"]["train"]:
+        lines.append("without train people hmlpe-train refuses this pack; networks can be evaluated on it")
     if manifest["absent"]:
         lines.append(f"  not in it: {', '.join(manifest['absent'])}")
     return "\n".join(lines)

@@ -54,13 +54,16 @@ def train_one(settings: TrainSettings, folder: Path) -> float | None:
 
     On a dry run, only log what would be done and return None.
     """
-    from hmlpe.runs.folder import objective_value
+    from hmlpe.runs.folder import RESULT, objective_value
     from hmlpe.training.run import find_run_state, run
 
     if settings.sweep.dry_run:
         log.info("%s: %s; nothing is run (sweep.dry_run)", folder, find_run_state(settings, folder).describe())
         return None
-    return objective_value(run(settings, folder), settings.objective)
+    result = run(settings, folder)
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        log.info("the numbers of the run: %s", folder / RESULT)
+    return objective_value(result, settings.objective)
 
 
 def main() -> None:

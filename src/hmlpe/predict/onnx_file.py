@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,7 @@ def _open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSessi
         raise UserError(f"{path}: no such file") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it sends what runs to its maker, unless told not to
     try:
         import onnxruntime
     except ImportError as error:

@@ -157,7 +157,8 @@ def find_sources(sources: Sequence[str | int], recursive: bool = False) -> Found
             continue
         elif glob.has_magic(str(source)):
             roots.append(_glob_root(path))
-            files = [Path(one) for one in glob.iglob(str(path), recursive=True) if os.path.isfile(one)]
+            pattern = str(Path(glob.escape(str(roots[-1])), path.relative_to(roots[-1])))
+            files = [Path(one) for one in glob.iglob(pattern, recursive=True) if os.path.isfile(one)]
             wanted, what = PHOTOS | VIDEOS, "glob"
         else:
             skipped.append(Skipped(str(source), f"{source}: there is no such file or folder"))
@@ -228,10 +229,16 @@ def _nothing_found_message(source: str, what: str, count: int, recursive: bool) 
 
 
 def _glob_root(pattern: Path) -> Path:
-    """Return the folder of a glob: its part before the first folder or name with a wildcard."""
-    parts = pattern.parts
-    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:first])
+    """Return the folder of a glob: its part before the first folder or name with a wildcard.
+
+    A folder that has such a name, e.g. photos[1], is no wildcard.
+    """
+    root = Path(pattern.anchor)
+    for part in pattern.parts[1:-1]:
+        if glob.has_magic(part) and not (root / part).is_dir():
+            break
+        root /= part
+    return root
 
 
 def _common_folder(folders: Iterable[Path]) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from hmlpe.errors import UserError
@@ -16,6 +17,7 @@ RESUME, RESUME_BEFORE = "resume.ckpt", "resume_before.ckpt"  # training state af
 CHOSEN, OTHER_BEST = "model.ckpt", "best.ckpt"  # the evaluated checkpoint; during training the best, if not chosen
 PEOPLE = "people"  # the folder of predictions and errors of each person
 RESULT, CONFIG = "result.json", "config.yaml"
+_NAMED = 4  # of the settings that differ, in a message
 FileVersion = tuple[int, int]
 """The version of a file, as (inode, modification time): each write makes a new file and renames it."""
 
@@ -40,26 +42,40 @@ class RunState:
             with other code, data, start or configuration.
         result: content of result.json, if there is one.
         changed: what differs in a stale result: keys of the identity.
+        settings: names of the settings that differ in a stale result, where its config.yaml tells.
     """
 
     kind: Literal["missing", "unfinished", "finished", "stale"]
     result: dict[str, Any] | None = None
     changed: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+
+    @property
+    def differences(self) -> str:
+        """Return in words what differs in a stale result, e.g. "code and config (epochs, optim.name)"."""
+        named, more = ", ".join(self.settings[:_NAMED]), len(self.settings) - _NAMED
+        named += f", {more} more" if more > 0 else ""
+        parts = [f"{key} ({named})" if key == "config" and named else key for key in self.changed]
+        return " and ".join(parts)
 
     def describe(self) -> str:
         """Describe the state in words, for the list of what a sweep would do."""
         if self.kind == "stale":
-            return f"stale (made with different {' and '.join(self.changed)})"
+            return f"stale (made with different {self.differences})"
         failed = self.result and self.result.get("error")
         return f"{self.kind} ({failed})" if failed else self.kind
 
 
-def read_run_state(folder: Path, identity: Mapping[str, str]) -> RunState:
+def read_run_state(
+    folder: Path, identity: Mapping[str, str], settings: Mapping[str, Any] = MappingProxyType({})
+) -> RunState:
     """Return the state of a run's folder, seen from a run with this identity.
 
     Args:
         folder: folder of the run.
         identity: digests of code, data, start and configuration, and the seed; see `provenance.run_identity`.
+        settings: the tree of those settings that the configuration's digest holds; of a stale result, those that differ
+            are named.
 
     Raises:
         UserError: result.json is broken.
@@ -73,10 +89,34 @@ def read_run_state(folder: Path, identity: Mapping[str, str]) -> RunState:
     if not changed:
         return RunState("finished" if finished else "unfinished", result)
     worth_keeping = finished or any((folder / "checkpoints" / name).exists() for name in (RESUME, RESUME_BEFORE))
-    return RunState("stale" if worth_keeping else "missing", result, changed)
+    if not worth_keeping:
+        return RunState("missing", result, changed)
+    return RunState("stale", result, changed, tuple(_different_settings(folder, settings)))
 
 
-def finished_result_or_clean_up(folder: Path, identity: Mapping[str, str], overwrite: bool) -> dict[str, Any] | None:
+def _different_settings(folder: Path, settings: Mapping[str, Any]) -> list[str]:
+    """Return the dotted names of the settings that the run's config.yaml has other values for; empty without one."""
+    try:
+        old = read_config(folder)
+    except UserError:
+        return []
+    found: list[str] = []
+
+    def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], place: str) -> None:
+        for key, value in ours.items():
+            other = theirs.get(key)
+            if isinstance(value, Mapping) and isinstance(other, Mapping):
+                compare(value, other, f"{place}{key}.")
+            elif value != other:
+                found.append(f"{place}{key}")
+
+    compare(settings, old, "")
+    return found
+
+
+def finished_result_or_clean_up(
+    folder: Path, identity: Mapping[str, str], overwrite: bool, settings: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any] | None:
     """Return the finished result in `folder`; if there is none, delete what a new run must not use, and return None.
 
     The caller holds the folder's lock.
@@ -85,13 +125,14 @@ def finished_result_or_clean_up(folder: Path, identity: Mapping[str, str], overw
         folder: folder of the run.
         identity: see `read_run_state`.
         overwrite: whether a stale result is deleted.
+        settings: see `read_run_state`.
 
     Raises:
         UserError: the result is stale and must not be overwritten.
     """
     for place in (folder, folder / "checkpoints", folder / PEOPLE, *(folder / "csv").glob("version_*")):
         remove_leftovers(place)
-    state = read_run_state(folder, identity)
+    state = read_run_state(folder, identity, settings)
     if state.kind == "finished":
         remove_training_checkpoints(folder)  # they are still there if the run was killed after writing its result
         return state.result
@@ -123,7 +164,7 @@ def remove_training_checkpoints(folder: Path) -> None:
 
 def describe_stale_result(folder: Path, state: RunState) -> str:
     """Return the beginning of a message that says in which parts of its identity a stale result differs."""
-    return f"{folder / 'result.json'}: was made with different {' and '.join(state.changed)}"
+    return f"{folder / 'result.json'}: was made with different {state.differences}"
 
 
 def objective_value(result: Mapping[str, Any], metric_name: str) -> float | None:

@@ -52,7 +52,7 @@ def outcome_of_exit(code: int | None, kills_before: int) -> Outcome:
         kills_before: value of `oom_kill_count()` when it started.
     """
     if code is None or code == 255:
-        return Outcome("killed", "lost: the process that started it died")
+        return Outcome("killed", "the process that had started it died")
     if code >= 0:
         return Outcome("error", f"ended with exit code {code} without a result")
     if code == -signal.SIGKILL and oom_kill_count() > kills_before:

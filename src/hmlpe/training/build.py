@@ -60,15 +60,12 @@ def config_digest(settings: TrainSettings, include_row: bool = True) -> str:
         include_row: False leaves out what the rows of a study differ in: the row itself, its balance, and the settings
             that `varies` names.
     """
-    tree, trainer = settings.tree, settings.trainer
+    trainer = settings.trainer
     on_gpu = gpu_count(trainer.accelerator) > 0
-    found = {key: value for key, value in tree.items() if key not in NOT_IN_IDENTITY[""]}
-    for part in ("data", "trainer"):
-        found[part] = {key: value for key, value in tree[part].items() if key not in NOT_IN_IDENTITY[part]}
-    found["balance"] = {key: value for key, value in tree["balance"].items() if key != "name"}
+    found = identity_settings(settings)
     found |= {
         "init_from": start_checkpoint_digest(settings),
-        "heads": None if settings.init_from is None else tree["heads"],
+        "heads": None if settings.init_from is None else found["heads"],
     }
     found["trainer"] |= {
         "accelerator": "gpu" if on_gpu else "cpu",
@@ -80,6 +77,15 @@ def config_digest(settings: TrainSettings, include_row: bool = True) -> str:
         key: value for key, value in found.items() if include_row or key not in ("row", "balance", *settings.varies)
     }
     return digest_of(_ints_for_whole_floats(kept))
+
+
+def identity_settings(settings: TrainSettings) -> dict[str, Any]:
+    """Return the tree of the settings that a result depends on, as they were given."""
+    tree = settings.tree
+    found = {key: value for key, value in tree.items() if key not in NOT_IN_IDENTITY[""]}
+    for part in ("data", "trainer"):
+        found[part] = {key: value for key, value in tree[part].items() if key not in NOT_IN_IDENTITY[part]}
+    return found | {"balance": {key: value for key, value in tree["balance"].items() if key != "name"}}
 
 
 def _ints_for_whole_floats(value: Any) -> Any:

@@ -40,6 +40,7 @@ from hmlpe.training.build import (
     build_model,
     build_tasks,
     check_pack_settings,
+    identity_settings,
     resolve_precision,
 )
 from hmlpe.training.checkpoint import KEY, epoch_file, epoch_from_name, read_checkpoint, reference_task
@@ -87,7 +88,9 @@ def run(settings: TrainSettings, folder: Path) -> dict[str, Any]:
     with ExitStack() as held:
         on_rank_zero(lambda: held.enter_context(locked(folder / ".lock", "run", LOCK_TIMEOUT_S)))
         overwrite = settings.overwrite or settings.sweep.redo == "stale"
-        done = on_rank_zero(lambda: finished_result_or_clean_up(folder, identity, overwrite))
+        done = on_rank_zero(
+            lambda: finished_result_or_clean_up(folder, identity, overwrite, identity_settings(settings))
+        )
         if done is not None:
             check_kept_epochs(settings, folder)
             log.info("%s: already finished, skipped (%s)", name, folder)
@@ -107,7 +110,7 @@ def find_run_state(settings: TrainSettings, folder: Path) -> RunState:
     pack = open_pack(Path(settings.data.pack), make("skeleton", settings.skeleton))
     build_tasks(settings, [attribute.name for attribute in pack.attributes])
     check_pack_settings(settings.data, pack)
-    return read_run_state(folder, run_identity(settings, str(pack.manifest["digest"])))
+    return read_run_state(folder, run_identity(settings, str(pack.manifest["digest"])), identity_settings(settings))
 
 
 def _train_and_record(

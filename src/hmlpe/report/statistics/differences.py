@@ -141,9 +141,12 @@ def _paired_differences(
     pairs = [(run, of_base[run.seed]) for run in runs if run.seed in of_base]
     if not pairs:
         return []
-    each = [(run.metrics[column.key] or 0.0) - (other.metrics[column.key] or 0.0) for run, other in pairs]
     known = all((run.name, column.key) in draws for pair in pairs for run in pair)
     values = np.stack([draws[a.name, column.key] - draws[b.name, column.key] for a, b in pairs]) if known else None
+    if values is None:
+        each = [(run.metrics[column.key] or 0.0) - (other.metrics[column.key] or 0.0) for run, other in pairs]
+    else:  # not of result.json, whose rounding may lie outside a narrow interval
+        each = values[:, 0].tolist()
     return [
         Difference(
             row=row,
