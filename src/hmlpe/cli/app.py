@@ -200,7 +200,7 @@ def _end_with_error(error: Exception, program: str) -> NoReturn:
 def _unknown_setting_message(error: Exception, program: str) -> str | None:
     """Return the error message if an override is no setting, or a group's option does not exist; else None."""
     said = str(error)
-    if wrong := re.match(r"Error parsing override '(.+)'\n", said):
+    if wrong := re.match(r"(?:Error parsing override '|LexerNoViableAltException: )(.+?)'?\n", said):
         return f"{wrong[1]}: cannot be read; a setting is given as NAME=VALUE"
     if several := re.match(r"Ambiguous value for argument '(.+)'\n", said):
         name, _, values = several[1].partition("=")
