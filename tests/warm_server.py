@@ -33,17 +33,32 @@ import hmlpe.evaluate.run  # noqa: E402
 import hmlpe.metrics  # noqa: E402
 import hmlpe.pictures  # noqa: E402
 import hmlpe.report.page  # noqa: E402
-import hmlpe.training.run  # noqa: E402, F401
-from hmlpe.cli.command_line import CONFIGS, register_config_source  # noqa: E402
+import hmlpe.report.page.build as page  # noqa: E402
+import hmlpe.training.run  # noqa: E402
+from hmlpe.cli.command_line import CONFIGS, FileConfigSource, register_config_source  # noqa: E402
 from hmlpe.sweep.warm import LAUNCHER_SIGNALS, end_with_parent  # noqa: E402
 from hmlpe.training.provenance import code_digest  # noqa: E402
 
 kept_configs.keep(str(CONFIGS))
 register_config_source()  # as the programs do
 code_digest()  # reads and parses half of the package
+of_files = FileConfigSource("main", f"file://{CONFIGS}")
+for path in CONFIGS.rglob("*.yaml"):
+    of_files.load_config(path.relative_to(CONFIGS).with_suffix("").as_posix())  # parsed once
 for words in ("train", "train network=slim", "train network=slim logger=csv", "prepare", "report", "evaluate"):
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         compose(words.split()[0], words.split()[1:])  # Hydra's grammar and plugins are loaded, too
+reader, writer = os.pipe()
+if os.fork() == 0:  # bundling starts threads, which this process must not have when it forks
+    os.close(reader)
+    with open(writer, "w") as pipe:
+        pipe.write(page.vega_script())
+    os._exit(0)
+os.close(writer)
+with open(reader) as pipe:
+    bundled = pipe.read()
+os.wait()
+hmlpe.report.page.vega_script = page.vega_script = lambda: bundled
 gc.freeze()  # its forks need not look through all that for garbage, nor copy it
 
 

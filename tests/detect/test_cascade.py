@@ -155,6 +155,7 @@ def test_a_detector_needs_a_cascade(hopper: np.ndarray) -> None:
             CascadeDetector({"face": FACE}, **wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow  # large images
 @pytest.mark.real
 def test_recall_on_some_of_buffys_test_frames(detector: CascadeDetector, real_data: Path) -> None:
     """Of all 276 test people it finds 215 (experiments/detector); 5 of 12 is far below that."""

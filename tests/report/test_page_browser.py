@@ -174,6 +174,7 @@ def test_a_phone_shows_every_number_of_the_tables_that_decide(page: Page, report
         assert {head for _, head, *_ in cells if head} == set(heads), "no column is left out"
 
 
+@pytest.mark.slow  # a run is watched
 def test_watching_shows_what_trains_and_then_its_result(page: Page, study: Path, tmp_path: Path) -> None:
     """Waits without a study, then with a run at work, then shows the table; Ctrl-C ends it."""
     server = Started("report", "study=live", f"paths.outputs={tmp_path}", "watch=true", "port=0", folder=tmp_path)

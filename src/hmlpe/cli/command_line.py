@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ FLAGS_WITH_A_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-n
                       "--cfg", "-c", "--info", "-i", "--experimental-rerun"}  # fmt: skip
 PACKAGE = Path(hmlpe.__file__).parent
 CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1] / "conf"  # wheel, or checkout
+
+
+_PARSED: dict[tuple[Any, ...], ConfigResult] = {}
 
 
 def to_hydra_arguments(words: Sequence[str]) -> list[str]:
@@ -130,10 +134,11 @@ def _split_at_commas(text: str) -> Iterator[str]:
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
-    """Hydra's reader of configuration folders, with two changes.
+    """Hydra's reader of configuration folders, with three changes.
 
     - A folder named like a setting (predictions/, checkpoint/, row.name/) is not taken for a config group.
     - A value with a leading ~ in a file is expanded to the home folder.
+    - A file is parsed once, and again when it has changed: the jobs of a sweep are composed from the same thirty files.
 
     The class must have the name of Hydra's own: Hydra registers its reader by that, and refuses it beside one of
     another name.
@@ -145,9 +150,17 @@ class FileConfigSource(file_config_source.FileConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Return the file's configuration, with every leading ~ expanded."""
-        found = super().load_config(config_path)
-        _expand_home_in(found.config)
-        return found
+        path = os.path.join(self.path, self._normalize_file_name(config_path))
+        try:
+            status = os.stat(path)
+        except OSError:
+            return super().load_config(config_path)  # which says what is wrong
+        key = (self.provider, path, status.st_mtime_ns, status.st_size, status.st_ino)
+        if key not in _PARSED:
+            found = super().load_config(config_path)
+            _expand_home_in(found.config)
+            _PARSED[key] = found
+        return deepcopy(_PARSED[key])  # as Hydra changes what it is given
 
 
 @cache

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from .fakes import SKELETON
 
+pytestmark = pytest.mark.slow  # loads gradio, and a browser the page, many times
 PATIENCE_MS = 30_000  # on a busy machine
 expect.set_options(timeout=PATIENCE_MS)
 PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
