@@ -14,9 +14,13 @@ Defined = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def defined() -> Iterator[tuple[str, Defined]]:
-    """Yield every function, method and class of the package, with its place."""
+    """Yield every function, method and class of the package, with its place; a method's name is Class.name."""
     for path in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            for inner in node.body if isinstance(node, ast.ClassDef) else ():
+                if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
+                    inner.name = f"{node.name}.{inner.name}"
             if isinstance(node, Defined):
                 yield f"{path.relative_to(SOURCE)}:{node.lineno}", node
 

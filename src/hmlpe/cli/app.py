@@ -82,7 +82,7 @@ def run_app(
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us whole; we make the line
     job = partial(_call_program, program, allowed)
-    _refuse_odd_folders(sys.argv[1:])
+    _refuse_misplaced_folders(sys.argv[1:])
     _warn_of_repeated_settings(sys.argv[1:])
     sys.argv[1:] = to_hydra_arguments([(flags or {}).get(word, word) for word in sys.argv[1:]])
     register_config_source()
@@ -97,7 +97,7 @@ def run_app(
             sys.exit(INTERRUPTED)
 
 
-def _refuse_odd_folders(words: Sequence[str]) -> None:
+def _refuse_misplaced_folders(words: Sequence[str]) -> None:
     """End the process with one line if an override puts packs or runs where nobody means; Hydra makes folders early."""
     for word in words:
         key, equals, value = word.lstrip("+").partition("=")

@@ -359,7 +359,7 @@ def _all_leak_message(leaking: Sequence[SkippedPerson], near_duplicates: int | N
 
 
 def _rows_of_splits(people: PeopleColumns) -> dict[str, np.ndarray]:
-    """Return split ("train", "test") -> rows of its people."""
+    """Return a mapping from each split ("train", "test") to the indices of its people in the columns."""
     return {split: np.flatnonzero(people.split == split) for split in ("train", "test")}
 
 

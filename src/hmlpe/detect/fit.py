@@ -112,7 +112,13 @@ def score_windows(true_windows: Sequence[Windows], detected_windows: Sequence[Wi
 def score_cascade_boxes(
     true_windows: Sequence[Windows], cascade_boxes: Sequence[CascadeBoxes], to_window: BoxMap
 ) -> DetectionScore:
-    """Return the same counts as `score_windows` for a cascade's own boxes, mapped to windows by `to_window`."""
+    """Count the people whom a cascade finds and its false alarms, as `score_windows` does.
+
+    Args:
+        true_windows: for each image, the windows of the annotated people.
+        cascade_boxes: for each image, the boxes that the cascade returns.
+        to_window: the rule that turns such a box into a person's window.
+    """
     return score_windows(true_windows, [to_window(boxes) for boxes, _ in cascade_boxes])
 
 

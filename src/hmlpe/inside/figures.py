@@ -156,7 +156,10 @@ def response_positions_figure(
 
 
 def removal_cost_figure(layers: Mapping[str, LayerResults], joints: Sequence[str], parts: Sequence[str]) -> Figure:
-    """Draw the increase of errors when a map is removed, against the map's selectivity, and by joint and part."""
+    """Plot the increase of errors when a feature map is ablated.
+
+    The left panels show it against the map's selectivity, the right ones for each joint and part.
+    """
     with_loss = {name: (layer, layer.removal) for name, layer in layers.items() if layer.removal is not None}
     kinds = [
         (title, label, words, kind)

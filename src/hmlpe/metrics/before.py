@@ -31,9 +31,9 @@ _KINDS = {
 
 
 def upgrade_run(run: Run) -> Run:
-    """Return a run of the tag faults-1 with descriptions of its metrics added.
+    """Bring a run that was written at the git tag faults-1 into the present form: add descriptions of its metrics.
 
-    A run in today's form is returned unchanged, and so is one that neither has finished nor has a configuration file.
+    Other runs, and unfinished ones without a configuration file, are returned unchanged.
     """
     begun = run.finished or (run.file.parent / CONFIG).is_file()
     if run.result.schema_ != OLDEST_SCHEMA or not begun:

@@ -47,12 +47,12 @@ def load_trained(path: Path, fires: float | int | None = FIRES, trust: Sequence[
 
     Args:
         path: the checkpoint.
-        fires: see `PoseModel`.
+        fires: the probability above which a window counts as a detection, or None (see `PoseModel`).
         trust: packages other than this one whose tasks and networks may be built: their code is run.
 
     Raises:
         UserError: there is no such file, it is not a checkpoint, it needs a package that is not trusted, its network
-            gives no joints, or its weights do not fit its configuration.
+            predicts no joints, or its weights do not fit its configuration.
     """
     check_fires(fires)  # checked here, as it is a setting and a mistake in it must not be blamed on the file
     content = read_checkpoint(path)
@@ -71,7 +71,7 @@ def build_model(
     Args:
         config: the configuration, of which the keys of `DESIGN` are read.
         weights: the network's state dict.
-        fires: see `PoseModel`.
+        fires: the probability above which a window counts as a detection, or None (see `PoseModel`).
         trust: see `load_trained`.
 
     Raises:
@@ -171,7 +171,7 @@ class CheckpointEstimator(TorchEstimator):
     Args:
         path: the checkpoint.
         device, threads: see `TorchEstimator`.
-        fires: see `PoseModel`.
+        fires: the probability above which a window counts as a detection, or None (see `PoseModel`).
         trust: see `load_trained`.
 
     Raises:

@@ -124,11 +124,11 @@ class Task(ABC):
 
     def loss(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, ""]:
         """Return the training loss: the sum over the known outputs, averaged over ALL samples (FACTS 4, grade C)."""
-        return self._known_losses(output, target).sum() / len(output)
+        return self._masked_losses(output, target).sum() / len(output)
 
     def sample_errors(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, " batch"]:
         """Return the loss of each sample; NaN for samples of which nothing is known, which an evaluation leaves out."""
-        return self._known_losses(output, target).sum(1).where(target.has_known, torch.nan)
+        return self._masked_losses(output, target).sum(1).where(target.has_known, torch.nan)
 
     @torch.no_grad()
     def check(self, name: str, output: Float[Tensor, "batch output"], target: Target) -> None:
@@ -143,5 +143,5 @@ class Task(ABC):
         if tuple(loss.shape) != shape:
             raise UserError(f"{place}.element_loss() gives the shape {tuple(loss.shape)}; its output has {shape}")
 
-    def _known_losses(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, "batch output"]:
+    def _masked_losses(self, output: Float[Tensor, "batch output"], target: Target) -> Float[Tensor, "batch output"]:
         return self.element_loss(output.float(), target.values).where(target.known, 0.0)

@@ -178,14 +178,14 @@ def joint_errors(
 
 
 def _pose_drawing(people: People, person: int, error: float, setup: RunSetup, crops: Crops) -> PoseDrawing:
-    """Return the drawing of one person.
+    """Draw one test person with the true and the predicted pose.
 
     Args:
         people: the run's results for each test person.
-        person: the index of the person in these.
+        person: index into `people`.
         error: the person's mean joint error, in pixels.
         setup: the settings of the run.
-        crops: the crops of the pack.
+        crops: the images of the prepared data set.
     """
     predicted, truth = (people.arrays[f"{which}_crop_px"][person] for which in ("predicted", "truth"))
     return PoseDrawing(

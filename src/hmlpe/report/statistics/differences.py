@@ -36,11 +36,12 @@ Draws = Mapping[tuple[str, str], Float[np.ndarray, " draw"]]
 
 
 def compare_rows(runs: Sequence[Run], chosen_rule: bool = True) -> Statistics:
-    """Compare each row with its base row, and compute the intervals of the rows' own means.
+    """Compare each row with its base row, and compute the confidence intervals of the rows' own means.
 
     Args:
         runs: comparable runs.
-        chosen_rule: whether under the checkpoint rule that the study chose, or under the other one.
+        chosen_rule: True: compare the checkpoints that the study evaluates (e.g. the best ones on validation); False:
+            those of the other rule (then the last ones).
     """
     measured = read_scores(runs, chosen_rule)
     groups = {row: [run for run in group if run.finished] for row, group in group_by_row(runs)}
@@ -125,7 +126,7 @@ def _averaged_scores(scores: Mapping[str, PersonScore], key: str) -> list[Person
 
 
 def _row_interval(group: Sequence[Run], column: Column, draws: Draws, shots: int) -> Interval | None:
-    """Return the interval of a row's mean; None if a run of the row has no errors by person."""
+    """Return the confidence interval of a row's mean over its runs; None if one of them lacks per-person errors."""
     found = [draws[run.name, column.key] for run in group if (run.name, column.key) in draws]
     if not found or len(found) < len(group):
         return None
