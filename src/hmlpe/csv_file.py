@@ -52,7 +52,10 @@ class Row:
         return FLAGS.get(text)
 
     def parse_text(self, column: str) -> str:
-        """Return the cell's text in Unicode NFC: "" if it is empty, `nan` or not in the file; of 1.0, the text is 1."""
+        """Return the cell's text in Unicode NFC; "" if it is empty or `nan`, or the file lacks the column.
+
+        A whole number that is written as a float loses its decimals, e.g. 1.0 becomes "1".
+        """
         text = self.cells.get(column, "")
         whole = WHOLE_NUMBER.fullmatch(text)
         return "" if text in ("nan", "NaN") else whole[1] if whole else to_nfc(text)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmlpe.evaluate.bootstrap import Bootstrap
-from hmlpe.evaluate.confidence import KEPT_SHARES, accuracy_at_kept_shares, ranking_by_group
+from hmlpe.evaluate.confidence import KEPT_SHARES, accuracy_at_kept_shares, selective_accuracy_by_group
 from hmlpe.evaluate.people import estimates_from_joints
 from hmlpe.evaluate.write import draw_ranking
 
@@ -50,14 +50,14 @@ def test_the_ranking_of_a_set() -> None:
     knows = np.ones((40, 8))
     knows[:20, 4:] = 0
     everyone = np.ones(40, dtype=bool)
-    found = ranking_by_group(
+    found = selective_accuracy_by_group(
         truth, estimates_from_joints(truth, joints, confidence=knows), everyone, GROUPS, 0.2, Bootstrap(50)
     )
     assert set(found) == {"elbow", "wrist"} and found["wrist"]["joints"] == 80
     assert found["wrist"]["accuracy"] == found["wrist"]["oracle"] and found["wrist"]["overall"] == 0.5
     value, low, _ = found["wrist"]["gain_at_half"]
     assert value == 0.5 and 0.2 < low < value
-    flat = ranking_by_group(
+    flat = selective_accuracy_by_group(
         truth, estimates_from_joints(truth, joints, confidence=knows * 0), everyone, GROUPS, 0.2, Bootstrap(50)
     )
     assert flat["wrist"]["gain_at_half"] == pytest.approx([0, 0, 0])
@@ -67,12 +67,14 @@ def test_nothing_to_rank() -> None:
     truth = truth_like(3)
     everyone = np.ones(3, dtype=bool)
     assert (
-        ranking_by_group(truth, estimates_from_joints(truth, truth.joints_px), everyone, GROUPS, 0.2, Bootstrap(5))
+        selective_accuracy_by_group(
+            truth, estimates_from_joints(truth, truth.joints_px), everyone, GROUPS, 0.2, Bootstrap(5)
+        )
         == {}
     )
     unknown = np.full((3, 8), np.nan)
     assert (
-        ranking_by_group(
+        selective_accuracy_by_group(
             truth,
             estimates_from_joints(truth, truth.joints_px, confidence=unknown),
             everyone,
@@ -87,6 +89,6 @@ def test_nothing_to_rank() -> None:
 def test_the_figure_is_drawn(tmp_path: Path) -> None:
     truth = truth_like(10)
     estimates = estimates_from_joints(truth, truth.joints_px, confidence=np.random.default_rng(0).uniform(size=(10, 8)))
-    found = ranking_by_group(truth, estimates, np.ones(10, dtype=bool), GROUPS, 0.2, Bootstrap(5))
+    found = selective_accuracy_by_group(truth, estimates, np.ones(10, dtype=bool), GROUPS, 0.2, Bootstrap(5))
     draw_ranking(found, "made", tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 5000

@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from hmlpe.errors import UserError
 from hmlpe.evaluate.bootstrap import Bootstrap
 from hmlpe.evaluate.cases import Case
-from hmlpe.evaluate.confidence import configured_ranking, ranking_by_group
+from hmlpe.evaluate.confidence import configured_ranking, selective_accuracy_by_group
 from hmlpe.evaluate.people import STICKS, Estimates, Truth, estimates_from_joints, part_ends_px
 from hmlpe.evaluate.protocols import PcpOfficial, PcpStrict, PdjModec, Protocol, Scores
 from hmlpe.evaluate.record import Record
@@ -283,8 +283,10 @@ def test_people_of_one_shot_are_drawn_together() -> None:
             np.testing.assert_allclose(many[name], found, rtol=1e-6, err_msg=name)
             assert found.low < found.value < found.high or "left_upper_arm" not in name
     gains = [
-        ranking_by_group(truth, estimates_from_joints(truth, where, confidence=knows), np.ones(len(truth), bool),
-                {"e": ["left_elbow"]}, 0.2, Bootstrap(200))["e"]["gain_at_half"]
+        selective_accuracy_by_group(
+            truth, estimates_from_joints(truth, where, confidence=knows), np.ones(len(truth), bool),
+            {"e": ["left_elbow"]}, 0.2, Bootstrap(200),
+        )["e"]["gain_at_half"]
         for truth, where, knows in ((once, joints, confidence), (four, joints[rows], confidence[rows]))
     ]  # fmt: skip
     assert gains[0] == pytest.approx(gains[1]) and gains[0][1] < gains[0][2]

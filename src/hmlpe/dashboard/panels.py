@@ -105,7 +105,7 @@ def _threshold_plots(study: Study, metrics: Sequence[LoggedMetric]) -> list[Any]
 def _validation_plots(
     metrics: Sequence[LoggedMetric], by: Callable[[LoggedMetric], str] = lambda metric: metric.title
 ) -> list[Any]:
-    """Return line plots of the validation metrics over the steps; metrics with the same `by` share a plot."""
+    """Return line plots of the validation metrics over the steps; metrics for which `by` is equal share one."""
     curves = [metric for metric in metrics if metric.split == "val"]
     return [
         wr.LinePlot(title=title, x=STEP_AXIS, y=[metric.name for metric in group], groupby=wr.Config(ROW), **BAND)
@@ -169,7 +169,7 @@ def _layer_plots(metrics: Sequence[LoggedMetric]) -> list[Any]:
 
 
 def _task_title(metric: LoggedMetric) -> str:
-    """Return the title of the panel in which a task's errors are drawn; other tasks' errors have another scale."""
+    """Return the title of the panel of a task's errors; each task has its own, as errors differ in scale."""
     return f"{metric.info.title} by row"
 
 

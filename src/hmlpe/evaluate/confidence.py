@@ -40,7 +40,7 @@ def configured_ranking(
     settings: ConfidenceSettings | None,
     bootstrap: Bootstrap,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Return the results of `ranking_by_group` for the configured groups, and why other groups have no result.
+    """Return what `selective_accuracy_by_group` gives for the configured groups, and why other groups have nothing.
 
     Args:
         truth: the ground truth.
@@ -60,11 +60,11 @@ def configured_ranking(
     groups = settings.groups or {}
     unknown = groups_with_unknown_items(groups, truth.skeleton.joints, "joint")
     known = {name: joints for name, joints in groups.items() if name not in unknown}
-    found = ranking_by_group(truth, estimates, counted, known, settings.at, bootstrap)
+    found = selective_accuracy_by_group(truth, estimates, counted, known, settings.at, bootstrap)
     return found, {f"confidence {name}": reason for name, reason in unknown.items()}
 
 
-def ranking_by_group(
+def selective_accuracy_by_group(
     truth: Truth,
     estimates: Estimates,
     counted: Bool[np.ndarray, " person"],

@@ -33,7 +33,7 @@ class Record:
         scores: name -> value, low, high, in [0, 1]; None where there was nothing to measure.
         curves: protocol -> group -> threshold -> value, low, high.
         not_applicable: protocol -> the reason why it was not applied.
-        ranking: how well the confidence ranks the errors, by group (`confidence.ranking_by_group`).
+        ranking: how well the confidence ranks the errors, by group (`confidence.selective_accuracy_by_group`).
         notes: remarks that a reader of the numbers needs.
         identity: digests and names of what was scored, on which data, in which boxes; a record is not replaced by one
             of another identity unless overwriting is allowed.

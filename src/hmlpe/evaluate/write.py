@@ -186,7 +186,7 @@ def draw_ranking(ranking: Mapping[str, Mapping[str, Any]], title: str, path: Pat
     """Draw, with a panel for each group, the accuracy over the share of joints kept, and that of an oracle's ranking.
 
     Args:
-        ranking: the results of `confidence.ranking_by_group`.
+        ranking: the results of `confidence.selective_accuracy_by_group`.
         title: the title.
         path: the picture to write.
     """

@@ -190,7 +190,7 @@ def _row_facts(finished: Sequence[Run]) -> dict[str, str]:
 
 
 def _summarise_row(row: str, group: Sequence[Run], columns: Sequence[Column]) -> TableLine:
-    """Return the table's line of a row, of which `group` are the runs."""
+    """Summarise one row of the study as a line of its table; `group` holds the row's runs."""
     finished = [run for run in group if run.finished]
     return TableLine(
         row=row,

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -28,6 +29,7 @@ class Isolated(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what the sweeper gives; the sweeper calls this before `launch`."""
         self.context, self.task, self.config = hydra_context, task_function, config
+        _compose_jobs_once(type(hydra_context.config_loader))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run a batch of jobs; called once or, by sweepers that search, once for each batch.
@@ -48,6 +50,27 @@ class Isolated(Launcher):
         if initial_job_idx == 0 and not batch.dry:
             batch.lock_folder(self.held)
         return batch.run(job_overrides, initial_job_idx)
+
+
+def _compose_jobs_once(loader: type[ConfigLoader]) -> None:
+    """Let loaders of this class compose each job once: Hydra's sweeper composes all to check them, then the launcher.
+
+    The class is changed, not the loader, which is sent to the jobs' processes.
+    """
+    compose = loader.load_sweep_config
+    if compose.__name__ == "load_sweep_config_once":
+        return
+    composed: dict[tuple[int, tuple[str, ...]], tuple[DictConfig, DictConfig]] = {}
+
+    def load_sweep_config_once(self: ConfigLoader, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        key = (id(master_config), tuple(sweep_overrides))
+        if key in composed:
+            return composed.pop(key)[1]
+        config = compose(self, master_config, sweep_overrides)
+        composed[key] = (master_config, config)  # held with it, so that its id stays its own
+        return config
+
+    loader.load_sweep_config = load_sweep_config_once  # type: ignore[method-assign]
 
 
 def _to_plain_containers(value: Any) -> Any:

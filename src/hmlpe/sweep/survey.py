@@ -21,7 +21,7 @@ class Survey:
 
     Attributes:
         states: for each job, the state of its folder, or the error if it cannot run.
-        steps: for each job, its training steps if it starts anew.
+        steps: for each job, its training steps if it starts anew; 0 for one that is finished.
         seconds_per_step: duration of a training step of the first job that is to run, on this machine; None if no
             job is to run, or nothing was timed.
         gpus: number of GPUs for the jobs; 0 if they run on the CPU.
@@ -88,7 +88,7 @@ def _survey_in_this_process(jobs: Sequence[Job], measure_step_time: bool) -> Sur
             # Each stage of a chain looks at its own folder.
             state = RunState("missing") if settings.stages else find_run_state(settings, job.folder)
             states.append(state)
-            steps.append(sum(estimate_steps(stage) for stage in chain))
+            steps.append(0.0 if state.kind == "finished" else sum(estimate_steps(stage) for stage in chain))
             if measure_step_time and per_step is None and state.kind != "finished":
                 per_step = seconds_per_step(chain[0])
         except BAD_INPUT as error:

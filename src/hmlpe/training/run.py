@@ -105,12 +105,15 @@ def find_run_state(settings: TrainSettings, folder: Path) -> RunState:
         UserError: the input is bad.
     """
     check_devices(settings.trainer, settings.optim.batch_size)
-    build_balance(settings)
     check_init_from(settings)
     pack = open_pack(Path(settings.data.pack), make("skeleton", settings.skeleton))
-    build_tasks(settings, [attribute.name for attribute in pack.attributes])
-    check_pack_settings(settings.data, pack)
-    return read_run_state(folder, run_identity(settings, str(pack.manifest["digest"])), identity_settings(settings))
+    identity = run_identity(settings, str(pack.manifest["digest"]))
+    state = read_run_state(folder, identity, identity_settings(settings))
+    if state.kind != "finished":  # then the same settings have passed this, and a study may have a thousand runs
+        build_balance(settings)
+        build_tasks(settings, [attribute.name for attribute in pack.attributes])
+        check_pack_settings(settings.data, pack)
+    return state
 
 
 def _train_and_record(
