@@ -227,7 +227,7 @@ def test_out_of_any_name_and_whole_photos(call: Call, tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_are_none(call: Call, setting: str, error: str) -> None:
-    answer = call(MODEL, "source=photos", setting)
+    answer = call(*([] if setting.startswith("checkpoint") else [MODEL]), "source=photos", setting)
     assert answer.code == 2 and answer.err.startswith("error: ") and error in answer.err
     assert answer.err.count("\n") == 1
     assert not {"None", "True"} & set(os.listdir())
