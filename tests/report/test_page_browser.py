@@ -116,6 +116,7 @@ def test_a_figure_that_cannot_be_drawn_says_so(page: Page, report: Path, tmp_pat
     expect(page.locator(".canvas svg.marks")).to_have_count(CHARTS - 1)
 
 
+@pytest.mark.slow  # a page is served, and waited for
 def test_a_served_page_reloads_itself_while_it_is_not_of_the_servers_version(page: Page, study: Path) -> None:
     """Its first question gets another version than its own already: a result came while it was made."""
     found, versions = study_of(collect_runs(study)), iter(["old", "new", "new"])

@@ -275,7 +275,8 @@ def services_of(pid: int) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("key", [pytest.param("a" * 40, marks=pytest.mark.slow), None])
+@pytest.mark.slow  # it is waited for
+@pytest.mark.parametrize("key", ["a" * 40, None])
 def test_an_unreachable_server_is_one_warning_and_an_offline_run(folder: Path, key: str | None) -> None:
     """With a key, and without any."""
     study = f"study=unreachable_{bool(key)}"
