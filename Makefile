@@ -23,7 +23,7 @@ SUFFIX = $(if $(filter smoke,$(PROFILE)),_smoke)
 # By the environment, and in Hydra's quotes: a path may hold spaces and signs.
 export ROOT
 # Runs of another set than the embedded one have a folder of their own.
-SET = data=$(DATA) $(if $(ROOT),"data.root='$$ROOT'") $(if $(filter-out embedded,$(DATA)),paths.outputs=outputs/on_$(DATA))
+SET = data=$(DATA) $(if $(ROOT),"data.root='$$ROOT'") $(if $(filter-out embedded,$(DATA)),$(if $(filter paths.outputs=%,$(ARGS)),,paths.outputs=outputs/on_$(DATA)))
 # Which words of ARGS a program has, picked by the shell, so that quotes hold. A list (seed=0,1) is the sweep's alone:
 # prepare and report run once. In brackets it is one value.
 pick = set --; for word in $(SET) $(ARGS); do case "$$word" in *=*[[]*) ;; *,*) continue;; esac; \
@@ -89,12 +89,13 @@ bench: $(STAMP) ## speed of hmlpe-train against bare steps, the machine's peak a
 
 # A failed row keeps no report away, but the exit status is the sweep's.
 reproduce-table: options $(STAMP) ## the weight-ablation table and its page; a second call does only what is missing
-	@$(call pick,$(OF_PREPARE)) echo "hmlpe-prepare $$*"; $(BIN)/hmlpe-prepare "$$@"
-	@set -- experiment=weight_ablation$(SUFFIX) $(SET) $(ARGS); echo "hmlpe-train -m $$*"; \
+	@$(call pick,$(OF_PREPARE)) printf '%s\n' "hmlpe-prepare $$*"; $(BIN)/hmlpe-prepare "$$@"
+	@set -- experiment=weight_ablation$(SUFFIX) $(SET) $(ARGS); printf '%s\n' "hmlpe-train -m $$*"; \
 	status=0; $(BIN)/hmlpe-train -m "$$@" || status=$$?; \
 	$(call pick,$(OF_REPORT)) \
-	echo "hmlpe-report study=weight_ablation$(SUFFIX) $$*"; \
-	$(BIN)/hmlpe-report study=weight_ablation$(SUFFIX) "$$@" && exit $$status
+	$(if $(filter study=%,$(ARGS)),,set -- study=weight_ablation$(SUFFIX) "$$@";) \
+	printf '%s\n' "hmlpe-report $$*"; \
+	$(BIN)/hmlpe-report "$$@" && exit $$status
 
 options:
 	@$(if $(filter 1,$(words $(filter full smoke,$(PROFILE)) $(filter-out full smoke,$(PROFILE)))),\

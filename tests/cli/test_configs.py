@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import yaml
+from hydra.plugins.config_source import ConfigLoadError
+from omegaconf import OmegaConf
 
-from hmlpe.cli.command_line import CONFIGS, plain_setting_names
+from hmlpe.cli.command_line import CONFIGS, FileConfigSource, plain_setting_names
 
 from ..programs import TINY, run
 
@@ -62,6 +65,24 @@ def test_in_a_sweep_too(folder: Path, data: Path) -> None:
     words = ["--config-dir=.", "-m", f"paths.data={data}", "seed=1,2", "hydra/launcher=basic", "sweep.dry_run=true"]
     done = run("train", *words, *TINY, folder=folder)
     assert done.returncode == 0 and "det_0.1_s2: missing" in done.stdout + done.stderr, done.stderr
+
+
+def test_a_file_is_read_once_and_again_when_it_has_changed(tmp_path: Path) -> None:
+    file, source = tmp_path / "own.yaml", FileConfigSource("main", f"file://{tmp_path}")
+    file.write_text("place: ~/x\n")
+    first = source.load_config("own")
+    assert not first.config.place.startswith("~")
+    first.config.place = "changed by Hydra"
+    inode = file.stat()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OmegaConf, "load", None)  # not parsed again
+        assert source.load_config("own").config.place != "changed by Hydra"
+    file.write_text("place: /elsewhere\n")
+    os.utime(file, ns=(inode.st_atime_ns, inode.st_mtime_ns + 1))
+    assert source.load_config("own").config.place == "/elsewhere"
+    file.unlink()
+    with pytest.raises(ConfigLoadError, match="own"):
+        source.load_config("own")
 
 
 def test_the_settings_are_those_of_all_programs_and_no_groups() -> None:

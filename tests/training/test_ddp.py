@@ -25,7 +25,6 @@ TINY = [
     "data.source.test=13",
     "logger=csv",
 ]
-pytestmark = pytest.mark.slow  # three processes
 ROWS = ("regression_only", "det_0.1", "detection_only")
 PROGRAM = Path(__file__).with_name("ddp_ranks.py")
 

@@ -113,11 +113,20 @@ def test_the_state_of_a_folder_is_said_in_words(tmp_path: Path) -> None:
     put(tmp_path, "failed", OURS, resume=True)
     assert read_run_state(tmp_path, OURS).describe() == "unfinished"
     assert read_run_state(tmp_path, OTHER).describe() == "stale (made with different config)"
-    write_config(tmp_path, {"epochs": 1, "optim": {"name": "sgd", "batch_size": 8}, "study": "x"})
-    changed = {"epochs": 2, "optim": {"name": "sgd", "batch_size": 9}, "seed": 1}
-    assert read_run_state(tmp_path, OTHER, changed).settings == ("epochs", "optim.batch_size", "seed")
-    assert read_run_state(tmp_path, OTHER, {"epochs": 2}).describe() == "stale (made with different config (epochs))"
-    many = read_run_state(tmp_path, OTHER, dict.fromkeys("abcdef", 0)).differences
+    assert read_run_state(tmp_path, OTHER, {"epochs": 2}).settings is None, "there is no config.yaml"
+    old = {"epochs": 1, "optim": {"name": "sgd", "batch_size": 8}, "study": "x", "heads": "keep", "init_from": None}
+    old |= {"data": {"root": "a", "subset": 3}, "balance": {"name": "fixed"}, "tasks": {"one": {}}}
+    write_config(tmp_path, old)
+    same = {**old, "study": "y", "seed": 1, "heads": "renew", "data": {"root": "b", "subset": 3}, "balance": {}}
+    assert read_run_state(tmp_path, OTHER, same).differences == (
+        "config (equal settings on other devices, or with other threads)"
+    )
+    changed = {**same, "optim": {"name": "sgd", "batch_size": 9}, "tasks": {}}
+    assert read_run_state(tmp_path, OTHER, changed).settings == ("optim.batch_size", "tasks.one")
+    assert read_run_state(tmp_path, OTHER, {**old, "epochs": 2}).describe() == (
+        "stale (made with different config (epochs))"
+    )
+    many = read_run_state(tmp_path, OTHER, old | dict.fromkeys("abcdef", 0)).differences
     assert many == "config (a, b, c, d, 2 more)"
     write_result(tmp_path, "failed", WHOLE | {"identity": OURS, "error": "interrupted"})
     assert read_run_state(tmp_path, OURS).describe() == "unfinished (interrupted)"

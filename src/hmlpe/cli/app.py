@@ -13,17 +13,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from hmlpe.bad_input import BAD_INPUT
-from hmlpe.cli.command_line import CONFIGS, plain_setting_names, register_config_source, to_hydra_arguments
-from hmlpe.cli.help import help_of, names_of_settings
+from hmlpe.cli.command_line import CONFIGS, register_config_source, to_hydra_arguments
+from hmlpe.cli.help import help_of, top_level_names
 from hmlpe.cli.interrupt import INTERRUPTED, interrupted, record_interrupts
 from hmlpe.errors import UserError, install_command
 
@@ -84,12 +85,13 @@ def run_app(
     job = partial(_call_program, program, allowed)
     _refuse_misplaced_folders(sys.argv[1:])
     _warn_of_repeated_settings(sys.argv[1:])
+    _warn_of_additions(sys.argv[1:], config_name)
     sys.argv[1:] = to_hydra_arguments([(flags or {}).get(word, word) for word in sys.argv[1:]])
     register_config_source()
     record_interrupts()
     try:
         app = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(job)
-        _run(app, f"hmlpe-{config_name.replace('_', '-')}")
+        _run(app, config_name, allowed)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:
@@ -109,7 +111,7 @@ def _refuse_misplaced_folders(words: Sequence[str]) -> None:
 
 
 def _warn_of_repeated_settings(words: Sequence[str]) -> None:
-    """Print a line for each setting that the command line holds more than once: Hydra takes the last silently."""
+    """Print a line for each setting that the command line holds more than once, as Hydra says nothing of it."""
     said: dict[str, list[str]] = {}
     for word in words:
         key, equals, _ = word.partition("=")
@@ -117,19 +119,44 @@ def _warn_of_repeated_settings(words: Sequence[str]) -> None:
             said.setdefault(key.lstrip("+"), []).append(word)
     for key, found in said.items():
         if len(found) > 1:
-            print(f"warning: {key}: is given {len(found)} times; the last counts: {found[-1]}", file=sys.stderr)
+            swept = {"-m", "--multirun"} & set(words)
+            last = "" if swept or found[-1].startswith("+") else f"; the last counts: {found[-1]}"
+            print(f"warning: {key}: is given {len(found)} times{last}", file=sys.stderr)
 
 
-def _run(program: Callable[[], object], name: str) -> None:
-    """Call the Hydra app of the console script `name`, and end the process as `_end_with_error` says on an error."""
+def _warn_of_additions(words: Sequence[str], config_name: str) -> None:
+    """Print a line for each top-level setting that is added (`+name=value`) and that is spelt like one of the program.
+
+    A configuration of the user's own may refer to it, so that it is not refused.
+    """
+    own = set(top_level_names(config_name))
+    for word in words:
+        key, equals, _ = word.partition("=")
+        name = key.lstrip("+")
+        added = key.startswith("+") and equals and not {".", "/", "@"} & set(name) and name not in own
+        if added and (near := _did_you_mean(name, own)):
+            print(f"warning: {key}: is a setting of its own, which nothing reads{near}", file=sys.stderr)
+
+
+def _did_you_mean(name: str, known: Collection[str]) -> str:
+    """Return "; did you mean …?" with the known names that are spelt like `name`, or an empty text."""
+    place, dot, leaf = name.rpartition(".")
+    beside = sorted(one.rpartition(".")[2] for one in known if one.rpartition(".")[0] == place)
+    near = [f"{place}{dot}{one}" for one in difflib.get_close_matches(leaf, beside, n=2)]
+    near = near if beside else difflib.get_close_matches(name, sorted(known), n=2, cutoff=0.75)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _run(program: Callable[[], object], config_name: str, allowed: Collection[str] | None) -> None:
+    """Call the Hydra app of a program, and end the process as `_end_with_error` says on an error."""
     try:
         program()
     except SystemExit as leaving:
         if isinstance(leaving.code, Exception):  # of a callback: Hydra swallows its errors
-            _end_with_error(leaving.code, name)
+            _end_with_error(leaving.code, config_name, allowed)
         raise
     except Exception as error:
-        _end_with_error(error, name)
+        _end_with_error(error, config_name, allowed)
 
 
 def _call_program(
@@ -139,7 +166,6 @@ def _call_program(
     try:
         if allowed is not None:
             _refuse_foreign_overrides(allowed)
-        _refuse_unread_additions()
         return program(config)
     except (*BAD_INPUT, OSError) as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:  # this job fails, the others go on
@@ -169,26 +195,10 @@ def _refuse_foreign_overrides(allowed: Collection[str]) -> None:
             )
 
 
-def _refuse_unread_additions() -> None:
-    """Raise UserError if an override adds (`+name=value`) a top-level setting that nothing reads or refers to."""
-    words = HydraConfig.get().overrides.task
-    for word in words:
-        name = word.lstrip("+").partition("=")[0]
-        known = {*plain_setting_names(), *HydraConfig.get().runtime.choices}
-        read = name in known or set("./@") & set(name) or any(f"${{{name}" in other for other in words)
-        if word.startswith("+") and not read:
-            raise UserError(f"+{name}: no program reads such a setting{_near_names(name, HydraConfig.get().job.name)}")
-
-
-def _near_names(name: str, program: str) -> str:
-    """Return "; did you mean …?" with settings of the program that are spelt like `name`, or an empty text."""
-    near = difflib.get_close_matches(name, names_of_settings(program), n=2, cutoff=0.75)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
-
-
-def _end_with_error(error: Exception, program: str) -> NoReturn:
+def _end_with_error(error: Exception, config_name: str, allowed: Collection[str] | None) -> NoReturn:
     """End the process: with one line on stderr if the user can correct the error, else with its traceback."""
-    line = missing_extra_message(error) or _unknown_setting_message(error, program)
+    line = missing_extra_message(error) or _unreadable_word_message(error)
+    line = line or _unknown_setting_message(error, config_name, allowed)
     if line is None and isinstance(error, (*BAD_INPUT, OSError)):
         _print_error_and_exit(error)
     line = line or launcher_error_message(error) or _bad_group_value_message(error)
@@ -197,19 +207,35 @@ def _end_with_error(error: Exception, program: str) -> NoReturn:
     _print_error_and_exit(UserError(line))
 
 
-def _unknown_setting_message(error: Exception, program: str) -> str | None:
-    """Return the error message if an override is no setting, or a group's option does not exist; else None."""
+def _unreadable_word_message(error: Exception) -> str | None:
+    """Return the error message if Hydra cannot parse an override, or takes it for several; else None."""
     said = str(error)
-    if wrong := re.match(r"(?:Error parsing override '|LexerNoViableAltException: )(.+?)'?\n", said):
-        return f"{wrong[1]}: cannot be read; a setting is given as NAME=VALUE"
     if several := re.match(r"Ambiguous value for argument '(.+)'\n", said):
         name, _, values = several[1].partition("=")
-        sweep = f"-m runs them one by one ({program} -m {several[1]}); " if program == "hmlpe-train" else ""
-        return f"{several[1]}: several values; {sweep}a list stands in brackets: {name}=[{values}]"
+        return (
+            f"{several[1]}: several values: -m runs them one by one; a list is {name}=[{values}], a text {name}='\"…\"'"
+        )
+    wrong = re.match(r"(?:Error parsing override '|LexerNoViableAltException: )(.+?)'?\n", said)
+    word = error.override if isinstance(error, OverrideParseException) else wrong[1] if wrong else None
+    if word is None:
+        return None
+    readable = re.match(r"[\w.@/+~-]+=", word)
+    why = "quote what is in it: NAME='\"VALUE\"'" if readable else "a setting is given as NAME=VALUE"
+    return f"{word}: cannot be read; {why}"
+
+
+def _unknown_setting_message(error: Exception, config_name: str, allowed: Collection[str] | None) -> str | None:
+    """Return the error message if an override names a setting or a group's option that does not exist; else None."""
+    said, program = str(error), f"hmlpe-{config_name.replace('_', '-')}"
     if setting := re.match(r"Could not override '([^']+)'", said):
+        name = setting[1]
         hint = next((line for line in said.splitlines() if line.startswith("Did you mean")), "")
-        found = _near_names(setting[1], program) or f"; {hint or f'list them all: {program} --cfg job'}"
-        return f"{setting[1]}: {program} has no such setting{found}"
+        adding = f"; +{name}=VALUE adds it" if name.startswith(("tasks.", "metrics.", "row.weights.")) else ""
+        found = (
+            _did_you_mean(name, _names_there(config_name, name, allowed))
+            or f"; {hint or f'list them all: {program} --cfg job'}"
+        )
+        return f"{name}: {program} has no such setting{found}{adding}"
     if choice := re.search(r"Could not (?:find|load) '([^']+)'", said):
         group, _, name = choice[1].rpartition("/")
         while group and not (CONFIGS / group).is_dir():
@@ -221,6 +247,37 @@ def _unknown_setting_message(error: Exception, program: str) -> str | None:
         where = f"{owner[1]}.yaml: " if owner else ""
         return f"{where}{group}={name}: there is no such configuration; there are {', '.join(there) or 'none'}"
     return None
+
+
+def _names_there(config_name: str, refused: str, allowed: Collection[str] | None) -> set[str]:
+    """Return the names of all settings of the program, as the other words of the command line compose it.
+
+    Args:
+        config_name: name of the program's configuration.
+        refused: the setting that does not exist.
+        allowed: see `run_app`.
+    """
+    words = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]
+    words = [word for word in words if word.lstrip("+~").partition("=")[0] != refused and "," not in word]
+    GlobalHydra.instance().clear()
+    for chosen in (words, []):  # without them, if they need the user's own folder of configurations
+        try:
+            with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+                config = hydra.compose(config_name, chosen)
+            break
+        except BAD_INPUT:
+            continue
+    else:
+        return set()
+    names = set(top_level_names(config_name))
+    branches: list[tuple[str, Any]] = [("", OmegaConf.to_container(config, resolve=False))]
+    for place, branch in branches:  # the list grows
+        for key, value in branch.items():
+            if isinstance(value, dict):
+                branches.append((f"{place}{key}.", value))
+            else:
+                names.add(f"{place}{key}")
+    return {name for name in names if allowed is None or name.partition(".")[0] in {*allowed, "paths", "experiment"}}
 
 
 def _bad_group_value_message(error: Exception) -> str | None:

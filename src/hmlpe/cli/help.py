@@ -71,18 +71,16 @@ def help_of(config: str, width: int | None = None) -> str:
     return "\n\n".join(parts)
 
 
-def names_of_settings(program: str) -> list[str]:
-    """Return the names of all settings and groups that the program `hmlpe-<name>` may have."""
-    config = program.removeprefix("hmlpe-").replace("-", "_")
+def top_level_names(config: str) -> list[str]:
+    """Return the names of the groups and top-level settings that a program's configuration has.
+
+    Args:
+        config: name of the configuration, e.g. fit_box.
+    """
     text = _read_config(config)
-    groups = {name.partition("@")[0] for name in _defaults(text)}
-    names = [one.name for one in settings_of(text)]
-    if "train" in groups and config != "train":
-        names += names_of_settings("hmlpe-train")
-    for group in groups:
-        for path in sorted((CONFIGS / group).glob("*.yaml")):
-            names += [f"{group}.{one.name}" for one in settings_of(path.read_text("utf-8"))]
-    return sorted({*names, *groups})
+    groups = list(_defaults(text))
+    inherited = top_level_names("train") if "train" in groups and config != "train" else []
+    return sorted({*inherited, *groups, *(str(name) for name in yaml.safe_load(text) if name != "defaults")})
 
 
 def _split_head(text: str) -> tuple[str, dict[str, str]]:

@@ -235,7 +235,7 @@ def _glob_root(pattern: Path) -> Path:
     """
     root = Path(pattern.anchor)
     for part in pattern.parts[1:-1]:
-        if glob.has_magic(part) and not (root / part).is_dir():
+        if glob.has_magic(part) and not os.path.isdir(root / part):  # False, too, where we may not look
             break
         root /= part
     return root

@@ -11,7 +11,7 @@ from hmlpe.runs.result import Run, row_weights
 from hmlpe.words import count_with_noun
 
 FACTS = ("start", "steps")
-FEW_STEPS = 100  # with fewer no network of ours has learnt anything
+FEW_STEPS = 100  # with fewer no network has learnt anything from scratch
 
 
 @dataclass(frozen=True)
@@ -175,8 +175,9 @@ def short_digest(digest: str) -> str:
 def _epochs_in_words(finished: Sequence[Run]) -> str:
     """Return the number of epochs of the runs, or its range, in words, and whether they are too short to be read."""
     values = sorted({int(run.result.epochs or 0) for run in finished})
-    steps = max((run.result.steps or 0) + (run.result.steps_before or 0) for run in finished)
-    few = f" ({count_with_noun(steps, 'step')}: too few, the numbers mean nothing)" if 0 < steps < FEW_STEPS else ""
+    steps = max(run.result.steps or 0 for run in finished)
+    anew = all(run.result.start in (None, "scratch") for run in finished)
+    few = f" ({count_with_noun(steps, 'step')}: too few to learn from)" if anew and 0 < steps < FEW_STEPS else ""
     return (count_with_noun(values[0], "epoch") if len(values) == 1 else f"{values[0]} to {values[-1]} epochs") + few
 
 

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 from hmlpe.errors import UserError
@@ -18,6 +17,17 @@ CHOSEN, OTHER_BEST = "model.ckpt", "best.ckpt"  # the evaluated checkpoint; duri
 PEOPLE = "people"  # the folder of predictions and errors of each person
 RESULT, CONFIG = "result.json", "config.yaml"
 _NAMED = 4  # of the settings that differ, in a message
+# Settings that no result depends on, by the part of the configuration.
+NOT_IN_IDENTITY = {
+    "": {"paths", "logger", "study", "folder", "seed", "sweep", "overwrite", "stages", "objective", "varies", "bench"}
+    | {"keep_epochs"},
+    "data": {  # settings of the pack, whose own digest is part of the identity
+        *("source", "boxes", "root", "pack", "crop_px", "near_duplicates", "keep_neighbours", "allow_missing"),
+        *("known", "sets", "epochs"),
+    },
+    "trainer": {"progress", "workers", "log_every_n_steps"},
+    "balance": {"name"},
+}
 FileVersion = tuple[int, int]
 """The version of a file, as (inode, modification time): each write makes a new file and renames it."""
 
@@ -42,20 +52,23 @@ class RunState:
             with other code, data, start or configuration.
         result: content of result.json, if there is one.
         changed: what differs in a stale result: keys of the identity.
-        settings: names of the settings that differ in a stale result, where its config.yaml tells.
+        settings: names of the settings that differ in a stale result; None if that is not known.
     """
 
     kind: Literal["missing", "unfinished", "finished", "stale"]
     result: dict[str, Any] | None = None
     changed: tuple[str, ...] = ()
-    settings: tuple[str, ...] = ()
+    settings: tuple[str, ...] | None = None
 
     @property
     def differences(self) -> str:
         """Return in words what differs in a stale result, e.g. "code and config (epochs, optim.name)"."""
-        named, more = ", ".join(self.settings[:_NAMED]), len(self.settings) - _NAMED
-        named += f", {more} more" if more > 0 else ""
-        parts = [f"{key} ({named})" if key == "config" and named else key for key in self.changed]
+        config = "config"
+        if self.settings is not None:
+            more = len(self.settings) - _NAMED
+            named = ", ".join(self.settings[:_NAMED]) + (f", {more} more" if more > 0 else "")
+            config += f" ({named or 'equal settings on other devices, or with other threads'})"
+        parts = [config if key == "config" else key for key in self.changed]
         return " and ".join(parts)
 
     def describe(self) -> str:
@@ -66,16 +79,13 @@ class RunState:
         return f"{self.kind} ({failed})" if failed else self.kind
 
 
-def read_run_state(
-    folder: Path, identity: Mapping[str, str], settings: Mapping[str, Any] = MappingProxyType({})
-) -> RunState:
+def read_run_state(folder: Path, identity: Mapping[str, str], settings: Mapping[str, Any] | None = None) -> RunState:
     """Return the state of a run's folder, seen from a run with this identity.
 
     Args:
         folder: folder of the run.
         identity: digests of code, data, start and configuration, and the seed; see `provenance.run_identity`.
-        settings: the tree of those settings that the configuration's digest holds; of a stale result, those that differ
-            are named.
+        settings: the run's configuration; of a stale result, the settings that differ are named.
 
     Raises:
         UserError: result.json is broken.
@@ -91,31 +101,42 @@ def read_run_state(
     worth_keeping = finished or any((folder / "checkpoints" / name).exists() for name in (RESUME, RESUME_BEFORE))
     if not worth_keeping:
         return RunState("missing", result, changed)
-    return RunState("stale", result, changed, tuple(_different_settings(folder, settings)))
+    return RunState("stale", result, changed, None if settings is None else _different_settings(folder, settings))
 
 
-def _different_settings(folder: Path, settings: Mapping[str, Any]) -> list[str]:
-    """Return the dotted names of the settings that the run's config.yaml has other values for; empty without one."""
-    try:
-        old = read_config(folder)
-    except UserError:
-        return []
-    found: list[str] = []
-
-    def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], place: str) -> None:
-        for key, value in ours.items():
-            other = theirs.get(key)
-            if isinstance(value, Mapping) and isinstance(other, Mapping):
-                compare(value, other, f"{place}{key}.")
-            elif value != other:
-                found.append(f"{place}{key}")
-
-    compare(settings, old, "")
+def settings_of_identity(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those settings of a run's configuration that its result depends on, as they were given."""
+    found = {key: value for key, value in tree.items() if key not in NOT_IN_IDENTITY[""]}
+    for part in ("data", "trainer", "balance"):
+        found[part] = {key: value for key, value in tree.get(part, {}).items() if key not in NOT_IN_IDENTITY[part]}
     return found
 
 
+def _different_settings(folder: Path, tree: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the names of the settings in which the run's config.yaml differs from a tree; None without that file."""
+    try:
+        old = settings_of_identity(read_config(folder))
+    except (UserError, AttributeError):  # there is none, or it is of something else
+        return None
+    new = settings_of_identity(tree)
+    if old.get("init_from") is new.get("init_from") is None:  # then there are no heads to keep
+        new["heads"] = old.get("heads")
+    found: list[str] = []
+
+    def compare(one: Mapping[str, Any], other: Mapping[str, Any], place: str) -> None:
+        for key in dict.fromkeys((*one, *other)):
+            ours, theirs = one.get(key), other.get(key)
+            if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+                compare(ours, theirs, f"{place}{key}.")
+            elif ours != theirs:
+                found.append(f"{place}{key}")
+
+    compare(new, old, "")
+    return tuple(found)
+
+
 def finished_result_or_clean_up(
-    folder: Path, identity: Mapping[str, str], overwrite: bool, settings: Mapping[str, Any] = MappingProxyType({})
+    folder: Path, identity: Mapping[str, str], overwrite: bool, settings: Mapping[str, Any] | None = None
 ) -> dict[str, Any] | None:
     """Return the finished result in `folder`; if there is none, delete what a new run must not use, and return None.
 

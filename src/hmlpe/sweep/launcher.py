@@ -13,6 +13,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+_COMPOSED: dict[tuple[int, tuple[str, ...]], tuple[DictConfig, DictConfig]] = {}
+
 
 class Isolated(Launcher):
     """Runs each job in its own process, several at once, and skips finished jobs.
@@ -49,7 +51,10 @@ class Isolated(Launcher):
         batch = Batch(self.settings, self.context, self.task, self.config, self.jobs)
         if initial_job_idx == 0 and not batch.dry:
             batch.lock_folder(self.held)
-        return batch.run(job_overrides, initial_job_idx)
+        try:
+            return batch.run(job_overrides, initial_job_idx)
+        finally:
+            _COMPOSED.clear()  # a sweeper that does not check its jobs first would get the last batch's
 
 
 def _compose_jobs_once(loader: type[ConfigLoader]) -> None:
@@ -60,14 +65,13 @@ def _compose_jobs_once(loader: type[ConfigLoader]) -> None:
     compose = loader.load_sweep_config
     if compose.__name__ == "load_sweep_config_once":
         return
-    composed: dict[tuple[int, tuple[str, ...]], tuple[DictConfig, DictConfig]] = {}
 
     def load_sweep_config_once(self: ConfigLoader, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         key = (id(master_config), tuple(sweep_overrides))
-        if key in composed:
-            return composed.pop(key)[1]
+        if key in _COMPOSED:
+            return _COMPOSED.pop(key)[1]
         config = compose(self, master_config, sweep_overrides)
-        composed[key] = (master_config, config)  # held with it, so that its id stays its own
+        _COMPOSED[key] = (master_config, config)  # held with it, so that its id stays its own
         return config
 
     loader.load_sweep_config = load_sweep_config_once  # type: ignore[method-assign]

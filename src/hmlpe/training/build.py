@@ -16,6 +16,7 @@ from hmlpe.data.pack import Pack
 from hmlpe.data.record import Attribute
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
+from hmlpe.runs.folder import settings_of_identity
 from hmlpe.settings import DataSettings, make
 from hmlpe.tasks import Task
 from hmlpe.training.checkpoint import KEY, epoch_from_name, read_checkpoint
@@ -24,19 +25,9 @@ from hmlpe.training.module import MultiTaskPose, metric_collection, task_error_m
 from hmlpe.training.ranks import rank_and_world
 from hmlpe.training.settings import ModelSettings, TrainSettings
 
+
 # Settings on which no result depends, or which enter a run's identity elsewhere. All other settings are part of the
 # identity, so that a new setting cannot be forgotten.
-NOT_IN_IDENTITY = {
-    "": {"paths", "logger", "study", "folder", "seed", "sweep", "overwrite", "stages", "objective", "varies", "bench"}
-    | {"keep_epochs"},
-    "data": {  # settings of the pack, whose own digest is part of the identity
-        *("source", "boxes", "root", "pack", "crop_px", "near_duplicates", "keep_neighbours", "allow_missing"),
-        *("known", "sets", "epochs"),
-    },
-    "trainer": {"progress", "workers", "log_every_n_steps"},
-}
-
-
 def resolve_precision(setting: str, accelerator: str) -> str:
     """Return Lightning's name of the precision for the setting `trainer.precision`.
 
@@ -62,7 +53,7 @@ def config_digest(settings: TrainSettings, include_row: bool = True) -> str:
     """
     trainer = settings.trainer
     on_gpu = gpu_count(trainer.accelerator) > 0
-    found = identity_settings(settings)
+    found = settings_of_identity(settings.tree)
     found |= {
         "init_from": start_checkpoint_digest(settings),
         "heads": None if settings.init_from is None else found["heads"],
@@ -77,15 +68,6 @@ def config_digest(settings: TrainSettings, include_row: bool = True) -> str:
         key: value for key, value in found.items() if include_row or key not in ("row", "balance", *settings.varies)
     }
     return digest_of(_ints_for_whole_floats(kept))
-
-
-def identity_settings(settings: TrainSettings) -> dict[str, Any]:
-    """Return the tree of the settings that a result depends on, as they were given."""
-    tree = settings.tree
-    found = {key: value for key, value in tree.items() if key not in NOT_IN_IDENTITY[""]}
-    for part in ("data", "trainer"):
-        found[part] = {key: value for key, value in tree[part].items() if key not in NOT_IN_IDENTITY[part]}
-    return found | {"balance": {key: value for key, value in tree["balance"].items() if key != "name"}}
 
 
 def _ints_for_whole_floats(value: Any) -> Any:

@@ -40,7 +40,6 @@ from hmlpe.training.build import (
     build_model,
     build_tasks,
     check_pack_settings,
-    identity_settings,
     resolve_precision,
 )
 from hmlpe.training.checkpoint import KEY, epoch_file, epoch_from_name, read_checkpoint, reference_task
@@ -88,9 +87,7 @@ def run(settings: TrainSettings, folder: Path) -> dict[str, Any]:
     with ExitStack() as held:
         on_rank_zero(lambda: held.enter_context(locked(folder / ".lock", "run", LOCK_TIMEOUT_S)))
         overwrite = settings.overwrite or settings.sweep.redo == "stale"
-        done = on_rank_zero(
-            lambda: finished_result_or_clean_up(folder, identity, overwrite, identity_settings(settings))
-        )
+        done = on_rank_zero(lambda: finished_result_or_clean_up(folder, identity, overwrite, settings.tree))
         if done is not None:
             check_kept_epochs(settings, folder)
             log.info("%s: already finished, skipped (%s)", name, folder)
@@ -108,7 +105,7 @@ def find_run_state(settings: TrainSettings, folder: Path) -> RunState:
     check_init_from(settings)
     pack = open_pack(Path(settings.data.pack), make("skeleton", settings.skeleton))
     identity = run_identity(settings, str(pack.manifest["digest"]))
-    state = read_run_state(folder, identity, identity_settings(settings))
+    state = read_run_state(folder, identity, settings.tree)
     if state.kind != "finished":  # then the same settings have passed this, and a study may have a thousand runs
         build_balance(settings)
         build_tasks(settings, [attribute.name for attribute in pack.attributes])
