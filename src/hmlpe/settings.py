@@ -150,13 +150,13 @@ def make(name: str, node: Mapping[str, Any], **given: Any) -> Any:
             cause = cause.__cause__
         what = what.replace(", set env var HYDRA_FULL_ERROR=1 to see chained exception.", f": {cause}")
         raise UserError(f"{'.'.join(filter(None, (name, key.strip())))}: {' '.join(what.split())}") from error
-    return partial(_call_partial, name, made) if node.get("_partial_") else made
+    return partial(_call_component, name, made) if node.get("_partial_") else made
 
 
-def _call_partial(name: str, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+def _call_component(name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call the function of a component with `_partial_`, and turn errors about its arguments into UserError."""
     try:
-        return function(*given, **named)
+        return function(*args, **kwargs)
     except (TypeError, ValueError) as error:
         raise UserError(f"{name}: {' '.join(str(error).split())}") from error
 
@@ -223,7 +223,7 @@ class ValidationSettings(Settings, extra="forbid"):
     seed: NonNegativeInt
 
 
-class SetSettings(Settings):
+class SingleSetSettings(Settings):
     """The settings of one data set: where its people come from, and how the boxes around them are made."""
 
     source: Component
@@ -251,6 +251,6 @@ class DataSettings(Settings):
     validation: ValidationSettings
     source: Component | None = None
     boxes: Component | None = None
-    known: dict[str, SetSettings] | None = None
+    known: dict[str, SingleSetSettings] | None = None
     root: Any = None  # Hydra parses a folder named by digits as a number
     sets: SetNames = None

@@ -232,7 +232,7 @@ def _unknown_setting_message(error: Exception, config_name: str, allowed: Collec
         hint = next((line for line in said.splitlines() if line.startswith("Did you mean")), "")
         adding = f"; +{name}=VALUE adds it" if name.startswith(("tasks.", "metrics.", "row.weights.")) else ""
         found = (
-            _did_you_mean(name, _names_there(config_name, name, allowed))
+            _did_you_mean(name, _existing_setting_names(config_name, name, allowed))
             or f"; {hint or f'list them all: {program} --cfg job'}"
         )
         return f"{name}: {program} has no such setting{found}{adding}"
@@ -249,12 +249,12 @@ def _unknown_setting_message(error: Exception, config_name: str, allowed: Collec
     return None
 
 
-def _names_there(config_name: str, refused: str, allowed: Collection[str] | None) -> set[str]:
-    """Return the names of all settings of the program, as the other words of the command line compose it.
+def _existing_setting_names(config_name: str, refused: str, allowed: Collection[str] | None) -> set[str]:
+    """Return the names of all settings in the program's configuration, composed with all overrides but the refused one.
 
     Args:
         config_name: name of the program's configuration.
-        refused: the setting that does not exist.
+        refused: the name in an override, of which there is no setting.
         allowed: see `run_app`.
     """
     words = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]

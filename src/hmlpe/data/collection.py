@@ -13,7 +13,7 @@ from hmlpe.data.record import Attribute
 from hmlpe.data.selection import DataSet, parse_set_names
 from hmlpe.data.sources.attributes import parse_attributes
 from hmlpe.errors import UserError
-from hmlpe.settings import DataSettings, SetSettings, make
+from hmlpe.settings import DataSettings, SingleSetSettings, make
 
 
 def build_data_sets(data: DataSettings) -> tuple[list[DataSet], list[str]]:
@@ -80,16 +80,18 @@ def configured_attributes(data: DataSettings, names: list[str]) -> Mapping[str, 
     return found
 
 
-def _settings_of_sets(data: DataSettings, names: list[str]) -> dict[str, SetSettings]:
+def _settings_of_sets(data: DataSettings, names: list[str]) -> dict[str, SingleSetSettings]:
     """Return set name -> settings, for those named sets that have any; those of a single set stand for every name."""
     if data.known is None:
         return dict.fromkeys(names, _settings_of_single_set(data))
     return {name: member for name, member in _chosen_sets(data).items() if name in names}
 
 
-def _settings_of_single_set(data: DataSettings) -> SetSettings:
+def _settings_of_single_set(data: DataSettings) -> SingleSetSettings:
     """Return the settings of the only set, those directly under `data`."""
-    return SetSettings.from_config({key: value for key in ("source", "boxes") if (value := getattr(data, key))}, "data")
+    return SingleSetSettings.from_config(
+        {key: value for key in ("source", "boxes") if (value := getattr(data, key))}, "data"
+    )
 
 
 @contextmanager
@@ -106,7 +108,7 @@ def _correct_setting_names(data: DataSettings, name: str) -> Iterator[None]:
         raise UserError(re.sub(r"\bdata\.(?=source\b|boxes\b)", f"data.known.{name}.", str(error))) from error
 
 
-def _chosen_sets(data: DataSettings) -> dict[str, SetSettings]:
+def _chosen_sets(data: DataSettings) -> dict[str, SingleSetSettings]:
     """Return name -> settings of the sets in `data.sets`, or of all. Raises UserError if a name is unknown."""
     known = data.known or {}
     if data.sets is None:

@@ -27,12 +27,13 @@ class BoxRelation:
     """How a cascade's own boxes lie relative to the upper-body windows of the people that they show.
 
     Attributes:
-        quartiles: (quartile, 3) quartiles of shift, top and height of the `BoxMap` from box to window; NaN without
-            boxes.
+        quartiles: (quartile, 3) quartiles of the shift, top and height of the upper-body window relative to the
+            cascade's box (the fields of `BoxMap`); NaN without boxes.
         boxes: number of boxes that show somebody.
-        sum_low: 10 % quantile of the last-stage sums of boxes that show nobody: a value for a cascade's `zero`.
-        sum_true: median last-stage sum of boxes that show somebody: a cascade's `weight` is then
-            1 / (sum_true - sum_low).
+        sum_low: 10 % quantile of the last-stage scores (sums of the weak classifiers' votes) of boxes that show nobody.
+            As a cascade's score is (sum - `zero`) * `weight`, this is a value for its `zero`.
+        sum_true: median last-stage score of boxes that show somebody; with 1 / (sum_true - sum_low) as the cascade's
+            `weight`, such a box has the score 1.
     """
 
     quartiles: Float[np.ndarray, "quartile 3"]

@@ -77,7 +77,7 @@ def row_colours(runs: Sequence[Run]) -> Mapping[str, str]:
 
 
 def _fixed_colour(weights: Mapping[str, float], base: str) -> str:
-    """Return the colour of a row with these weights that does not depend on other rows; empty if it does."""
+    """Return the colour reserved for a row with these weights; an empty text if it is chosen by the row's place."""
     if not weights.get(base):
         return GREY
     return "" if any(value for task, value in weights.items() if task != base) else INK
