@@ -230,7 +230,7 @@ def _unknown_setting_message(error: Exception, config_name: str, allowed: Collec
     if setting := re.match(r"Could not override '([^']+)'", said):
         name = setting[1]
         hint = next((line for line in said.splitlines() if line.startswith("Did you mean")), "")
-        adding = f"; +{name}=VALUE adds it" if name.startswith(("tasks.", "metrics.", "row.weights.")) else ""
+        adding = f"; +{name}=VALUE adds it" if name.startswith(("tasks.", "metrics.", "row.")) else ""
         found = (
             _did_you_mean(name, _existing_setting_names(config_name, name, allowed))
             or f"; {hint or f'list them all: {program} --cfg job'}"
