@@ -85,3 +85,16 @@ def test_it_is_one_line(program: str, words: list[str], error: str, tmp_path: Pa
     assert line.startswith("error: ") and error in line
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"file"}
     assert not list(tmp_path.glob("outputs/*"))  # nor an empty folder
+
+
+def test_what_is_said_twice_or_added_is_told_and_counts(tmp_path: Path, data: Path) -> None:
+    """Hydra takes the last silently, and adds what nobody reads."""
+    words = [*TINY, f"paths.data={data}", "logger=csv", "seed=1", "seed=7", "+sed=3", "+note=3", "sweep.dry_run=true"]
+    done = run("train", *words, folder=tmp_path)
+    assert done.returncode == 0 and "det_0.1_s7: missing" in done.stdout + done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("warning: ")] == [
+        "warning: seed: is given 2 times; the last counts: seed=7",
+        "warning: +sed: adds a setting that hmlpe-train does not have; did you mean seed?",
+    ]
+    done = run("train", "-m", *words, folder=tmp_path)
+    assert "warning: seed: is given 2 times\n" in done.stderr, "both are swept"

@@ -107,6 +107,13 @@ def test_test_people_in_shots_that_are_trained_on_are_counted(study: Study) -> N
     assert ", 500 test people, 22 of them in shots that are trained on. Checkpoint" in text
 
 
+def test_a_study_of_a_few_steps_says_so(study: Study) -> None:
+    for steps, start, said in ((1, "scratch", "12 epochs (1 step: too few to learn from)."), (99, "a/b", "12 epochs."),
+                               (100, "scratch", "12 epochs.")):  # fmt: skip
+        result = make_result() | {"steps": steps, "start": start}
+        assert summarise_runs(collect_runs(study([result]))).about.endswith(said), said
+
+
 def test_complete_data_has_no_word_on_missing_people(study: Study) -> None:
     result = changed(make_result(), "people", {"train": 2000, "val": 200, "test": 500, "test_annotated": 500})
     text = render_markdown(summarise_runs(collect_runs(study([result]))))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from hmlpe.sweep.launcher import _compose_jobs_once
+from hmlpe.sweep.launcher import Isolated
 
 
 def test_each_job_is_composed_once_for_sweeper_and_launcher() -> None:
@@ -19,9 +21,10 @@ def test_each_job_is_composed_once_for_sweeper_and_launcher() -> None:
             calls.append(sweep_overrides)
             return OmegaConf.create({"of": master_config.name, "words": sweep_overrides})
 
-    _compose_jobs_once(Loader)
-    _compose_jobs_once(Loader)  # of a second sweep in this process
     loader, one, other = Loader(), OmegaConf.create({"name": "one"}), OmegaConf.create({"name": "other"})
+    for _ in range(2):  # the second: of another sweep in this process
+        context = HydraContext(config_loader=loader, callbacks=Callbacks())
+        Isolated().setup(hydra_context=context, task_function=print, config=one)
     checked = [loader.load_sweep_config(master_config=one, sweep_overrides=[word]) for word in ("seed=1", "seed=2")]
     launched = [loader.load_sweep_config(one, [word]) for word in ("seed=1", "seed=2")]
     assert launched == checked and [found.words for found in launched] == [["seed=1"], ["seed=2"]]

@@ -135,7 +135,8 @@ def _warn_of_additions(words: Sequence[str], config_name: str) -> None:
         name = key.lstrip("+")
         added = key.startswith("+") and equals and not {".", "/", "@"} & set(name) and name not in own
         if added and (near := _did_you_mean(name, own)):
-            print(f"warning: {key}: is a setting of its own, which nothing reads{near}", file=sys.stderr)
+            program = f"hmlpe-{config_name.replace('_', '-')}"
+            print(f"warning: {key}: adds a setting that {program} does not have{near}", file=sys.stderr)
 
 
 def _did_you_mean(name: str, known: Collection[str]) -> str:
