@@ -7,7 +7,8 @@ interval) and OUT/why.png (validation error over training, and the tasks' gradie
 follows. The words after OUT say where the prepared people are, as for hmlpe-train: of them the mean pose's error is
 computed. `off` and `on` switch the detection half way; `from_joint` trains the regression alone from the trunk of
 `joint` after a few epochs, `from_alone` both tasks from that of `alone`; their controls, `alone_anew` and `joint_anew`,
-go on from their own trunks, with new heads too.
+go on from their own trunks, with new heads too. Runs of fewer epochs than the longest, which only leave trunks, are not
+compared.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ def main(words: list[str]) -> int:
         return 2
     study, out = map(Path, words[:2])
     runs = [run for run in collect_runs(study) if run.finished and run.row in ARMS]
+    longest = max(int(run.result.epochs or 0) for run in runs)
+    runs = [run for run in runs if run.result.epochs == longest]
     out.mkdir(parents=True, exist_ok=True)
     poses = {seed: mean_pose([*words[2:], f"seed={seed}"]) for seed in sorted({run.seed for run in runs})}
     table = pd.DataFrame([line_of(run, poses[run.seed]) for run in runs])
