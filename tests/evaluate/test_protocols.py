@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from hmlpe.errors import UserError
 from hmlpe.evaluate.bootstrap import Bootstrap
 from hmlpe.evaluate.cases import Case
-from hmlpe.evaluate.confidence import configured_ranking, selective_accuracy_by_group
+from hmlpe.evaluate.confidence import measure_configured_groups, selective_accuracy_by_group
 from hmlpe.evaluate.people import STICKS, Estimates, Truth, estimates_from_joints, part_ends_px
 from hmlpe.evaluate.protocols import PcpOfficial, PcpStrict, PdjModec, Protocol, Scores
 from hmlpe.evaluate.record import Record
@@ -240,10 +240,13 @@ def test_a_skeleton_without_parts_has_joints_to_score() -> None:
         assert protocols()[name].why_not(truth, estimates) == "the skeleton has no parts"
     settings = ConfidenceSettings(at=0.2, groups={"elbow": ["left_elbow"], "tail": ["tail"]})
     everyone = np.ones(6, dtype=bool)
-    ranked, left_out = configured_ranking(truth, estimates, everyone, settings, FEW)
+    ranked, left_out = measure_configured_groups(truth, estimates, everyone, settings, FEW)
     assert set(ranked) == {"tail"} and left_out == {"confidence elbow": "no joint 'left_elbow' in the data"}
-    assert configured_ranking(truth, estimates, everyone, None, FEW) == ({}, {})
-    assert configured_ranking(truth, estimates, everyone, ConfidenceSettings(at=0.2, groups=None), FEW) == ({}, {})
+    assert measure_configured_groups(truth, estimates, everyone, None, FEW) == ({}, {})
+    assert measure_configured_groups(truth, estimates, everyone, ConfidenceSettings(at=0.2, groups=None), FEW) == (
+        {},
+        {},
+    )
 
 
 def test_the_interval_is_the_percentiles_of_drawn_people() -> None:

@@ -1,1 +1,1 @@
-"""How fast the product is: training, evaluation and sweeps against what the machine and the bare computation allow."""
+"""Measure how fast hmlpe trains, evaluates and sweeps, against what the machine and the bare computation allow."""

@@ -32,7 +32,7 @@ class EvaluationSpeed(NamedTuple):
         ratio: `evaluate` divided by `bare`.
         people: the number of people in the test set.
         seconds: the time in seconds for the evaluation of the whole test set.
-        one: the latency of one crop.
+        crop_latency: the latency of one crop, by torch and by ONNX.
     """
 
     bare: float

@@ -16,7 +16,7 @@ def main(config_folder: str, job_overrides: list[list[str]]) -> None:
 
     Args:
         config_folder: folder of the configurations.
-        job_overrides: the overrides of each job.
+        job_overrides: for each job, its overrides of the configuration.
     """
     from hydra import compose, initialize_config_dir
 

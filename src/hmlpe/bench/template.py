@@ -1,7 +1,8 @@
-"""What a user would write instead: a plain Lightning module, a DataLoader with workers, albumentations, fp32.
+"""A plain Lightning template, as a user would write it without hmlpe: DataLoader workers, albumentations, fp32.
 
-It trains the same layers with the same two losses on the same pack, in the way of the common templates. hmlpe-bench
-runs it in a process of its own, in which nobody has set the allocator, and reads the line that it prints:
+The speed of hmlpe-train is compared with it. It trains the same layers with the same two losses on the same pack, in
+the way of the common templates. hmlpe-bench runs it in a process of its own, with the default memory allocator, and
+reads the line that it prints:
 
     python -m hmlpe.bench.template PACK NETWORK AUGMENT BATCH STEPS WORKERS THREADS
 
@@ -35,7 +36,7 @@ PARTS = ((0, 1), (1, 2), (3, 4), (4, 5), (0, 3), (6, 0), (6, 3))  # as many as t
 
 
 class Crops(Dataset[tuple[Tensor, Tensor]]):
-    """The training people: a random view and its joints."""
+    """A data set of the training people; an item is a randomly augmented crop and the joints in it."""
 
     def __init__(self, pack: Path, augment: str) -> None:
         people = np.load(pack / "people.npz")
@@ -65,7 +66,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
 
 
 class Template(L.LightningModule):
-    """Both tasks on one trunk."""
+    """A Lightning module that trains the joint regression and the part detection on one trunk."""
 
     def __init__(self, joints: int, network: dict[str, Any]) -> None:
         super().__init__()
@@ -90,7 +91,7 @@ class Template(L.LightningModule):
         self.times: list[float] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        """Return the weighted sum of both losses."""
+        """Return the weighted sum of both tasks' losses on a batch, per image."""
         image, joints = batch
         features = self.trunk(image)
         places, parts = (head(features) for head in self.heads)
@@ -102,16 +103,16 @@ class Template(L.LightningModule):
         return loss
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Note the time."""
+        """Record the time, from which the speed is computed."""
         self.times.append(time.perf_counter())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return AdamW."""
+        """Return the optimizer, which is AdamW."""
         return torch.optim.AdamW(self.parameters(), lr=1e-3)
 
 
 def images_per_second(pack: Path, network: dict[str, Any], augment: str, batch: int, steps: int, workers: int) -> float:
-    """Return the training speed after some steps to warm up, the time between epochs included."""
+    """Return the training speed of `steps` steps after the warm-up; the time between epochs counts."""
     people = Crops(pack, augment)
     loader = DataLoader(
         people, batch, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0
@@ -124,7 +125,7 @@ def images_per_second(pack: Path, network: dict[str, Any], augment: str, batch: 
 
 
 def main() -> None:
-    """Print the speed as a line of JSON."""
+    """Train with the arguments of the command line, and print the speed as a line of JSON."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     pack, network, augment, *numbers = sys.argv[1:]

@@ -1,4 +1,4 @@
-"""The speed of hmlpe-train itself, against bare steps, the machine's peak, and what a user would write instead."""
+"""Measure the training speed of hmlpe-train against bare steps, the machine's peak, and a plain Lightning template."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ BARE, PRODUCT, TEMPLATE = "bare loop", "hmlpe-train", "plain template"
 
 
 class Rate(NamedTuple):
-    """A line of the table.
+    """The speed of one program or loop, which is one line of the benchmark's table.
 
     Attributes:
         images_per_second: the median over rounds.
-        of_peak: the share of the machine's matrix products that its operations make; None where there are none.
-        ratio: the median over rounds of this rate divided by that of `reference`, which ran in the same round.
-        reference: the name of another line.
+        of_peak: the operations per second as a share of the machine's peak in large matrix products; None for a loader,
+            whose operations are not counted.
+        ratio: the median over rounds of this speed divided by that of `reference`, which ran in the same round.
+        reference: the name of the line with which this one is compared; empty if it is compared with none.
     """
 
     images_per_second: float
@@ -51,13 +52,13 @@ class Rate(NamedTuple):
 
 
 class TrainingBench(NamedTuple):
-    """The speed of training.
+    """The results of the training benchmark.
 
     Attributes:
         peaks: operations per second of large matrix products, by type.
-        flops: operations of a step per image.
-        precision: Lightning's name of the precision of the training; the template's is fp32.
-        rates: the lines by name.
+        flops: floating-point operations of a training step per image.
+        precision: Lightning's name of the precision of hmlpe-train and the bare steps; the template's is fp32.
+        rates: the lines of the table, by name.
     """
 
     peaks: dict[str, float]
@@ -67,15 +68,16 @@ class TrainingBench(NamedTuple):
 
 
 def bench_training(
-    settings: TrainSettings, words: Sequence[str], steps: int, epochs: int, rounds: int
+    settings: TrainSettings, overrides: Sequence[str], steps: int, epochs: int, rounds: int
 ) -> TrainingBench:
-    """Measure the training speed of bare steps, of hmlpe-train and of the plain template, in turns, and of loading.
+    """Measure the training speed of bare steps, of hmlpe-train and of the plain template, and the speed of loading.
 
-    hmlpe-train is the program itself, in a process of its own, with all that it does; the first epoch warms up.
+    The first three run in turns, once in each round. hmlpe-train runs as a user runs it, in a process of its own, and
+    its first epoch is not timed, as it warms up.
 
     Args:
         settings: the settings of the run that is timed.
-        words: the same as overrides of hmlpe-train.
+        overrides: the same settings as overrides on the command line of hmlpe-train.
         steps: number of bare steps in each round, and of the template's.
         epochs: number of epochs of hmlpe-train in each round.
         rounds: number of rounds.
@@ -93,8 +95,8 @@ def bench_training(
     peaks = {"fp32": peak_flops(torch.float32, device), "bf16": peak_flops(torch.bfloat16, device)}
     measures: dict[str, Callable[[], float]] = {
         BARE: lambda: size * steps / time_bare_steps(model, batch, steps, precision, device),
-        PRODUCT: lambda: time_product(words, epochs),
-        TEMPLATE: lambda: time_template(settings, steps),
+        PRODUCT: lambda: hmlpe_train_speed(overrides, epochs),
+        TEMPLATE: lambda: template_speed(settings, steps),
     }
     rounds_of = [{name: measure() for name, measure in measures.items()} for _ in range(rounds)]
     median = {name: statistics.median(one[name] for one in rounds_of) for name in measures}
@@ -105,12 +107,12 @@ def bench_training(
         share = median[name] * flops / (peak if name == PRODUCT else peaks["fp32"])
         rates[name] = Rate(median[name], share, ratio, reference)
     for name in AUGMENTATIONS:
-        rates[f"loader, augment={name}"] = loading_rate(compose_with(words, name), median[BARE])
+        rates[f"loader, augment={name}"] = loading_rate(settings_with_augmentation(overrides, name), median[BARE])
     return TrainingBench(peaks, flops, precision, rates)
 
 
 def peak_flops(dtype: torch.dtype, device: torch.device) -> float:
-    """Return the floating-point operations per second of a product of large square matrices, the best of some."""
+    """Return the floating-point operations per second of the fastest of several products of large square matrices."""
     side = SIDE[device.type]
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     seconds = []
@@ -124,7 +126,7 @@ def peak_flops(dtype: torch.dtype, device: torch.device) -> float:
 
 
 def flops_per_image(model: MultiTaskPose, batch: Sample) -> float:
-    """Return the operations of a forward and a backward pass per image: of convolutions and matrix products."""
+    """Return the operations per image of a forward and a backward pass; only convolutions and matrix products count."""
     with FlopCounterMode(display=False) as counter:
         losses, _, _ = model.losses(batch)
         model.backward(model.total_loss(losses))
@@ -132,14 +134,14 @@ def flops_per_image(model: MultiTaskPose, batch: Sample) -> float:
     return float(counter.get_total_flops() / len(batch["image"]))
 
 
-def compose_with(words: Sequence[str], augment: str) -> TrainSettings:
+def settings_with_augmentation(overrides: Sequence[str], augment: str) -> TrainSettings:
     """Return the settings of hmlpe-train with these overrides and this augmentation."""
-    kept = [word for word in words if not word.startswith("augment=")]
+    kept = [word for word in overrides if not word.startswith("augment=")]
     return TrainSettings.from_config(compose("train", [*kept, f"augment={augment}"]))
 
 
 def loading_rate(settings: TrainSettings, bare: float) -> Rate:
-    """Return the rate of the loader alone, and its ratio to the bare steps."""
+    """Return the speed of the loader alone, with its ratio to `bare`, the images per second of the bare steps."""
     data = build_data(settings)
     augmentation = data.augmented.augmentation
     assert augmentation is None or batched(augmentation) is not None, "this package's own augmentations are batched"
@@ -148,7 +150,7 @@ def loading_rate(settings: TrainSettings, bare: float) -> Rate:
 
 
 def time_loading(data: PoseDataModule, steps: int) -> float:
-    """Return the seconds that loading `steps` training batches takes; after the last batch of an epoch it restarts."""
+    """Return the seconds that loading `steps` training batches takes, over as many epochs as that needs."""
     batches = itertools.chain.from_iterable(data.train_dataloader() for _ in itertools.count())
     for _ in range(WARM_UP):
         next(batches)
@@ -158,28 +160,28 @@ def time_loading(data: PoseDataModule, steps: int) -> float:
     return time.perf_counter() - started
 
 
-def time_product(words: Sequence[str], epochs: int) -> float:
-    """Return the images per second on which a real hmlpe-train trains, as its result says."""
+def hmlpe_train_speed(overrides: Sequence[str], epochs: int) -> float:
+    """Run hmlpe-train in a process of its own, and return the images per second that its result.json states."""
     with TemporaryDirectory() as folder:
         own = [f"epochs={epochs}", "study=bench", f"paths.outputs={folder}", "trainer.progress=none", "logger=csv"]
-        _run(["-m", "hmlpe.cli.train", *words, *own])
+        _run_python(["-m", "hmlpe.cli.train", *overrides, *own])
         (run,) = (Path(folder) / "bench").glob("*_s*")
         return float(read_result_json(run)["images_per_second"])
 
 
-def time_template(settings: TrainSettings, steps: int) -> float:
-    """Return the images per second on which the plain template trains, with a loading process for each core."""
+def template_speed(settings: TrainSettings, steps: int) -> float:
+    """Run the plain template with a loading process for each core, and return its images per second of training."""
     augment = "strong" if "Affine" in str(settings.augment) else "paper"
     numbers = (settings.optim.batch_size, steps, core_count(), threads_per_process(settings.trainer))
     network = json.dumps(settings.tree["network"])
-    done = _run(["-m", "hmlpe.bench.template", settings.data.pack, network, augment, *map(str, numbers)])
+    done = _run_python(["-m", "hmlpe.bench.template", settings.data.pack, network, augment, *map(str, numbers)])
     return float(json.loads(done.splitlines()[-1])["images_per_second"])
 
 
-def _run(words: Sequence[str]) -> str:
-    """Run Python with these arguments and return what it printed. Raises UserError with its last line if it fails."""
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+def _run_python(arguments: Sequence[str]) -> str:
+    """Run Python with these arguments, and return its output. If it fails, raise UserError with its last error line."""
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(f"{' '.join(words[:2])}: ended with {done.returncode}: {last}")
+        raise UserError(f"{' '.join(arguments[:2])}: ended with {done.returncode}: {last}")
     return done.stdout

@@ -166,7 +166,7 @@ def _tested_set_names(settings: EvaluateSettings, pack: Pack, val_rows: np.ndarr
 
 
 def _checked_sources(settings: EvaluateSettings, pack: Pack, names: list[str]) -> dict[str, Source]:
-    """Return the sources of the pack's data sets, by name, which read the images.
+    """Return, by name, the sources of these data sets, from which the images are read.
 
     Raises:
         UserError: the settings do not name the source of a set, or its data are not those that the pack was made from.
@@ -282,9 +282,9 @@ def _cases_of_predictions_file(settings: EvaluateSettings, path: Path) -> Iterat
 
 
 def _read_predictions(path: Path, truth: Truth, reader: Reader | None, source: Source) -> Estimates:
-    """Return the predictions of a file.
+    """Read the predictions of a file.
 
-    A note tells which joints this data set defines differently from other data sets.
+    A note in the result tells which joints this data set defines differently from other data sets.
     """
     found = read_predictions(path, truth, reader)
     given = [] if found.joints_px is None else np.isfinite(found.joints_px).all(-1).any(0)

@@ -33,14 +33,14 @@ def accuracy_at_kept_shares(hits: Bool[np.ndarray, " joint"], confidence: Float[
     return [float(sums[count - 1] / count) for count in counts]
 
 
-def configured_ranking(
+def measure_configured_groups(
     truth: Truth,
     estimates: Estimates,
     counted: Bool[np.ndarray, " person"],
     settings: ConfidenceSettings | None,
     bootstrap: Bootstrap,
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Return what `selective_accuracy_by_group` gives for the configured groups, and why other groups have nothing.
+    """Measure how well the confidence ranks the errors in the configured groups of joints.
 
     Args:
         truth: the ground truth.
@@ -50,8 +50,8 @@ def configured_ranking(
         bootstrap: draws the samples for the intervals.
 
     Returns:
-        The results by group; and the reasons, by `confidence <group>`, for groups with a joint that the skeleton does
-        not have, or by `confidence` if no person's torso length is known.
+        The results of `selective_accuracy_by_group`; and the reasons why there are no others: by `confidence <group>`
+        for groups with a joint that the skeleton does not have, or by `confidence` if no torso length is known.
     """
     if settings is None or estimates.confidence is None:
         return {}, {}
@@ -112,7 +112,7 @@ def _gain_at_half(
 ) -> list[float]:
     """Return by how much the more confident half of the joints is more accurate than all joints: [gain, low, high].
 
-    Low and high are the ends of its bootstrap interval over people.
+    Low and high are the ends of the gain's bootstrap interval over people.
 
     Args:
         person_rows: (joint,) the index of each joint's person in the ground truth.

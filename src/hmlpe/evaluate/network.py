@@ -65,7 +65,7 @@ def estimate_in_given_boxes(
     source: Source | None = None,
     progress: bool = True,
 ) -> Estimates:
-    """Estimate the poses of the people who have a crop; the other people of the truth, who follow, are not detected.
+    """Estimate the poses of the people who have a crop; people without a crop count as not detected.
 
     The crops are equal, to the bit, to those that `PosePredictor` makes of the same box in the same image.
 
@@ -148,7 +148,7 @@ def _read_crops(
 
 
 def _append_nan_for_missed(values: Float[np.ndarray, row * rest], truth: Truth) -> Float[np.ndarray, person * rest]:
-    """Return the values of the people with a crop, followed by NaN for the people of `truth` without."""
+    """Return the values of the people with a crop, followed by NaN for the people of `truth` without a crop."""
     nothing = np.full((len(truth) - len(values), *values.shape[1:]), np.nan)
     return np.concatenate([values, nothing])
 

@@ -56,7 +56,7 @@ class Truth:
 
     @property
     def has_annotation(self) -> Bool[np.ndarray, " person"]:
-        """Return a mask of the people with a known joint or stick; others are in no share of joints or sticks."""
+        """Return a mask of the people with a known joint or stick; all other people are left out of the scores."""
         joints, sticks = np.isfinite(self.joints_px).all(-1), np.isfinite(self.sticks_px).all((-1, -2))
         return np.asarray(joints.any(-1) | sticks.any(-1))
 

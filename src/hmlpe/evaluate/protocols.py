@@ -205,7 +205,7 @@ class PcpStrict(Protocol):
     def scores(
         self, truth: Truth, estimates: Estimates, counted: Bool[np.ndarray, " person"], bootstrap: Bootstrap
     ) -> Measured:
-        """Return `pcp_strict_<group>`, the share of right sticks, and the groups' curves over the threshold."""
+        """Return `pcp_strict_<group>`, the share of right sticks, and each group's curve over the threshold."""
         metric = self.updated_metric(truth, estimates, counted)
         draws, errors = bootstrap.draw(truth.shots_of(counted)), metric.all_errors().numpy()
 
@@ -247,8 +247,9 @@ class PcpOfficial(PcpStrict):
     ) -> Measured:
         """Return `pcp_official_detection_rate`, and `pcp_official_<group>` and `pcp_official_total_<group>`.
 
-        The second is over the detected people, and the total is its product with the rate. If all boxes were given,
-        there is no rate and no total. `counted` has no effect, as the tool always takes all people.
+        `pcp_official_<group>` is the PCP over the detected people, and the total is its product with the detection
+        rate. If all boxes were given, there is no rate and no total. `counted` has no effect, as the tool always takes
+        all people.
         """
         everyone = np.ones(len(truth), dtype=bool)
         metric = self.updated_metric(truth, estimates, everyone)

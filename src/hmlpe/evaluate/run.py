@@ -11,7 +11,7 @@ import numpy as np
 
 from hmlpe.errors import UserError
 from hmlpe.evaluate.cases import Case, cases_to_score
-from hmlpe.evaluate.confidence import configured_ranking
+from hmlpe.evaluate.confidence import measure_configured_groups
 from hmlpe.evaluate.people import Estimates
 from hmlpe.evaluate.protocols import Protocol, Scores
 from hmlpe.evaluate.record import Numbers, Record, scores_for_json
@@ -118,7 +118,7 @@ def score_case(
         scores |= found.scores
         infos |= found.infos
         curves[protocol.name] = {group: scores_for_json(curve) for group, curve in found.curves.items()}
-    ranked, unranked = configured_ranking(truth, estimates, counted, settings.confidence, bootstrap)
+    ranked, unranked = measure_configured_groups(truth, estimates, counted, settings.confidence, bootstrap)
     return replace(
         record_without_scores(case, people, settings),
         counted=int(counted.sum()),

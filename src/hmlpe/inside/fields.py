@@ -189,10 +189,10 @@ def _record_fields(
     This is done by forward hooks, which are removed at the end of the `with` block.
     """
 
-    def before(module: nn.Module, args: Any, name: str) -> None:
+    def enter_module(module: nn.Module, args: Any, name: str) -> None:
         trace.inside.append(name or type(module).__name__)
 
-    def after(module: nn.Module, args: Any, output: Any, name: str) -> None:
+    def leave_module(module: nn.Module, args: Any, output: Any, name: str) -> None:
         trace.inside.pop()
         if isinstance(module, _LOCAL) and args and args[0] in trace.seen:
             trace.seen[output] = trace.seen[args[0]]
@@ -202,8 +202,8 @@ def _record_fields(
 
     handles = []
     for name, module in modules.items():
-        handles.append(module.register_forward_pre_hook(lambda m, a, name=name: before(m, a, name)))
-        handles.append(module.register_forward_hook(lambda m, a, o, name=name: after(m, a, o, name)))
+        handles.append(module.register_forward_pre_hook(lambda m, a, name=name: enter_module(m, a, name)))
+        handles.append(module.register_forward_hook(lambda m, a, o, name=name: leave_module(m, a, o, name)))
     try:
         yield
     finally:

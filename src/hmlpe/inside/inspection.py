@@ -369,13 +369,13 @@ def _remove_each_map(module: nn.Module, mean_maps: Float[Tensor, "map row column
     This holds inside the `with` block. A removed map is replaced by its mean over people.
     """
 
-    def replace(_: nn.Module, args: Any, output: Tensor) -> Tensor:
+    def repeat_without_each_map(_: nn.Module, args: Any, output: Tensor) -> Tensor:
         every = torch.cat([output] * (len(mean_maps) + 1))  # keeps the memory layout, on which speed depends
         for number, one in enumerate(mean_maps, start=1):
             every[number * len(output) : (number + 1) * len(output), number - 1] = one
         return every
 
-    handle = module.register_forward_hook(replace)
+    handle = module.register_forward_hook(repeat_without_each_map)
     try:
         yield
     finally:

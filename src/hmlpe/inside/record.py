@@ -147,11 +147,11 @@ def maps_table(inspection: Inspection) -> pd.DataFrame:
     """
     joints, parts = inspection.skeleton.joints, list(inspection.skeleton.parts)
     return pd.DataFrame(
-        [line for name, layer in inspection.layers.items() for line in _rows_of_maps(name, layer, joints, parts)]
+        [line for name, layer in inspection.layers.items() for line in _map_lines(name, layer, joints, parts)]
     )
 
 
-def _rows_of_maps(name: str, layer: LayerResults, joints: tuple[str, ...], parts: list[str]) -> list[dict[str, Any]]:
+def _map_lines(name: str, layer: LayerResults, joints: tuple[str, ...], parts: list[str]) -> list[dict[str, Any]]:
     """Return the lines of `maps_table` for one layer, as dicts by column."""
     lines = []
     contrast = layer.average.contrast

@@ -178,7 +178,7 @@ class InspectedNetwork:
         self.device = next(network.parameters()).device
         image = torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=self.device)
         self.fields: dict[str, ReceptiveField] = receptive_fields(
-            _ForwardOnly(network), image, [f"network.{one}" for one in self.layers]
+            _InspectedLayersOnly(network), image, [f"network.{one}" for one in self.layers]
         )
         self.fields = {name.removeprefix("network."): field for name, field in self.fields.items()}
 
@@ -237,8 +237,8 @@ class InspectedNetwork:
                 bar.update(len(part))
 
 
-class _ForwardOnly(nn.Module):
-    """Wraps a network so that its forward pass runs only what is inspected, see `_run_inspected_layers`."""
+class _InspectedLayersOnly(nn.Module):
+    """Wraps a network so that its forward pass runs only the layers that can be inspected, without heads."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -262,12 +262,14 @@ def _capture_outputs(network: nn.Module, layers: Sequence[str]) -> Iterator[dict
     """Yield a dict that gets the output of each layer when the network runs inside the `with` block."""
     found: dict[str, Tensor] = {}
 
-    def keep(layer: str, output: Any) -> None:
+    def store_output(layer: str, output: Any) -> None:
         if layer not in found:  # if a layer runs twice, its first output, as for its receptive field
             found[layer] = output.clone()  # later layers may work in place
 
     handles = [
-        network.get_submodule(layer).register_forward_hook(lambda m, a, output, layer=layer: keep(layer, output))
+        network.get_submodule(layer).register_forward_hook(
+            lambda m, a, output, layer=layer: store_output(layer, output)
+        )
         for layer in layers
     ]
     try:

@@ -164,7 +164,7 @@ def inspect_checkpoint(
 
 
 def untrained_network(model: MultiTaskPose, people: ShownPeople) -> HeterogeneousNet:
-    """Return the same network with newly initialised weights.
+    """Return a network like the model's, with newly initialised weights.
 
     The statistics of its batch normalisation are computed from `people`.
     """
@@ -186,7 +186,8 @@ def untrained_network(model: MultiTaskPose, people: ShownPeople) -> Heterogeneou
 def _default_folder(checkpoint: Path, settings: InspectSettings) -> Path:
     """Return the folder to write to by default: `inspected` in the run's folder, or beside a checkpoint of no run.
 
-    The name of another checkpoint than the evaluated one, and of other people than the run's own, is appended.
+    If the checkpoint is not the evaluated one, its name is appended, and so is the name of a data set that is not the
+    run's own.
     """
     run = checkpoint.parent.parent
     own = "" if checkpoint.name == CHOSEN else f"_{checkpoint.stem}"
@@ -197,7 +198,7 @@ def _default_folder(checkpoint: Path, settings: InspectSettings) -> Path:
 def _load_people(
     pack: Pack, skeleton: Skeleton, data: DataSettings, split: str, settings: InspectSettings
 ) -> ShownPeople:
-    """Return the pack's people of a split, or as many of them as the settings ask for. Raises UserError: too few."""
+    """Return the pack's people of a split, or as many of them as the settings ask for. Raises UserError if too few."""
     rows = pack.rows_of_split(split)
     if settings.people is not None and settings.people < len(rows):  # random, as the first ones may be from one film
         rows = np.sort(np.random.default_rng(0).permutation(rows)[: settings.people])
@@ -208,7 +209,7 @@ def _load_people(
         if len(rows) < least:
             raise UserError(f"{name}: patches of {least} people requested; there are only {len(rows)} {split} people")
     if split == "test":
-        _drawn_people(settings, len(rows))
+        _choose_people_to_draw(settings, len(rows))
     labels = labels_of(pack.people, skeleton, data.sides, data.use_occluded)
     dataset = PeopleDataset(pack.test_crops, labels, rows)
     return ShownPeople(pack.test_crops, np.asarray(rows), dataset.joints_px())
@@ -220,7 +221,7 @@ def _draw_pictures(
     """Draw all pictures of an inspection; return each with the content of its PNG file."""
     drawn: list[tuple[Picture, bytes]] = []
 
-    def add(file: str, title: str, words: str, figure: Figure, people: bool = False) -> None:
+    def add_picture(file: str, title: str, words: str, figure: Figure, people: bool = False) -> None:
         drawn.append((Picture(file=file, title=title, words=words, people=people), pictures.png_bytes(figure)))
 
     joints = [name.replace("_", " ") for name in found.skeleton.joints]
@@ -228,14 +229,14 @@ def _draw_pictures(
     weights = found.network.first_filters()
     if weights is not None:
         words = [f"{one.frequency:.2f}, {one.orientation_deg:.0f}°" for one in found.filters]
-        add(
+        add_picture(
             "filters.png",
             "First-layer filters",
             "Each divided by its own largest weight; below its number, the frequency (cycles per pixel) and "
             "orientation of the wave that it responds to most.",
             pictures.draw_filters(weights.numpy(), words),
         )
-        add(
+        add_picture(
             "waves.png",
             "What the filters look for",
             "The frequency of each filter over its orientation.",
@@ -247,7 +248,7 @@ def _draw_pictures(
         prefers = [
             f"{joints[best]} {index:.2f}" for best, index in zip(layer.joints.best, layer.joints.index, strict=True)
         ]
-        add(
+        add_picture(
             f"averages_{end}.png",
             f"Average patches of {end}",
             f"The mean of the windows that each map of {end} responds to most, one from each of "
@@ -256,7 +257,7 @@ def _draw_pictures(
             figures.average_patches_figure(name, layer, prefers),
         )
         if layer.mosaic is not None:
-            add(
+            add_picture(
                 f"mosaic_{end}.png",
                 f"Real patches nearest to the averages of {end}",
                 "One row per map, the nearest first.",
@@ -265,14 +266,14 @@ def _draw_pictures(
             )
     for name, layer in found.layers.items():
         end = name.rpartition(".")[2]
-        add(
+        add_picture(
             f"positions_{end}.png",
             f"Where maps of {end} respond",
             "For the test people, relative to the joint that the map prefers; top: their own, below: another person's.",
             figures.response_positions_figure(name, layer, truth, joints),
         )
     if any(layer.removal is not None for layer in found.layers.values()):
-        add(
+        add_picture(
             "removal.png",
             "What is lost without a map",
             "Each map in turn is set to its mean over people, so that it tells nothing; shown is how much errors grow.",
@@ -280,16 +281,16 @@ def _draw_pictures(
         )
     gradients = figures.gradients_figure(curves)
     if gradients is not None:
-        add(
+        add_picture(
             "gradients.png",
             "Gradients of the tasks",
             "Gradients of the unweighted losses at each layer's weights, averaged over an epoch's logged steps: how "
             "large they are, and whether two of them point the same way.",
             gradients,
         )
-    persons = _drawn_people(settings, len(test.rows))
+    persons = _choose_people_to_draw(settings, len(test.rows))
     if len(persons):
-        add(
+        add_picture(
             "people.png",
             "Backtracked patches of single people",
             "The windows of the maps that respond most, relative to each map's mean and spread over the test people, "
@@ -299,7 +300,7 @@ def _draw_pictures(
         )
         maps = _part_maps_of_people(model, test, persons)
         if maps is not None:
-            add(
+            add_picture(
                 "part_maps.png",
                 "Part maps, and where the two tasks disagree",
                 "Windows that hold the part, the probability that the detector gives, the windows that hold the "
@@ -310,8 +311,8 @@ def _draw_pictures(
     return drawn
 
 
-def _drawn_people(settings: InspectSettings, count: int) -> np.ndarray:
-    """Return the people whose patches are drawn, as indices among the test people.
+def _choose_people_to_draw(settings: InspectSettings, count: int) -> np.ndarray:
+    """Return the indices, among the `count` test people, of those whose patches are drawn.
 
     Raises:
         UserError: the settings name a person who does not exist.

@@ -47,9 +47,9 @@ class Selectivity:
             permutations in which any z of the layer is as large.
         index: (map,) the selectivity index, 0 to 1: the excess (hits - chance) of the preferred landmark over that of
             the second best; 0 without any excess.
-        index_p: (map,) p-value that the map follows a landmark, one of them most: the share of permutations in which
-            any map of the layer has as large an index. A map that follows two landmarks alike has an index beyond
-            chance, too.
+        index_p: (map,) p-value that the map follows one landmark more than all others: the share of permutations in
+            which any map of the layer has as large an index. A map that follows two landmarks alike has an index
+            beyond chance, too.
         offset_px: (map, landmark, 2) the offset, response - landmark, (x, y) in crop pixels.
         people: (landmark,) number of people whose landmark is known; if there are none, all else is NaN.
     """
@@ -276,7 +276,7 @@ class PartInformation:
             bins.reshape(len(flat), len(maps), -1), len(BIN_QUANTILES) + 1
         ).float()  # map, person, unit, bin
         for name, shift in (("counts", 0), ("null", 1)):
-            found = _joint_counts(hot, holds.roll(shift, 0).flatten(2), known.roll(shift, 0))
+            found = _count_units(hot, holds.roll(shift, 0).flatten(2), known.roll(shift, 0))
             before = getattr(self, name)
             setattr(self, name, found if before is None else before + found)
 
@@ -289,7 +289,7 @@ class PartInformation:
         return _mutual_information_bits(self.counts).numpy(), _mutual_information_bits(self.null).numpy()
 
 
-def _joint_counts(
+def _count_units(
     hot: Float[Tensor, "map person unit bin"],
     holds: Bool[Tensor, "person part unit"],
     known: Bool[Tensor, "person part"],

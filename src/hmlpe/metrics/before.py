@@ -58,7 +58,7 @@ def upgrade_run(run: Run) -> Run:
 
 
 def with_recomputed_errors(run: Run, people: People) -> People:
-    """Return the people's arrays of a run of that tag, with each metric's errors, recomputed from the arrays, added."""
+    """Return the arrays of a run of the tag faults-1, with the errors of each metric, recomputed from them, added."""
     arrays = {name: torch.from_numpy(one) for name, one in people.arrays.items() if one.dtype.kind == "f"}
     errors = {f"{ERRORS}{name}": one[:, None].numpy() for name, one in arrays.items() if name.endswith("_error")}
     for metric in (one for metrics in metrics_of(run).values() for one in metrics if isinstance(one, PersonMetric)):
@@ -96,5 +96,5 @@ def _build_metric(node: Mapping[str, Any], skeleton: Skeleton) -> Metric:
 
 
 def _constructor_arguments(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of a config node without _target_ and the like."""
+    """Return the entries of a config node without Hydra's own, such as _target_, which begin with an underscore."""
     return {key: value for key, value in node.items() if not key.startswith("_")}

@@ -89,7 +89,7 @@ class PersonMetric(Metric):
         """Return the errors of all people: NaN where the truth is unknown, infinite where there is no prediction."""
         return dim_zero_cat(self.errors) if len(self.errors) else torch.empty(0, 1)
 
-    def number(self, name: str, counts: Float[Tensor, "draw person"] | None = None) -> Float[Tensor, " draw"]:
+    def resampled_values(self, name: str, counts: Float[Tensor, "draw person"] | None = None) -> Float[Tensor, " draw"]:
         """Compute one of the metric's numbers for each of several resamplings of the people.
 
         Args:

@@ -78,7 +78,7 @@ def clip_to_range(value: float, scale: float) -> float:
 
 
 def columns_of(runs: Sequence[Run]) -> tuple[Column, ...]:
-    """Return the tables' columns: published protocols, other scores, the tasks' own errors, then checks.
+    """Return the tables' columns: published protocols, other scores, the tasks' errors, and checks (`MetricInfo.kind`).
 
     If several sets were tested separately, each set's scores by published protocols replace the pooled scores.
     """
@@ -135,7 +135,7 @@ def panels_of(runs: Sequence[Run]) -> tuple[Panel, ...]:
 
 
 def _pooled_panel(scores: Mapping[str, MetricInfo], keys_with_value: set[str]) -> list[Panel]:
-    """Return, as a list, the panel of the first group of metrics with a value on all test people; empty if none."""
+    """Return, as a list, the panel of the first group of scores that has a value on all test people; empty if none."""
     for panel in dict.fromkeys(info.panel for info in scores.values()):
         own = {name: info for name, info in scores.items() if info.panel == panel}
         if any(f"test/{name}" in keys_with_value for name in own):
@@ -148,9 +148,9 @@ def _pooled_panel(scores: Mapping[str, MetricInfo], keys_with_value: set[str]) -
 def _panel_of_sets(
     scores: Mapping[str, MetricInfo], tests: Sequence[tuple[str, str]], keys_with_value: set[str]
 ) -> list[Panel]:
-    """Return, as a list, a panel with a line per test set, of the last metric that all sets have; else empty.
+    """Return, as a list, a panel that shows one score with a line per test set; empty if no score suits.
 
-    Some metrics are missing in a set without torso lengths.
+    It is the last score that all sets have, as a set without torso lengths lacks some.
     """
     everywhere = [name for name in scores if all(f"{split}/{name}" in keys_with_value for split, _ in tests)]
     if not everywhere:
@@ -166,7 +166,7 @@ def _unit_suffix(info: MetricInfo) -> str:
 
 
 def single_test_set_splits(splits: Iterable[str]) -> list[str]:
-    """Return those of the splits that are of single test sets, sorted by name, then that of the sets' average."""
+    """Select the splits that hold a single test set, sorted by name, and put the split of the sets' average last."""
     found = {split for split in splits if split.startswith("test_")}
     return [*sorted(found - {AVERAGE}), *sorted(found & {AVERAGE})]
 

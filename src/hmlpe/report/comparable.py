@@ -57,7 +57,7 @@ def _check_equal(runs: Sequence[Run], field: str, value_of: Callable[[Run], obje
     if len(counts) > 1:
         # The majority is assumed to be right, so that the run named last is the one to repeat.
         usual = next(run for run in runs if counts[value_of(run)] == max(counts.values()))
-        _raise_differs(usual, next(run for run in runs if value_of(run) != value_of(usual)), field, value_of)
+        _raise_not_comparable(usual, next(run for run in runs if value_of(run) != value_of(usual)), field, value_of)
 
 
 def _check_user_code(runs: Sequence[Run]) -> None:
@@ -68,12 +68,12 @@ def _check_user_code(runs: Sequence[Run]) -> None:
 
 
 def _user_code_digests(run: Run) -> Mapping[str, str]:
-    """Return the digests of the user's own packages that the run used, by package."""
+    """Return the digests of the code of the user's own packages that the run was made with, by package."""
     return run.provenance.get("own_code") or {}
 
 
 def _digest_of(package: str, run: Run) -> str:
-    """Return the digest of one of the user's own packages as the run used it."""
+    """Return the digest of the code of one of the user's own packages that the run was made with."""
     return _user_code_digests(run)[package]
 
 
@@ -85,7 +85,7 @@ def _check_mean_pose(runs: Sequence[Run]) -> None:
         for run in having[1:]:
             # Each run scores the mean pose anew, and another machine may round the last digit differently.
             if not math.isclose(value(run), value(having[0]), rel_tol=1e-6, abs_tol=1e-9):
-                _raise_differs(having[0], run, f"mean pose's {key}", value)
+                _raise_not_comparable(having[0], run, f"mean pose's {key}", value)
 
 
 def _mean_pose_value(key: str, run: Run) -> float:
@@ -93,8 +93,8 @@ def _mean_pose_value(key: str, run: Run) -> float:
     return run.mean_pose[key] or 0.0
 
 
-def _raise_differs(usual: Run, other: Run, field: str, value_of: Callable[[Run], object]) -> None:
-    """Raise the UserError that says in which field, by `value_of`, two runs differ."""
+def _raise_not_comparable(usual: Run, other: Run, field: str, value_of: Callable[[Run], object]) -> None:
+    """Raise the UserError that names two runs, the field in which they differ, and each run's value of it."""
     one, two = (_shorten(value_of(run)) for run in (usual, other))
     folder = other.file.parent
     raise UserError(

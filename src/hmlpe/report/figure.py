@@ -78,7 +78,7 @@ class WeightAxis:
         ends: coordinates of the weights 0 and infinity.
         breaks: coordinates of the breaks between the logarithmic axis and the ends.
         limits: the lowest and highest coordinate of the axis.
-        unit: whether the base task's weight is 1 wherever it is not 0.
+        base_weight_is_one: whether the base task's weight is 1 wherever it is not 0.
     """
 
     def __init__(self, runs: Sequence[Run], swept: str) -> None:
@@ -99,7 +99,7 @@ class WeightAxis:
         base = base_task_of(runs)
         self.swept, self.symbol = swept, weight_symbol(runs, swept)
         self.base_symbol = weight_symbol(runs, base)
-        self.unit = all(run.weights.get(base, 0) in (0, 1) for run in runs)
+        self.base_weight_is_one = all(run.weights.get(base, 0) in (0, 1) for run in runs)
 
     def title(self, format_symbol: Callable[[str], str] = str) -> str:
         """Return the title of the axis.
@@ -108,7 +108,7 @@ class WeightAxis:
             format_symbol: formats a weight's symbol, such as λ_d, for the output.
         """
         base = format_symbol(self.base_symbol)
-        over = f" ({base} = 1)" if self.unit else f" / {base}"
+        over = f" ({base} = 1)" if self.base_weight_is_one else f" / {base}"
         return f"{self.swept.replace('_', ' ')} weight {format_symbol(self.symbol)}{over}"
 
     def x_of(self, run: Run) -> float:
@@ -239,7 +239,12 @@ def _draw_panel(
 
 
 def _legend_marks(runs: Sequence[Run], several: bool) -> list[Line2D]:
-    """Return legend entries, in grey, for the marks that mean the same in every panel."""
+    """Return legend entries, in grey, for the marks that mean the same in every panel.
+
+    Args:
+        runs: the finished runs.
+        several: whether a row has several seeds, so that means are drawn.
+    """
     marks = [("o", _GREY, "mean ± std"), (".", _GREY, "one seed")] if several else [("o", _GREY, "the one seed")]
     if any(is_collapsed(run) for run in runs):
         marks.append(("o", "white", "mean with collapsed seeds" if several else "collapsed to the mean pose"))

@@ -39,7 +39,7 @@ class LivePage:
         self._build_s = self._built_at = 0.0
 
     def version(self) -> str:
-        """Return a text that changes when a result or a curve has changed and the page may be rebuilt."""
+        """Return a text that changes with the results and curves, but not within `_interval_s` of a build."""
         made, _ = self._built
         return made if made and self._clock() < self._built_at + self._interval_s() else self._files_digest()
 
@@ -48,7 +48,7 @@ class LivePage:
         return max(MIN_INTERVAL_S, INTERVAL_FACTOR * self._build_s)
 
     def _files_digest(self) -> str:
-        """Return a digest of the times and sizes of the result files, which changes when one of them does."""
+        """Return a digest of the times and sizes of the watched files, which changes when one of the files does."""
         found = {}
         for path in sorted(path for pattern in WATCHED_FILES for path in self.folder.glob(pattern)):
             try:

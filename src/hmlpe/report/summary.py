@@ -106,7 +106,7 @@ def summarise_runs(runs: Sequence[Run]) -> Table:
 
 
 def mean_and_std(values: Sequence[float | None]) -> Stat | None:
-    """Return mean and sample standard deviation of the values that are not None; None if there are no others.
+    """Return mean and sample standard deviation of the values that are not None; None if all values are None.
 
     The sums are exactly rounded, so the order of the values does not matter.
 
@@ -173,7 +173,7 @@ def short_digest(digest: str) -> str:
 
 
 def _epochs_in_words(finished: Sequence[Run]) -> str:
-    """Return the number of epochs of the runs, or its range, in words, and whether they are too short to be read."""
+    """Return the number of epochs of the runs, or its range, in words, and whether they are too short to learn from."""
     values = sorted({int(run.result.epochs or 0) for run in finished})
     steps = max(run.result.steps or 0 for run in finished)
     anew = all(run.result.start in (None, "scratch") for run in finished)
@@ -182,7 +182,7 @@ def _epochs_in_words(finished: Sequence[Run]) -> str:
 
 
 def _row_facts(finished: Sequence[Run]) -> dict[str, str]:
-    """Return what the row's network started from, and how many training steps it took, those of the start included."""
+    """Return what the row's network started from, and its training steps, including those before this start."""
     if not finished:
         return {}
     steps = sorted({(run.result.steps or 0) + (run.result.steps_before or 0) for run in finished})

@@ -151,7 +151,7 @@ def render_runs(runs: Sequence[Run]) -> str:
 
 
 def _run_fact(run: Run, key: str) -> object:
-    """Return the value of a run's column of `_FACTS`."""
+    """Return the run's value for one column of runs.csv, which `_FACTS` names."""
     return run.rule if key == "checkpoint_rule" else getattr(run.result, key)
 
 

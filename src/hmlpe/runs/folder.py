@@ -85,7 +85,7 @@ def read_run_state(folder: Path, identity: Mapping[str, str], settings: Mapping[
     Args:
         folder: folder of the run.
         identity: digests of code, data, start and configuration, and the seed; see `provenance.run_identity`.
-        settings: the run's configuration; of a stale result, the settings that differ are named.
+        settings: the run's configuration; None: the settings in which a stale result differs are not named.
 
     Raises:
         UserError: result.json is broken.
@@ -105,7 +105,7 @@ def read_run_state(folder: Path, identity: Mapping[str, str], settings: Mapping[
 
 
 def settings_of_identity(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those settings of a run's configuration that its result depends on, as they were given."""
+    """Return the settings on which a run's result depends, of its configuration `tree`, as they were given."""
     found = {key: value for key, value in tree.items() if key not in NOT_IN_IDENTITY[""]}
     for part in ("data", "trainer", "balance"):
         found[part] = {key: value for key, value in tree.get(part, {}).items() if key not in NOT_IN_IDENTITY[part]}
@@ -113,7 +113,7 @@ def settings_of_identity(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _different_settings(folder: Path, tree: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the names of the settings in which the run's config.yaml differs from a tree; None without that file."""
+    """Return the names of the settings in which the run's config.yaml differs from `tree`; None without that file."""
     try:
         old = settings_of_identity(read_config(folder))
     except (UserError, AttributeError):  # there is none, or it is of something else
@@ -123,15 +123,15 @@ def _different_settings(folder: Path, tree: Mapping[str, Any]) -> tuple[str, ...
         new["heads"] = old.get("heads")
     found: list[str] = []
 
-    def compare(one: Mapping[str, Any], other: Mapping[str, Any], place: str) -> None:
+    def collect_differences(one: Mapping[str, Any], other: Mapping[str, Any], place: str) -> None:
         for key in dict.fromkeys((*one, *other)):
             ours, theirs = one.get(key), other.get(key)
             if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-                compare(ours, theirs, f"{place}{key}.")
+                collect_differences(ours, theirs, f"{place}{key}.")
             elif ours != theirs:
                 found.append(f"{place}{key}")
 
-    compare(new, old, "")
+    collect_differences(new, old, "")
     return tuple(found)
 
 
@@ -235,7 +235,7 @@ def write_result(folder: Path, status: str, fields: dict[str, Any], write_file: 
 
     Args:
         fields: fields of `Result`, apart from schema and status.
-        write_file: False in those processes of a run whose first process writes the file.
+        write_file: whether to write the file; in a run of several processes only the first one writes it.
     """
     unknown = fields.keys() - Result.model_fields.keys()
     assert not unknown, f"Result has no {unknown}"
@@ -247,7 +247,7 @@ def write_result(folder: Path, status: str, fields: dict[str, Any], write_file: 
 
 
 def file_version(path: Path) -> FileVersion | None:
-    """Return the version of a file, or None without a file. Two versions differ even with equal content."""
+    """Return the version of a file, which changes when it is written, even with equal content; None without a file."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -263,7 +263,8 @@ def mark_failed(
     Args:
         replaceable: statuses that may be replaced: "running", or also "failed" where that failure followed from this
             error.
-        version_before: version of the file when the run began; a file not written since belongs to another run.
+        version_before: version of the file before the run began; a file that still has it is of an earlier run, and is
+            left as it is.
 
     Raises:
         UserError: the file cannot be read.

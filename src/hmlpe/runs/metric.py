@@ -32,8 +32,8 @@ class Reduction(_StoredModel):
         items: indices of the items that count; None: all.
         within: thresholds. With one, the number is the share of errors within it, with several the mean of the shares;
             empty: the mean error.
-        inclusive: an error that equals the threshold is within it.
-        pooled: average over all items together; otherwise, average each item first and then the items.
+        inclusive: whether an error that equals the threshold counts as within it.
+        pooled: whether to average over all items together; otherwise, each item is averaged first, then the items.
     """
 
     errors: str
@@ -58,7 +58,7 @@ class Reduction(_StoredModel):
         own = self._select_items(errors)
         weights = np.ones((1, len(own))) if counts is None else counts
         known = weights @ (~np.isnan(own)).astype(float)
-        values = [self._within(own, threshold) for threshold in self.within] or [
+        values = [self._is_within(own, threshold) for threshold in self.within] or [
             np.where(np.isnan(own), 0.0, own).astype(float)
         ]
         return np.asarray(np.mean([self._average(weights @ value, known) for value in values], axis=0))
@@ -70,7 +70,9 @@ class Reduction(_StoredModel):
     def _select_items(self, errors: Float[np.ndarray, "person item"]) -> Float[np.ndarray, "person some"]:
         return errors if self.items is None else errors[:, list(self.items)]
 
-    def _within(self, errors: Float[np.ndarray, "person item"], threshold: float) -> Float[np.ndarray, "person item"]:
+    def _is_within(
+        self, errors: Float[np.ndarray, "person item"], threshold: float
+    ) -> Float[np.ndarray, "person item"]:
         limit = np.asarray(threshold, errors.dtype)
         return (errors <= limit if self.inclusive else errors < limit).astype(float)
 
@@ -87,10 +89,6 @@ class Reduction(_StoredModel):
             return np.asarray(np.where(has_known, shares, 0).sum(1) / has_known.sum(1))
 
 
-def _filled(errors: Float[np.ndarray, "person item"]) -> Float[np.ndarray, "person item"]:
-    return np.where(np.isnan(errors), 0.0, errors).astype(float)
-
-
 class MetricInfo(_StoredModel):
     """The description of a metric, so that tables, figures, pages and dashboards work without knowing it.
 
@@ -104,7 +102,7 @@ class MetricInfo(_StoredModel):
         task: name of the task whose output it measures; empty: the whole network.
         kind: protocol (a published one), score (any other), error (a task's own), check (whether a network learns at
             all), or, for values logged during training: loss, weight, gradient, rate.
-        shown: it has a column in tables; others (single parts, points of a curve) are only in the files.
+        shown: whether it has a column in tables; other metrics (single parts, points of a curve) are only in the files.
         panel: title of the panel of the figure in which it is drawn.
         label: name of its line in that panel.
         section: section of the dashboard.
@@ -151,7 +149,7 @@ def find_metric_info(infos: Mapping[str, MetricInfo], name: str) -> MetricInfo |
     """Return the description of the metric `<split>/<metric>`, or None if there is none.
 
     A metric that is logged during training is looked up by its whole name first. A key that ends in * describes all
-    names that begin with the rest of it.
+    names that begin with the text before the *.
     """
     split, _, metric = name.partition("/")
     known = infos.get(name)

@@ -62,7 +62,7 @@ class Result(BaseModel):
         experiment: name of the study.
         weights: weights of the row, by task.
         base: the task whose rows the others are compared with.
-        tasks: how each task is named.
+        tasks: the symbol of each task in formulas, by the task's name.
         described: description of each metric, by its name without the split, and of everything else that the run logs.
         pictures: names of the pictures that the run sends to a dashboard.
         protocol: in words: which people are tested and how, which sides the labels follow, and which sets are used.

@@ -138,7 +138,10 @@ def _is_numeric(value: object) -> bool:
 
 
 def _is_flat_table(values: np.ndarray, axes: Sequence[str]) -> bool:
-    """Return whether the array is a table, and not the array of one person, whose last axis MATLAB drops."""
+    """Return whether an array of fewer than three axes is not that of one person, as it has no axis of x and y.
+
+    MATLAB drops a last axis of length 1, so that the array of one person may have two axes.
+    """
     return values.ndim < 3 and dict(zip(axes, values.shape, strict=False)).get("xy", 1) != 2
 
 

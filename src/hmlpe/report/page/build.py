@@ -141,11 +141,11 @@ def run_table(runs: Sequence[Run]) -> HtmlTable:
 
 
 def run_facts(findings: Findings) -> Mapping[str, str]:
-    """Return how the finished runs were made: protocol, data, code, machine and software, as text by heading."""
+    """Return texts, by heading, that say how the finished runs were made: protocol, data, code, machine, software."""
     done = [run for run in findings.runs if run.finished]
     run = done[0]
 
-    def all_of(key: str) -> str:
+    def join_all(key: str) -> str:
         values = sorted({f"{run.provenance.get(key)}" for run in done if run.provenance.get(key) is not None})
         return ", ".join(values) or "not recorded"
 
@@ -157,9 +157,9 @@ def run_facts(findings: Findings) -> Mapping[str, str]:
         "Checkpoint": findings.rule,
         "Recipe and network": f"{run.result.recipe}, {run.result.network}",
         "Data digest": short_digest(run.provenance["data"]),
-        "Code": f"revision {all_of('git_revision')}{', with changes' if dirty else ''}; digest {all_of('code')}",
-        "Machine": f"{all_of('device')}; threads {all_of('threads')}; precision {all_of('precision')}",
-        "Software": ", ".join([f"Python {all_of('python')}", *(f"{k} {v}" for k, v in sorted(packages.items()))]),
+        "Code": f"revision {join_all('git_revision')}{', with changes' if dirty else ''}; digest {join_all('code')}",
+        "Machine": f"{join_all('device')}; threads {join_all('threads')}; precision {join_all('precision')}",
+        "Software": ", ".join([f"Python {join_all('python')}", *(f"{k} {v}" for k, v in sorted(packages.items()))]),
     }
 
 
@@ -169,7 +169,7 @@ HERE = Path(__file__).parent
 class LiveSettings(NamedTuple):
     """Settings of a page that is served while the study runs.
 
-    Every `interval_s` seconds it asks whether its version is still the current one.
+    Every `interval_s` seconds the page asks the server whether `version` is still the current one.
     """
 
     interval_s: float
@@ -239,7 +239,7 @@ def _render_page(context: Mapping[str, Any]) -> str:
 def _common_context(
     title: str, runs: Sequence[Run], colours: Mapping[str, str], curves: Sequence[Chart], live: LiveSettings | None
 ) -> dict[str, Any]:
-    """Return the part of the template's context that a page of finished and one of waiting runs share."""
+    """Return the context of the page's template that is needed with and without finished runs."""
     return {
         "title": title,
         "waiting": "",
@@ -269,7 +269,7 @@ def _curves_by_run(runs: Sequence[Run]) -> dict[str, Any]:
 def _inspection_sections(runs: Sequence[Run]) -> list[tuple[str, int, Mapping[str, Any] | str]]:
     """Return (row, seed, section) for each run that was inspected by hmlpe-inspect.
 
-    A section is the context of `section_context`'s macro, or a text that says why it cannot be shown.
+    A section is the template context of `section_context`, or a text that says why it cannot be shown.
     """
     found: list[tuple[str, int, Mapping[str, Any] | str]] = []
     for run in runs:

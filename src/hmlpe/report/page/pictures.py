@@ -159,7 +159,7 @@ def _row_pictures(row: str, seed: int, people: People, setup: RunSetup, crops: C
     best, worst = list[PoseDrawing](), list[PoseDrawing]()
     errors = np.full(len(people), np.nan)
     if "predicted_crop_px" in people.arrays:
-        errors = joint_errors(people.arrays["predicted_crop_px"], people.arrays["truth_crop_px"])
+        errors = mean_joint_errors(people.arrays["predicted_crop_px"], people.arrays["truth_crop_px"])
         order = [int(one) for one in np.argsort(errors, kind="stable") if math.isfinite(errors[one])]
         count = min(PEOPLE_PER_END, len(order) // 2)
         best = [_pose_drawing(people, one, errors[one], setup, crops) for one in order[:count]]
@@ -167,7 +167,7 @@ def _row_pictures(row: str, seed: int, people: People, setup: RunSetup, crops: C
     return RowPictures(row, seed, best, worst, _person_maps(people, setup, crops))
 
 
-def joint_errors(
+def mean_joint_errors(
     predicted: Float[np.ndarray, "person joint 2"], truth: Float[np.ndarray, "person joint 2"]
 ) -> Float[np.ndarray, " person"]:
     """Return each person's mean distance over the known joints, in the unit of the inputs; NaN without any."""
@@ -198,7 +198,7 @@ def _pose_drawing(people: People, person: int, error: float, setup: RunSetup, cr
 
 
 def _sticks(joints: Float[np.ndarray, "joint 2"], setup: RunSetup) -> list[Stick]:
-    """Return the parts whose two ends are known as lines to draw: ends in pixels of the crop, and colour."""
+    """Return a line to draw for each part whose two ends are known: its ends in pixels of the crop, and its colour."""
     found = []
     for part, (first, second) in enumerate(setup.skeleton.part_ends):
         ends = [round(float(value), 1) for value in (*joints[first], *joints[second])]

@@ -72,7 +72,7 @@ def compare_rows(runs: Sequence[Run], chosen_rule: bool = True) -> Statistics:
 def _resampled_columns(groups: Mapping[str, Sequence[Run]]) -> list[Column]:
     """Return the test metrics that can be computed from errors of single people, and so on resampled people.
 
-    The tasks' own errors come first, and in both groups those averaged over the sets.
+    The tasks' errors come before the scores; among each, the metrics averaged over the test sets come first.
     """
     found = [
         column
@@ -118,7 +118,10 @@ def _shot_counts(measured: StudyScores, columns: Sequence[Column]) -> dict[str, 
 
 
 def _averaged_scores(scores: Mapping[str, PersonScore], key: str) -> list[PersonScore]:
-    """Return the scores whose mean the metric is: its own, or those of all sets; empty if one is missing."""
+    """Return the scores over which a metric is averaged; empty if one is missing.
+
+    An average over the test sets has the score of each set; any other metric has its one score.
+    """
     split, _, name = key.partition("/")
     splits = {key.partition("/")[0] for key in scores} - {"test"} if split == AVERAGE else {split}
     found = [scores.get(f"{one}/{name}") for one in sorted(splits)]

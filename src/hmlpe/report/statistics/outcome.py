@@ -40,8 +40,8 @@ def seeds_and_people_interval(values: Float[np.ndarray, "seed draw"], shots: int
 
     It needs at least two seeds.
 
-    The half widths over people and over seeds are combined as the root of their sum of squares. That over seeds is
-    Student's (1908), t * s / sqrt(seeds), as a bootstrap over few seeds cannot leave their range.
+    The half widths over people and over seeds are combined as the root of their sum of squares. The half width over
+    seeds is Student's (1908), t * s / sqrt(seeds), as a bootstrap over few seeds cannot leave their range of values.
 
     Args:
         values: see `people_interval`.
