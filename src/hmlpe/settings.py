@@ -50,7 +50,7 @@ def _require_text(text: str) -> str:
 Component = Annotated[
     dict[str, Any], AfterValidator(_require_target), Field(description="settings of an object, with its _target_")
 ]
-"""The settings that `make` builds an object from."""
+"""The settings that `build_component` builds an object from."""
 Text = Annotated[str, AfterValidator(_require_text), AfterValidator(_require_given)]
 Name = Annotated[str | int | float, AfterValidator(_require_given), Field(description="a name")]
 """A number is accepted as well, as Hydra parses row.name=7 as a number."""
@@ -121,7 +121,7 @@ def to_plain_containers(config: Any) -> Any:
     return {str(key): value for key, value in found.items()} if isinstance(found, Mapping) else found
 
 
-def make(name: str, node: Mapping[str, Any], **given: Any) -> Any:
+def build_component(name: str, node: Mapping[str, Any], **given: Any) -> Any:
     """Instantiate the object that a component's settings describe, by `hydra.utils.instantiate`.
 
     Args:
@@ -233,7 +233,7 @@ class SingleSetSettings(Settings):
 class DataSettings(Settings):
     """The settings of the data, explained in conf/data/shared/base.yaml.
 
-    One data set has `source` and `boxes`, several have `known`.
+    A single data set is described by `source` and `boxes`; several are described by `known`, each under its name.
     """
 
     name: Name

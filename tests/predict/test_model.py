@@ -137,4 +137,4 @@ def test_a_skeleton_without_parts_has_no_confidence() -> None:
     )
     made = PoseModel(net, lone, ("joints", task), ("parts", PartDetection(lone, GRID))).eval()
     found = made(torch.zeros(3, 3, SIZE, SIZE, dtype=torch.uint8))
-    assert list(found) == list(made.outputs) == ["joints_px", "confidence"] and found["confidence"].isnan().all()
+    assert list(found) == list(made.output_names) == ["joints_px", "confidence"] and found["confidence"].isnan().all()

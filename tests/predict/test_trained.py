@@ -192,7 +192,9 @@ def test_a_task_of_another_package_needs_trust(
     model = load_trained(tmp_path / "mine.ckpt", trust=["my_tasks"]).model
     assert sprung.exists(), "which is what trust means"
     crops = torch.zeros(2, 3, 112, 112, dtype=torch.uint8)
-    assert list(model(crops)) == list(model.outputs) == ["joints_px", "confidence", "part_maps", "predicted_crop_px"]
+    assert (
+        list(model(crops)) == list(model.output_names) == ["joints_px", "confidence", "part_maps", "predicted_crop_px"]
+    )
     assert torch.equal(model(crops)["predicted_crop_px"], model(crops)["joints_px"])
     tasks["mine"]["_target_"] = "their_tasks.Task"
     torch.save(content, tmp_path / "mine.ckpt")

@@ -18,7 +18,7 @@ import pytest
 from hmlpe.errors import UserError
 from hmlpe.predict.job import Options, Summary, run_job
 from hmlpe.predict.sources import find_sources
-from hmlpe.predict.video import open_video_writer, pace_from_times
+from hmlpe.predict.video import frame_rate_from_times, open_video_writer
 
 from .fakes import Beacon, Fixed, lit, predictor, write_video
 
@@ -132,7 +132,7 @@ def test_a_video_of_variable_rate_is_drawn_in_step(tmp_path: Path, frames: int |
     ],
 )
 def test_the_pace_of_a_drawn_video(times: np.ndarray, claimed: float, expected: tuple[float, bool]) -> None:
-    found = pace_from_times(times, claimed)
+    found = frame_rate_from_times(times, claimed)
     assert (found.rate, found.uneven) == (pytest.approx(expected[0]), expected[1])
 
 

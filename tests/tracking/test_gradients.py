@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hmlpe.tracking.gradients import gradients_at, layer_norms_and_cosines, norms_and_cosines
+from hmlpe.tracking.gradients import layer_norms_and_cosines, norms_and_cosines, task_gradients
 
 
 def test_the_gradients_are_those_of_each_loss_and_leave_nothing_behind() -> None:
@@ -25,7 +25,7 @@ def test_the_gradients_are_those_of_each_loss_and_leave_nothing_behind() -> None
     total = [parameter.grad.clone() for parameter in trunk.parameters()]
     trunk.zero_grad(set_to_none=True)
 
-    found = gradients_at(losses, list(trunk.parameters()))
+    found = task_gradients(losses, list(trunk.parameters()))
     assert all(parameter.grad is None for parameter in trunk.parameters())
     for name, gradient in expected.items():
         assert torch.equal(found[name], gradient)

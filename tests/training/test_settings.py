@@ -18,7 +18,7 @@ from hmlpe.cli.app import CONFIGS
 from hmlpe.cli.bench import BenchSettings
 from hmlpe.errors import UserError
 from hmlpe.evaluate.settings import EvaluateSettings
-from hmlpe.settings import Settings, make, to_plain_containers
+from hmlpe.settings import Settings, build_component, to_plain_containers
 from hmlpe.training.settings import ModelSettings, TrainSettings
 
 PROGRAMS: dict[str, tuple[type[TrainSettings], list[str]]] = {
@@ -224,16 +224,16 @@ def test_an_unknown_setting_of_an_object_is_named(trees: dict[str, Any], name: s
     for part in top.split("."):
         tree = tree[part]
     with pytest.raises(UserError) as raised:
-        make(top, tree)
+        build_component(top, tree)
     assert str(raised.value).startswith(line) and "\n" not in str(raised.value)
 
 
 def test_what_a_partial_components_call_refuses_is_named(trees: dict[str, Any]) -> None:
     optim = trees["train"]["optim"]
-    step = make("optim.optimizer", {**optim["optimizer"], "lr": -1.0})
+    step = build_component("optim.optimizer", {**optim["optimizer"], "lr": -1.0})
     with pytest.raises(UserError, match=r"^optim\.optimizer: Invalid learning rate: -1\.0$"):
         step([torch.nn.Parameter(torch.zeros(1))])
-    groups = make("optim.groups", {key: value for key, value in optim["groups"].items() if key != "lr"})
+    groups = build_component("optim.groups", {key: value for key, value in optim["groups"].items() if key != "lr"})
     with pytest.raises(UserError, match=r"^optim\.groups: [^\n]*missing [^\n]*'lr'$"):
         groups(torch.nn.Linear(1, 1))
 

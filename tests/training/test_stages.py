@@ -14,7 +14,7 @@ from PIL import Image
 
 from hmlpe.cli.app import CONFIGS
 from hmlpe.errors import UserError
-from hmlpe.settings import make
+from hmlpe.settings import build_component
 from hmlpe.skeleton import Skeleton
 from hmlpe.training.build import build_data, build_model, build_tasks
 from hmlpe.training.estimate import estimate_steps
@@ -154,7 +154,7 @@ def test_heads_are_kept_or_renewed(tmp_path: Path, heads: str) -> None:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         one, other = (TrainSettings.from_config(compose("train", [*TINY, f"seed={seed}"])) for seed in (1, 2))
     old, new = (build_model(config, build_tasks(config)) for config in (one, other))
-    skeleton = make("skeleton", one.skeleton)
+    skeleton = build_component("skeleton", one.skeleton)
     path = tmp_path / "old.ckpt"
     described = {"config": {"skeleton": skeleton.as_dict()}, "steps": 5}
     torch.save({"state_dict": old.state_dict(), "hmlpe": described}, path)

@@ -18,7 +18,7 @@ from hmlpe.errors import UserError
 
 
 class StepInfo(NamedTuple):
-    """A training step: seed of the run, epoch and step, counted from 0. A resumed run, and all ranks, have the same."""
+    """A training step: the run's seed, and epoch and step counted from 0; equal on all ranks and in a resumed run."""
 
     seed: int
     epoch: int
@@ -70,7 +70,8 @@ class Balance(nn.Module):
     def combines_gradients(self) -> bool:
         """Return whether the subclass overrides `combine`.
 
-        If so, each task has a backward pass of its own, and `combine` makes the trunk's gradient of the tasks' ones.
+        If so, each task has a backward pass of its own, and `combine` makes the trunk's gradient from the tasks'
+        gradients.
         """
         return type(self).combine is not Balance.combine
 
@@ -129,7 +130,7 @@ class Balance(nn.Module):
         """Return the result of `terms`, after checking it.
 
         Raises:
-            UserError: the terms are not exactly those of the active tasks, or (looked at in the first step alone) a
+            UserError: the terms are not exactly those of the active tasks, or (checked in the first step only) a
                 term is not finite although its loss is.
         """
         found = self.terms(losses, step_info)

@@ -18,7 +18,7 @@ from hmlpe.predict.onnx_file import OnnxEstimator
 from hmlpe.predict.timing import Latency, measure_latency
 from hmlpe.predict.trained import TorchEstimator, TrainedModel, model_card_of
 from hmlpe.predict.trained import build_model as build_pose_model
-from hmlpe.settings import make
+from hmlpe.settings import build_component
 from hmlpe.training.build import build_data, build_model, build_tasks, set_mean_image_and_biases
 from hmlpe.training.settings import TrainSettings
 
@@ -62,7 +62,9 @@ def bench_evaluation(settings: TrainSettings, rounds: int) -> EvaluationSpeed:
     trained = TrainedModel(pose_model, model_card_of(settings.tree, {}), settings.tree)
     estimator, batch = TorchEstimator(trained), settings.optim.batch_size
     rows = data.plain["test"].rows
-    truth = truth_of(data.pack.people.select_rows(rows), make("skeleton", settings.skeleton), settings.data.sides, True)
+    truth = truth_of(
+        data.pack.people.select_rows(rows), build_component("skeleton", settings.skeleton), settings.data.sides, True
+    )
     crops = np.asarray(data.pack.test_crops[rows])
     images = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
     times: list[tuple[float, float]] = []

@@ -100,7 +100,7 @@ def run_app(
 
 
 def _refuse_misplaced_folders(words: Sequence[str]) -> None:
-    """End the process with one line if an override puts packs or runs where nobody means; Hydra makes folders early."""
+    """End the process with one line if a folder's setting is empty or `study` has a `..`; Hydra makes folders early."""
     for word in words:
         key, equals, value = word.lstrip("+").partition("=")
         value = value.strip("'\" ")
@@ -127,7 +127,7 @@ def _warn_of_repeated_settings(words: Sequence[str]) -> None:
 def _warn_of_additions(words: Sequence[str], config_name: str) -> None:
     """Print a line for each top-level setting that is added (`+name=value`) and that is spelt like one of the program.
 
-    A configuration of the user's own may refer to it, so that it is not refused.
+    A configuration of the user's own may refer to the added setting, so it is not refused.
     """
     own = set(top_level_names(config_name))
     for word in words:
@@ -209,7 +209,7 @@ def _end_with_error(error: Exception, config_name: str, allowed: Collection[str]
 
 
 def _unreadable_word_message(error: Exception) -> str | None:
-    """Return the error message if Hydra cannot parse an override, or takes it for several; else None."""
+    """Return the error message if Hydra cannot parse an override, or takes it for several values; else None."""
     said = str(error)
     if several := re.match(r"Ambiguous value for argument '(.+)'\n", said):
         name, _, values = several[1].partition("=")
@@ -255,7 +255,7 @@ def _existing_setting_names(config_name: str, refused: str, allowed: Collection[
 
     Args:
         config_name: name of the program's configuration.
-        refused: the name in an override, of which there is no setting.
+        refused: the name in the refused override; no setting has that name.
         allowed: see `run_app`.
     """
     words = [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")]

@@ -65,7 +65,7 @@ def print_benchmark(config: DictConfig) -> None:
 
 
 def training_table(training: TrainingBench) -> str:
-    """Return the lines of training: images per second, share of the machine's peak, ratio to another line."""
+    """Return the training speeds as text: images per second, share of the machine's peak, ratio to a reference."""
     peaks = ", ".join(f"{name} {flops / 1e9:.0f}" for name, flops in training.peaks.items())
     lines = [
         f"matrix products: {peaks} GFLOP/s; a training step: {training.flops / 1e9:.3f} GFLOP per image; "
@@ -80,7 +80,7 @@ def training_table(training: TrainingBench) -> str:
 
 
 def evaluation_table(evaluation: EvaluationSpeed) -> str:
-    """Return the lines of evaluation: images per second, ratio to the forward pass, and the latency of one crop."""
+    """Return the evaluation speeds as text: images per second, ratio to the forward pass, latency of one crop."""
     one = evaluation.crop_latency
     return (
         f"{'evaluation, in fp32':24}{'images/s':>10}\n"

@@ -140,8 +140,8 @@ class FileConfigSource(file_config_source.FileConfigSource):
     - A value with a leading ~ in a file is expanded to the home folder.
     - A file is parsed once, and again when it has changed: the jobs of a sweep are composed from the same thirty files.
 
-    The class must have the name of Hydra's own: Hydra registers its reader by that, and refuses it beside one of
-    another name.
+    The class must have the name of Hydra's own: Hydra registers its reader by the class's name, and refuses a
+    second reader under another name.
     """
 
     def is_group(self, config_path: str) -> bool:

@@ -17,7 +17,7 @@ def demo(config: DictConfig) -> None:
     from hmlpe.detect.build import build_detector
     from hmlpe.predict.demo.finder import Finder
     from hmlpe.predict.demo.markup import STYLE
-    from hmlpe.predict.demo.serve import quiet_session, serve
+    from hmlpe.predict.demo.serve import gradio_environment, serve
     from hmlpe.predict.demo.view import Viewer
     from hmlpe.predict.open import open_estimator, parse_trust
     from hmlpe.settings import to_plain_containers
@@ -26,7 +26,7 @@ def demo(config: DictConfig) -> None:
         raise UserError(f"hmlpe-demo needs gradio, which is not installed: {install_command('demo')}")
     if OmegaConf.is_missing(config, "checkpoint") or config.checkpoint is None:
         raise UserError("checkpoint: is not given; for example checkpoint=model.onnx")
-    with listen(config.host, config.port) as held, quiet_session():
+    with listen(config.host, config.port) as held, gradio_environment():
         estimator = open_estimator(Path(str(config.checkpoint)), str(config.device), trust=parse_trust(config.trust))
         if estimator.card.no_factors_warning:
             print(estimator.card.no_factors_warning, flush=True)

@@ -155,13 +155,13 @@ def _detect_in_images(
     return looked
 
 
-def _table_rows(looked: _Detections, detector: CascadeDetector, thresholds: Sequence[float]) -> Iterator[Row]:
+def _table_rows(detections: _Detections, detector: CascadeDetector, thresholds: Sequence[float]) -> Iterator[Row]:
     """Yield the table's rows: one for each cascade, then one for the combined detector at each score threshold."""
     from hmlpe.detect.cascade import CascadeDetector
     from hmlpe.detect.fit import QUARTILES, relate_boxes, score_cascade_boxes, score_windows
 
-    for key, cascade in looked.cascades.items():
-        near = relate_boxes(looked.truths, looked.found[key])
+    for key, cascade in detections.cascades.items():
+        near = relate_boxes(detections.truths, detections.found[key])
         names = [f"{name}_{q}" for name in ("shift", "top", "height") for q in ("q25", "median", "q75")]
         assert len(names) == 3 * len(QUARTILES)
         yield {
@@ -169,7 +169,8 @@ def _table_rows(looked: _Detections, detector: CascadeDetector, thresholds: Sequ
             "file": cascade.file,
             "min_neighbours": cascade.min_neighbours,
             **_score_columns(
-                score_cascade_boxes(looked.truths, looked.found[key], cascade.to_window), looked.seconds[key]
+                score_cascade_boxes(detections.truths, detections.found[key], cascade.to_window),
+                detections.seconds[key],
             ),
             "near": near.boxes,
             **{name: f"{value:.3f}" for name, value in zip(names, near.quartiles.T.ravel(), strict=True)},
@@ -179,21 +180,21 @@ def _table_rows(looked: _Detections, detector: CascadeDetector, thresholds: Sequ
     # The thresholds are tried below, so nobody may be dropped before, by the configured one
     everyone = CascadeDetector(detector.cascades, detector.longest_px, detector.overlap, least_score=-math.inf)
     people = [
-        everyone.merge_boxes({key: looked.found[key][place] for key in detector.cascades})
-        for place in range(len(looked.truths))
+        everyone.merge_boxes({key: detections.found[key][place] for key in detector.cascades})
+        for place in range(len(detections.truths))
     ]
-    seconds = [sum(times) for times in zip(*(looked.seconds[key] for key in detector.cascades), strict=True)]
+    seconds = [sum(times) for times in zip(*(detections.seconds[key] for key in detector.cascades), strict=True)]
     for least in thresholds:
         kept = [one.windows_px[one.scores >= least] for one in people]
         yield {
             "cascade": "all together",
             "least_score": least,
-            **_score_columns(score_windows(looked.truths, kept), seconds),
+            **_score_columns(score_windows(detections.truths, kept), seconds),
         }
 
 
 def _score_columns(counted: Any, seconds: Sequence[float]) -> Row:
-    """Return the columns of counts, recall, false detections and mean time, from counts and each image's seconds."""
+    """Return the table's columns of counts, recall, false detections and mean time per image, by name."""
     return {
         "images": counted.images,
         "people": counted.people,

@@ -1,4 +1,4 @@
-"""Ctrl-C ends every program with 130, whatever it is at, and whatever a library makes of it."""
+"""Make Ctrl-C end every program with exit code 130, whatever it is doing, and whatever error a library raises then."""
 
 from __future__ import annotations
 

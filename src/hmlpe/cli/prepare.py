@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from hmlpe.cli.app import run_app
 from hmlpe.errors import UserError
-from hmlpe.settings import Component, DataSettings, NonNegativeInt, PositiveInt, Settings, make
+from hmlpe.settings import Component, DataSettings, NonNegativeInt, PositiveInt, Settings, build_component
 from hmlpe.spelling import is_plain
 
 SETTINGS = {  # key of the manifest -> what a reader calls it
@@ -62,7 +62,7 @@ def prepare_pack(config: DictConfig) -> None:
     sets, absent = build_data_sets(data)
     manifest, was_there = prepare(
         sets,
-        skeleton=make("skeleton", settings.skeleton),
+        skeleton=build_component("skeleton", settings.skeleton),
         folder=folder,
         crop_px=data.crop_px,
         size_px=settings.size_px,
@@ -167,11 +167,11 @@ def _draw_sheet(settings: PrepareSettings, folder: Path, sheet: Path) -> None:
     from hmlpe.data.pack import labels_of, open_pack
     from hmlpe.data.sheet import draw_sheet, sample_rows
 
-    skeleton, data = make("skeleton", settings.skeleton), settings.data
+    skeleton, data = build_component("skeleton", settings.skeleton), settings.data
     pack = open_pack(folder, skeleton)
     labels = labels_of(pack.people, skeleton, data.sides, data.use_occluded)
     rows = sample_rows(pack.people, settings.prepare.sheet, seed=0)
-    draw_sheet(pack, labels, skeleton, make("windows", settings.windows), rows, sheet)
+    draw_sheet(pack, labels, skeleton, build_component("windows", settings.windows), rows, sheet)
 
 
 def main() -> None:

@@ -27,10 +27,14 @@ class Section(NamedTuple):
 def sections_of(study: Study) -> list[Section]:
     """Return the sections of panels that show all metrics of the study; sections without a panel are left out."""
 
-    def of_kind(*kinds: str) -> list[LoggedMetric]:
+    def metrics_of_kinds(*kinds: str) -> list[LoggedMetric]:
         return [metric for metric in study.metrics if metric.info.kind in kinds]
 
-    errors, gradients, scores = of_kind("error"), of_kind("gradient"), of_kind("protocol", "score", "check")
+    errors, gradients, scores = (
+        metrics_of_kinds("error"),
+        metrics_of_kinds("gradient"),
+        metrics_of_kinds("protocol", "score", "check"),
+    )
     of_trunk = [metric for metric in gradients if metric.info.shown]  # the others are of single layers
     norms, cosines = ([n for n in of_trunk if bool(n.info.task) == wanted] for wanted in (True, False))
     titles = dict.fromkeys(metric.info.section for metric in scores)
@@ -45,10 +49,10 @@ def sections_of(study: Study) -> list[Section]:
         ),
         Section("Gradients at the trunk", [*_step_plots(norms, log_y=True), *_step_plots(cosines, range_y=(-1, 1))]),
         Section("Gradients at each layer", _layer_plots([metric for metric in gradients if not metric.info.shown])),
-        Section("Weights of the tasks", _step_plots(of_kind("weight"), log_y=True)),
+        Section("Weights of the tasks", _step_plots(metrics_of_kinds("weight"), log_y=True)),
         Section(
             "Losses and rates",
-            [*_step_plots(of_kind("loss"), log_y=True), *_step_plots(of_kind("rate"), together=True)],
+            [*_step_plots(metrics_of_kinds("loss"), log_y=True), *_step_plots(metrics_of_kinds("rate"), together=True)],
         ),
     ]
     return [Section(title, _with_layout(panels)) for title, panels in found if panels]
@@ -174,7 +178,7 @@ def _task_title(metric: LoggedMetric) -> str:
 
 
 def _group_title(metric: LoggedMetric) -> str:
-    """Return the title of the panel for the curve of a group of joints: its thresholds and its mean."""
+    """Return the title of the panel of a group of joints, whose curve over thresholds and its mean are shown there."""
     return f"{metric.info.section} {metric.info.label}, {metric.split}"
 
 

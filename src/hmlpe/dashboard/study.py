@@ -60,7 +60,7 @@ class Study:
 
     @property
     def curves(self) -> dict[str, LoggedMetric]:
-        """Return, for each curve over thresholds on test people, one of its metrics, by the curve's name in W&B."""
+        """Return a dict from the W&B name of each curve over thresholds on test people to one metric of the curve."""
         tested = (metric for metric in self.metrics if metric.split.startswith("test"))
         return {f"curve/{metric.split}/{metric.info.curve[0]}": metric for metric in tested if metric.info.curve}
 

@@ -38,7 +38,7 @@ def workspace_of(study: Study, sections: list[Section], entity: str, project: st
 def report_of(study: Study, sections: list[Section], entity: str, project: str) -> wr.Report:
     """Return a W&B report (not saved yet) with a text, the study's table, and the sections."""
 
-    def runs(name: str, filters: str, groups: list[str]) -> wr.Runset:
+    def runset(name: str, filters: str, groups: list[str]) -> wr.Runset:
         return wr.Runset(entity=entity, project=project, name=name, filters=filters, groupby=groups)
 
     blocks: list[Any] = [
@@ -48,12 +48,12 @@ def report_of(study: Study, sections: list[Section], entity: str, project: str) 
         ),
         wr.H2("One line per run"),
         wr.PanelGrid(
-            runsets=[runs("summary", f"JobType = '{JOB}' and Group = '{study.name}'", [])],
+            runsets=[runset("summary", f"JobType = '{JOB}' and Group = '{study.name}'", [])],
             panels=[wr.WeavePanelSummaryTable(table_name=TABLE, layout=wr.Layout(x=0, y=0, w=24, h=12))],
         ),
     ]
     for title, panels in sections:
-        grid = wr.PanelGrid(runsets=[runs(study.name, _runs_filter(study), [f"config.{ROW}"])], panels=panels)
+        grid = wr.PanelGrid(runsets=[runset(study.name, _runs_filter(study), [f"config.{ROW}"])], panels=panels)
         blocks += [wr.H2(title), grid]
     described = (
         f"Weights of {', '.join(task for task in study.tasks if task != base_task_of(study.runs))} against both errors"

@@ -13,7 +13,7 @@ from hmlpe.data.record import Attribute
 from hmlpe.data.selection import DataSet, parse_set_names
 from hmlpe.data.sources.attributes import parse_attributes
 from hmlpe.errors import UserError
-from hmlpe.settings import DataSettings, SingleSetSettings, make
+from hmlpe.settings import DataSettings, SingleSetSettings, build_component
 
 
 def build_data_sets(data: DataSettings) -> tuple[list[DataSet], list[str]]:
@@ -30,7 +30,7 @@ def build_data_sets(data: DataSettings) -> tuple[list[DataSet], list[str]]:
     """
     if data.known is None:
         one = _settings_of_single_set(data)
-        return [DataSet(make("data.source", one.source), make("data.boxes", one.boxes))], []
+        return [DataSet(build_component("data.source", one.source), build_component("data.boxes", one.boxes))], []
     found = []
     for name, member in _chosen_sets(data).items():
         given = {}
@@ -44,8 +44,8 @@ def build_data_sets(data: DataSettings) -> tuple[list[DataSet], list[str]]:
         if "name" in member.source:  # a set of the user's own takes the name that it has under `known`
             given["name"] = name
         with _correct_setting_names(data, name):
-            source = make(f"data.known.{name}.source", member.source, **given)
-            boxes = make(f"data.known.{name}.boxes", member.boxes)
+            source = build_component(f"data.known.{name}.source", member.source, **given)
+            boxes = build_component(f"data.known.{name}.boxes", member.boxes)
         if source.name != name:
             raise UserError(f"data.known.{name}: its source calls itself {source.name!r}; both names must be the same")
         found.append(DataSet(source, boxes))
@@ -62,7 +62,7 @@ def box_rules(data: DataSettings, names: list[str]) -> Mapping[str, dict[str, An
     found = {}
     for name, member in _settings_of_sets(data, names).items():
         with _correct_setting_names(data, name):
-            rule: BoxRule = make("data.boxes", member.boxes)
+            rule: BoxRule = build_component("data.boxes", member.boxes)
         found[name] = rule.as_dict()
     return found
 

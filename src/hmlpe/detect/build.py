@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin
 from hmlpe.checked import MISSING, TYPE_NAMES
 from hmlpe.detect.detector import Detector
 from hmlpe.errors import UserError
-from hmlpe.settings import make, missing_settings
+from hmlpe.settings import build_component, missing_settings
 
 TYPE_WORDS: dict[Any, str] = {**TYPE_NAMES, Mapping: TYPE_NAMES[dict], Sequence: TYPE_NAMES[list]}
 
@@ -19,7 +19,7 @@ TYPE_WORDS: dict[Any, str] = {**TYPE_NAMES, Mapping: TYPE_NAMES[dict], Sequence:
 def mistyped_settings(prefix: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield one error line for each setting whose type differs from the annotation in the constructor.
 
-    Settings that the constructor does not have are not reported here; `settings.make` refuses them.
+    Settings that the constructor does not have are not reported here; `settings.build_component` refuses them.
 
     Args:
         prefix: prefix of the settings' names in the lines, e.g. "detector".
@@ -92,7 +92,7 @@ def build_detector(settings: Mapping[str, Any] | None, factors: Sequence[float |
         raise UserError(f"{setting}: is not given")
     for wrong in mistyped_settings("detector", values):
         raise UserError(wrong)
-    detector = make("detector", values)
+    detector = build_component("detector", values)
     if not isinstance(detector, Detector):
         raise UserError(f"detector._target_: {values['_target_']} makes no person detector")
     return detector

@@ -30,7 +30,7 @@ from hmlpe.files import digest_of, digest_of_file
 from hmlpe.predict.estimator import IDENTITY_FACTORS, Estimator
 from hmlpe.predict.open import ONNX, open_estimator, parse_trust
 from hmlpe.predict.people import PosePredictor
-from hmlpe.settings import make
+from hmlpe.settings import build_component
 from hmlpe.training.build import build_data, check_pack_settings
 
 CHUNK = 32  # the number of images in memory at once
@@ -70,7 +70,7 @@ def cases_to_score(settings: EvaluateSettings) -> Iterator[Case]:
     assert settings.checkpoint is not None
     path = Path(settings.checkpoint)
     estimator = _open_estimator(settings, path)
-    check_skeleton(estimator, make("skeleton", settings.skeleton))
+    check_skeleton(estimator, build_component("skeleton", settings.skeleton))
     identity = {"method": digest_of_file(path), "fires": str(settings.fires)}
     if settings.detector is None:
         yield from _cases_in_pack_boxes(settings, estimator, identity)
@@ -99,7 +99,7 @@ def _cases_in_pack_boxes(settings: EvaluateSettings, estimator: Estimator, ident
     Raises:
         UserError: the pack has no people to test, or does not fit the settings.
     """
-    skeleton, data = make("skeleton", settings.skeleton), settings.data
+    skeleton, data = build_component("skeleton", settings.skeleton), settings.data
     pack = open_pack(Path(data.pack), skeleton)
     check_pack_settings(data, pack)
     manifest, of_val = pack.manifest, settings.split == "val"
@@ -206,7 +206,9 @@ def _cases_in_detected_boxes(
                 "them, or go on without: data.allow_missing=true"
             )
         rows = np.flatnonzero(there)[: data.subset]
-        truth = truth_of(people.select_rows(rows), make("skeleton", settings.skeleton), data.sides, data.use_occluded)
+        truth = truth_of(
+            people.select_rows(rows), build_component("skeleton", settings.skeleton), data.sides, data.use_occluded
+        )
         if not np.isfinite(truth.window_px).all(1).any():
             raise UserError(f"{one.source.name}: no person has a window to match a detection with")
         factors = one.boxes.factors_from_window or IDENTITY_FACTORS
@@ -260,8 +262,8 @@ def _cases_of_predictions_file(settings: EvaluateSettings, path: Path) -> Iterat
     (one,) = sets
     people = annotated_test_people(one)
     sides, use_occluded = settings.data.sides, settings.data.use_occluded
-    truth = truth_of(people, make("skeleton", settings.skeleton), sides, use_occluded)
-    form = None if settings.predictions_form is None else make("predictions_form", settings.predictions_form)
+    truth = truth_of(people, build_component("skeleton", settings.skeleton), sides, use_occluded)
+    form = None if settings.predictions_form is None else build_component("predictions_form", settings.predictions_form)
     yield Case(
         method=settings.method or path.stem,
         boxes="its own",

@@ -18,7 +18,7 @@ from hmlpe.evaluate.record import Numbers, Record, scores_for_json
 from hmlpe.evaluate.settings import EvaluateSettings, create_writable_folder, shared_settings_digests
 from hmlpe.evaluate.write import check_record_fits
 from hmlpe.runs.metric import MetricInfo
-from hmlpe.settings import make
+from hmlpe.settings import build_component
 from hmlpe.training.devices import check_devices
 
 
@@ -31,8 +31,8 @@ def evaluate(settings: EvaluateSettings) -> Iterator[Record]:
     """
     check_devices(settings.trainer, settings.optim.batch_size)
     create_writable_folder(Path(settings.out))
-    bootstrap = make("bootstrap", settings.tree["bootstrap"])
-    protocols = [make(f"protocol.{name}", one) for name, one in settings.protocol.items()]
+    bootstrap = build_component("bootstrap", settings.tree["bootstrap"])
+    protocols = [build_component(f"protocol.{name}", one) for name, one in settings.protocol.items()]
     chosen = settings.chosen_people
     found = list(cases_to_score(settings))
     for case in found:

@@ -12,7 +12,7 @@ from pydantic import Field
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of
 from hmlpe.report.published import check_published
-from hmlpe.settings import Component, Name, NonNegativeInt, PositiveInt, Settings, Text, make
+from hmlpe.settings import Component, Name, NonNegativeInt, PositiveInt, Settings, Text, build_component
 from hmlpe.training.settings import TrainSettings
 
 OPTIONAL_GROUPS = {  # the config groups from which nothing is chosen by default, and their files in conf/
@@ -91,7 +91,7 @@ def shared_settings_digests(settings: EvaluateSettings) -> dict[str, str]:
     These are the settings of each protocol, of the labels, and of the intervals.
     """
     data = settings.data
-    labels = [data.sides, data.use_occluded, make("skeleton", settings.skeleton).as_dict()]
+    labels = [data.sides, data.use_occluded, build_component("skeleton", settings.skeleton).as_dict()]
     intervals = [settings.bootstrap.level, "drawn by shots"]
     return {
         **{name: digest_of(one) for name, one in settings.protocol.items()},

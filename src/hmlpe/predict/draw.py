@@ -70,7 +70,7 @@ def legend_image(skeleton: Skeleton, font_px: int, dashed_below: float | None) -
 def paste(picture: Image, piece: UInt8[np.ndarray, "high wide 3"], left: int, top: int) -> None:
     """Copy a piece into the picture, in place, with its upper left corner at (left, top).
 
-    It is moved so that as much of it as possible is inside.
+    The piece is moved so that as much of it as possible lies inside the picture.
     """
     height, width = (min(a, b) for a, b in zip(picture.shape[:2], piece.shape[:2], strict=True))
     x, y = max(0, min(left, picture.shape[1] - width)), max(0, min(top, picture.shape[0] - height))
@@ -201,7 +201,7 @@ def _draw_stick(drawn: Image, ends_px: Points, colour: str, width: int, dashed: 
 
 
 def _dashes(ends_px: Points, length: float) -> list[Points]:
-    """Return the end points of the dashes of a stick, about `length` long and as far apart, with one at both ends."""
+    """Return the end points of a stick's dashes; dashes and gaps are about `length` long, each end has a dash."""
     distance = float(np.linalg.norm(ends_px[1] - ends_px[0]))
     count = 2 * min(200, max(1, int(distance / length / 2))) + 1
     points = ends_px[0] + np.linspace(0, 1, count + 1)[:, None] * (ends_px[1] - ends_px[0])

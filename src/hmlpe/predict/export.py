@@ -126,7 +126,7 @@ def has_tie(
     """Return whether each joint's confidence has a tie, i.e. whether rounding decides if a window counts in it.
 
     That is so if, to within `TIE_MARGIN`, the share of a stick's length inside a window is equal to beta, or the
-    window's probability to `fires`.
+    window's probability is equal to `fires`.
     """
     assert model.detection is not None
     windows = model.detection[1].windows

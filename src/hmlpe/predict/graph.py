@@ -70,7 +70,7 @@ def onnx_bytes(program: ExportedProgram, trained: TrainedModel) -> bytes:
             program,
             dynamo=True,
             input_names=[INPUT],
-            output_names=list(trained.model.outputs),
+            output_names=list(trained.model.output_names),
             external_data=False,
             verbose=False,
         )

@@ -25,7 +25,7 @@ from hmlpe.predict.draw import draw_maps, draw_people
 from hmlpe.predict.people import FoundPerson, PosePredictor
 from hmlpe.predict.pose_files import PoseFiles
 from hmlpe.predict.sources import Camera, FoundSources, Photo, Skipped, Video, save_picture, suffix_for
-from hmlpe.predict.video import Frame, Frames, Pace, Writer, measure_pace, open_video_writer
+from hmlpe.predict.video import Frame, FrameRate, Frames, Writer, measure_frame_rate, open_video_writer
 from hmlpe.spelling import is_plain
 
 DetectedFrame = tuple[Frame, Detections]
@@ -232,13 +232,13 @@ def _process_frames(source: Video | Camera, frames: Frames, job: Job) -> None:
     path = job.names.unused_path(source.name, "_pose.mp4") if job.options.draw else None
     people = with_people = 0
     start = first[0][0].time_s
-    pace = Pace(frames.rate, uneven=True)  # for a camera: its frames come as fast as they are processed
+    frame_rate = FrameRate(frames.rate, uneven=True)  # for a camera: its frames come as fast as they are processed
     if path is not None and isinstance(source, Video):
-        pace = measure_pace(source, frames.rate, job.options.frames)
-    output = nullcontext(None) if path is None else open_video_writer(path, pace.rate)
+        frame_rate = measure_frame_rate(source, frames.rate, job.options.frames)
+    output = nullcontext(None) if path is None else open_video_writer(path, frame_rate.rate)
     with progress_bar(frames.count, source.name, " frames") as progress, output as writer:
         for chunk in chain([first], stream):
-            found = _write_frames(source, chunk, writer, start if pace.uneven else None, job)
+            found = _write_frames(source, chunk, writer, start if frame_rate.uneven else None, job)
             people, with_people = people + sum(found), with_people + sum(number > 0 for number in found)
             progress.update(len(chunk))
     job.summary.videos.append(
@@ -247,7 +247,7 @@ def _process_frames(source: Video | Camera, frames: Frames, job: Job) -> None:
             "frames": frames.read,
             "frames_with_people": with_people,
             "rate": round(frames.rate, 4),
-            "drawn_rate": None if path is None else round(pace.rate, 4),
+            "drawn_rate": None if path is None else round(frame_rate.rate, 4),
             "ends_early": frames.ends_early and not job.summary.stopped,
             "frames_expected": frames.count,
             "picture": None if path is None else path.relative_to(job.options.out).as_posix(),
@@ -343,7 +343,7 @@ def _file_key(path: Path) -> str:
 
 @contextmanager
 def catch_interrupt() -> Iterator[Callable[[], bool]]:
-    """Catch the first Ctrl-C (SIGINT), so that the job can end in order; a second one is handled as before.
+    """Catch the first Ctrl-C (SIGINT), so that the job can end with complete files; a second one is handled as before.
 
     Yields a function that returns whether Ctrl-C was pressed. Outside the main thread, which alone may handle signals,
     nothing is caught.

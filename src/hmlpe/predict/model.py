@@ -62,7 +62,7 @@ class PoseModel(nn.Module):
         self.others = tuple(others)
         taken = list(POSE_OUTPUTS)
         for name, task in self.others:
-            taken += self.output_names(name, task)
+            taken += self.decoded_names(name, task)
         if len(set(taken)) < len(taken):
             raise UserError(f"two of its tasks have outputs of the same name: {', '.join(sorted(taken))}")
         ends = torch.tensor(skeleton.part_ends, dtype=torch.long).reshape(-1, 2)
@@ -70,7 +70,7 @@ class PoseModel(nn.Module):
         self.register_buffer("share_of", part_weights(ends, len(skeleton.joints)), persistent=False)
 
     @staticmethod
-    def output_names(name: str, task: Task) -> list[str]:
+    def decoded_names(name: str, task: Task) -> list[str]:
         """Return the names of the outputs that a task decodes. Raises UserError if one is not of shape (batch, ...)."""
         answers = task.decode(torch.zeros(2, task.outputs))
         for key, value in answers.items():
@@ -79,16 +79,16 @@ class PoseModel(nn.Module):
         return list(answers)
 
     @property
-    def tasks(self) -> tuple[str, ...]:
+    def task_names(self) -> tuple[str, ...]:
         """Return the names of the tasks whose heads are run: joint regression, part detection, and any further ones."""
         known = [one[0] for one in (self.regression, self.detection) if one is not None]
         return (*known, *(name for name, _ in self.others))
 
     @property
-    def outputs(self) -> tuple[str, ...]:
+    def output_names(self) -> tuple[str, ...]:
         """Return the names of the outputs, in the order in which `forward` gives them."""
         known = POSE_OUTPUTS[:2] if self.detection is None else POSE_OUTPUTS
-        return (*known, *(key for name, task in self.others for key in self.output_names(name, task)))
+        return (*known, *(key for name, task in self.others for key in self.decoded_names(name, task)))
 
     def forward(self, image: UInt8[Tensor, "batch 3 size size"]) -> dict[str, Tensor]:
         """Estimate the poses in RGB crops.
@@ -98,7 +98,7 @@ class PoseModel(nn.Module):
             for a joint in which no part ends, and for every joint if the network has no part detectors; part_maps
             (batch, part, window), only if it has part detectors; and what the further tasks decode.
         """
-        raw = self.network(image, self.tasks)
+        raw = self.network(image, self.task_names)
         name, regression = self.regression
         joints_px = regression.decode(raw[name])["predicted_crop_px"]
         others = {key: value for name, task in self.others for key, value in task.decode(raw[name]).items()}
@@ -133,7 +133,7 @@ def check_fires(fires: object) -> None:
 
 
 def part_weights(ends: Tensor, joints: int) -> Float[Tensor, "part joint"]:
-    """Return the weights by which part scores are averaged to joint confidences.
+    """Return the matrix that averages the scores of parts to the confidences of joints.
 
     Args:
         ends: (part, 2) the indices of the two joints of every part.

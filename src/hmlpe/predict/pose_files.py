@@ -28,9 +28,11 @@ class PoseFiles:
 
     `poses.json` is an object. It begins with what is known at the start: model, made_by, tasks, detector, factors from
     the detector's boxes to the crops' boxes, coordinates, confidence, folder. Then come the `images`, in order, one per
-    line, and at its end what `set_footer` was given. The decoded outputs of further tasks for a person are under
-    `answers`. `poses.csv` has a line for each joint of each person, with the columns `COLUMNS`. An image's name is its
-    path relative to `folder`, that of a video's frame `<name>#<frame>`, with frames counted from 0; the JSON has
+    line, and at the end of the object the entries of `set_footer`. The decoded outputs of further tasks for a person
+    are under `answers`.
+
+    `poses.csv` has a line for each joint of each person, with the columns `COLUMNS`. An image's name is its path
+    relative to `folder`; the name of a video's frame is `<name>#<frame>`, with frames counted from 0, and the JSON has
     `frame` and `time_s` too. Unknown numbers are null in the JSON and empty in the table. People are numbered from 1,
     as in the pictures, the one with the best score first.
 

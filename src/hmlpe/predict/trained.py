@@ -90,7 +90,7 @@ def build_model(
     network = build_trusted(config["network"], trust, outputs={name: task.outputs for name, task in tasks.items()})
     if not isinstance(network, HeterogeneousNet):
         raise UserError(f"its network is a {type(network).__name__}, not a HeterogeneousNet")
-    network.load_state_dict(_used_weights(weights, tasks))
+    network.load_state_dict(_without_untrained_heads(weights, tasks))
     poses = (regression, detection)
     others = [(name, task) for name, task in tasks.items() if all(one is None or name != one[0] for one in poses)]
     model = PoseModel(network, Skeleton(**config_arguments(config["skeleton"])), regression, detection, fires, others)
@@ -121,11 +121,11 @@ def model_card_of(config: Mapping[str, Any], made_by: Mapping[str, str]) -> Mode
     )
 
 
-def _used_weights(weights: Mapping[str, Tensor], used: Mapping[str, Task]) -> dict[str, Tensor]:
-    """Return the state dict without the heads of tasks not in `used`. Raises UserError if a weight is not finite."""
+def _without_untrained_heads(weights: Mapping[str, Tensor], tasks: Mapping[str, Task]) -> dict[str, Tensor]:
+    """Return the state dict with no heads but those of `tasks`. Raises UserError if a weight is not finite."""
     found = {}
     for name, value in weights.items():
-        if name.startswith("heads.") and name.split(".")[1] not in used:
+        if name.startswith("heads.") and name.split(".")[1] not in tasks:
             continue
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise UserError(f"its weights are broken ({name} is not finite); train again")

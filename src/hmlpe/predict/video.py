@@ -27,8 +27,8 @@ MAX_RATE = 120.0  # frames per second of a drawn video
 MAX_MEAN_HOLD = 20.0  # how many frames of a drawn video may show the same frame of its source, on average
 
 
-class Pace(NamedTuple):
-    """The constant frame rate for the drawing of a video, in frames per second.
+class FrameRate(NamedTuple):
+    """The constant frame rate of a drawn video, in frames per second.
 
     `uneven` says whether the frames of the source are unevenly spaced in time, so that some are held for longer.
     """
@@ -37,8 +37,8 @@ class Pace(NamedTuple):
     uneven: bool
 
 
-def measure_pace(source: Video, rate: float, limit: int | None) -> Pace:
-    """Return the frame rate for the drawing of a video file, from the times of its frames.
+def measure_frame_rate(source: Video, rate: float, limit: int | None) -> FrameRate:
+    """Return the frame rate for the drawn copy of a video file, from the times of the file's frames.
 
     The whole file is read once for that: a drawn video has a constant frame rate, and most files do not tell if their
     own rate is not constant.
@@ -52,18 +52,21 @@ def measure_pace(source: Video, rate: float, limit: int | None) -> Pace:
     while (limit is None or len(times) < limit) and capture.grab():
         times.append(float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000)
     capture.release()
-    return pace_from_times(np.array(times), rate)
+    return frame_rate_from_times(np.array(times), rate)
 
 
-def pace_from_times(times_s: Float[np.ndarray, " frame"], rate: float) -> Pace:
-    """Return the frame rate for frames at these times; `rate` if the times cannot be used (none, or not increasing)."""
+def frame_rate_from_times(times_s: Float[np.ndarray, " frame"], rate: float) -> FrameRate:
+    """Return the frame rate of a drawn video for frames at these times.
+
+    It is `rate` if the times cannot be used, as there are none or they do not increase.
+    """
     steps = np.diff(times_s)
     if not len(steps) or not np.isfinite(steps).all() or (steps <= 0).any():
-        return Pace(rate, False)
+        return FrameRate(rate, False)
     mean = steps.mean()
     if np.abs(times_s - times_s[0] - np.arange(len(times_s)) * mean).max() <= mean / 2:
-        return Pace(rate if abs(mean * rate - 1) < 0.01 else float(1 / mean), False)
-    return Pace(float(max(1 / mean, min(1 / steps.min(), MAX_RATE, MAX_MEAN_HOLD / mean))), True)
+        return FrameRate(rate if abs(mean * rate - 1) < 0.01 else float(1 / mean), False)
+    return FrameRate(float(max(1 / mean, min(1 / steps.min(), MAX_RATE, MAX_MEAN_HOLD / mean))), True)
 
 
 USUAL_RATE = 25.0  # frames per second, assumed if the source gives none

@@ -132,7 +132,7 @@ class Batch:
         write_sweep_json(self.folder, self.sweep_jobs.values())
 
     def make_slots(self, job: Job, survey: Survey) -> list[Slot]:
-        """Return the slots that the jobs run on, for the devices and threads that `job`, like all others, needs."""
+        """Return the slots that the jobs run on, with the devices and threads that `job`, like every job, needs."""
         n_jobs, devices_per_job = self.settings["n_jobs"], job.get_setting("trainer.devices", 1)
         if not isinstance(devices_per_job, int) or isinstance(devices_per_job, bool) or devices_per_job < 1:
             raise UserError(f"trainer.devices: in a sweep, say how many devices a run takes; got {devices_per_job!r}")
@@ -159,7 +159,7 @@ def check_equal_resources(jobs: Sequence[Job]) -> None:
 def exit_on_signals() -> Iterator[None]:
     """Make SIGTERM and SIGHUP (a closed terminal) raise SystemExit inside the `with` block, unless they are ignored."""
 
-    def end(number: int, frame: object) -> None:
+    def raise_system_exit(number: int, frame: object) -> None:
         sys.exit(128 + number)
 
     if threading.current_thread() is not threading.main_thread():  # which alone may set handlers: the sweeper's stay
@@ -167,7 +167,7 @@ def exit_on_signals() -> Iterator[None]:
         return
     heard = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
     # Signals that are ignored, as under nohup, stay ignored.
-    before = {number: signal.signal(number, end) for number in heard}
+    before = {number: signal.signal(number, raise_system_exit) for number in heard}
     try:
         yield
     finally:
@@ -209,7 +209,7 @@ def log_plan(
     Args:
         folder: the sweep's folder.
         jobs: all jobs of the batch.
-        todo: those that are to run.
+        todo: the jobs that are to run.
         survey: the survey of all jobs.
         slot_count: number of jobs that run at once.
         log_each: whether to log every job's state, not only that of the jobs that cannot run.

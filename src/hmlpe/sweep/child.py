@@ -92,7 +92,7 @@ def run_request(pipe: Connection, request: JobRequest) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, LAUNCHER_SIGNALS)
         command = f"{Path(sys.argv[0]).name} {' '.join(request.overrides)}"
         print(f"[{datetime.now():%F %T}] {command} (try {request.attempt}, {request.slot}, process {os.getpid()})")
-        ended = JobEnded(Outcome("finished"), run_as_single(pipe, request))
+        ended = JobEnded(Outcome("finished"), run_as_single_run(pipe, request))
     except BaseException as error:
         ended = JobEnded(outcome_of_error(error))
         if not isinstance(error, SystemExit):  # a program that exits has printed its message
@@ -105,23 +105,23 @@ def run_request(pipe: Connection, request: JobRequest) -> None:
 
 
 def start_lifeline(pipe: Connection) -> None:
-    """Start a thread that kills this process group as soon as the other side of the pipe is closed or its holder dies.
+    """Start a thread that kills this process group as soon as the launcher dies or closes its side of the pipe.
 
-    A process that is stopped, or stuck in a call, does not read its pipe: it ends with the fork server.
+    A process that is stopped, or stuck in a call, does not notice that; it is killed when the fork server ends.
 
-    This process gets its own process group, so that Ctrl-C in the terminal reaches only the launcher, which ends the
-    jobs in order.
+    This process gets its own process group, so that Ctrl-C in the terminal reaches only the launcher, which then
+    ends the jobs cleanly.
     """
     os.setsid()
     end_with_parent()
 
-    def wait() -> None:
+    def kill_group_at_end_of_pipe() -> None:
         try:
             pipe.recv()  # nothing is ever sent this way
         except (EOFError, OSError):
             os.killpg(0, signal.SIGKILL)
 
-    threading.Thread(target=wait, name="lifeline", daemon=True).start()
+    threading.Thread(target=kill_group_at_end_of_pipe, name="lifeline", daemon=True).start()
 
 
 def redirect_output(log_file: Path) -> None:
@@ -134,7 +134,7 @@ def redirect_output(log_file: Path) -> None:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # they are text streams, as nothing has replaced them
 
 
-def run_as_single(pipe: Connection, request: JobRequest) -> Any:
+def run_as_single_run(pipe: Connection, request: JobRequest) -> Any:
     """Run the job and return its value, with Hydra's state and sys.argv as in a single run outside a sweep."""
     restore_hydra_state(request.hydra_state)
     config = request.config

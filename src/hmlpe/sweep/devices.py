@@ -24,11 +24,11 @@ class Slot:
 
 
 def visible_gpus(torch_count: int) -> list[str]:
-    """Return the names of the GPUs, as in CUDA_VISIBLE_DEVICES: those that it lists already, else 0, 1, ….
+    """Return the names of the visible GPUs: those that CUDA_VISIBLE_DEVICES lists, or 0, 1, … if it lists none.
 
     Args:
-        torch_count: number of GPUs that torch sees. It does not limit MIG slices: a process sees only one of them, but
-            each job may have another.
+        torch_count: number of GPUs that torch sees, to which the names are limited. MIG slices are not: a process
+            sees only one of them, but each job may have another.
     """
     listed = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     if any(name.startswith("MIG-") for name in listed):

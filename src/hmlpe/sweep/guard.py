@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Guard(Callback):
-    """Hydra callback that ends the program if its settings cannot work, and on a dry run after all is logged.
+    """Hydra callback that ends the program if its settings cannot work or, on a dry run, once all has been logged.
 
     Hydra would turn a callback's error into a warning and go on; here every error ends the program.
     """
@@ -46,8 +46,8 @@ class Guard(Callback):
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None, **kwargs: Any) -> None:
         """Check that the launcher can run the sweep and that each run has its own folder; log how long the sweep takes.
 
-        On a dry run, also log what each run's folder holds. (Of all this, the launcher `isolated` does all but the
-        first itself.)
+        On a dry run, also log what each run's folder holds. (With the launcher `isolated`, only the launcher
+        is checked here, as it does the rest itself. In a search, whose jobs are not known yet, nothing is logged.)
         """
         with _exit_on_error():
             check_sweep(TrainerSettings.from_config(config.trainer, "trainer"), config.hydra.launcher._target_)
@@ -131,8 +131,8 @@ def _valid_settings(job: Job) -> TrainSettings | None:
 def duration_in_words(jobs: Sequence[Job], folder: Path) -> str:
     """Return a text that says how long the sweep into `folder` will take; empty if no job has valid settings.
 
-    Every job is assumed to take as long as the first with valid settings; jobs with invalid ones report that
-    themselves. Finished runs count as work here, until their folders say otherwise; the text names their number.
+    Every job is assumed to take as long as the first with valid settings; a job with invalid
+    settings reports that itself. The time includes that of runs which are finished already, whose number the text says.
     """
     found = next(((job, settings) for job in jobs if (settings := _valid_settings(job)) is not None), None)
     if found is None:

@@ -26,7 +26,7 @@ TRAINING = "hmlpe-train"  # its hydra.job.name, also in a user's own configurati
 
 
 class FailedJobReturn(JobReturn):
-    """What a sweeper gets of a job that failed: reading `return_value` raises the job's error.
+    """The JobReturn of a failed job, for the sweeper: reading `return_value` raises the job's error.
 
     (Hydra's own JobReturn prints lines before it raises.)
     """
@@ -58,7 +58,7 @@ class Job:
         progress: the last progress that the running attempt reported.
         start_seconds: seconds from the start of the last attempt's process until the job began in it.
         seconds: duration of all attempts together.
-        outcome: how it ended; None until it has.
+        outcome: how it ended; None until it has ended.
         value: what the job returned.
     """
 
@@ -171,12 +171,12 @@ def _suggest_row_name(first: Job, second: Job) -> str:
 
 
 def is_training_config(config: DictConfig, config_name: str | None) -> bool:
-    """Return whether it is a configuration of hmlpe-train, by its name or by that of Hydra's job."""
+    """Return whether `config` is one of hmlpe-train, by `config_name` or by the name of Hydra's job."""
     return config_name == TRAIN or OmegaConf.select(config, "hydra.job.name") == TRAINING
 
 
 def write_sweep_json(folder: Path, jobs: Iterable[Job]) -> None:
-    """Write `<folder>/sweep.json`: the state of every job of the last call.
+    """Write `<folder>/sweep.json`: the state of each of the jobs. The file of an earlier call is replaced.
 
     If it cannot be written (the disk is full, say), a warning is logged and the runs go on.
     """

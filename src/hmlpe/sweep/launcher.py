@@ -29,7 +29,7 @@ class Isolated(Launcher):
         self.jobs: dict[Path, Any] = {}  # jobs of all batches, by folder
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what the sweeper gives; the sweeper calls this before `launch`."""
+        """Store Hydra's context, task function and configuration; the sweeper calls this before `launch`."""
         self.context, self.task, self.config = hydra_context, task_function, config
         _compose_jobs_once(type(hydra_context.config_loader))
 
@@ -58,7 +58,9 @@ class Isolated(Launcher):
 
 
 def _compose_jobs_once(loader: type[ConfigLoader]) -> None:
-    """Let loaders of this class compose each job once: Hydra's sweeper composes all to check them, then the launcher.
+    """Make config loaders of this class compose each job once: what the sweeper composed to check it is used again.
+
+    Otherwise Hydra's sweeper would compose all jobs to check them, and then the launcher would compose them again.
 
     The class is changed, not the loader, which is sent to the jobs' processes.
     """

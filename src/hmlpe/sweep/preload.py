@@ -1,4 +1,4 @@
-"""The modules that the fork server imports once for all jobs, whose processes are its forks.
+"""The modules that the fork server imports once for all jobs; each job's process is a fork of the server.
 
 Nothing here may start threads, use a GPU, or create anything outside the process (wandb makes folders when it is
 imported): all jobs would share that.

@@ -1,4 +1,4 @@
-"""Decides which job runs when: fills slots, retries jobs, stops at the first failure, and ends in order."""
+"""Decides which job runs when: fills slots, retries jobs, stops at the first failure, and shuts down cleanly."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Scheduler:
         self.stopping = False
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Run all jobs; each has an outcome afterwards. An interruption first ends the running jobs in order."""
+        """Run all jobs; each has an outcome afterwards. An interruption first ends the running jobs cleanly."""
         self.waiting.extend(jobs)
         try:
             while self.waiting or self.running:

@@ -32,8 +32,8 @@ def start_fork_server() -> None:
 
     The first process that is started waits for these imports.
 
-    The server and its processes start with the launcher's signals blocked, as the terminal sends those to the whole
-    process group: the launcher handles them, and the others end when it does.
+    The server and the processes that it forks start with `LAUNCHER_SIGNALS` blocked, which the terminal sends to the
+    whole process group: only the launcher handles them, and the server and its processes end when the launcher ends.
     """
     _context.set_forkserver_preload([PRELOAD])
     os.environ[LAUNCHER_PID] = str(os.getpid())
@@ -58,7 +58,7 @@ def end_with_parent(parent: int | None = None) -> None:
 
 
 def detach_from_server() -> None:
-    """Free this process, a fork of the server, of the server's exit handlers and way of starting processes.
+    """Remove from this process, a fork of the server, the server's exit handlers and its way of starting processes.
 
     The exit handlers inherited from the server are dropped, as they would remove what other processes still use.
     (multiprocessing does the same with its own handlers.) Handlers registered from now on run when this process ends.
@@ -75,8 +75,8 @@ def start_process(target: Callable[..., None], *arguments: Any) -> tuple[BasePro
     """Start `target(pipe, *arguments)` in a new process.
 
     Returns:
-        The process, and this side of its pipe: the process is killed when this side is closed or its holder dies
-        (`start_lifeline`).
+        The process, and this side of its pipe: the process is killed when this side is closed, or when the process
+        that holds it dies (`start_lifeline`).
 
     Raises:
         UserError: the fork server died at each of several attempts.

@@ -74,7 +74,7 @@ class PartDetection(Task):
     def draw(
         self, crops: UInt8[np.ndarray, "person size size 3"], inputs: Mapping[str, np.ndarray]
     ) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
-        """Return a picture of the first three people's predicted and true part maps, by its name."""
+        """Return a dict with one named picture: the predicted and true part maps of the first three people."""
         from hmlpe.pictures import draw_part_maps  # imported here, as it loads matplotlib
 
         predicted, truth = (windows_to_grid(inputs[name][:3]) for name in ("part_maps", "part_truth"))

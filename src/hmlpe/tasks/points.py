@@ -41,7 +41,7 @@ class JointPoints(Task):
         return len(self.skeleton.joints) * len(self.windows)
 
     def target(self, sample: Sample) -> Target:
-        """Return the indicator of each joint and window, (batch, joint * window): 1 if the window holds the joint."""
+        """Return the indicator (batch, joint * window) of each joint and window: 1 if the window contains the joint."""
         return self._target_of_joints(sample["joints_px"])
 
     def _target_of_joints(self, joints_px: Float[Tensor, "batch joint 2"]) -> Target:
@@ -69,7 +69,7 @@ class JointPoints(Task):
     def draw(
         self, crops: UInt8[np.ndarray, "person size size 3"], inputs: Mapping[str, np.ndarray]
     ) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
-        """Return a picture of the first three people's predicted and true joint maps, by its name."""
+        """Return a dict with one named picture: the predicted and true joint maps of the first three people."""
         from hmlpe.pictures import draw_part_maps  # imported here, as it loads matplotlib
 
         predicted, truth = (windows_to_grid(inputs[name][:3]) for name in ("point_maps", "point_truth"))

@@ -34,14 +34,14 @@ class JointRegression(Task):
         self.skeleton, self.size_px, self.limit = skeleton, size_px, limit
 
     @property
-    def joints(self) -> int:
+    def joint_count(self) -> int:
         """Return the number of joints."""
         return len(self.skeleton.joints)
 
     @property
     def outputs(self) -> int:
         """Return the number of outputs: x and y of each joint."""
-        return 2 * self.joints
+        return 2 * self.joint_count
 
     def target(self, sample: Sample) -> Target:
         """Return the joint positions divided by the size of the crop, (batch, 2 * joint)."""
@@ -60,7 +60,7 @@ class JointRegression(Task):
 
     def decode(self, output: Float[Tensor, "batch output"]) -> dict[str, Tensor]:
         """Return predicted_crop_px (batch, joint, 2): the predicted joints in crop pixels."""
-        return {"predicted_crop_px": (torch.tanh(output.float()) * self.size_px).reshape(-1, self.joints, 2)}
+        return {"predicted_crop_px": (torch.tanh(output.float()) * self.size_px).reshape(-1, self.joint_count, 2)}
 
     def metric_inputs(self, output: Float[Tensor, "batch output"], target: Target, sample: Sample) -> dict[str, Tensor]:
         """Return the predicted joints (batch, joint, 2) twice.
@@ -77,7 +77,7 @@ class JointRegression(Task):
     def draw(
         self, crops: UInt8[np.ndarray, "person size size 3"], inputs: Mapping[str, np.ndarray]
     ) -> dict[str, UInt8[np.ndarray, "height width 3"]]:
-        """Return a picture of the people's true and predicted poses, by its name."""
+        """Return a dict with one named picture: the people's true and predicted poses."""
         from hmlpe.pictures import draw_poses  # imported here, as it loads matplotlib
 
         return {POSES: draw_poses(crops, inputs["truth_crop_px"], inputs["predicted_crop_px"], self.skeleton)}

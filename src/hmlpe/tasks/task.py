@@ -33,8 +33,8 @@ class Task(ABC):
     """One task of the heterogeneous network: its target, its loss, and how its outputs are decoded, stored and drawn.
 
     Attributes:
-        symbol: index of its error and weight, E_<symbol> and λ_<symbol>; if empty, the task's name.
-        digits: number of decimal places with which its error is shown.
+        symbol: subscript of the task's error and weight, E_<symbol> and λ_<symbol>; if empty, the task's name.
+        digits: number of decimal places with which the task's error is shown.
         pictures: names of the pictures that `draw` makes.
     """
 
@@ -131,8 +131,8 @@ class Task(ABC):
         return self._masked_losses(output, target).sum(1).where(target.has_known, torch.nan)
 
     @torch.no_grad()
-    def check(self, name: str, output: Float[Tensor, "batch output"], target: Target) -> None:
-        """Raise UserError, naming the setting, unless target and `element_loss` have the shape of the output."""
+    def check_shapes(self, name: str, output: Float[Tensor, "batch output"], target: Target) -> None:
+        """Raise UserError, naming the task's setting, unless target and `element_loss` have the shape of the output."""
         place, shape = f"tasks.{name}: {type(self).__name__}", tuple(output.shape)
         for key, values in zip(target._fields, target, strict=True):
             if tuple(values.shape) != shape:

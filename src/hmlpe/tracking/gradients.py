@@ -12,7 +12,7 @@ from torch import Tensor, nn
 Reduce = Callable[[Float[Tensor, " value"]], Float[Tensor, " value"]]
 
 
-def gradients_at(
+def task_gradients(
     losses: Mapping[str, Float[Tensor, ""]], parameters: Sequence[nn.Parameter]
 ) -> dict[str, Float[Tensor, " value"]]:
     """Return the gradient of each task's loss with respect to the parameters, flattened to one vector, by task.
@@ -21,7 +21,7 @@ def gradients_at(
 
     Args:
         losses: the losses by task, with their graph.
-        parameters: the parameters, which must be trainable; on those that a loss does not depend, the gradient is zero.
+        parameters: the parameters, which must be trainable; the gradient is zero where a loss does not depend on them.
     """
     found = {}
     for task, loss in losses.items():
@@ -56,7 +56,7 @@ def layer_norms_and_cosines(
     Biases and the parameters of normalisation layers are left out.
 
     Args:
-        gradients: the result of `gradients_at` for these parameters.
+        gradients: the result of `task_gradients` for these parameters.
         parameters: the parameters by their names, e.g. "conv1.weight", in which the layer precedes the last dot.
     """
     sizes = [parameter.numel() for parameter in parameters.values()]

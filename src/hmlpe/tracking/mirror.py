@@ -66,21 +66,21 @@ class WandbMirror(WandbLogger):
     def log_picture(self, name: str, picture: UInt8[np.ndarray, "height width 3"], step: int) -> None:
         """Log an RGB picture of the training step `step` under this name."""
 
-        def add() -> None:
+        def log_image() -> None:
             self.experiment.log({name: load_wandb().Image(picture), STEP_AXIS: step})
 
-        self.attempt(add)
+        self.attempt(log_image)
 
     def log_files(self, kind: str, *paths: Path) -> None:
         """Log files, which must not change afterwards, as one W&B artifact of the type `kind`."""
 
-        def add() -> None:
+        def log_artifact() -> None:
             artifact = load_wandb().Artifact(f"{kind}-{self.experiment.id}", kind)
             for path in paths:
                 artifact.add_file(str(path), policy="immutable")  # so that W&B does not copy it into the home folder
             self.experiment.log_artifact(artifact)
 
-        self.attempt(add)
+        self.attempt(log_artifact)
 
     def finish(self, exit_code: int) -> None:
         """Log the curves over thresholds, which have an axis of their own, and end the run."""

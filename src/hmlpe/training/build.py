@@ -17,7 +17,7 @@ from hmlpe.data.record import Attribute
 from hmlpe.errors import UserError
 from hmlpe.files import digest_of, digest_of_file
 from hmlpe.runs.folder import settings_of_identity
-from hmlpe.settings import DataSettings, make
+from hmlpe.settings import DataSettings, build_component
 from hmlpe.tasks import Task
 from hmlpe.training.checkpoint import KEY, epoch_from_name, read_checkpoint
 from hmlpe.training.devices import gpu_count, threads_per_process, world_size
@@ -82,7 +82,7 @@ def _ints_for_whole_floats(value: Any) -> Any:
 def start_checkpoint_digest(settings: TrainSettings) -> str | None:
     """Return a digest of the code, data and configuration that made the checkpoint from which a run starts.
 
-    It is the same for checkpoints of all seeds; None for a run that starts from scratch.
+    Checkpoints that differ only in the seed have the same digest. None for a run that starts from scratch.
     """
     if settings.init_from is None:
         return None
@@ -109,8 +109,8 @@ def build_data(settings: TrainSettings, eval_size_px: int | None = None) -> Pose
     (rank, world), of = rank_and_world(), settings.data
     data = PoseDataModule(
         pack=of.pack,
-        skeleton=make("skeleton", settings.skeleton),
-        augmentation=make("augment", settings.augment) if eval_size_px is None else None,
+        skeleton=build_component("skeleton", settings.skeleton),
+        augmentation=build_component("augment", settings.augment) if eval_size_px is None else None,
         size_px=eval_size_px or settings.size_px,
         sides=of.sides,
         use_occluded=of.use_occluded,
@@ -131,7 +131,7 @@ def build_data(settings: TrainSettings, eval_size_px: int | None = None) -> Pose
 
 
 def check_pack_settings(data: DataSettings, pack: Pack) -> None:
-    """Raise UserError if the pack was prepared with other settings of boxes, attributes or crops than these."""
+    """Raise UserError if the pack was prepared with other boxes, attributes or crops than the settings `data` say."""
     manifest = pack.manifest
     rules = box_rules(data, list(manifest["boxes"]))
     unknown = sorted(set(manifest["boxes"]) - set(rules))
@@ -173,7 +173,7 @@ def build_tasks(settings: ModelSettings, attributes: Sequence[str] | None = ()) 
     Raises:
         UserError: a task with a positive weight has nothing to learn, or a task needs an attribute that is missing.
     """
-    tasks: dict[str, Task] = {name: make(f"tasks.{name}", task) for name, task in settings.tasks.items()}
+    tasks: dict[str, Task] = {name: build_component(f"tasks.{name}", task) for name, task in settings.tasks.items()}
     for name, task in tasks.items():
         if not task.outputs and settings.weights[name]:
             raise UserError(
@@ -194,7 +194,7 @@ def build_balance(settings: ModelSettings) -> Balance:
     Raises:
         UserError: the balance cannot be built, is not a `Balance`, or rejects the weights.
     """
-    found = make("balance", settings.balance_config, _convert_="all")
+    found = build_component("balance", settings.balance_config, _convert_="all")
     if not isinstance(found, Balance):
         raise UserError(f"balance._target_: must name a hmlpe.balance.Balance, got {settings.balance['_target_']!r}")
     return found
@@ -203,7 +203,7 @@ def build_balance(settings: ModelSettings) -> Balance:
 def build_metrics(settings: ModelSettings) -> dict[str, dict[str, Metric]]:
     """Return the metrics by the name of the task whose output they read, then by their own names."""
     return {
-        task: {name: make(f"metrics.{task}.{name}", metric) for name, metric in (named or {}).items()}
+        task: {name: build_component(f"metrics.{task}.{name}", metric) for name, metric in (named or {}).items()}
         for task, named in settings.metrics.items()
     }
 
@@ -220,18 +220,18 @@ def build_model(
     """
     torch.manual_seed(settings.seed)
     optim = settings.optim
-    network = make("network", settings.network, outputs={name: task.outputs for name, task in tasks.items()})
-    make("optim.init", optim.init)(network)
+    network = build_component("network", settings.network, outputs={name: task.outputs for name, task in tasks.items()})
+    build_component("optim.init", optim.init)(network)
     network.to(memory_format=torch.channels_last)
-    groups = make("optim.groups", optim.groups)
-    make_optimizer = make("optim.optimizer", optim.optimizer)
+    groups = build_component("optim.groups", optim.groups)
+    make_optimizer = build_component("optim.optimizer", optim.optimizer)
     return MultiTaskPose(
         network=network,
         tasks=tasks,
         balance=build_balance(settings),
         metrics=build_metrics(settings),
         optimizer=lambda net, balance: make_optimizer(groups(net, balance=balance)),
-        scheduler=None if optim.scheduler is None else make("optim.scheduler", optim.scheduler),
+        scheduler=None if optim.scheduler is None else build_component("optim.scheduler", optim.scheduler),
         config=settings.tree,
         made_by=made_by or {},
         seed=settings.seed,

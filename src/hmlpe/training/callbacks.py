@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from hmlpe import pictures
 from hmlpe.data.dataset import Sample
 from hmlpe.runs.metric import GRADIENT, LAYER_GRADIENT
-from hmlpe.tracking.gradients import gradients_at, layer_norms_and_cosines, norms_and_cosines
+from hmlpe.tracking.gradients import layer_norms_and_cosines, norms_and_cosines, task_gradients
 from hmlpe.tracking.mirror import WandbMirror
 from hmlpe.training.module import MultiTaskPose
 from hmlpe.training.ranks import mean_over_ranks
@@ -48,8 +48,8 @@ class EpochLines(Callback):
 class TrainingSpeed(Callback):
     """Measures how many images per second the run trains on: epoch by epoch, from the first step to the last.
 
-    Loading, logging and all callbacks count, validation and checkpoints do not. The first epoch of a process has the
-    time in which libraries prepare themselves, so it counts only if there is no other.
+    The measured time includes loading, logging and all callbacks, but not validation and checkpoints. In the first
+    epoch of a process, libraries also prepare themselves, so that epoch counts only if there is no other.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class TrainingSpeed(Callback):
         self.images, self.started = 0, time.perf_counter()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *batch: Any) -> None:
-        """Count the images, those of all processes."""
+        """Add the number of images in the batches of all processes to the epoch's count."""
         self.images += len(batch[0]["image"]) * trainer.world_size
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -144,7 +144,7 @@ class GradientLog(Callback):
         if trainer.global_step % self.every:
             return
         parameters = {name: p for name, p in pl_module.network.trunk.named_parameters() if p.requires_grad}
-        found = gradients_at(pl_module.step_losses, list(parameters.values()))
+        found = task_gradients(pl_module.step_losses, list(parameters.values()))
         means = {task: mean_over_ranks(gradient) for task, gradient in found.items()}
         named = {f"{GRADIENT}{name}": value for name, value in norms_and_cosines(means).items()}
         named |= {

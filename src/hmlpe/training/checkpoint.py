@@ -64,7 +64,7 @@ def checkpoint_callbacks(folder: Path, select: str, active: list[str]) -> dict[s
 
 
 class Keeper(ModelCheckpoint):
-    """A ModelCheckpoint of one file: of the last epoch, or of the epoch with the lowest value of a metric.
+    """Lightning callback that keeps one checkpoint file: of the last epoch, or of that with a metric's lowest value.
 
     The callback's state holds no path. (The state of Lightning's own callback holds the folder and, once the folder has
     been moved, forgets the best value.)

@@ -87,7 +87,8 @@ def checked_infos(metric: Metric, config_path: str) -> dict[str, MetricInfo]:
         config_path: the path of its configuration below `metrics`, for error messages.
 
     Raises:
-        UserError: the metric has no valid descriptions, or a number of a `PersonMetric` has no reduction of the errors.
+        UserError: the metric has no valid descriptions, or a `PersonMetric` does not say how one of its numbers is
+            reduced from the people's errors (`MetricInfo.reduction`).
     """
     infos = getattr(metric, "infos", None)
     found = infos() if callable(infos) else None

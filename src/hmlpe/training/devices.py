@@ -26,8 +26,8 @@ def is_rank() -> bool:
 def world_size(trainer: TrainerSettings) -> int:
     """Return the number of processes that train the run (the world size), each on a device of its own.
 
-    In a rank it is read from the environment, whatever `trainer.devices` is. "auto" means all visible GPUs or, on the
-    CPU, which has no number of devices, two processes.
+    In a rank it is read from the environment, whatever `trainer.devices` is. "auto" means all visible GPUs. On the
+    CPU, which has no number of devices, it means two processes.
 
     Raises:
         UserError: `trainer.devices` is larger than the number of GPUs.
@@ -66,7 +66,7 @@ def threads_per_process(trainer: TrainerSettings) -> int:
 
 @cache
 def _default_threads() -> int:
-    """Return torch's default number of threads: the physical cores of its affinity, or OMP_NUM_THREADS if set."""
+    """Return torch's default number of threads: OMP_NUM_THREADS, else the physical cores this process may use."""
     import torch
 
     return torch.get_num_threads()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hmlpe.settings import make
+from hmlpe.settings import build_component
 from hmlpe.training.devices import gpu_count, threads_per_process, world_size
 from hmlpe.training.settings import TrainSettings
 
@@ -26,7 +26,7 @@ def estimate_steps(settings: TrainSettings) -> float:
     from hmlpe.data.selection import parse_set_names
 
     data = settings.data
-    pack = open_pack(Path(data.pack), make("skeleton", settings.skeleton))
+    pack = open_pack(Path(data.pack), build_component("skeleton", settings.skeleton))
     train = pack.people.set[pack.rows_of_split("train")]
     if data.train_sets is not None:
         train = train[np.isin(train, parse_set_names(data.train_sets, "data.train_sets"))]
@@ -46,7 +46,7 @@ def seconds_per_step(settings: TrainSettings) -> float:
     before = torch.get_num_threads()
     trainer = settings.trainer
     torch.set_num_threads(threads_per_process(trainer))
-    skeleton = make("skeleton", settings.skeleton)
+    skeleton = build_component("skeleton", settings.skeleton)
     pack = open_pack(Path(settings.data.pack), skeleton)
     model = build_model(settings, build_tasks(settings, [attribute.name for attribute in pack.attributes]))
     people, joints = settings.optim.batch_size // world_size(trainer), len(skeleton.joints)

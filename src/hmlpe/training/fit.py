@@ -24,7 +24,7 @@ from hmlpe.metrics import PersonArrays
 from hmlpe.runs.folder import CHOSEN
 from hmlpe.runs.people import ERRORS, People, people_file, write_people
 from hmlpe.runs.rules import other_rule_than, rule_text
-from hmlpe.settings import make
+from hmlpe.settings import build_component
 from hmlpe.tasks import Task
 from hmlpe.training.build import mean_pose_metrics, set_mean_image_and_biases
 from hmlpe.training.callbacks import TrainingSpeed, progress_callbacks
@@ -52,7 +52,9 @@ COLLECTED_SPLIT = "test"  # the split whose people `PersonCollector` collects
 def fit_and_evaluate(
     settings: TrainSettings, folder: Path, data: PoseDataModule, model: MultiTaskPose, precision: str, run_name: str
 ) -> dict[str, Any]:
-    """Train, select the checkpoint, and evaluate it on the train, validation and (once) test people.
+    """Train, and evaluate the checkpoints of both rules ("best" and "last") on train, validation and test people.
+
+    A run that does not train evaluates the network that it starts from.
 
     Args:
         settings: the settings of the run.
@@ -67,7 +69,9 @@ def fit_and_evaluate(
     """
     set_mean_image_and_biases(model, data, settings.optim.start_at_mean)
     if settings.init_from is not None:
-        start = load_weights(model, Path(settings.init_from), make("skeleton", settings.skeleton), settings.heads)
+        start = load_weights(
+            model, Path(settings.init_from), build_component("skeleton", settings.skeleton), settings.heads
+        )
         model.steps_before = int(start.get("steps", 0))
     checkpoints = folder / "checkpoints"
     keepers = checkpoint_callbacks(checkpoints, settings.select, model.balance.active)
@@ -175,7 +179,8 @@ def evaluate_both_checkpoints(
 ) -> dict[str, Evaluation]:
     """Evaluate the checkpoints of both rules ("best" and "last"), and return the results by rule.
 
-    The rule that is not selected is evaluated first and not logged, so that nobody confuses its values with the others.
+    The rule that is not selected is evaluated first and not logged, so that its values are not taken for those of the
+    selected rule.
 
     Args:
         settings: the settings of the run.
@@ -185,7 +190,7 @@ def evaluate_both_checkpoints(
         keepers: the callbacks that kept the checkpoints, by rule; see `checkpoint_callbacks`.
         collector: the callback that collects the results for each test person.
     """
-    found, loggers, skeleton = {}, trainer.loggers, make("skeleton", settings.skeleton)
+    found, loggers, skeleton = {}, trainer.loggers, build_component("skeleton", settings.skeleton)
     for rule in (other_rule_than(settings.select), settings.select):
         if rule in keepers:
             load_weights(model, keepers[rule].path, skeleton)
@@ -254,8 +259,8 @@ class PersonCollector(Callback):
     """Collects the predictions and errors of each test person in an evaluation, from all processes.
 
     Attributes:
-        collected: the arrays of the last evaluation, by the names of `MultiTaskPose.validation_step`, and `row`; they
-            are the same on all processes.
+        collected: the arrays of the last evaluation, by the names of `MultiTaskPose.validation_step`, and `row`, each
+            person's index in the pack; they are the same on all processes.
     """
 
     def __init__(self) -> None:

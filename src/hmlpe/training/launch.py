@@ -171,7 +171,7 @@ def _run_ranks(run: RunFunction, settings: TrainSettings, folder: Path, world: i
         job_logging = to_plain_containers(HydraConfig.get().job_logging)
     ours, theirs = connection.Pipe(duplex=False) if get_listener() else (None, None)
     error: Error | None = None
-    with TemporaryDirectory() as error_folder, _sigterm_raises():
+    with TemporaryDirectory() as error_folder, _sigterm_as_system_exit():
         job = RankJob(
             run, settings, folder, _rank_environment(world, store.port), Path(error_folder), job_logging, theirs
         )
@@ -256,15 +256,15 @@ def _end_ranks(processes: Sequence[BaseProcess]) -> None:
 
 
 @contextmanager
-def _sigterm_raises() -> Iterator[None]:
+def _sigterm_as_system_exit() -> Iterator[None]:
     """Let SIGTERM raise SystemExit inside the `with` block, unless the program has set a handler of its own."""
     ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
-    def leave(signum: int, frame: object) -> None:
+    def raise_system_exit(signum: int, frame: object) -> None:
         raise SystemExit(128 + signum)
 
     if ours:
-        signal.signal(signal.SIGTERM, leave)
+        signal.signal(signal.SIGTERM, raise_system_exit)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The loggers of a run: always a CSV file, which is the record, and W&B beside it if wanted.
+"""The loggers of a run: always a CSV file, which is authoritative, and W&B as a copy of it if wanted.
 
 W&B keeps some lines in memory, which a kill -9 loses; the run's next start sends W&B the CSV rows of earlier steps.
 """
@@ -41,7 +41,7 @@ class LosslessCSVLogger(CSVLogger):
 
 
 class _CSVWriter(ExperimentWriter):
-    """Lightning's writer of the CSV file, which here replaces the header atomically."""
+    """Lightning's writer of the CSV file, changed so that it replaces the header atomically."""
 
     def _rewrite_with_new_header(self, fieldnames: Sequence[str]) -> None:
         replace_header(Path(self.metrics_file_path), fieldnames)
@@ -52,7 +52,7 @@ class CSVReplay(Callback):
 
     Args:
         folder: the run's folder `csv`.
-        current_start: name of the folder in it that belongs to the present start.
+        current_start: name of the subfolder of `folder` into which the present start of the run writes.
     """
 
     def __init__(self, folder: Path, current_start: str) -> None:

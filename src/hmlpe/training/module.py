@@ -166,7 +166,7 @@ class MultiTaskPose(L.LightningModule):
         outputs = self.network(batch["image"], self.balance.active)
         if not self.checked:
             for name, target in targets.items():
-                self.tasks[name].check(name, outputs[name], target)
+                self.tasks[name].check_shapes(name, outputs[name], target)
             self.checked = True
         return {name: self.tasks[name].loss(outputs[name], targets[name]) for name in targets}, outputs, targets
 
@@ -294,7 +294,7 @@ class MultiTaskPose(L.LightningModule):
         return found
 
     def configure_optimizers(self) -> Any:
-        """Return the optimiser, with the schedule, if there is one, stepped after each batch."""
+        """Return the optimiser and, if there is one, the learning-rate schedule, which is stepped after each batch."""
         optimizer = self.make_optimizer(self.network, self.balance)
         if self.make_scheduler is None:
             return optimizer
@@ -323,8 +323,8 @@ def task_error_metric(name: str, task: Task) -> TaskError:
 def metric_collection(metrics: Mapping[str, Mapping[str, Metric]], tasks: Iterable[str]) -> MetricCollection:
     """Return the metrics of these tasks as one collection.
 
-    Its names are `<task>_<name>`. Each metric takes those arrays of `MultiTaskPose.metric_inputs` that its `update`
-    names as arguments.
+    A metric's name in the collection is `<task>_<name>`. Each metric takes those arrays of
+    `MultiTaskPose.metric_inputs` that its `update` names as arguments.
 
     Args:
         metrics: the metrics, by the task whose output they read, then by name.

@@ -142,7 +142,7 @@ def strip_comments(source: str) -> str:
 
 
 def run_identity(settings: TrainSettings, data_digest: str) -> dict[str, str]:
-    """Return the identity of a run's result: digests of code, data, configuration and start, and the seed.
+    """Return the identity of a run's result: the seed, and digests of code, data, configuration and start checkpoint.
 
     A later run in the same folder is the same run only if its identity is equal.
 
@@ -160,7 +160,7 @@ def run_identity(settings: TrainSettings, data_digest: str) -> dict[str, str]:
 def run_provenance(settings: TrainSettings, data_digest: str, precision: str) -> dict[str, Any]:
     """Return the provenance of a run's numbers, as result.json stores it: revision and digests, packages, machine.
 
-    Its `settings` is a digest of the configuration that is the same for all rows of a study.
+    Its entry `settings` is a digest of the configuration that is the same for all rows of a study.
 
     Args:
         settings: the settings of the run.

@@ -49,7 +49,7 @@ def is_rank_zero() -> bool:
 def on_rank_zero(function: Callable[[], T]) -> T:
     """Call `function` on rank zero alone, and return its result, or raise its error, on all ranks.
 
-    So the ranks do not race for a file.
+    This keeps the ranks from writing the same file at once.
     """
     if rank_and_world()[1] == 1:
         return function()

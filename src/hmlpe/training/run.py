@@ -32,7 +32,7 @@ from hmlpe.runs.folder import (
 )
 from hmlpe.runs.metric import TaskInfo
 from hmlpe.runs.rules import rule_text
-from hmlpe.settings import make
+from hmlpe.settings import build_component
 from hmlpe.training.build import (
     build_balance,
     build_data,
@@ -103,7 +103,7 @@ def find_run_state(settings: TrainSettings, folder: Path) -> RunState:
     """
     check_devices(settings.trainer, settings.optim.batch_size)
     check_init_from(settings)
-    pack = open_pack(Path(settings.data.pack), make("skeleton", settings.skeleton))
+    pack = open_pack(Path(settings.data.pack), build_component("skeleton", settings.skeleton))
     identity = run_identity(settings, str(pack.manifest["digest"]))
     state = read_run_state(folder, identity, settings.tree)
     if state.kind != "finished":  # then the same settings have passed this, and a study may have a thousand runs

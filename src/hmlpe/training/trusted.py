@@ -42,8 +42,8 @@ def naming_file_in_errors(path: Path) -> Iterator[None]:
 def build_trusted(config: Mapping[str, Any], trust: Sequence[str] = (), **more_arguments: Any) -> Any:
     """Instantiate a network, or a task, from a file's configuration.
 
-    `_target_` may name any callable, and the file may come from anyone. Therefore only parts of this package, and of
-    packages that the user trusts, are built.
+    `_target_` may name any callable, and the file may come from anyone. Therefore only the kinds of
+    objects in `PARTS` (networks, tasks, etc.) of this package, and objects of packages that the user trusts, are built.
 
     Args:
         config: the configuration.
@@ -79,7 +79,7 @@ def check_config(config: Any, trust: Sequence[str] = (), allow_optimisers: bool 
 
 
 def _check_target(target: object, trust: Sequence[str], allow_optimisers: bool) -> None:
-    """Raise UserError if a `_target_` is no part of this package or of a trusted one; see `check_config`."""
+    """Raise UserError if a `_target_` names something that must not be built; see `check_config`."""
     asked = f"its configuration asks for {target!r}"
     module, _, name = str(target).rpartition(".")
     package = module.partition(".")[0]
@@ -127,7 +127,9 @@ def _find_object(module: str, name: str) -> Any:
 
 
 def _is_allowed(resolved: Any, defining_module: str, allow_optimisers: bool) -> bool:
-    """Return whether an object of this package or of torch may be built: one of `PARTS`, or an allowed optimiser.
+    """Return whether an object may be built: a class of this package that derives from one of `PARTS`.
+
+    If `allow_optimisers`, so may torch's optimisers and schedules, and the functions of the modules `PLAIN`.
 
     Args:
         resolved: the class or function that a `_target_` names.

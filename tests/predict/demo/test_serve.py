@@ -12,7 +12,7 @@ import pytest
 
 from hmlpe.address import listen, url_of
 from hmlpe.errors import UserError
-from hmlpe.predict.demo.serve import quiet_session
+from hmlpe.predict.demo.serve import gradio_environment
 
 
 @pytest.mark.parametrize("port", [0, None])
@@ -74,7 +74,7 @@ def test_a_session_takes_its_files_with_it(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("GRADIO_TEMP_DIR", "before")  # and put back afterwards
 
     def until_the_signal() -> None:
-        with quiet_session():
+        with gradio_environment():
             assert Path(os.environ["GRADIO_TEMP_DIR"]).parent == tmp_path
             with tempfile.NamedTemporaryFile(delete=False) as file:
                 file.write(b"a photo")

@@ -29,7 +29,7 @@ class PhotoResult:
         name: the photo's file name.
         image: the photo, in RGB and upright.
         people: the people with their poses, the one with the best score first.
-        left_out: how many more people were found than were to be shown.
+        left_out: the number of people who were found, but left out as more than the largest number to show.
         found_by: a text that says what found them: the detector's class, or the user.
     """
 

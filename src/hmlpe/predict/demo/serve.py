@@ -30,8 +30,11 @@ MAX_UPLOAD = "200mb"  # the largest size of a photo's file
 
 
 @contextmanager
-def quiet_session() -> Iterator[None]:
-    """Let gradio be imported without any network access, and keep its files in a folder that is deleted at the end."""
+def gradio_environment() -> Iterator[None]:
+    """Let gradio be imported without any network access, and keep its files in a folder that is deleted at the end.
+
+    Inside the `with` block SIGTERM raises SystemExit, so that the folder is deleted in that case, too.
+    """
     before, handler = tempfile.tempdir, signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with tempfile.TemporaryDirectory(prefix="hmlpe-demo-", ignore_cleanup_errors=True) as folder:
