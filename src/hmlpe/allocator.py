@@ -1,4 +1,4 @@
-"""Keep freed memory in the process: by default, glibc returns the activations' pages at every training step."""
+"""Keep freed memory in the process: by default, glibc returns the memory of activations to the kernel at every step."""
 
 from __future__ import annotations
 

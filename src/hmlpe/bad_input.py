@@ -1,6 +1,6 @@
-"""The exceptions that a user can fix: our own, and those of the configuration.
+"""The exceptions for mistakes that a user can fix: UserError, and those of Hydra and OmegaConf.
 
-They have a module of their own because many other modules work without Hydra.
+They are not in `errors`, because this module imports Hydra, which the many modules that import `errors` do without.
 """
 
 from hydra.errors import HydraException

@@ -135,7 +135,7 @@ def _describe_bounds(metadata: Sequence[Any]) -> str:
 
 
 def _type_at(hint: Any, part: str | int) -> tuple[Any, Sequence[Any]] | None:
-    """Return the annotation and metadata of a type's field (by name) or item (by index); None if it has no such."""
+    """Return the annotation and metadata of a type's field (by name) or item (by index); None if there is none."""
     if get_origin(hint) is Annotated:
         return _type_at(get_args(hint)[0], part)
     kind, parts = get_origin(hint) or hint, get_args(hint)

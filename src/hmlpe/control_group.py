@@ -18,7 +18,7 @@ def cpu_quota() -> float | None:
 def oom_kill_count() -> int:
     """Return how many processes the kernel has killed as memory ran out, in this control group.
 
-    Without control groups, those of the whole machine are counted.
+    Without control groups, the kills on the whole machine are counted.
     """
     for path in (_cgroup_folder() / "memory.events", Path("/proc/vmstat")):
         try:

@@ -29,14 +29,14 @@ def locked(path: Path, what: str, timeout_s: float = 0.0) -> Iterator[None]:
         held = FileLock(path, timeout_s, poll_interval=0.1, fallback_to_soft=False).acquire()
     except Timeout:
         raise UserError(
-            f"{path.parent}: this {what} is already running{_owner(path)}; wait for it, or stop it"
+            f"{path.parent}: this {what} is already running{_owner_in_words(path)}; wait for it, or stop it"
         ) from None
     with held:
         path.write_text(f"{os.getpid()}\n")
         yield
 
 
-def _owner(path: Path) -> str:
+def _owner_in_words(path: Path) -> str:
     """Return ` (process <id>)` of the process that holds the lock, for a message; "" if the file has no id yet."""
     number = path.read_text().strip()
     return f" (process {number})" if number else ""

@@ -10,8 +10,8 @@ from hmlpe.skeleton import Skeleton
 PART_COLOURS = ("#F0E442", "#56B4E9", "#CC79A7", "#E69F00", "#D55E00", "#009E73", "#0072B2")
 
 
-class Side(NamedTuple):
-    """How the joints of one side of the person are drawn.
+class JointStyle(NamedTuple):
+    """How the joints of one side of the person (left, right, middle) are drawn.
 
     Attributes:
         label: text in the legend.
@@ -24,10 +24,10 @@ class Side(NamedTuple):
     marker: str
 
 
-SIDES = (
-    Side("left joint", "#FF2020", "o"),
-    Side("right joint", "#2060FF", "s"),
-    Side("middle joint", "#FFFFFF", "D"),
+JOINT_STYLES = (
+    JointStyle("left joint", "#FF2020", "o"),
+    JointStyle("right joint", "#2060FF", "s"),
+    JointStyle("middle joint", "#FFFFFF", "D"),
 )
 
 
@@ -36,13 +36,13 @@ def part_colour(part: int) -> str:
     return PART_COLOURS[part % len(PART_COLOURS)]
 
 
-def side_of(skeleton: Skeleton, joint: int) -> Side:
-    """Return the side of the person (left, right, middle) of the joint with this index.
+def joint_style(skeleton: Skeleton, joint: int) -> JointStyle:
+    """Return how the joint with this index is drawn, by its side of the person: left, right or middle.
 
     The first joint of a mirror pair is the left one.
     """
     name = skeleton.joints[joint]
-    return SIDES[next((pair.index(name) for pair in skeleton.mirror if name in pair), 2)]
+    return JOINT_STYLES[next((pair.index(name) for pair in skeleton.mirror if name in pair), 2)]
 
 
 def hex_to_rgb(colour: str) -> tuple[int, int, int]:

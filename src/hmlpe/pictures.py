@@ -79,18 +79,18 @@ def draw_part_maps(
     return render_rgb(tiles.draw("Which windows hold which part?", [("viridis", 0.0, 1.0, "probability")]))
 
 
-def draw_filters(weights: Float[np.ndarray, "map 3 down across"], words: Sequence[str] = ()) -> Figure:
+def draw_filters(weights: Float[np.ndarray, "map 3 down across"], captions: Sequence[str] = ()) -> Figure:
     """Return a figure of the filters of a first convolution, as RGB tiles in which grey is a weight of 0.
 
     Each filter is divided by its own largest absolute weight.
 
     Args:
         weights: the weights of the layer: filter, RGB channel, row, column.
-        words: a text for each filter, shown below its number; empty: none.
+        captions: a text for each filter, shown below the filter's number; empty: none.
     """
     shown = [to_uint8((one / max(np.abs(one).max(), 1e-12) / 2 + 0.5).transpose(1, 2, 0)) for one in weights]
     numbers = range(len(shown))
-    said = [f"{number}\n{words[number]}" if words else str(number) for number in numbers]
+    said = [f"{number}\n{captions[number]}" if captions else str(number) for number in numbers]
     rows = [numbers[start : start + FILTERS_PER_ROW] for start in range(0, len(shown), FILTERS_PER_ROW)]
     tiles = Tiles(
         [[shown[number] for number in row] for row in rows],

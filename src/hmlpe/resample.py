@@ -34,9 +34,9 @@ def bootstrap_interval(values: Float[np.ndarray, " draw"], level: float, shots: 
 
     Values that are not finite are left out; if none is finite, both ends are NaN.
 
-    Draws of few shots vary too little, by sqrt((n - 1) / n), and a normal's quantiles are not Student's: the level is
-    expanded by both (the expanded percentile interval of Hesterberg 2015, What Teachers Should Know About the
-    Bootstrap). With a hundred shots this hardly changes it.
+    With few shots n, the draws vary too little, by a factor sqrt((n - 1) / n), and the quantiles of a normal are
+    narrower than Student's. The level is expanded to make up for both (the expanded percentile interval of Hesterberg
+    2015, What Teachers Should Know About the Bootstrap). With a hundred shots the interval hardly changes.
 
     Args:
         values: the statistic in each bootstrap draw.

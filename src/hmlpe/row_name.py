@@ -1,4 +1,4 @@
-"""The name of a row, after which the folders of its runs are called: made of its weights and balance, unless given."""
+"""The name of a row, which names the folders of its runs; unless configured, it is made of weights and balance."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MAX_NAME_BYTES = 255  # of the name of a file or folder
 def name_of_weights(weights: Any) -> str:
     """Return the name of a row by its weights; tasks of weight 0 are left out.
 
-    The name of a task alone is `<task>_only`. Different weights have different names. If `weights` is not a mapping,
-    the name is a placeholder: the code that reads the weights refuses them later.
+    A row that trains one task alone is named `<task>_only`. Different weights have different names. If `weights` is not
+    a mapping, the name is a placeholder: the code that reads the weights refuses them later.
 
     >>> name_of_weights({"regression": 1, "detection": 0.1})
     'det_0.1'
@@ -42,7 +42,7 @@ def name_of_weights(weights: Any) -> str:
 
 
 def name_of_balance(balance: Any) -> str:
-    """Return the `name` in the balance's configuration, or else its class name in lower case."""
+    """Return the `name` in the configuration of a balance, or else the name of its class in lower case."""
     config = balance if isinstance(balance, Mapping) else {}
     return str(config.get("name") or str(config.get("_target_", "none")).rpartition(".")[2].lower())
 
@@ -61,7 +61,7 @@ def _format_weight(weight: Any) -> str:
 
 
 def check_row_name(name: object, seed: object) -> None:
-    """Raise UserError unless the name can be part of a folder's name, so that a report finds the runs of the row."""
+    """Raise UserError unless `<name>_s<seed>` can be the name of a run's folder, in which a report finds the run."""
     folder = f"{name}_s{seed}"
     control = any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") for letter in folder)
     if not str(name).strip() or "/" in folder or control:

@@ -29,10 +29,8 @@ class Skeleton:
         mirror: Sequence[Sequence[str]] = (),
     ) -> None:
         self.joints = tuple(str(joint) for joint in joints)
-        self.parts = {
-            str(name): (str(ends[0]), str(ends[1])) for name, ends in parts.items() if _check_pair(name, ends)
-        }
-        self.mirror = tuple((str(pair[0]), str(pair[1])) for pair in mirror if _check_pair("mirror pair", pair))
+        self.parts = {str(name): _checked_pair(name, ends) for name, ends in parts.items()}
+        self.mirror = tuple(_checked_pair("mirror pair", pair) for pair in mirror)
         if len(set(self.joints)) != len(self.joints) or not self.joints:
             raise UserError(f"skeleton: joints must be named once each, got {list(self.joints)}")
         for where, names in [*self.parts.items(), *(("mirror", pair) for pair in self.mirror)]:
@@ -77,8 +75,8 @@ class Skeleton:
         return hash((self.joints, tuple(self.parts.items()), self.mirror))
 
 
-def _check_pair(name: str, ends: Sequence[str]) -> bool:
-    """Return True. Raises UserError if `ends` are not two joints; `name` is for the message."""
+def _checked_pair(name: str, ends: Sequence[str]) -> tuple[str, str]:
+    """Return the two joint names in `ends`. Raises UserError, which begins with `name`, if they are not two."""
     if len(ends) != 2:
         raise UserError(f"skeleton: {name} needs two joints, got {list(ends)}")
-    return True
+    return str(ends[0]), str(ends[1])

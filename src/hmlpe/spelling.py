@@ -31,7 +31,7 @@ def to_nfc(name: str) -> str:
 
 
 def with_forward_slashes(name: str) -> str:
-    """Turn a relative path written on Windows into one with slashes.
+    """Replace the backslashes of a relative path that was written on Windows by slashes.
 
     A path with a drive, or without backslashes, is unchanged.
     """
@@ -40,7 +40,7 @@ def with_forward_slashes(name: str) -> str:
 
 
 def normalised_id(value: int | str) -> int | str:
-    """Return the int that a text spells, and any other id unchanged.
+    """Return an id as an int if it is the decimal text of one, such as "17"; return any other id unchanged.
 
     Some tools write the same id as a text in one place and as a number in another.
 
@@ -78,10 +78,10 @@ def _spellings_in(folder: Path) -> Mapping[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=64)
 def _spellings_by_nfc_name(folder: str, mtime_ns: int) -> Mapping[str, tuple[str, ...]]:
-    """Return, for each NFC name, the names of the folder's entries whose NFC it is.
+    """Return name in Unicode NFC -> the names of the folder's entries that have this normal form.
 
-    ASCII names, which have only one spelling, are left out. `mtime_ns` is the folder's modification time, by which a
-    changed folder is read anew.
+    ASCII names, which have only one spelling, are left out. The result is cached; `mtime_ns`, the folder's modification
+    time, makes sure that a changed folder is read anew.
     """
     found: dict[str, tuple[str, ...]] = {}
     for entry in sorted(os.listdir(folder)):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from hmlpe.data.augment import Augmentation
-from hmlpe.data.batch_augment import Pcg64Streams, batched
+from hmlpe.data.batch_augment import Pcg64Streams, batch_augmentation_of
 from hmlpe.data.dataset import PeopleDataset, Sample, collate
 from hmlpe.data.pack import Labels
 from hmlpe.skeleton import Skeleton
@@ -31,7 +31,7 @@ WORDS = st.integers(0, 2**32 - 1)
 @given(words=st.lists(WORDS, min_size=1, max_size=4))
 def test_the_streams_are_those_of_numpy(words: list[int]) -> None:
     theirs, ours = np.random.default_rng(words), Pcg64Streams([np.array([word]) for word in words])
-    assert (ours.integers31()[0], ours.random()[0], ours.random()[0]) == (
+    assert (ours.first_integers31()[0], ours.random()[0], ours.random()[0]) == (
         theirs.integers(2**31), theirs.random(), theirs.random(),
     )  # fmt: skip
 
@@ -73,7 +73,7 @@ def configured(name: str, skeleton: Skeleton, **changes: Any) -> Augmentation:
 def both(augmentation: Augmentation, crops: np.ndarray, labels: Labels) -> tuple[Sample, Sample]:
     """The samples one by one, and as a batch; the latter as the loader gives it."""
     people = PeopleDataset(crops, labels, np.arange(PEOPLE), augmentation, seed=5, size_px=112)
-    assert people.batched is not None
+    assert people.batch_augmentation is not None
     one_by_one = collate([people[key] for key in KEYS])
     (together,) = DataLoader(people, batch_size=len(KEYS), sampler=KEYS, collate_fn=collate)  # type: ignore[arg-type]
     return one_by_one, together
@@ -133,7 +133,7 @@ CROP = A.RandomCrop(112, 112)
     [CROP, A.SomeOf([A.GaussianBlur()], n=1)],
 ])  # fmt: skip
 def test_what_is_not_known_to_be_the_same_goes_sample_by_sample(transforms: list[Any], skeleton: Skeleton) -> None:
-    assert batched(Augmentation(transforms, 0.5, skeleton)) is None
+    assert batch_augmentation_of(Augmentation(transforms, 0.5, skeleton)) is None
 
 
 def test_sample_by_sample_is_a_batch_as_well(skeleton: Skeleton, crops: np.ndarray, labels: Labels) -> None:

@@ -50,12 +50,12 @@ def test_a_table_is_taken_as_it_is_and_sorted_by_score(csv: Write) -> None:
     for _ in range(2):
         nobody = given(IMAGE, "c.jpg")
         assert nobody.windows_px.shape == (0, 4) and nobody.scores.shape == (0,)
-    assert given.unknown == ["c.jpg"]
+    assert given.unlisted_images == ["c.jpg"]
 
 
 def test_a_header_alone_says_that_there_is_nobody(csv: Write) -> None:
     given = GivenBoxes(csv(HEADER))
-    assert len(given(IMAGE, "a.jpg").scores) == 0 and given.unknown == ["a.jpg"]
+    assert len(given(IMAGE, "a.jpg").scores) == 0 and given.unlisted_images == ["a.jpg"]
 
 
 def test_columns_in_any_order_and_without_score(csv: Write) -> None:
@@ -74,7 +74,7 @@ def test_coco_counts_from_corners(coco: Write) -> None:
     }
     given = GivenBoxes(coco(content))
     assert given(IMAGE, "a.jpg").windows_px.tolist() == [[-0.5, -0.5, 9.5, 9.5]]
-    assert not len(given(IMAGE, "empty.jpg").scores) and not given.unknown
+    assert not len(given(IMAGE, "empty.jpg").scores) and not given.unlisted_images
 
 
 def test_a_list_of_detections_with_its_images_or_with_names(coco: Write) -> None:

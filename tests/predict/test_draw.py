@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hmlpe.errors import UserError
-from hmlpe.palette import hex_to_rgb, part_colour, side_of
+from hmlpe.palette import hex_to_rgb, joint_style, part_colour
 from hmlpe.predict.draw import TILE, draw_maps, draw_people
 from hmlpe.predict.people import FoundPerson
 
@@ -40,20 +40,20 @@ def test_sticks_and_joints_have_their_colours() -> None:
         x, y = one.joints_px[list(ends)].mean(axis=0).round().astype(int)
         assert tuple(drawn[y, x]) == hex_to_rgb(part_colour(part))
     for joint, (x, y) in enumerate(one.joints_px.round().astype(int)):
-        assert tuple(drawn[y, x]) == hex_to_rgb(side_of(SKELETON, joint).colour)
+        assert tuple(drawn[y, x]) == hex_to_rgb(joint_style(SKELETON, joint).colour)
 
 
 def test_the_surest_is_on_top() -> None:
     one, other = person(), person([[200, 80], [80, 240], [320, 240]])  # left and right exchanged
     drawn = draw_people(grey(), [one, other], SKELETON)
     x, y = one.joints_px[1].astype(int)
-    assert tuple(drawn[y, x]) == hex_to_rgb(side_of(SKELETON, 1).colour)
+    assert tuple(drawn[y, x]) == hex_to_rgb(joint_style(SKELETON, 1).colour)
 
 
 def coloured(confidence: object) -> list[int]:
     """How many pixels have the colour of each hand and of each stick."""
     drawn = draw_people(grey(), [person(confidence=confidence)], SKELETON, with_legend=False)
-    colours = [side_of(SKELETON, joint).colour for joint in (1, 2)] + [part_colour(part) for part in (0, 1)]
+    colours = [joint_style(SKELETON, joint).colour for joint in (1, 2)] + [part_colour(part) for part in (0, 1)]
     return [int((drawn == hex_to_rgb(colour)).all(axis=2).sum()) for colour in colours]
 
 

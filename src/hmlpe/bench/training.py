@@ -17,7 +17,7 @@ import torch
 from hydra import compose
 from torch.utils.flop_counter import FlopCounterMode
 
-from hmlpe.data.batch_augment import batched
+from hmlpe.data.batch_augment import batch_augmentation_of
 from hmlpe.data.datamodule import PoseDataModule
 from hmlpe.data.dataset import Sample
 from hmlpe.errors import UserError
@@ -144,7 +144,9 @@ def loading_rate(settings: TrainSettings, bare: float) -> Rate:
     """Return the speed of the loader alone, with its ratio to `bare`, the images per second of the bare steps."""
     data = build_data(settings)
     augmentation = data.augmented.augmentation
-    assert augmentation is None or batched(augmentation) is not None, "this package's own augmentations are batched"
+    assert augmentation is None or batch_augmentation_of(augmentation) is not None, (
+        "this package's own augmentations are batched"
+    )
     rate = LOADED / time_loading(data, LOADED // data.batch_size)
     return Rate(rate, None, rate / bare, BARE)
 

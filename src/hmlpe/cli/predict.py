@@ -56,9 +56,11 @@ def predict(config: DictConfig) -> None:
         lines = _summary_lines(summary, options, found.ignored, time.monotonic() - start)
         if estimator.card.no_factors_warning and not isinstance(detector, WholeImage):
             lines.insert(0, estimator.card.no_factors_warning)
-        if isinstance(detector, GivenBoxes) and detector.unknown:
-            count = len(detector.unknown)
-            lines.insert(0, f"no boxes in {detector.path} for {count} of the images, e.g. {detector.unknown[0]}")
+        if isinstance(detector, GivenBoxes) and detector.unlisted_images:
+            count = len(detector.unlisted_images)
+            lines.insert(
+                0, f"no boxes in {detector.path} for {count} of the images, e.g. {detector.unlisted_images[0]}"
+            )
         if isinstance(detector, GivenBoxes) and detector.ignored:
             ignored = ", ".join(f"{count} {what}" for what, count in detector.ignored.items())
             lines.insert(0, f"left out of {detector.path}: {ignored}")

@@ -39,14 +39,14 @@ class CropView(NamedTuple):
 
 
 class Augmentation:
-    """Augments crops: applies albumentations' transforms to image and joints, and then mirrors some of them.
+    """Augments crops: applies albumentations' transforms to image and joints, then mirrors a random share of the crops.
 
-    Albumentations keeps a random state of its own, which repeats in every worker: it is reseeded for each sample from
-    the generator that is passed in.
+    Albumentations keeps a random state of its own, which would repeat in every worker process. It is therefore reseeded
+    for each sample from the generator that is passed in.
 
     Not every transform of albumentations moves the joints as it moves the pixels. Affine and the crops do (pixel
-    centres at integers); Resize and RandomScale misplace a joint by 0.5 (1 - scale) px. The tests measure all
-    configured transforms.
+    centres at integers); Resize and RandomScale misplace a joint by 0.5 (1 - scale) px. The tests check the
+    joints under all transforms in conf/augment.
 
     Args:
         transforms: albumentations' transforms, with random parameters that are drawn for each sample. They must return
@@ -186,7 +186,7 @@ def _flatten(transforms: Iterable[Transform]) -> Iterator[Transform]:
 def reseed(transforms: Iterable[Transform], seeds: Iterator[int]) -> None:
     """Seed each transform differently; Compose.set_random_seed would give all the same seed, and so equal draws.
 
-    A composition (OneOf) passes its seed to its members, so these are seeded after it.
+    A composition (OneOf) passes its seed to its members, so the members are seeded after the composition.
     """
     for transform in transforms:
         transform.set_random_seed(next(seeds))

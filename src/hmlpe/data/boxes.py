@@ -36,13 +36,14 @@ class BoxRule:
         train: rule for training people. "detection" scales the detector's box (`record.Person.detection_px`); "window"
             scales the box that was made from the ground truth or drawn by the annotator (`record.Person.window_px`);
             "truth" takes the box around all known joints, with the margin.
-        test: the same choice for test people; all but "detection" are oracles there, and the protocol says so.
+        test: the same choice for test people. All rules but "detection" use the ground truth of the test people there
+            (an oracle), which the name of the protocol says.
         factors: (across, up, down) of `geometry.scale_box`, by which "detection" and "window" scale the box.
-        window_factors: (across, up, down) for upper-body windows, which are `record.Person.window_px` and those of a
-            person detector at prediction; set it where the set's own detections are another kind of box. None:
-            `factors` are used if "window" is the rule of a split.
+        window_factors: (across, up, down) by which upper-body windows are scaled: `record.Person.window_px`, and at
+            prediction the windows of a person detector. To be set where the set's own detections are another kind of
+            box. None: `factors` are used if "window" is the rule of a split.
         margin: margin of `geometry.bounding_box`, for "truth" and for `cover`.
-        aspect: height over width of a scaled box, whose top stays; None: as scaled.
+        aspect: height over width that a scaled box is given by moving its lower edge; None: the box stays as scaled.
         cover: enlarge a training box until all known joints lie inside with the margin (paper section 4).
     """
 
@@ -92,7 +93,7 @@ class BoxRule:
 
     @property
     def factors_from_window(self) -> tuple[float, float, float] | None:
-        """Return the factors (across, up, down) that scale an upper-body window to the box; None if there are none."""
+        """Return the factors (across, up, down) that scale an upper-body window to the box; None if none are set."""
         if self.window_factors is None and "window" not in (self.train, self.test):
             return None
         across, up, down = (float(factor) for factor in self.window_factors or self.factors)
@@ -117,7 +118,7 @@ class BoxRule:
         return box
 
     def _scaled_box(self, given_px: Float[np.ndarray, " 4"], rule: str) -> Float[np.ndarray, " 4"]:
-        """Return a detection or window scaled by the factors, with the height that `aspect` requires."""
+        """Return the detection or window `given_px`, scaled by the factors, with the height that `aspect` requires."""
         own = self.factors_from_window if rule == "window" else None
         across, up, down = own or (float(factor) for factor in self.factors)
         box = scale_box(given_px, (across, up, down))
@@ -137,7 +138,7 @@ class BoxRule:
 
 @dataclass(frozen=True)
 class FactorFit:
-    """A choice of scale factors, and how many joints and people its boxes cut off.
+    """Scale factors, and how many joints and people are cut off by boxes that are scaled by them.
 
     Attributes:
         factors: (across, up, down) of `geometry.scale_box`.
@@ -158,7 +159,7 @@ class FactorFit:
 
 @dataclass(frozen=True, eq=False)
 class NormalisedJoints:
-    """Joint positions relative to their person's detection: (0, 0) is its centre, (±1, ±1) are its corners.
+    """Joint positions relative to the person's detection: (0, 0) is the centre of its box, (±1, ±1) are the corners.
 
     Attributes:
         rule: the kind of box that stands for the detection: "detection" or "window".
@@ -174,7 +175,7 @@ class NormalisedJoints:
         return np.asarray(np.isfinite(self.points).all(axis=-1))
 
     def evaluate(self, factors: Sequence[float | int]) -> FactorFit:
-        """Count the joints and people that boxes scaled by these factors cut off."""
+        """Return the size of boxes that are scaled by these factors, and how many joints and people they cut off."""
         across, up, down = (float(factor) for factor in factors)
         x, y = self.points[..., 0], self.points[..., 1]
         inside = (np.abs(x) <= across) & (y >= -1 - up) & (y <= 1 + down)

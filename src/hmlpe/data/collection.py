@@ -19,8 +19,8 @@ from hmlpe.settings import DataSettings, SingleSetSettings, build_component
 def build_data_sets(data: DataSettings) -> tuple[list[DataSet], list[str]]:
     """Build the data sets that the configuration selects, e.g. for `hmlpe-prepare`.
 
-    The settings of a single set have `source` and `boxes`. Those of several have them under `known.<name>`; each set
-    lies in its own `root`, or else in the subfolder of `root` that has its name.
+    The settings of a single set have `source` and `boxes`. If there are several sets, each has its `source` and `boxes`
+    under `known.<name>`, and lies in the folder `source.root`, or else in the subfolder <name> of the common `root`.
 
     Returns:
         The selected data sets, and the names under `known` that are not selected or not on disk.
@@ -81,14 +81,14 @@ def configured_attributes(data: DataSettings, names: list[str]) -> Mapping[str, 
 
 
 def _settings_of_sets(data: DataSettings, names: list[str]) -> dict[str, SingleSetSettings]:
-    """Return set name -> settings, for those named sets that have any; those of a single set stand for every name."""
+    """Return set name -> settings, without unknown names; one single set's settings go to every name."""
     if data.known is None:
         return dict.fromkeys(names, _settings_of_single_set(data))
     return {name: member for name, member in _chosen_sets(data).items() if name in names}
 
 
 def _settings_of_single_set(data: DataSettings) -> SingleSetSettings:
-    """Return the settings of the only set, those directly under `data`."""
+    """Return the settings of the only configured set, whose `source` and `boxes` lie directly under `data`."""
     return SingleSetSettings.from_config(
         {key: value for key in ("source", "boxes") if (value := getattr(data, key))}, "data"
     )
@@ -98,7 +98,7 @@ def _settings_of_single_set(data: DataSettings) -> SingleSetSettings:
 def _correct_setting_names(data: DataSettings, name: str) -> Iterator[None]:
     """Replace data.source and data.boxes in UserErrors by the settings' full names under data.known.<name>.
 
-    Sources and box rules do not know that their set is one of several, and so whose settings are elsewhere.
+    Sources and box rules do not know whether their set is one of several, whose settings have other names.
     """
     try:
         yield
@@ -109,7 +109,7 @@ def _correct_setting_names(data: DataSettings, name: str) -> Iterator[None]:
 
 
 def _chosen_sets(data: DataSettings) -> dict[str, SingleSetSettings]:
-    """Return name -> settings of the sets in `data.sets`, or of all. Raises UserError if a name is unknown."""
+    """Return name -> settings of the sets in `data.sets`; all sets if it is None. Raises UserError at unknown names."""
     known = data.known or {}
     if data.sets is None:
         return known

@@ -15,10 +15,10 @@ _COVARIANCE = cv2.COVAR_NORMAL | cv2.COVAR_ROWS | cv2.COVAR_SCALE
 class PcaColourNoise(A.ImageOnlyTransform):  # type: ignore[misc] # albumentations has no types
     """Adds one random colour to all pixels, mostly along the axis in which the image's own colours differ most.
 
-    The colour is normally distributed with mean 0; along each principal axis of the pixels' colours its standard
-    deviation is `strength` times theirs. The idea is from Krizhevsky et al. 2012. A.FancyPCA does something
-    else: it stretches the colours about their mean, which stays; at its default of 0.1 a photo's pixels change by 0.1
-    of 255.
+    The added colour is normally distributed with mean 0. Along each principal axis of the pixels' colours, its standard
+    deviation is `strength` times that of the pixels' colours. The idea is from Krizhevsky et al. 2012. A.FancyPCA does
+    something else: it stretches the colours about their mean, which does not change; at its default strength of 0.1 a
+    photo's pixels change by 0.1 of 255.
 
     Args:
         strength: standard deviation of the noise, in standard deviations of the image's colours.

@@ -31,9 +31,9 @@ class EpochSampler(Sampler[tuple[int, int]]):
         groups: (person,) the data set of each person. Every set then gives the same share of an epoch: its people in
             random order, repeated in new orders until the share is full. None: everyone once.
         batch_size: number of people in a step, over all processes.
-        rank, world: rank of this process, and number of processes, which divides `batch_size`. Each of several
-            processes yields its share of every batch that a single process would yield, in that order, without the
-            last incomplete batch.
+        rank, world: rank of this process, and number of processes, by which `batch_size` must be divisible. Each of
+            several processes yields its share of every batch that a single process would yield, in the same order;
+            the last incomplete batch is left out.
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
 
 class DeferredLoader(DataLoader[Sample]):
-    """A loader that reads its sampler's epoch when the first batch is requested, not when the iterator is made.
+    """A DataLoader whose sampler is asked for its epoch when the first batch is requested, not when iter() is called.
 
-    Lightning makes the first iterator when it asks for the number of steps. If a run is resumed, that is before it
-    knows the epoch, and worker processes would already prefetch.
+    Lightning makes the first iterator when it asks for the number of steps. If a run is resumed, Lightning does not yet
+    know the epoch then, and worker processes would already prefetch samples of the wrong epoch.
 
-    Worker processes inherit a blocked SIGINT: this process ends them on Ctrl-C, and a worker that still starts would
-    print a traceback of its own.
+    SIGINT is blocked in worker processes: this process ends the workers on Ctrl-C, and a worker that is just starting
+    would otherwise print a traceback of its own.
     """
 
     def __iter__(self) -> Iterator[Sample]:  # type: ignore[override]  # Lightning and we only iterate over batches
@@ -109,8 +109,8 @@ class PoseDataModule(L.LightningDataModule):
             It is cut from the whole pack, so that a validation person of one choice of sets is never a training person
             of another.
         split_seed: seed of the validation split.
-        subset: use only so many people of each split, the first ones of each set; None: all.
-        batch_size: training batch size, over all processes; evaluation uses the same.
+        subset: number of people of each split that are used, the first ones of each set in turn; None: all.
+        batch_size: number of people in a batch, over all processes, in training and evaluation.
         workers: number of worker processes that load samples; 0 loads in the training process, which is as fast
             where cores are few.
         seed: seed of the training order and the augmentation.
@@ -118,9 +118,9 @@ class PoseDataModule(L.LightningDataModule):
             as absent are ignored.
         test_sets: names of the pack's sets used for testing; None: all.
         balanced: every training set gives the same share of an epoch.
-        rank, world: rank of this process, and number of processes. It serves its share of each training batch, and
-            every `world`-th person of an evaluation split, so that all processes together serve what a single one
-            would.
+        rank, world: rank of this process, and number of processes. Each process serves its share of each training
+            batch, and every `world`-th person of an evaluation split, so that all processes together serve what a
+            single process would.
 
     Raises:
         UserError: the pack is not usable or made for another input size; a split has no people, or fewer than there are
@@ -229,9 +229,9 @@ class PoseDataModule(L.LightningDataModule):
         }
 
     def count_neighbours(self) -> dict[str, dict[str, int]]:
-        """Count the people and images of training, validation and test that are in shots which two splits share.
+        """Count, for every two of training, validation and test, the shots in both, and their people and images.
 
-        The keys are those of `leaks.count_neighbours`, e.g. "train_test" -> "test_people".
+        The keys are described in `leaks.count_neighbours`, e.g. "train_test" -> "test_people".
         """
         people = self.pack.people
         splits = {name: self.plain[name].rows for name in ("train", "val", "test")}
@@ -241,7 +241,7 @@ class PoseDataModule(L.LightningDataModule):
         """Return those rows whose people are of the selected sets; None selects all.
 
         Raises:
-            UserError: the pack does not know a set, or no row is left; names the setting.
+            UserError: the pack does not know a set, or no row is left; the message names `setting`.
         """
         if selected_sets is None:
             return rows

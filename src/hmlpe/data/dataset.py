@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from hmlpe.data.augment import Augmentation, CropView, check_size
-from hmlpe.data.batch_augment import batched
+from hmlpe.data.batch_augment import batch_augmentation_of
 from hmlpe.data.pack import Labels
 from hmlpe.geometry import image_to_crop
 
@@ -56,7 +56,7 @@ def random_batch(people_count: int, joint_count: int, attribute_count: int, size
 
 
 def collate(samples: Sample | list[Sample]) -> Sample:
-    """Return the batch of what `PeopleDataset.__getitems__` returned."""
+    """Stack samples to a batch; return what `PeopleDataset.__getitems__` has already made a batch unchanged."""
     if isinstance(samples, dict):
         return samples
     batch: Sample = default_collate(samples)
@@ -87,7 +87,7 @@ class PeopleDataset(Dataset[Sample]):
         self.crops, self.labels, self.rows = crops, labels, rows
         self.size_px = crops.shape[1] if size_px is None else size_px
         self.augmentation, self.seed = augmentation, seed
-        self.batched = None if augmentation is None else batched(augmentation)
+        self.batch_augmentation = None if augmentation is None else batch_augmentation_of(augmentation)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the path of memory-mapped crops instead of a copy of them.
@@ -130,18 +130,18 @@ class PeopleDataset(Dataset[Sample]):
         }
 
     def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> Sample | list[Sample]:
-        """Return the samples of a batch as one `Sample`; as a list, if its augmentation goes sample by sample."""
-        if self.augmentation is not None and self.batched is None:
+        """Return the samples of a batch as one `Sample`; as a list, if only single samples can be augmented."""
+        if self.augmentation is not None and self.batch_augmentation is None:
             return [self[key] for key in keys]
         epochs, indices = np.array([key if isinstance(key, tuple) else (0, key) for key in keys]).T
         rows = self.rows[indices]
         crops = np.asarray(self.crops)
         joints = image_to_crop(self.labels.joints_px[rows], self.labels.box_px[rows, None], crops.shape[1])
         occluded, mirrored = self.labels.occluded[rows], np.zeros(len(rows), dtype=bool)
-        if self.augmentation is None or self.batched is None:
+        if self.augmentation is None or self.batch_augmentation is None:
             images = crops[rows]
         else:
-            images, joints, mirrored = self.batched(crops, rows, joints, self.seed, epochs)
+            images, joints, mirrored = self.batch_augmentation(crops, rows, joints, self.seed, epochs)
             check_size(images[0], self.size_px)
             occluded[mirrored] = occluded[mirrored][:, list(self.augmentation.mirror_order)]
         return {
@@ -174,7 +174,7 @@ class PeopleDataset(Dataset[Sample]):
         }
 
     def mean_image(self) -> Float[Tensor, "3 size size"]:
-        """Return the mean over people of each pixel of their crops, in 0 to 255 (FACTS 3)."""
+        """Return the mean image of the crops of this split, with values from 0 to 255 (FACTS 3)."""
         total = np.zeros(self.crops.shape[1:])
         for row in self.rows:
             total += self.crops[row]
@@ -186,7 +186,7 @@ class PeopleDataset(Dataset[Sample]):
         return torch.from_numpy(joints.astype(np.float32))
 
     def mean_pose_px(self) -> Float[Tensor, "joint 2"]:
-        """Return the mean of each joint's known positions in pixels of the crop; the crop's centre if none is known."""
+        """Return each joint's mean known position, in pixels of `crops`; the crop's centre if no position is known."""
         size = self.crops.shape[1]
         joints = image_to_crop(self.labels.joints_px[self.rows], self.labels.box_px[self.rows, None], size)
         known = np.isfinite(joints).all(axis=-1)

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
 
-from hmlpe.palette import SIDES, part_colour, side_of
+from hmlpe.palette import JOINT_STYLES, joint_style, part_colour
 from hmlpe.skeleton import Skeleton
 from hmlpe.windows import WindowGrid
 
@@ -44,14 +44,14 @@ def draw_pose(ax: Axes, crop: LabelledCrop, skeleton: Skeleton) -> None:
     for part, ends in enumerate(skeleton.part_ends):
         ax.plot(*crop.joints_px[list(ends)].T, color=part_colour(part), lw=2.2, path_effects=_EDGE)
     for joint, (x, y) in enumerate(crop.joints_px):
-        _, colour, marker = side_of(skeleton, joint)
+        _, colour, marker = joint_style(skeleton, joint)
         ax.plot(x, y, marker, **(_hollow_marker(colour) if crop.occluded[joint] else _solid_marker(colour)), zorder=3)
 
 
 def draw_windows(ax: Axes, crop: LabelledCrop, skeleton: Skeleton, windows: WindowGrid, part_number: int) -> None:
     """Draw, on the grey crop, the windows of the detection task that contain one part.
 
-    It is the part with the number `part_number`, modulo the number of parts, or the next part whose joints are known.
+    The part is the one with the index `part_number` modulo the number of parts, or the next whose joints are known.
     """
     pale = crop.image.mean(axis=2, keepdims=True) * 0.6 + 90  # grey, so that the windows stand out
     _show_image(ax, np.repeat(pale.astype(np.uint8), 3, axis=2))
@@ -71,18 +71,19 @@ def draw_windows(ax: Axes, crop: LabelledCrop, skeleton: Skeleton, windows: Wind
             ax.add_patch(Rectangle(tuple(corner), extent, extent, fc="none", ec=colour, lw=2, path_effects=_EDGE))
         ax.plot(*stick.T, color=colour, lw=2.2, path_effects=_EDGE)
         ax.plot(*centres.T, ".", ms=5, color="black")
-        text = f"{_with_spaces(names[part])}: {len(corners)} of {len(windows)} windows"
+        text = f"{_underscores_to_spaces(names[part])}: {len(corners)} of {len(windows)} windows"
     ax.text(2, 3, text, fontsize=8, va="top", parse_math=False, bbox={"fc": "white", "ec": "none", "pad": 1.5})
 
 
 def legend_entries(skeleton: Skeleton) -> list[Line2D]:
     """Return the legend's entries for the colours and markers of joints and parts."""
     joints = [
-        Line2D([], [], ls="", marker=marker, label=label, **_solid_marker(colour)) for label, colour, marker in SIDES
+        Line2D([], [], ls="", marker=marker, label=label, **_solid_marker(colour))
+        for label, colour, marker in JOINT_STYLES
     ]
-    hollow = Line2D([], [], ls="", marker="o", label="marked occluded", **_hollow_marker(SIDES[0].colour))
+    hollow = Line2D([], [], ls="", marker="o", label="marked occluded", **_hollow_marker(JOINT_STYLES[0].colour))
     parts = [
-        Line2D([], [], color=part_colour(part), lw=2.2, path_effects=_EDGE, label=_with_spaces(name))
+        Line2D([], [], color=part_colour(part), lw=2.2, path_effects=_EDGE, label=_underscores_to_spaces(name))
         for part, name in enumerate(skeleton.parts)
     ]
     return [*joints, hollow, *parts]
@@ -105,5 +106,5 @@ def _hollow_marker(colour: str) -> dict[str, Any]:
     return {"ms": 7.5, "mfc": "none", "mec": colour, "mew": 1.6, "path_effects": _THIN_EDGE}
 
 
-def _with_spaces(name: str) -> str:
+def _underscores_to_spaces(name: str) -> str:
     return name.replace("_", " ")

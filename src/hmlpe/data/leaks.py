@@ -86,7 +86,7 @@ def _near_duplicates_in_test(
     max_bits: int,
     crop_hashes: UInt64[np.ndarray, " person"] | None,
 ) -> dict[str, str]:
-    """Return training image -> test image of which it is a near-duplicate, by the hashes of any person in the two."""
+    """Return training image -> test image that it nearly duplicates, judged by the hashes of any person in the two."""
     train, test = (np.flatnonzero(np.array(is_test, bool) == value) for value in (False, True))
     nearest = nearest_test_rows(
         image_hashes[train],
@@ -202,11 +202,11 @@ def crop_hashes_if_static_camera(
     crop_hashes: UInt64[np.ndarray, " row"],
     max_bits: int | None,
 ) -> UInt64[np.ndarray, " row"]:
-    """Return the crop hashes, but NO_HASH for images whose camera moves.
+    """Return the crop hashes, replaced by NO_HASH in rows of images from a moving camera.
 
-    Before a static camera, whole images are alike although they show different people, so the hashes of people's crops
-    must be compared, too; else the hashes of whole images are enough. The camera of an image is taken to be static if a
-    share of at least STILL_SHARE of its set's images, and at least STILL_LEAST of them, are near-duplicates of it.
+    In front of a static camera, whole images are alike although they show different people, so the hashes of people's
+    crops must be compared, too; else the hashes of whole images are enough. The camera of an image is taken to be static if a share
+    of at least STILL_SHARE of its set's images, and at least STILL_LEAST of them, are near-duplicates of it.
 
     Args:
         images: `set/image` of every row.
@@ -229,7 +229,7 @@ def crop_hashes_if_static_camera(
 
 
 def _count_near_duplicates(image_hashes: UInt64[np.ndarray, " image"], max_bits: int) -> Int[np.ndarray, " image"]:
-    """Return, for each image, the number of other images whose hashes differ from its in at most `max_bits` bits."""
+    """Return, for each image, how many other images have a hash that differs in at most `max_bits` bits."""
     hashed = np.flatnonzero(image_hashes != NO_HASH)
     found, step = np.zeros(len(image_hashes), np.int64), max(1, PAIRS_AT_ONCE // max(1, len(hashed)))
     for start in range(0, len(hashed), step):

@@ -98,7 +98,7 @@ def columns_of(
     crop_hashes: UInt64[np.ndarray, " person"] | None = None,
     attributes: Sequence[Attribute] = (),
 ) -> PeopleColumns:
-    """Convert people to columns.
+    """Convert the people selected for a pack to arrays with one row per person.
 
     Args:
         members: the people, with their boxes.
@@ -260,7 +260,7 @@ def check_pack(folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """The labels of all people of a pack, with left and right as one convention defines them (see `labels_of`).
+    """The labels of all people of a pack, under one convention of left and right (the argument `sides` of `labels_of`).
 
     Attributes:
         joints_px: (person, joint, 2) in image pixels; NaN where a joint is unknown, or occluded and not to be used.

@@ -55,7 +55,7 @@ def write_chunks(
     Args:
         pack_name: name of the pack, for the progress bar.
         crop_sides: name of an array of crops -> side of its crops in pixels; every person's box is resized directly to
-            each.
+            each of these sides.
         workers: number of threads that read and resize.
 
     Returns:
@@ -312,7 +312,7 @@ def exclude_leaks(
 ) -> tuple[np.ndarray, list[SkippedPerson]]:
     """Return the rows of people to keep, and the training people who are left out as they leak into the test set.
 
-    The arguments are those of `leaks.leak_reasons` and `prepare`.
+    The arguments are explained in `leaks.leak_reasons` and, `keep_neighbours`, in `prepare`.
     """
     reasons = leak_reasons(
         images=[member.image for member in members],
@@ -343,7 +343,7 @@ def _check_sets(sets: Sequence[DataSet], skeleton: Skeleton) -> None:
 
 
 def _all_leak_message(leaking: Sequence[SkippedPerson], near_duplicates: int | None) -> str:
-    """Return the error message that all training people leak into the test set, with advice."""
+    """Return the error message for the case that all training people leak into the test set; it says what to change."""
     counts = {reason: splits["train"] for reason, splits in count_reasons(leaking).items()}
     why = ", ".join(f"{count} {reason}" for reason, count in counts.items())
     advice = []

@@ -22,7 +22,7 @@ class Attribute:
 
     Attributes:
         name: letters, digits and _.
-        classes: names of the classes, of which a person's value is an index; (): the value is a number, such as an age.
+        classes: names of the classes; a person's value is the index of one. (): the value is a number, such as an age.
 
     Raises:
         UserError: the name is not valid, or a class name is empty or used twice.
@@ -119,7 +119,7 @@ class Source(Protocol):
         ...
 
     def skipped(self) -> Mapping[str, int]:
-        """Return reason -> number of annotations that `people` leaves out for it, e.g. crowds."""
+        """Return reason (e.g. a crowd) -> number of annotations that `people` leaves out for this reason."""
         ...
 
     def fingerprint(self) -> str:

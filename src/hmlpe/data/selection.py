@@ -48,7 +48,7 @@ class SelectedPerson:
 
 @dataclass(frozen=True)
 class SkippedPerson:
-    """The record, for the manifest, of a person who is left out of the pack, and of the reason."""
+    """An entry of the manifest: a person who is left out of the pack, and the reason why."""
 
     set: str
     split: str
@@ -58,12 +58,12 @@ class SkippedPerson:
 
     @classmethod
     def from_person(cls, set_name: str, person: Person, reason: str) -> SkippedPerson:
-        """Return the record for a person of the data set `set_name`; its `where` has no folder."""
+        """Return the entry for a person of the data set `set_name`; in its `where`, the file has no folder."""
         return cls(set_name, person.split, person.image, annotation_place(person), reason)
 
 
 def annotation_place(person: Person) -> str:
-    """Return the annotation file, without its folders, and the record of a person; the same on every machine."""
+    """Return a person's annotation file, without folders, and the record in it; the same text on every machine."""
     return person.where.rsplit("/")[-1]
 
 
@@ -158,7 +158,7 @@ def count_people(
 def count_reasons(skipped: Sequence[SkippedPerson], set_name: str | None = None) -> dict[str, dict[str, int]]:
     """Return reason -> split -> number of people left out, of the set `set_name`, or of all sets if it is None.
 
-    Of a reason, only the part before a colon is used.
+    Reasons that are equal up to their first colon are counted together.
     """
     found: dict[str, dict[str, int]] = {}
     for person in skipped:

@@ -70,8 +70,8 @@ def draw_labelled_crops(
 ) -> None:
     """Draw crops of one size to the PNG file `path`; the same crops always give the same bytes.
 
-    The second picture of each person shows the windows of one part, in turn, so that every part is seen on some of the
-    people.
+    The second picture of each person shows the windows of one part. The part changes from person to person, so that
+    every part is seen on some of the people.
 
     Raises:
         UserError: `crops` is empty.
@@ -122,7 +122,7 @@ def sample_rows(people: PeopleColumns, count: int, seed: int) -> list[int]:
 
 
 def _known_attributes(pack: Pack, row: int) -> list[str]:
-    """Return a person's known attributes as a list of one text, shortened for the title; empty if none is known."""
+    """Return a list of one text: a person's known attributes, shortened for the title; empty if none is known."""
     pairs = zip(pack.attributes, pack.people.attributes[row].tolist(), strict=True)
     said = [one.describe(value) for one, value in pairs if not math.isnan(value)]
     return [textwrap.shorten(" · ".join(said), 50, placeholder="…")] if said else []

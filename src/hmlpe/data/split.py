@@ -33,7 +33,8 @@ def assign_scenes(
         images: name of every row's image; rows of one image share a scene.
         identities: who the person is, empty where unknown; rows of one person share a scene.
         image_hashes: (row,) perceptual hash of the row's image (`leaks.image_hash`).
-        max_bits: largest number of bits in which the hashes of near-duplicates may differ; None: no near-duplicates.
+        max_bits: largest number of bits in which the hashes of near-duplicates may differ; None: near-duplicates are
+            not looked for.
         crop_hashes: (row,) see `leaks.near_duplicate_pairs`.
         shots: the shot of the row's image, empty where unknown; rows of one shot share a scene.
     """
@@ -55,7 +56,7 @@ def _component_numbers(pairs: Sequence[Int[np.ndarray, "_ 2"]], node_count: int)
 
 
 def _spanning_pairs(component_numbers: Int[np.ndarray, " count"]) -> Int[np.ndarray, "pair 2"]:
-    """Return pairs of nodes that connect each component as a chain, which are the fewest that connect it."""
+    """Return the fewest pairs of nodes that connect each component: its nodes as a chain."""
     order = np.argsort(component_numbers, kind="stable")
     same = component_numbers[order][:-1] == component_numbers[order][1:]
     pairs: np.ndarray = np.stack([order[:-1], order[1:]], axis=1)[same]

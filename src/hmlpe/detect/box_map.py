@@ -1,4 +1,4 @@
-"""Map a detector's own box to the upper-body window."""
+"""Map the box of a detector, e.g. of faces, to the upper-body window of the same person."""
 
 from __future__ import annotations
 

@@ -31,9 +31,9 @@ def merge_windows(
 ) -> Detections:
     """Merge overlapping windows into people, by non-maximum suppression that adds the scores of different finders.
 
-    The window with the highest score absorbs all that overlap it and keeps its place. Its new score is the sum, over
-    the finders, of their best score there. A person found by two finders thus counts more than one found by a single
-    finder, but not more because one finder found them twice.
+    The window with the highest score absorbs all that overlap it and keeps its place. Its new score sums, over the
+    finders, the best score among each finder's merged windows. A person found by two finders thus counts more than one
+    found by a single finder, but not more because one finder found them twice.
 
     Args:
         windows_px: (box, 4) windows x0 y0 x1 y1 in pixels.

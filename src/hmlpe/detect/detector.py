@@ -15,9 +15,10 @@ class Detections(NamedTuple):
     """The people found in one image, the highest score first.
 
     Attributes:
-        windows_px: (person, 4) x0 y0 x1 y1 in image pixels: each person's upper-body window by the Buffy tool's rule
-            (FACTS 6): from the top of the head to the torso's centre, its width height / 0.9, its x centre the mean of
-            the head's and the torso's. A detector whose own box is another (a face) maps it to this one.
+        windows_px: (person, 4) x0 y0 x1 y1 in image pixels: each person's upper-body window by the rule of the official
+            Buffy tool. The window reaches from the top of the head to the torso's centre; its width is its height / 0.9
+            and its x centre is the mean of the head's and the torso's. A detector of other boxes (of faces) maps them
+            to such windows.
         scores: (person,) higher means more certain; comparable within one detector, not between two.
     """
 

@@ -48,8 +48,8 @@ class DetectionScore:
 
     Attributes:
         people: number of people with a known window.
-        found: number of those for whom the detector has a window with an IoU above 0.5.
-        false: number of windows that show no annotated person; one of a person without annotation counts here.
+        found: number of these people for whom the detector has a window with an IoU above 0.5.
+        false: number of windows that show no annotated person; a window of a person without annotation counts as false.
         images: number of images.
     """
 

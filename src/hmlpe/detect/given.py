@@ -52,8 +52,8 @@ def read_coco(path: Path, images: Path | None, category: Category | None) -> Box
     """Read the boxes of a COCO file, either of annotations or of detections (COCO's results format).
 
     COCO's bbox is x, y, width and height from the image's corner, where pixel i covers [i, i + 1], so 0.5 is
-    subtracted. Crowds (iscrowd 1) are left out. Returned is image name -> its boxes (x0 y0 x1 y1 score); listed images
-    without boxes have an empty list.
+    subtracted. Crowds (iscrowd 1) are left out. The result is image name -> its boxes (x0 y0 x1 y1 score); listed
+    images without boxes have an empty list.
 
     Args:
         path: file with an object with "images" and "annotations", or a list of objects with image_id, bbox and
@@ -196,7 +196,7 @@ class GivenBoxes:
 
     An image is looked up by its name relative to the folder of the images, or else by its base name, if only one image
     of the file and only one requested image has it. An image that is not in the file has no people, and is listed in
-    `unknown`. Content of a table that is not read is counted in `ignored`.
+    `unlisted_images`. Content of a table that is not read is counted in `ignored`.
 
     Args:
         file: path of a .csv or a .json.
@@ -243,17 +243,17 @@ class GivenBoxes:
         for key in self._found:
             self._by_base[posixpath.basename(key)].append(key)
         self._asked: dict[str, str] = {}  # entry of the file -> the requested image that it was matched to
-        self._unknown: dict[str, None] = {}
+        self._unlisted: dict[str, None] = {}
 
     @property
-    def unknown(self) -> list[str]:
+    def unlisted_images(self) -> list[str]:
         """Return the names of requested images that the file does not list, in the order of their first request."""
-        return list(self._unknown)
+        return list(self._unlisted)
 
     def __call__(self, image: UInt8[np.ndarray, "height width 3"], name: str) -> Detections:
         """Return the people whom the file lists for the image, the highest score first.
 
-        There are none if the file does not list the image (its name is then in `unknown`).
+        There are none if the file does not list the image (its name is then in `unlisted_images`).
 
         Args:
             image: the RGB image; only its size is used.
@@ -265,7 +265,7 @@ class GivenBoxes:
         """
         entry = self._matching_image(name)
         if entry is None:
-            self._unknown[name] = None
+            self._unlisted[name] = None
             return Detections(np.zeros((0, 4)), np.zeros(0))
         found = self._found[entry]
         height, width = image.shape[:2]

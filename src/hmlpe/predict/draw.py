@@ -14,7 +14,7 @@ from PIL import ImageDraw, ImageFont
 
 from hmlpe.errors import UserError
 from hmlpe.geometry import crop_resized, image_to_crop
-from hmlpe.palette import SIDES, hex_to_rgb, part_colour, side_of
+from hmlpe.palette import JOINT_STYLES, hex_to_rgb, joint_style, part_colour
 from hmlpe.predict.estimator import ModelCard
 from hmlpe.predict.people import FoundPerson
 from hmlpe.skeleton import Skeleton
@@ -55,8 +55,8 @@ def legend_image(skeleton: Skeleton, font_px: int, dashed_below: float | None) -
         dashed_below: the confidence below which sticks are dashed; None: the network gives no confidence.
     """
     pieces = []
-    sides = {side_of(skeleton, joint) for joint in range(len(skeleton.joints))}
-    for side in SIDES:
+    sides = {joint_style(skeleton, joint) for joint in range(len(skeleton.joints))}
+    for side in JOINT_STYLES:
         if side in sides:
             word = side.label.removesuffix(" joint")
             pieces += [_disc_image(side.colour, font_px), text_image(word, font_px)]
@@ -180,7 +180,7 @@ def _draw_pose(
         width = max(1, round(unit * (0.6 if unsure else 1)))
         _draw_stick(drawn, joints_px[list(ends)], part_colour(part), width, dashed=unsure)
     for joint, point in enumerate(joints_px):
-        _draw_disc(drawn, point, side_of(skeleton, joint).colour, float(confidence[joint]), 1.6 * unit)
+        _draw_disc(drawn, point, joint_style(skeleton, joint).colour, float(confidence[joint]), 1.6 * unit)
 
 
 def _line_width(person: FoundPerson, image: Image) -> float:

@@ -1,8 +1,8 @@
 """Synchronic Activities Stickmen 1.0, SA (Eichner & Ferrari, Human Pose Co-Estimation and Applications, PAMI 2012).
 
 357 frames of people who dance or do aerobics together, with 1128 annotated people; published by the Calvin group
-(groups.inf.ed.ac.uk/calvin). No licence is known, so research use; cite the paper. Coordinates are assumed to be
-MATLAB's, 1-based (grade I), and are converted to 0-based. The set has no split.
+(groups.inf.ed.ac.uk/calvin). No licence is known: for research use; cite the paper. Coordinates are assumed to be
+MATLAB's, 1-based (grade I of docs/facts.md), and are converted to 0-based. The set has no split.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Buffy Stickmen V3.01 (Ferrari, Marin-Jimenez & Zisserman, Progressive Search Space Reduction, CVPR 2008).
 
 748 frames of five episodes of a television series, one person each; published at robots.ox.ac.uk/~vgg/data/stickmen.
-No licence is known, so research use; cite the paper. Coordinates are assumed to be MATLAB's, 1-based (grade I), and are
-converted to 0-based. Frames of an episode at most 50 apart are assumed to be of one shot. The set includes the
-detections of Eichner, Marin-Jimenez, Zisserman & Ferrari (2D articulated human pose estimation and retrieval in
-(almost) unconstrained still images, IJCV 2012) for the test episodes, `techrep2010_buffy_results.mat` (FACTS 5).
+No licence is known: for research use; cite the paper. Coordinates are assumed to be MATLAB's, 1-based (grade I of
+docs/facts.md), and are converted to 0-based. Frames of an episode at most 50 apart are assumed to be of one shot. The
+set includes the detections of Eichner, Marin-Jimenez, Zisserman & Ferrari (2D articulated human pose estimation and
+retrieval in (almost) unconstrained still images, IJCV 2012) for the test episodes, in `techrep2010_buffy_results.mat`
+(FACTS 5).
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class BuffySource(FolderSource):
         return person_of_stickman(stickman, split, self.skeleton, detection)
 
     def _check_same_frames(self, annotated: Collection[EpisodeFrame], detected: Collection[EpisodeFrame]) -> None:
-        """Raise UserError unless the same frames are annotated and listed in the detections, in the latter's episodes.
+        """Raise UserError if, in an episode with detections, a frame is in only one of annotations and detections.
 
         Otherwise a truncated file would look like a detector that misses people, or like a smaller set.
         """

@@ -29,7 +29,7 @@ ConfiguredPoint = tuple[str, tuple[str, ...]]
 Size = tuple[int, int]
 
 
-def read_object(path: Path) -> Record:
+def read_json_object(path: Path) -> Record:
     """Read a JSON file and return the object in it; NaN and infinity are accepted, as Python's tools write them.
 
     Raises:
@@ -109,9 +109,9 @@ def _object_with_unique_keys(pairs: list[tuple[str, Any]]) -> Record:
 
 
 def configured_points(skeleton: Skeleton, joints: object, *pairs: tuple[str, object]) -> list[ConfiguredPoint]:
-    """Return the points to compute from the file's keypoints: the skeleton's joints, in order, then two per pair.
+    """Return the configured points: the skeleton's joints, in order, then two points for each of `pairs`.
 
-    A point is the key of its setting, and the names of the keypoints whose mean it is.
+    A point is returned as the key of its setting, and the names of the file's keypoints of which it is the mean.
 
     Args:
         skeleton: the skeleton.
@@ -241,7 +241,8 @@ def average_keypoints(
     """Compute the points of an annotation as weighted means of its keypoints.
 
     A point is NaN if one of its keypoints is unknown, or if it has none; it is occluded if one of its keypoints is.
-    Without a list of keypoints all are unknown; a keypoint whose three numbers are all null or NaN is unknown, too.
+    All keypoints are unknown if the annotation has no list of them; a keypoint whose three numbers are all null or NaN
+    is unknown, too.
 
     Args:
         record: the annotation.
@@ -336,9 +337,9 @@ class CocoSource(OwnSource):
         name: name of the set.
         skeleton: the joints to fill.
         images: folder of the images, or {"train": folder, "test": folder} for two files.
-        train: the annotation file of the training people, or of all.
+        train: the annotation file of the training people; of all people if `test` is None.
         test: the annotation file of the test people; None: a share `test_fraction` of the images is for testing.
-        joints: joint of the skeleton -> name of the file's keypoint, or names of those whose mean it is.
+        joints: joint of the skeleton -> name of a keypoint of the file, or names of the keypoints whose mean it is.
         torso: the two keypoints between which `torso_px` is measured, [left_shoulder, right_hip]; None: it is unknown.
         test_fraction: share of the images for testing, chosen by their names; only without a file of test people.
         torso_swapped: the two keypoints after swapping left and right by MODEC's rule, which leaves the hips:
@@ -438,7 +439,7 @@ class CocoSource(OwnSource):
 
     def _read_people(self, path: Path, split: Split | None) -> list[Person]:
         """Read the people in one annotation file; `split` None means that each image's split is drawn."""
-        content = read_object(path)
+        content = read_json_object(path)
         categories = read_keypoint_names(content, path)
         found = keypoint_averaging_weights(self.wanted, list(categories.values()), path)
         images, sizes, shots = read_images(content, path, partial(self.resolve_image_name, split=split))
@@ -504,7 +505,7 @@ class CocoSource(OwnSource):
 
 @dataclass(frozen=True, eq=False)
 class _FileIndex:
-    """What the annotations of a file refer to: its split, images and categories.
+    """What is needed to read the annotations of one file: its split, images and categories.
 
     Attributes:
         split: the split of all its people; None: chosen by the image's name.

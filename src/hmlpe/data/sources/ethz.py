@@ -1,9 +1,9 @@
 """ETHZ PASCAL Stickmen 1.11 (Eichner & Ferrari, Better appearance models for pictorial structures, BMVC 2009).
 
 549 people in photos of PASCAL VOC; published by the Calvin group (groups.inf.ed.ac.uk/calvin/ethz_pascal_stickmen).
-No licence is known, so research use; cite the paper. Coordinates are assumed to be MATLAB's, 1-based (grade I), and are
-converted to 0-based. The set has no split: others test on it, this paper's authors seem to train on it (FACTS 5, grade
-I).
+No licence is known: for research use; cite the paper. Coordinates are assumed to be MATLAB's, 1-based (grade I of
+docs/facts.md), and are converted to 0-based. The set has no split: others test on it, this paper's authors seem to
+train on it (FACTS 5, grade I).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class EthzSource(StickSet):
     def to_image_name(self, name: str, where: str) -> str:
         """Convert the name in a header to an image's file name.
 
-        Numbers get six digits (FACTS 5), and `.jpg` is added if there is no suffix.
+        A number is written with six digits, as in the names of the image files, and `.jpg` is added to a name without
+        suffix.
 
         Raises:
             UserError: the name is neither a number nor that of an image.

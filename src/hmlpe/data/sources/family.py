@@ -1,8 +1,8 @@
 """We Are Family Stickmen 1.02, WAF (Eichner & Ferrari, We Are Family: Joint Pose Estimation, ECCV 2010).
 
-525 group photos; published by the Calvin group (groups.inf.ed.ac.uk/calvin). No licence is known, so research use; cite
-the paper. Coordinates are assumed to be MATLAB's, 1-based (grade I), and are converted to 0-based. The first 350 images
-are for training, the others for testing (FACTS 5).
+525 group photos; published by the Calvin group (groups.inf.ed.ac.uk/calvin). No licence is known: for research use;
+cite the paper. Coordinates are assumed to be MATLAB's, 1-based (grade I of docs/facts.md), and are converted to
+0-based. The first 350 images are for training, the others for testing (FACTS 5).
 """
 
 from __future__ import annotations

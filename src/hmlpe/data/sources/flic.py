@@ -1,9 +1,9 @@
 """FLIC, Frames Labeled In Cinema (Sapp & Taskar, MODEC, CVPR 2013; published at bensapp.github.io/flic-dataset.html).
 
-Research use; cite the paper. Distributed as `examples.mat` (struct array `examples`, 5003 people) beside `images/`.
-Labels are person-centric. An image is named after its film and frame number; every tenth frame of a film was looked
-at. Frames at most 50 apart are assumed to be of one shot. Coordinates are MATLAB's, 1-based (FACTS 5, grade I), and are
-converted to 0-based.
+For research use; cite the paper. The set is `examples.mat` (struct array `examples`, 5003 people) and the folder
+`images/`. Labels are person-centric. An image is named after its film and frame number; the set's authors looked at
+every tenth frame of a film. Frames at most 50 apart are assumed to be of one shot. Coordinates are MATLAB's, 1-based
+(grade I of docs/facts.md), and are converted to 0-based.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Inaccurate Annotation, CVPR 2011; at sam.johnson.io/research/lspet.html. No lice
 Flickr users, whom LSP's files name. Cite the paper.
 
 Both are distributed as `joints.mat` (matrix `joints`) beside `images/`, with one person per image, which is cropped
-around the person. Joints are person-centric; coordinates are MATLAB's, 1-based (FACTS 5), and are converted to 0-based.
+around the person. Joints are person-centric; coordinates are MATLAB's, 1-based, and are converted to 0-based.
 The two sets differ in the order of the axes, the meaning of the flag and the number of digits in the images' names.
 """
 
@@ -180,6 +180,6 @@ class LspExtendedSource(LeedsSource):
     def _parse_joints(
         self, labels: Float[np.ndarray, "14 3"], where: str
     ) -> tuple[Float[np.ndarray, "14 2"], Bool[np.ndarray, " 14"]]:
-        """Return the same as the base class; a joint is unknown if it is not visible and a coordinate is 0 or less."""
+        """Return what the base class does; joints not visible and with a coordinate of 0 or less are unknown."""
         nowhere = (labels[:, 2] == 0) & (labels[:, :2] <= 0).any(axis=1)
         return super()._parse_joints(np.where(nowhere[:, None] & [True, True, False], np.nan, labels), where)

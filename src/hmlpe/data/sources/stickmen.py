@@ -1,4 +1,4 @@
-"""Read the text format of stickmen: a header line, then six lines `x1 y1 x2 y2` for each person (FACTS 5).
+"""Read the text format of stickmen: a header line, then six lines `x1 y1 x2 y2` for each person.
 
 The header is an image's name (or a frame number), in some sets followed by the numbers of people and of parts.
 """
@@ -49,7 +49,7 @@ def read_stickmen(
     Args:
         path: the file.
         allowed_counts: how many numbers may follow the name in a header; the first number is the number of people (1
-            if missing), the second the number of parts (6).
+            if missing), the second the number of parts, which must be 6.
         to_image_name: function of (the header's first word, its place for messages) that returns the image's name; it
             may raise UserError.
 

@@ -1,6 +1,6 @@
 """Compute joints and detector windows from sticks.
 
-The sticks are: torso, left and right upper arm, left and right lower arm, head (FACTS 5). Left and right are as seen in
+The sticks are: torso, left and right upper arm, left and right lower arm, head. Left and right are as seen in
 the image. The order of a stick's two ends has no meaning.
 """
 
@@ -27,8 +27,8 @@ def joints_of_sticks(sticks_px: Float[np.ndarray, "6 4"]) -> dict[str, Point]:
     The head is the middle of its stick, the neck the torso's end nearest to it (unknown if either is hidden), and the
     elbow the middle between the closest ends of upper and lower arm (FACTS 5, grade A). Judged by eye, this is wrong
     for 9 or 10 of Buffy's 1496 arms, folded or foreshortened ones, all of training people.
-    Left and right are converted to the person's as if everyone were seen from the front; for whom that is wrong is not
-    annotated.
+    The image's left and right are converted to the person's as if everyone were seen from the front, as the sets do not
+    annotate who is seen from behind.
     """
     ends = sticks_px.reshape(6, 2, 2)
     head = ends[HEAD].mean(axis=0)
@@ -70,7 +70,7 @@ def _nearest_end(ends: Ends, point: Point) -> tuple[Point, Point, float]:
 def window_of_sticks(sticks_px: Float[np.ndarray, "6 4"]) -> Box:
     """Return the window x0 y0 x1 y1 that a perfect upper-body detector would find for an annotated stickman.
 
-    This is the official Buffy tool's rule (FACTS 6). The window is NaN if torso or head is hidden, or it has no area.
+    This is the rule of the official Buffy tool. The window is NaN if torso or head is hidden, or it has no area.
     """
     head, torso = sticks_px[HEAD].reshape(2, 2), sticks_px[TORSO].reshape(2, 2).mean(axis=0)
     heights = np.array([*head[:, 1], torso[1]])

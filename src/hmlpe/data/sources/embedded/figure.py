@@ -103,10 +103,19 @@ def head_layers(body: Body, wardrobe: Wardrobe, rng: np.random.Generator, style:
     look = across * np.sin(body.yaw) * 0.45 * wide
 
     def ellipse_on_head(
-        x: float, y: float, half_x: float, half_y: float, material: Material, cheek: float = 1.0, tint: float = 1.0
+        x: float,
+        y: float,
+        half_x: float,
+        half_y: float,
+        material: Material,
+        turn_factor: float = 1.0,
+        tint: float = 1.0,
     ) -> Layer:
-        """Return an ellipse at (x, y), in half widths and half heights of the head; `cheek` scales the turn's shift."""
-        centre = middle + look * cheek + across * x * wide + down * y * high
+        """Return an ellipse at (x, y), in half widths and half heights of the head.
+
+        `turn_factor` scales how far the ellipse moves sideways when the head is turned.
+        """
+        centre = middle + look * turn_factor + across * x * wide + down * y * high
         return Layer(
             ellipse_outline(centre, np.array([half_x * wide, half_y * high]), tilt), material, (HEAD,), tint=tint
         )
