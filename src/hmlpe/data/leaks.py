@@ -205,8 +205,9 @@ def crop_hashes_if_static_camera(
     """Return the crop hashes, replaced by NO_HASH in rows of images from a moving camera.
 
     In front of a static camera, whole images are alike although they show different people, so the hashes of people's
-    crops must be compared, too; else the hashes of whole images are enough. The camera of an image is taken to be static if a share
-    of at least STILL_SHARE of its set's images, and at least STILL_LEAST of them, are near-duplicates of it.
+    crops must be compared, too; else the hashes of whole images are enough. The camera of an image is taken to be
+    static if at least the share STILL_SHARE of its set's images, and at least STILL_LEAST of them, are near-duplicates
+    of it.
 
     Args:
         images: `set/image` of every row.
