@@ -37,7 +37,7 @@ class BoxRule:
             scales the box that was made from the ground truth or drawn by the annotator (`record.Person.window_px`);
             "truth" takes the box around all known joints, with the margin.
         test: the same choice for test people. All rules but "detection" use the ground truth of the test people there
-            (an oracle), which the name of the protocol says.
+            (an oracle); the evaluation's records say so in their `boxes`.
         factors: (across, up, down) of `geometry.scale_box`, by which "detection" and "window" scale the box.
         window_factors: (across, up, down) by which upper-body windows are scaled: `record.Person.window_px`, and at
             prediction the windows of a person detector. To be set where the set's own detections are another kind of
