@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t
 
 import hmlpe
+from hmlpe.errors import UserError
 from hmlpe.report.runs import collect_runs
 from hmlpe.runs.curves import read_curves
 from hmlpe.runs.metric import GRADIENT
@@ -51,6 +52,8 @@ def main(words: list[str]) -> int:
         return 2
     study, out = map(Path, words[:2])
     runs = [run for run in collect_runs(study) if run.finished and run.row in ARMS]
+    if not runs:
+        sys.exit(f"{study}: no finished run of an arm of experiment=why or why_transplant")
     longest = max(int(run.result.epochs or 0) for run in runs)
     runs = [run for run in runs if run.result.epochs == longest]
     out.mkdir(parents=True, exist_ok=True)
@@ -142,4 +145,7 @@ def sentence(arms: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    try:
+        raise SystemExit(main(sys.argv[1:]))
+    except UserError as error:
+        sys.exit(str(error))

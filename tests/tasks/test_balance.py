@@ -339,8 +339,8 @@ def test_shapes_that_do_not_fit_are_named(shape: tuple[int, ...], loss: tuple[in
 
     target = Target(torch.zeros(shape), torch.ones(shape, dtype=torch.bool))
     if not line:
-        Odd(56).check_shapes("mine", torch.zeros(4, 1), target)
+        Odd(56).check("mine", torch.zeros(4, 1), target)
         return
     with pytest.raises(UserError) as raised:
-        Odd(56).check_shapes("mine", torch.zeros(4, 1), target)
+        Odd(56).check("mine", torch.zeros(4, 1), target)
     assert str(raised.value) == line

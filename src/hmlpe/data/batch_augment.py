@@ -233,7 +233,7 @@ def _seed_pool(entropy: Sequence[Word]) -> list[Word]:
 
 
 def _seed_words(pool: Sequence[Word]) -> list[Bits]:
-    """Return the four 64-bit words that SeedSequence generates from each row's pool."""
+    """Return the four 64-bit words that SeedSequence generates from each row's entropy pool."""
     constant, words = 0x8B51F9DD, []
     for place in range(2 * POOL_WORDS):
         word = pool[place % POOL_WORDS] ^ U32(constant)

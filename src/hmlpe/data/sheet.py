@@ -53,7 +53,7 @@ def draw_sheet(
     """
     views = [
         LabelledCrop(
-            " · ".join([*_set_and_split(pack.people, row), f"row {row}", *_known_attributes(pack, row)]),
+            " · ".join([*_set_name_and_split(pack.people, row), f"row {row}", *_known_attributes(pack, row)]),
             np.asarray(pack.test_crops[row]),
             image_to_crop(labels.joints_px[row], labels.box_px[row], pack.size_px),
             labels.occluded[row],
@@ -116,7 +116,7 @@ def sample_rows(people: PeopleColumns, count: int, seed: int) -> list[int]:
     """
     groups: dict[tuple[str, str], list[int]] = {}
     for row in np.random.default_rng(seed).permutation(len(people.split)).tolist():
-        groups.setdefault(_set_and_split(people, row), []).append(row)
+        groups.setdefault(_set_name_and_split(people, row), []).append(row)
     turns = sorted((place, group) for group, rows in groups.items() for place in range(len(rows)))
     return [row for _, row in sorted((group, groups[group][place]) for place, group in turns[: max(count, 0)])]
 
@@ -128,6 +128,6 @@ def _known_attributes(pack: Pack, row: int) -> list[str]:
     return [textwrap.shorten(" · ".join(said), 50, placeholder="…")] if said else []
 
 
-def _set_and_split(people: PeopleColumns, row: int) -> tuple[str, str]:
-    """Return the set and the split of a person."""
+def _set_name_and_split(people: PeopleColumns, row: int) -> tuple[str, str]:
+    """Return the name of a person's data set, and the person's split."""
     return str(people.set[row]), str(people.split[row])

@@ -135,7 +135,7 @@ def render_markdown(data: str, lines: Sequence[TableRow], notes: Sequence[str], 
 
 
 def _format_score(line: TableRow, name: str) -> str:
-    """Return a score of the row as text, in per cent with its interval."""
+    """Return a score of a table's line as text, in per cent with its interval."""
     value, low, high = line.scores.get(name, [None] * 3)
     if value is None:
         return EMPTY

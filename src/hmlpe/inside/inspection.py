@@ -38,7 +38,7 @@ class ShownPeople:
 
     Attributes:
         crops: (person, size, size, 3) crops of many people, memory-mapped.
-        rows: rows of the people in `crops`.
+        rows: (row,) the index in `crops` of each person who is shown.
         joints_px: (row, joint, 2) their joints in pixels of the crops, NaN where unknown.
     """
 

@@ -37,7 +37,8 @@ class LayerRecord(BaseModel):
         people: number of people whose patches are averaged.
         selective: number of maps that prefer a joint beyond chance (corrected p of the index < 0.05).
         index: mean selectivity index of the maps for joints.
-        bits: mean over maps of the largest information on a part, minus the information that the place alone gives.
+        bits: mean over maps of how many more bits a unit's response tells of a part in its window than of another
+            person's part, of which only places tell; of each map, for the part where that is most.
         used: Spearman's correlation, over maps, of the index and the growth of the joint error without the map.
     """
 
@@ -249,7 +250,7 @@ def write_record(
 
 
 def read_record(folder: Path) -> tuple[Record, pd.DataFrame] | None:
-    """Read the record and the table of `maps_table` from an inspection's folder; None if there is no inspection.
+    """Read an inspection's record and its table of `maps_table` from its folder; None if there is no inspection.
 
     Raises:
         UserError: the inspection is broken, or of another version.

@@ -47,9 +47,9 @@ class Selectivity:
             permutations in which any z of the layer is as large.
         index: (map,) the selectivity index, 0 to 1: the excess (hits - chance) of the preferred landmark over that of
             the second best; 0 without any excess.
-        index_p: (map,) p-value that the map follows one landmark more than all others: the share of permutations in
-            which any map of the layer has as large an index. A map that follows two landmarks alike has an index
-            beyond chance, too.
+        index_p: (map,) p-value of the map's index: the share of permutations of the people in which any map of the
+            layer has as large an index. It says that the map follows landmarks beyond chance, not that it tells one
+            landmark from the others: a map that follows two of them alike has an index beyond chance, too.
         offset_px: (map, landmark, 2) the offset, response - landmark, (x, y) in crop pixels.
         people: (landmark,) number of people whose landmark is known; if there are none, all else is NaN.
     """

@@ -87,7 +87,7 @@ def metrics_of(run: Run) -> dict[str, list[Any]]:
 
 
 def _build_metric(node: Mapping[str, Any], skeleton: Skeleton) -> Metric:
-    """Build the metric that a node of the configuration describes. Raises UserError for a class of another version."""
+    """Build the metric that a node of an old run's config describes. Raises UserError if this version has no such."""
     kind = _KINDS.get(node["_target_"])
     if kind is None:
         raise UserError(f"metrics: {node['_target_']}: not a metric of this version; train it again")

@@ -89,18 +89,6 @@ class PersonMetric(Metric):
         """Return the errors of all people: NaN where the truth is unknown, infinite where there is no prediction."""
         return dim_zero_cat(self.errors) if len(self.errors) else torch.empty(0, 1)
 
-    def resampled_values(self, name: str, counts: Float[Tensor, "draw person"] | None = None) -> Float[Tensor, " draw"]:
-        """Compute one of the metric's numbers for each of several resamplings of the people.
-
-        Args:
-            name: name of the number, as in `infos`.
-            counts: how often each resampling contains each person; None: one value, with each person once.
-        """
-        reduction = self.infos()[name].reduction
-        assert reduction is not None
-        errors = self.all_errors().cpu().numpy()
-        return torch.from_numpy(reduction(errors, None if counts is None else counts.double().numpy()))
-
     def compute(self) -> dict[str, Tensor]:
         """Return all of the metric's numbers, by name, with each person counted once."""
         errors = self.all_errors().cpu().numpy() if len(self.errors) else None

@@ -131,7 +131,7 @@ class Task(ABC):
         return self._masked_losses(output, target).sum(1).where(target.has_known, torch.nan)
 
     @torch.no_grad()
-    def check_shapes(self, name: str, output: Float[Tensor, "batch output"], target: Target) -> None:
+    def check(self, name: str, output: Float[Tensor, "batch output"], target: Target) -> None:
         """Raise UserError, naming the task's setting, unless target and `element_loss` have the shape of the output."""
         place, shape = f"tasks.{name}: {type(self).__name__}", tuple(output.shape)
         for key, values in zip(target._fields, target, strict=True):

@@ -166,7 +166,7 @@ class MultiTaskPose(L.LightningModule):
         outputs = self.network(batch["image"], self.balance.active)
         if not self.checked:
             for name, target in targets.items():
-                self.tasks[name].check_shapes(name, outputs[name], target)
+                self.tasks[name].check(name, outputs[name], target)
             self.checked = True
         return {name: self.tasks[name].loss(outputs[name], targets[name]) for name in targets}, outputs, targets
 

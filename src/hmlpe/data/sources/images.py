@@ -99,14 +99,14 @@ def _read_orientation(exif: bytes) -> int:
     data = exif.removeprefix(b"Exif\0\0")
     order: Literal["big", "little"] = "big" if data.startswith(b"MM") else "little"
 
-    def read_number(start: int, size: int) -> int:
+    def read_integer(start: int, size: int) -> int:
         return int.from_bytes(data[start : start + size], order)
 
-    first = read_number(4, 4) + 2
-    for entry in range(first, first + 12 * read_number(first - 2, 2), 12):
-        if read_number(entry, 2) == ExifTags.Base.Orientation:
-            size = {3: 2, 4: 4, 8: 2, 9: 4}.get(read_number(entry + 2, 2), 1)
-            value = read_number(entry + 8, size)
+    first = read_integer(4, 4) + 2
+    for entry in range(first, first + 12 * read_integer(first - 2, 2), 12):
+        if read_integer(entry, 2) == ExifTags.Base.Orientation:
+            size = {3: 2, 4: 4, 8: 2, 9: 4}.get(read_integer(entry + 2, 2), 1)
+            value = read_integer(entry + 8, size)
             return value - ord("0") if size == 1 and value > ord("0") else value
     return 0
 

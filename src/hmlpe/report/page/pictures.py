@@ -60,7 +60,7 @@ class Crops:
         return name
 
     def images(self) -> Sequence[tuple[str, str]]:
-        """Return id and data link of each crop that the page uses."""
+        """Return the id and the picture, as a `data:` URL, of each crop that the page uses."""
         return [(f"crop-{row}", link) for row, link in sorted(self.used.items())]
 
 
